@@ -1,0 +1,39 @@
+"""`magenet train`: from a recipe to weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    recipe: Annotated[
+        Path, typer.Argument(help="A recipe: a TOML file, or a shipped one such as recipes/small.toml.")
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="TABLE.KEY=VALUE",
+            help="Change one entry of the recipe, such as schedule.minutes=20. May be repeated.",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew instead of resuming from the checkpoint.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe, print it as JSON, and stop.")
+    ] = False,
+) -> None:
+    """Train MAGE-Net. Give the same command again to resume where it stopped."""
+    from magenet_batch.recipes.load import load_recipe
+
+    loaded = load_recipe(recipe, changes=changes or [])
+    if dry_run:
+        typer.echo(loaded.model_dump_json(indent=2))
+        return
+    from magenet_batch.recipes.train import train
+
+    raise typer.Exit(train(loaded, fresh=fresh))

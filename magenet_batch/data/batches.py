@@ -1,0 +1,146 @@
+"""From images in memory to what a training step needs; every step has its own random numbers.
+
+A step's generator is seeded by (seed, purpose, step): nothing has to be stored to resume exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from magenet_batch.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.data.canvas import Canvases
+from magenet_batch.data.config import AugmentConfig
+from magenet_batch.degradation.apply import apply_degradation
+from magenet_batch.degradation.sample import Preset, sample_degradation
+
+_CROP_ALIGNMENT = 8
+
+
+class View(NamedTuple):
+    """At which resolutions a step works.
+
+    Attributes:
+        working: size of the squares that the global stages see, multiple of 32.
+        ratio: how many times larger the original is; the last stage sees a crop of it.
+    """
+
+    working: int
+    ratio: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the network is shown of a batch: the whole at the working size, and a crop.
+
+    Attributes:
+        working: (B, C, W, W).
+        crop: (B, C, W, W), a window of the original; the same tensor as `working` at ratio 1.
+        top: first row of the window in the original.
+        left: first column.
+        size: of the original, pixels.
+    """
+
+    working: torch.Tensor
+    crop: torch.Tensor
+    top: int
+    left: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Inputs, what they should become, and where that counts.
+
+    Attributes:
+        input: what the student sees.
+        target: clean images, or what the teacher sees.
+        mask: field of view, 0 or 1.
+    """
+
+    input: Shown
+    target: Shown
+    mask: Shown
+
+
+def generator(seed: int, purpose: str, step: int) -> np.random.Generator:
+    """The random numbers of one step for one purpose."""
+    return np.random.default_rng([seed, *purpose.encode(), step])
+
+
+def synthetic_pairs(
+    rng: np.random.Generator,
+    canvases: Canvases,
+    *,
+    count: int,
+    view: View,
+    augment: AugmentConfig,
+    preset: Preset,
+) -> Pairs:
+    """Clean images, varied, and degraded copies of them.
+
+    Args:
+        rng: the step's generator.
+        canvases: clean images.
+        count: images in the batch.
+        view: resolutions.
+        augment: how widely to vary.
+        preset: how to degrade.
+    """
+    clean, mask = _varied(rng, canvases, count=count, view=view, augment=augment)
+    params = [sample_degradation(rng, preset) for _ in range(count)]
+    degraded = apply_degradation(clean, params, mask_B1HW=mask)
+    return _paired(rng, degraded, clean, mask, view)
+
+
+def real_pairs(
+    rng: np.random.Generator,
+    canvases: Canvases,
+    *,
+    count: int,
+    view: View,
+    augment: AugmentConfig,
+    weak: Preset,
+    strong: Preset,
+) -> Pairs:
+    """Real images twice: a strong view for the student, a weak one for the teacher.
+
+    The two views share their geometry and have independent noise.
+    """
+    real, mask = _varied(rng, canvases, count=count, view=view, augment=augment)
+    weak_params = [sample_degradation(rng, weak) for _ in range(count)]
+    strong_params = [sample_degradation(rng, strong) for _ in range(count)]
+    seen_by_teacher = apply_degradation(real, weak_params, mask_B1HW=mask)
+    seen_by_student = apply_degradation(real, strong_params, mask_B1HW=mask)
+    return _paired(rng, seen_by_student, seen_by_teacher, mask, view)
+
+
+def _varied(
+    rng: np.random.Generator, canvases: Canvases, *, count: int, view: View, augment: AugmentConfig
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (B, 3, S, S) and masks (B, 1, S, S) at the original's resolution of the view."""
+    chosen = torch.from_numpy(rng.integers(len(canvases), size=count)).to(canvases.images.device)
+    params = [sample_augmentation(rng, augment) for _ in range(count)]
+    both = torch.cat([canvases.images[chosen].float() / 255, canvases.masks[chosen].float()], 1)
+    both = warp(both, params, size=view.working * view.ratio)
+    mask = (both[:, 3:] > 0.98).float()
+    return recolour(both[:, :3], params) * mask, mask
+
+
+def _paired(
+    rng: np.random.Generator, x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, view: View
+) -> Pairs:
+    steps = (view.ratio - 1) * view.working // _CROP_ALIGNMENT
+    top, left = (int(rng.integers(steps + 1)) * _CROP_ALIGNMENT for _ in range(2))
+
+    def shown(whole: torch.Tensor) -> Shown:
+        if view.ratio == 1:
+            return Shown(whole, whole, 0, 0, view.working)
+        crop = whole[..., top : top + view.working, left : left + view.working]
+        return Shown(F.avg_pool2d(whole, view.ratio), crop, top, left, whole.shape[-1])
+
+    return Pairs(shown(x), shown(target), shown(mask))

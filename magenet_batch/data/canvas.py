@@ -1,0 +1,157 @@
+"""Training images in memory: squares around the field of view, decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from magenet_batch.data.config import DataConfig
+from magenet_batch.errors import TrainingError
+from magenet_batch.imaging.fov import find_fov
+from magenet_batch.imaging.read import read_image
+from magenet_batch.phantom import make_phantom
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """Images of one size.
+
+    Attributes:
+        images: (N, 3, S, S) uint8.
+        masks: (N, 1, S, S) uint8, 1 inside the field of view.
+        vessels: (N, 1, S, S) uint8, 1 on vessels; None where there are none.
+        names: one per image.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    vessels: torch.Tensor | None
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device) -> Canvases:
+        """The same images on a device."""
+        vessels = self.vessels.to(device) if self.vessels is not None else None
+        return Canvases(self.images.to(device), self.masks.to(device), vessels, self.names)
+
+
+def load_canvases(
+    config: DataConfig, folders: Iterable[str], *, with_vessels: bool = False, threads: int = 2
+) -> Canvases:
+    """Load all images of some folders.
+
+    Args:
+        config: where the folders are, and how large the squares.
+        folders: relative to the root, or `phantom:N`.
+        with_vessels: folders hold `images` and `masks` of vessels of the same names.
+        threads: decoders at a time.
+
+    Raises:
+        TrainingError: if a folder is missing or holds no image.
+    """
+    squares: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+    names: list[str] = []
+    for folder in folders:
+        if folder.startswith("phantom:"):
+            count, first = _phantom_range(folder)
+            squares += [_phantom_square(seed, config.size) for seed in range(first, first + count)]
+            names += [f"phantom/{seed}" for seed in range(first, first + count)]
+            continue
+        paths = _images_of(config, folder, with_vessels=with_vessels)
+        with ThreadPoolExecutor(threads) as pool:
+            squares += pool.map(lambda p: _load_square(p, config.size, with_vessels), paths)
+        names += [f"{folder}/{path.name}" for path in paths]
+    if not squares:
+        raise TrainingError("there is nothing to train on: the recipe names no folder for this part")
+    images = torch.from_numpy(np.stack([s[0] for s in squares])).permute(0, 3, 1, 2).contiguous()
+    masks = torch.from_numpy(np.stack([s[1] for s in squares]))[:, None]
+    vessels = None
+    if with_vessels:
+        vessels = torch.from_numpy(np.stack([s[2] for s in squares if s[2] is not None]))[:, None]
+    return Canvases(images, masks, vessels, tuple(names))
+
+
+def _phantom_range(word: str) -> tuple[int, int]:
+    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100."""
+    count, _, first = word.removeprefix("phantom:").partition("@")
+    if not count.isdigit() or (first and not first.isdigit()):
+        raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
+    return int(count), int(first or 0)
+
+
+def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    phantom = make_phantom(seed, size=size)
+    return phantom.pixels, phantom.fov.astype(np.uint8), (phantom.vessels > 0.5).astype(np.uint8)
+
+
+def _images_of(config: DataConfig, folder: str, *, with_vessels: bool) -> list[Path]:
+    where = Path(config.root) / folder
+    inside = where / "images" if with_vessels or (where / "images").is_dir() else where
+    if not inside.is_dir():
+        raise TrainingError(
+            f"there is no folder {inside}: say where the data are with --set data.root=FOLDER"
+        )
+    excluded = _excluded(config)
+    paths = sorted(
+        p
+        for p in inside.iterdir()
+        if p.suffix.lower() in _SUFFIXES and f"{folder}/{p.name}" not in excluded
+    )
+    if with_vessels:
+        paths = [p for p in paths if _vessel_path(p).exists()]
+    if not paths:
+        raise TrainingError(f"there is no image in {inside}")
+    return paths[: config.limit] if config.limit else paths
+
+
+def _excluded(config: DataConfig) -> set[str]:
+    if not config.exclude:
+        return set()
+    lines = Path(config.exclude).read_text(encoding="utf-8").splitlines()
+    return {line.split("#")[0].strip() for line in lines} - {""}
+
+
+def _vessel_path(image: Path) -> Path:
+    return image.parent.parent / "masks" / f"{image.stem}.png"
+
+
+def _load_square(
+    path: Path, size: int, with_vessels: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """One image cut to the square around its field of view, the rest black."""
+    pixels = read_image(path).pixels
+    if pixels.dtype != np.uint8:
+        pixels = (pixels // 257).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    fov = find_fov(pixels)
+    if fov is None:
+        raise TrainingError(f"no field of view was found in {path}: put it on the exclude list")
+    mask = fov.mask(height, width).astype(np.uint8)
+    radius = fov.radius * 1.02
+    box = (round(fov.x - radius), round(fov.y - radius), round(2 * radius))
+    image = _cut(pixels * mask[..., None], box, size, cv2.INTER_AREA)
+    vessels = None
+    if with_vessels:
+        drawn = (cv2.imread(str(_vessel_path(path)), cv2.IMREAD_GRAYSCALE) > 127).astype(np.float32)
+        vessels = (_cut(drawn, box, size, cv2.INTER_AREA) > 0.4).astype(np.uint8)
+    return image, _cut(mask, box, size, cv2.INTER_NEAREST), vessels
+
+
+def _cut(array: np.ndarray, box: tuple[int, int, int], size: int, how: int) -> np.ndarray:
+    """Cut a square that may reach over the border, and resize it."""
+    left, top, side = box
+    square = np.zeros((side, side, *array.shape[2:]), array.dtype)
+    height, width = array.shape[:2]
+    y0, y1, x0, x1 = max(top, 0), min(top + side, height), max(left, 0), min(left + side, width)
+    square[y0 - top : y1 - top, x0 - left : x1 - left] = array[y0:y1, x0:x1]
+    return cv2.resize(square, (size, size), interpolation=how if side > size else cv2.INTER_LINEAR)

@@ -1,0 +1,56 @@
+"""What a recipe says about data."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DataConfig(BaseModel):
+    """Where the training images are.
+
+    Folders are relative to `root`. The word `phantom:N` in place of a folder means N procedural
+    phantoms.
+
+    Attributes:
+        root: folder of all data sets, relative to the working directory.
+        clean: folders of sharp images, ground truth for synthetic degradation.
+        real: folders of real low-quality images, without labels, for the consistency loss.
+        vessels: folders with `images` and `masks`, for the structure module.
+        validation: folders of sharp images that are never trained on.
+        exclude: a text file of images not to use, one `folder/name` per line, `#` for comments.
+        size: images are held as squares of this many pixels around their field of view.
+        limit: use at most this many images of each folder; 0 for all.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    root: str = "../shared/data"
+    clean: tuple[str, ...] = ()
+    real: tuple[str, ...] = ()
+    vessels: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    exclude: str = ""
+    size: int = Field(default=512, ge=64, le=2048)
+    limit: int = Field(default=0, ge=0)
+
+
+class AugmentConfig(BaseModel):
+    """How widely clean images are varied before they are degraded.
+
+    Attributes:
+        rotate: largest rotation, degrees.
+        zoom: range of magnification.
+        shift: largest shift, fraction of the size.
+        gain: largest factor on a single channel is `1 + gain`, the smallest its inverse.
+        gamma: largest exponent is `1 + gamma`, the smallest its inverse.
+        saturation: factor between `1 - saturation` and `1 + saturation`.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    rotate: float = Field(default=180.0, ge=0, le=180)
+    zoom: tuple[float, float] = (0.9, 1.6)
+    shift: float = Field(default=0.08, ge=0, le=0.5)
+    gain: float = Field(default=0.25, ge=0)
+    gamma: float = Field(default=0.35, ge=0)
+    saturation: float = Field(default=0.35, ge=0, lt=1)

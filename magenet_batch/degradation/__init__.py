@@ -1,0 +1,6 @@
+"""Synthetic degradation of clean fundus images: sampled, recorded, exactly replayable."""
+
+from magenet_batch.degradation.params import KINDS, DegradationParams, Spot
+from magenet_batch.degradation.sample import PRESETS, Preset, preset, sample_degradation
+
+__all__ = ["KINDS", "PRESETS", "DegradationParams", "Preset", "Spot", "preset", "sample_degradation"]

@@ -1,0 +1,90 @@
+"""What can go wrong, in the words a user reads.
+
+Every error that reaches a user is a `MagenetError`: it says what, where and what to do next, and
+carries the exit code of the command. An image that cannot be processed is an `ImageError`: it
+becomes a row with a reason and never ends a job.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+Reason = Literal[
+    "unreadable",  # the file cannot be opened or vanished
+    "empty",  # zero bytes
+    "not_an_image",  # its content is no image format that is known
+    "unsupported",  # an image, but of a kind that is not read
+    "corrupt",  # an image that cannot be decoded whole
+    "too_large",  # more pixels than the limit: a decompression bomb or a mistake
+    "no_fov",  # no field of view was found: probably no fundus photograph
+    "non_finite",  # the network gave NaN or infinity
+    "unwritable",  # the output could not be written
+    "crash",  # its worker died, three times
+    "timeout",  # its worker did not answer in time
+    "error",  # anything else; the message tells
+]
+REASONS: tuple[str, ...] = get_args(Reason)
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class MagenetError(Exception):
+    """Something went wrong that the user can act on.
+
+    Attributes:
+        exit_code: what the command line ends with.
+    """
+
+    exit_code = EXIT_FAILED
+
+
+class UsageError(MagenetError):
+    """The command was given something it cannot take."""
+
+    exit_code = EXIT_USAGE
+
+
+class RecipeError(UsageError):
+    """A recipe does not say what a recipe can say."""
+
+
+class WeightsError(MagenetError):
+    """Weights or a checkpoint are missing, damaged or of another network."""
+
+
+class JobError(MagenetError):
+    """An archive job cannot start or cannot go on."""
+
+
+class TrainingError(MagenetError):
+    """A training run cannot start or cannot go on."""
+
+
+class ImageError(MagenetError):
+    """One image cannot be processed.
+
+    Attributes:
+        reason: one of `REASONS`, written to the image's row.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which valid spelling is nearest to a wrong word, and list the choices.
+
+    Args:
+        word: what the user wrote.
+        choices: what would have been valid.
+
+    Returns:
+        A phrase such as "did you mean 'base'? Choose from: base, small".
+    """
+    valid = sorted(choices)
+    close = difflib.get_close_matches(word, valid, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Choose from: {', '.join(valid)}"

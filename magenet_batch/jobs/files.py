@@ -1,0 +1,45 @@
+"""Small files of the output folder, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from magenet_batch.imaging.write import write_atomic
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table as one Parquet file: temporary name, fsync, rename."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write JSON that a person can read: temporary name, fsync, rename."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+class Log:
+    """Appends what happens to `log.jsonl`, one object a line.
+
+    Images are named by shard and position, never by path: a path may hold a patient's name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, event: str, **values: Any) -> None:
+        """Append one event with its time."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": now(), "event": event, **values}) + "\n")

@@ -1,0 +1,197 @@
+"""The ledger: what of a job is already done, read from the rows files alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from magenet_batch.errors import JobError
+from magenet_batch.jobs.files import write_parquet
+from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
+from magenet_batch.jobs.rows import fail, rows_table, start_row
+
+_PART = re.compile(r"part-(\d{6,})\.parquet")
+
+
+def rows_file(out: Path, shard: int) -> Path:
+    """The rows file of a shard."""
+    return out / "rows" / f"part-{shard:06d}.parquet"
+
+
+@dataclass
+class Counts:
+    """Images by what became of them.
+
+    Attributes:
+        by_status: status -> images.
+        by_reason: reason -> failed images.
+        flagged: images with at least one flag.
+        pixels: pixels of all images whose size is known.
+    """
+
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_reason: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    pixels: int = 0
+
+    @property
+    def images(self) -> int:
+        """All images with a row."""
+        return self.by_status.total()
+
+    @property
+    def failed(self) -> int:
+        """Images that failed."""
+        return self.by_status["failed"]
+
+    def add(self, rows: pa.Table) -> None:
+        """Count the rows of a table."""
+        self.by_status.update(rows.column("status").to_pylist())
+        self.by_reason.update(r for r in rows.column("reason").to_pylist() if r is not None)
+        self.flagged += sum(bool(flags) for flags in rows.column("flags").to_pylist())
+        area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
+        self.pixels += int(pc.sum(area).as_py() or 0)
+
+
+class Ledger:
+    """Reads and writes the rows of a job.
+
+    Args:
+        out: the output folder.
+        plan: the frozen plan.
+        weights: name of the weights, for rows that the driver writes itself.
+        weights_hash: their hash.
+    """
+
+    def __init__(
+        self, out: Path, plan: Plan, *, weights: str | None, weights_hash: str | None
+    ) -> None:
+        self.out = out
+        self.plan = plan
+        self._weights = weights
+        self._weights_hash = weights_hash
+
+    def done(self) -> set[int]:
+        """The shards whose rows file is in place."""
+        folder = self.out / "rows"
+        if not folder.is_dir():
+            return set()
+        found = (_PART.fullmatch(p.name) for p in folder.iterdir())
+        return {int(m[1]) for m in found if m} & set(range(self.plan.shards))
+
+    def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
+        """The rows of a finished shard."""
+        path = rows_file(self.out, shard)
+        try:
+            return pq.read_table(path, columns=columns)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise JobError(
+                f"{path} cannot be read ({error}). "
+                "Delete this file and give the same command again: its images are redone."
+            ) from error
+
+    def failed(self, shard: int) -> tuple[int, ...]:
+        """Positions of the failed images in a finished shard."""
+        status = self.read(shard, columns=["status"]).column("status").to_pylist()
+        return tuple(i for i, s in enumerate(status) if s == "failed")
+
+    def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
+        """The row of an image whose worker died again and again."""
+        part = self.plan.slice(shard, [position])
+        task: Task = tasks_of(part)[0]
+        row = start_row(task, weights=self._weights, weights_hash=self._weights_hash)
+        if timed_out:
+            fail(row, "timeout", "its worker did not finish it in time, several times, also alone")
+        else:
+            fail(row, "crash", "its worker died several times on it, also when it was alone")
+        return rows_table([row], extra_of(part))
+
+    def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
+        """Write a shard's rows from pieces; positions not given keep the row they have.
+
+        Args:
+            shard: its number.
+            rows: position -> a table of one row.
+        """
+        count = self.plan.shard_rows(shard)
+        kept = self.read(shard) if len(rows) < count else None
+        pieces: list[pa.Table] = []
+        for position in range(count):
+            if position in rows:
+                pieces.append(rows[position])
+            else:
+                assert kept is not None
+                pieces.append(kept.slice(position, 1))
+        write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
+
+    def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
+        """Some columns of every finished shard, one shard in memory at a time."""
+        for shard in sorted(self.done()):
+            yield shard, self.read(shard, columns=columns)
+
+    def counts(self) -> Counts:
+        """Count what is done so far."""
+        counts = Counts()
+        for _, rows in self.tables(["status", "reason", "flags", "width", "height"]):
+            counts.add(rows)
+        return counts
+
+    def verify(self) -> list[str]:
+        """Check that every planned image has its row and every named output exists.
+
+        Returns:
+            What is wrong, in the user's words; empty when all is well.
+        """
+        wrong: list[str] = []
+        missing = self.plan.shards - len(self.done())
+        if missing:
+            wrong.append(f"{missing} of {self.plan.shards} shards have no rows")
+        for shard, rows in self.tables(["image_id", "status", "output"]):
+            start = shard * self.plan.shard_size
+            planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
+            if rows.column("image_id").to_pylist() != planned.to_pylist():
+                wrong.append(f"{rows_file(self.out, shard).name} does not hold the planned images")
+            wrong.extend(self._missing_outputs(rows))
+        return wrong
+
+    def _missing_outputs(self, rows: pa.Table) -> list[str]:
+        wrong = []
+        for status, output in zip(
+            rows.column("status").to_pylist(), rows.column("output").to_pylist(), strict=True
+        ):
+            if status != "failed" and not (output and _has_bytes(self.out / output)):
+                wrong.append(f"{output}: its row says {status}, but the file is not there")
+        return wrong
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def sweep(folders: Sequence[Path], *, prefix: str, suffix: str) -> int:
+    """Remove what killed writers left behind: files with a temporary name.
+
+    Args:
+        folders: where to look, not below them.
+        prefix: how temporary names begin.
+        suffix: how temporary names end.
+
+    Returns:
+        Number of files removed.
+    """
+    removed = 0
+    for folder in folders:
+        for path in folder.glob(f"{prefix}*{suffix}"):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed

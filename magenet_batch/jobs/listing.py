@@ -1,0 +1,183 @@
+"""Lists the images of an archive folder in an order that never changes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+class Found(NamedTuple):
+    """One file of an archive.
+
+    Attributes:
+        key: its path relative to the archive, with `/`.
+        path: where it lies.
+        bytes: its size, None when it cannot be asked (a dangling link, no permission).
+    """
+
+    key: str
+    path: str
+    bytes: int | None
+
+
+@dataclass
+class Skipped:
+    """What a listing left out, to be told to the user.
+
+    Attributes:
+        suffixes: extension -> number of files that are no images by their extension.
+        excluded: files left out by `--exclude` or not chosen by `--include`.
+        hidden: hidden files and folders.
+        outputs: folders that hold the output of a job.
+        loops: links to a folder that they lie in.
+        unreadable: folders that could not be listed.
+    """
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    excluded: int = 0
+    hidden: int = 0
+    outputs: int = 0
+    loops: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Say it in a few lines, nothing when nothing was left out."""
+        said = []
+        if self.suffixes:
+            kinds = ", ".join(f"{n} {s or 'without extension'}" for s, n in sorted(self.suffixes.items()))
+            said.append(f"ignored by extension: {kinds} (--include '*' takes all)")
+        for count, what in (
+            (self.excluded, "left out by --include/--exclude"),
+            (self.hidden, "hidden, skipped"),
+            (self.outputs, "folders that hold a job's output, skipped"),
+            (self.loops, "links that lead in a circle, skipped"),
+        ):
+            if count:
+                said.append(f"{count} {what}")
+        said.extend(f"cannot be listed: {folder}" for folder in self.unreadable)
+        return said
+
+
+class Choice(NamedTuple):
+    """Which files count as images.
+
+    Attributes:
+        include: globs over the relative path; when given, they replace the known extensions.
+        exclude: globs over the relative path that are left out in any case.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, key: str, skipped: Skipped | None, *, by_suffix: bool = True) -> bool:
+        """Decide on one file, and count it when it is left out.
+
+        Args:
+            key: its relative path with `/`; a glob matches the whole of it or its last part.
+            skipped: where to count it.
+            by_suffix: whether the extension decides when there is no `include`.
+
+        Returns:
+            Whether it is taken.
+        """
+        name = key.rsplit("/", 1)[-1]
+
+        def matches(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(key, p) or fnmatchcase(name, p) for p in patterns)
+
+        if matches(self.exclude) or (self.include and not matches(self.include)):
+            if skipped is not None:
+                skipped.excluded += 1
+            return False
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  hot loop
+        if by_suffix and not self.include and suffix not in IMAGE_SUFFIXES:
+            if skipped is not None:
+                skipped.suffixes[suffix] += 1
+            return False
+        return True
+
+
+def is_job_output(folder: str | Path) -> bool:
+    """Whether a folder holds the output of a job."""
+    return Path(folder, "run.json").is_file() and Path(folder, "plan.parquet").is_file()
+
+
+def list_folder(root: Path, *, choice: Choice, out: Path, skipped: Skipped) -> Iterator[Found]:
+    """List the images under a folder: sorted by path parts, one folder in memory at a time.
+
+    Links to files and folders are followed, except into a folder that the link lies in. A link
+    that leads nowhere is listed: its image becomes a row that says so.
+
+    Args:
+        root: the folder.
+        choice: which files count.
+        out: the job's own output folder, never listed.
+        skipped: counts what is left out.
+
+    Yields:
+        The images.
+    """
+    own = _identity(out)
+    start = _identity(root)
+    yield from _walk(str(root), "", choice, {start}, own, skipped)
+
+
+def _identity(folder: str | Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)  # noqa: PTH116  hot loop
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _walk(
+    folder: str,
+    prefix: str,
+    choice: Choice,
+    above: set[tuple[int, int] | None],
+    own: tuple[int, int] | None,
+    skipped: Skipped,
+) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda e: e.name)
+    except OSError as error:
+        skipped.unreadable.append(f"{folder} ({error.strerror})")
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            skipped.hidden += 1
+            continue
+        if _is_dir(entry):
+            identity = _identity(entry.path)
+            if identity in above:
+                skipped.loops += 1
+            elif identity == own or is_job_output(entry.path):
+                skipped.outputs += 1
+            else:
+                below = f"{prefix}{entry.name}/"
+                yield from _walk(entry.path, below, choice, above | {identity}, own, skipped)
+        elif choice.takes(prefix + entry.name, skipped):
+            yield Found(prefix + entry.name, entry.path, file_bytes(entry.path))
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def file_bytes(path: str | Path) -> int | None:
+    """Size of a file, None when it cannot be asked."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  hot loop
+    except OSError:
+        return None

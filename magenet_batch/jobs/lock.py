@@ -1,0 +1,138 @@
+"""One job at a time on an output folder; a job that crashed does not block the next."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from magenet_batch.errors import JobError
+from magenet_batch.jobs.files import now
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_NAME = ".magenet.lock"
+HEARTBEAT_S = 20.0
+STALE_AFTER_S = 180.0
+"""A lock of another host whose file was not touched for so long is taken as dead."""
+
+
+@contextlib.contextmanager
+def job_lock(out: Path) -> Iterator[None]:
+    """Hold the lock of an output folder.
+
+    On one host the operating system's own file lock decides, which ends with its process; where
+    there is none, the process id and its start time. Between hosts, where file locks may not
+    reach, the holder touches the file every few seconds.
+
+    Args:
+        out: the output folder; must exist.
+
+    Raises:
+        JobError: another job lives in this folder.
+    """
+    path = out / LOCK_NAME
+    handle = _acquire(path)
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat, args=(path, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            holder = _read(handle)
+            if not _take(handle) or _lives(holder, path):
+                raise JobError(_refusal(path, holder))
+            # The last holder may have removed the file between open and lock: then what is
+            # locked is a file without a name, and somebody else may lock the new one.
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                _write(handle)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _take(handle: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: the file's content decides
+        return True
+    return True
+
+
+def _read(handle: int) -> dict[str, Any]:
+    os.lseek(handle, 0, os.SEEK_SET)
+    try:
+        found = json.loads(os.read(handle, 4096))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(handle: int) -> None:
+    me = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "process_started": psutil.Process().create_time(),
+        "locked": now(),
+    }
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, json.dumps(me).encode())
+    os.fsync(handle)
+
+
+def _lives(holder: dict[str, Any], path: Path) -> bool:
+    """Whether the process named in a lock file, whose lock could be taken, still lives."""
+    if not holder:
+        return False
+    if holder.get("host") != socket.gethostname():
+        return time.time() - path.stat().st_mtime < STALE_AFTER_S
+    if fcntl is not None and holder.get("pid") == os.getpid():
+        return False
+    try:
+        started = psutil.Process(int(holder["pid"])).create_time()
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
+    return abs(started - float(holder.get("process_started", 0))) < 1.0
+
+
+def _refusal(path: Path, holder: dict[str, Any]) -> str:
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return (
+        f"Another job works on {path.parent}: {who}, since {holder.get('locked', '?')}. "
+        "Wait for it, stop it, or give another output folder with -o. "
+        f"If that host is gone, the lock ends by itself {STALE_AFTER_S / 60:.0f} minutes later."
+    )
+
+
+def _beat(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_S):
+        with contextlib.suppress(OSError):
+            os.utime(path)

@@ -1,0 +1,104 @@
+"""Decides how many workers, threads and GPUs a job gets on the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from magenet_batch.errors import UsageError
+
+WORKER_BYTES = 2_000_000_000
+"""Memory that a CPU worker is allowed for: the network, and three large images in flight."""
+
+
+class Means(NamedTuple):
+    """What a job works with.
+
+    Attributes:
+        workers: number of workers; 0 works inside this process.
+        gpus: number of GPUs.
+        gpu_share: share of a GPU that each worker takes, 0 on CPU.
+        threads: CPU threads of each worker.
+    """
+
+    workers: int
+    gpus: int
+    gpu_share: float
+    threads: int
+
+    @property
+    def device(self) -> str:
+        """The device as a worker sees it: Ray shows it only its own GPU."""
+        return "cuda:0" if self.gpus else "cpu"
+
+    def text(self) -> str:
+        """Say it in a few words."""
+        where = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else "CPU"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        if not self.workers:
+            return f"inside this process on {where}, {threads}"
+        share = f", {self.gpu_share:g} GPU each" if self.gpus else ""
+        return f"{self.workers} worker{'s' * (self.workers > 1)} on {where}{share}, {threads} each"
+
+
+def cpu_count() -> int:
+    """CPU cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def gpu_count() -> int:
+    """GPUs that torch can use on this machine."""
+    drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    if sys.platform == "linux" and not any(Path(d).exists() for d in drivers):
+        return 0  # without a driver there is none: no need to wait seconds for torch
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def choose_means(
+    *, workers: int | None, gpus: int | None, images: int, cpus: int, gpus_there: int
+) -> Means:
+    """Divide a machine among workers.
+
+    Args:
+        workers: as asked for, None chooses: one per GPU, or one per core that memory allows.
+        gpus: as asked for, None takes all there are.
+        images: images left to do; more workers than that are of no use.
+        cpus: cores there are.
+        gpus_there: GPUs there are.
+
+    Returns:
+        The division.
+
+    Raises:
+        UsageError: more GPUs are asked for than there are, or than workers can use.
+    """
+    if gpus is not None and gpus > gpus_there:
+        there = {0: "there is none", 1: "there is one"}.get(gpus_there, f"there are {gpus_there}")
+        raise UsageError(
+            f"--gpus {gpus}: {there} that torch can use here. "
+            f"Give --gpus {gpus_there}{' to work on the CPU' if not gpus_there else ''}, or see "
+            "`magenet doctor`."
+        )
+    if gpus is None:
+        gpus = gpus_there if workers is None else min(gpus_there, max(workers, 1))
+    if workers is None:
+        by_memory = max(1, int(psutil.virtual_memory().available // WORKER_BYTES))
+        workers = gpus or min(cpus, by_memory, max(1, images))
+    if gpus > max(workers, 1):
+        raise UsageError(
+            f"--workers {workers} cannot use --gpus {gpus}: a worker uses one GPU. "
+            f"Give --workers {gpus} or more."
+        )
+    # Whole workers per GPU: a share of 2/3 would let only one of them onto each GPU.
+    per_gpu = -(-workers // gpus) if gpus and workers else 1
+    share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
+    return Means(workers, gpus, share, max(1, cpus // max(1, workers)))

@@ -1,0 +1,80 @@
+"""What an archive job can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from magenet_batch.schema import ROW_SCHEMA_VERSION
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS
+
+
+class JobOptions(BaseModel):
+    """The options of `magenet enhance`, checked.
+
+    Attributes:
+        archive: folders, single images or `.parquet` manifests.
+        out: the output folder.
+        workers: number of workers; 0 works inside this process; None chooses.
+        gpus: number of GPUs shared by the workers; 0 is CPU; None takes all there are.
+        weights: name of shipped weights or path of a safetensors file.
+        shard_size: images per shard; None chooses by the size of the plan.
+        include: globs over relative paths; given, they replace the list of known extensions.
+        exclude: globs over relative paths that are left out.
+        limit: only the first so many images of the plan.
+        path_column: the manifest's column of paths; None guesses.
+        root: the folder that a manifest's paths are relative to; None is the manifest's own.
+        resolution: work at this width and give it back, in px; None keeps each image's own.
+        quality: JPEG quality of outputs, 1..100; None leaves it to the writer.
+        address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
+        retry_failed: work again on the images that failed, and on nothing that is done.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    archive: tuple[str, ...] = Field(min_length=1)
+    out: str = DEFAULT_OUT
+    workers: int | None = Field(default=None, ge=0)
+    gpus: int | None = Field(default=None, ge=0)
+    weights: str = DEFAULT_WEIGHTS
+    shard_size: int | None = Field(default=None, ge=1)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
+    path_column: str | None = None
+    root: str | None = None
+    resolution: int | None = Field(default=None, ge=64)
+    quality: int | None = Field(default=None, ge=1, le=100)
+    address: str | None = None
+    retry_failed: bool = False
+
+    @property
+    def out_path(self) -> Path:
+        """The output folder, absolute."""
+        return Path(self.out).expanduser().resolve()
+
+    def identity(self, weights_hash: str | None) -> dict[str, Any]:
+        """Everything that decides what the outputs are; a resumed job must have the same.
+
+        Args:
+            weights_hash: hash of the weights' content, None where it is not known.
+
+        Returns:
+            JSON-ready values by option name. Workers, GPUs and address are not among them.
+        """
+        return {
+            "archive": [str(Path(a).expanduser().resolve()) for a in self.archive],
+            "include": list(self.include),
+            "exclude": list(self.exclude),
+            "limit": self.limit,
+            "path_column": self.path_column,
+            "root": None if self.root is None else str(Path(self.root).expanduser().resolve()),
+            "shard_size": self.shard_size,
+            "weights": self.weights,
+            "weights_hash": weights_hash,
+            "resolution": self.resolution,
+            "quality": self.quality,
+            "row_schema": ROW_SCHEMA_VERSION,
+        }

@@ -1,0 +1,310 @@
+"""The plan: the frozen list of what a job works on, cut into shards."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from magenet_batch.errors import JobError, UsageError
+from magenet_batch.imaging.write import output_format_for
+from magenet_batch.jobs.files import write_parquet
+from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes, list_folder
+from magenet_batch.jobs.manifest import read_manifest
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.policy import shard_size_for
+
+PLAN_COLUMNS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("output", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64()),
+        pa.field("raw", pa.binary()),  # the path's bytes where they are no UTF-8, else null
+    ]
+)
+_SHARD_SIZE_KEY = b"magenet.shard_size"
+
+
+class Task(NamedTuple):
+    """One image to work on.
+
+    Attributes:
+        image_id: its stable identity.
+        source: where it is read from, as text.
+        output: where it is written, relative to the output folder.
+        raw: the path's bytes where they are no UTF-8.
+    """
+
+    image_id: str
+    source: str
+    output: str
+    raw: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path to open."""
+        return Path(self.source if self.raw is None else os.fsdecode(self.raw))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The images of a job in their order.
+
+    Attributes:
+        table: `PLAN_COLUMNS`, then the columns carried through from manifests.
+        shard_size: images per shard.
+        skipped: what the listing left out.
+    """
+
+    table: pa.Table
+    shard_size: int
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-len(self) // self.shard_size)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all images whose size is known."""
+        return int(pc.sum(self.table.column("bytes")).as_py() or 0)
+
+    @property
+    def extra_schema(self) -> pa.Schema:
+        """The columns carried through from manifests."""
+        return pa.schema(list(self.table.schema)[len(PLAN_COLUMNS) :])
+
+    def shard_rows(self, shard: int) -> int:
+        """Number of images in a shard."""
+        return min(self.shard_size, len(self) - shard * self.shard_size)
+
+    def slice(self, shard: int, positions: Sequence[int]) -> pa.Table:
+        """The plan's rows at some positions of a shard."""
+        start = shard * self.shard_size
+        return self.table.take(pa.array([start + p for p in positions], pa.int64())).combine_chunks()
+
+    def save(self, path: Path) -> None:
+        """Freeze the plan in a Parquet file."""
+        write_parquet(
+            self.table.replace_schema_metadata({_SHARD_SIZE_KEY: str(self.shard_size)}), path
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read a frozen plan."""
+        try:
+            table = pq.read_table(path)
+            size = int((table.schema.metadata or {})[_SHARD_SIZE_KEY])
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
+            raise JobError(
+                f"{path}: the job's plan cannot be read ({error}). "
+                "Start afresh with another output folder (-o)."
+            ) from error
+        return cls(table.replace_schema_metadata(None).combine_chunks(), size)
+
+
+def tasks_of(part: pa.Table) -> list[Task]:
+    """The tasks in some rows of a plan."""
+    columns = [part.column(name).to_pylist() for name in Task._fields]
+    return [Task(*values) for values in zip(*columns, strict=True)]
+
+
+def extra_of(part: pa.Table) -> pa.Table:
+    """The columns carried through, of some rows of a plan."""
+    return part.select(part.column_names[len(PLAN_COLUMNS) :])
+
+
+def make_plan(options: JobOptions) -> Plan:
+    """List the archive.
+
+    Args:
+        options: the job's options.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UsageError: there is nothing to work on, two images would be written to the same place,
+            originals could be overwritten, or a manifest is wrong.
+    """
+    skipped = Skipped()
+    choice = Choice(options.include, options.exclude)
+    several = len(options.archive) > 1
+    parts = []
+    for given in options.archive:
+        archive = Path(given).expanduser().absolute()
+        _refuse_own_folder(archive, given, options)
+        found, extra = _list_one(archive, given, options, choice, skipped)
+        prefix = f"{archive.stem if archive.is_file() else archive.name}/"
+        alone = not several or (archive.is_file() and extra is None)
+        parts.append(_part(found, extra, "" if alone else prefix))
+    table = _joined(parts)
+    if options.limit is not None:
+        table = table.slice(0, options.limit)
+    if table.num_rows == 0:
+        raise UsageError("\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()]))
+    _refuse_collisions(table)
+    _refuse_inside(table, options.out_path)
+    return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
+
+
+def _list_one(
+    archive: Path, given: str, options: JobOptions, choice: Choice, skipped: Skipped
+) -> tuple[list[Found], pa.Table | None]:
+    if archive.is_dir():
+        out = options.out_path
+        return list(list_folder(archive, choice=choice, out=out, skipped=skipped)), None
+    if not archive.is_file():
+        raise UsageError(
+            f"{given}: no such folder or file. "
+            "ARCHIVE is a folder of images, a single image or a .parquet manifest."
+        )
+    if archive.suffix.lower() == ".parquet":
+        root = None if options.root is None else Path(options.root).expanduser()
+        return read_manifest(
+            archive, path_column=options.path_column, root=root, choice=choice, skipped=skipped
+        )
+    return [Found(archive.name, str(archive), file_bytes(archive))], None
+
+
+def output_name(key: str) -> str:
+    """Where an image is written, relative to the output folder.
+
+    The same relative path; what cannot be written in its own format gets `.png` appended, so
+    that `a.gif` and `a.png` stay apart.
+    """
+    suffix = os.path.splitext(key)[1].lower()  # noqa: PTH122  hot loop
+    if suffix and f".{output_format_for(suffix)}" in _same_format(suffix):
+        return f"images/{key}"
+    return f"images/{key}.png"
+
+
+def _same_format(suffix: str) -> tuple[str, ...]:
+    """Spellings of the format that a suffix stands for."""
+    for family in ((".jpg", ".jpeg", ".jpe"), (".tif", ".tiff")):
+        if suffix in family:
+            return family
+    return (suffix,)
+
+
+def _text(path: str) -> tuple[str, bool]:
+    """A path as valid text, and whether it was that already."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", "backslashreplace"), False
+    return path, True
+
+
+def _part(found: Iterable[Found], extra: pa.Table | None, prefix: str) -> pa.Table:
+    """The plan's columns for the images of one input."""
+    columns: list[list[object]] = [[] for _ in PLAN_COLUMNS]
+    for item in found:
+        key = _text(prefix + item.key)[0]
+        source, exact = _text(item.path)
+        raw = None if exact else os.fsencode(item.path)
+        for column, value in zip(
+            columns, (key, source, output_name(key), item.bytes, raw), strict=True
+        ):
+            column.append(value)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS)
+    if extra is not None:
+        for field_, column_ in zip(extra.schema, extra.columns, strict=True):
+            table = table.append_column(field_.with_nullable(True), column_)
+    return table
+
+
+def _joined(parts: list[pa.Table]) -> pa.Table:
+    try:
+        joined = pa.concat_tables(parts, promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UsageError(f"The manifests' columns do not fit together: {error}") from error
+    return joined.replace_schema_metadata(None).combine_chunks()
+
+
+def _refuse_own_folder(archive: Path, given: str, options: JobOptions) -> None:
+    out = options.out_path
+    folder = (archive if archive.is_dir() else archive.parent).resolve()
+    if folder == out or out in folder.parents:
+        raise UsageError(
+            f"The output folder {out} holds the archive {given}: originals could be overwritten. "
+            "Give a folder of its own with -o."
+        )
+
+
+def _refuse_inside(table: pa.Table, out: Path) -> None:
+    inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
+    if pc.any(inside).as_py():
+        first = table.filter(inside).column("source")[0].as_py()
+        raise UsageError(
+            f"{first} lies in the output folder {out}: it could be overwritten. "
+            "Give a folder of its own with -o."
+        )
+
+
+def _refuse_collisions(table: pa.Table) -> None:
+    """Refuse outputs that would overwrite each other, on file systems that ignore case too."""
+    seen: dict[str, int] = {}
+    clashes = []
+    for index, output in enumerate(table.column("output").to_pylist()):
+        first = seen.setdefault(unicodedata.normalize("NFC", output).casefold(), index)
+        if first != index:
+            sources = table.column("source")
+            clashes.append(f"  {sources[first].as_py()} and {sources[index].as_py()}")
+    if clashes:
+        more = [f"  and {len(clashes) - 5} more"] if len(clashes) > 5 else []
+        raise UsageError(
+            "\n".join(
+                [
+                    f"{len(clashes)} images would be written over others "
+                    "(names are compared without regard to case):",
+                    *clashes[:5],
+                    *more,
+                    "Rename them, leave some out with --exclude, or enhance them in two jobs.",
+                ]
+            )
+        )
+
+
+def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
+    """Say how the archive changed since the plan was frozen.
+
+    Args:
+        old: the frozen plan.
+        new: the archive as it is listed now.
+        show: how many names to show of each kind.
+
+    Returns:
+        Lines such as "2 images added: a.jpg, b.jpg"; empty when nothing changed.
+    """
+    if old.table.equals(new.table):
+        return []
+
+    def named(what: str, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        shown = ", ".join(names[:show]) + (", ..." if len(names) > show else "")
+        return [f"{len(names)} images {what}: {shown}"]
+
+    rows = [
+        dict(zip(p.table["image_id"].to_pylist(), p.table["bytes"].to_pylist(), strict=True))
+        for p in (old, new)
+    ]
+    before, after = rows
+    lines = named("added", [k for k in after if k not in before])
+    lines += named("gone", [k for k in before if k not in after])
+    lines += named("of another size", [k for k in after if k in before and before[k] != after[k]])
+    return lines or ["the order of the images, or the manifest's other columns"]

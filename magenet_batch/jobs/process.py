@@ -1,0 +1,269 @@
+"""One image from path to row."""
+
+from __future__ import annotations
+
+import errno
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from magenet_batch.errors import ImageError, JobError
+from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.read import FundusImage, read_image
+from magenet_batch.imaging.write import encode_image, output_format_for, write_atomic
+from magenet_batch.jobs.plan import Task
+from magenet_batch.jobs.policy import flags_for
+from magenet_batch.jobs.rows import fail, start_row
+from magenet_batch.quality.fidelity import measure_fidelity
+from magenet_batch.quality.measures import measure_quality
+from magenet_batch.schema import Row
+from magenet_batch.settings import MAX_PIXELS
+
+_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class EnhancementLike(Protocol):
+    """What an enhancer gives back.
+
+    Attributes:
+        pixels: `(H, W, 3)`, dtype of the input; with a resolution set, H and W may differ.
+        vessels_before: `(h, w)` float32 vessel probability of the input, or None.
+        vessels_after: `(h, w)` float32 vessel probability of the output, or None.
+    """
+
+    pixels: np.ndarray
+    vessels_before: np.ndarray | None
+    vessels_after: np.ndarray | None
+
+
+class EnhancerLike(Protocol):
+    """What enhances one image; `inference.enhancer.Enhancer` in earnest."""
+
+    weights_name: str
+    weights_hash: str
+
+    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> EnhancementLike:
+        """Enhance `(H, W, 3)` pixels inside the field of view."""
+        ...
+
+
+EnhancerFactory = Callable[[str, int], EnhancerLike]
+"""Makes an enhancer for (device, threads) inside the worker. Must pickle when there are workers."""
+
+
+@dataclass
+class Work:
+    """An image on its way through the worker.
+
+    Attributes:
+        task: what is worked on.
+        row: what is known so far.
+        image: the decoded image, dropped when it is no longer needed.
+        fov: its field of view.
+        enhanced: what the network gave.
+        pixel_count: pixels of the image, for the rate.
+    """
+
+    task: Task
+    row: Row
+    image: FundusImage | None = None
+    fov: FieldOfView | None = None
+    enhanced: EnhancementLike | None = None
+    pixel_count: int = 0
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed already."""
+        return self.row.get("status") == "failed"
+
+    @contextmanager
+    def timed(self, column: str) -> Iterator[None]:
+        """Add the time of a block to a timing column."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[column] = self.timings.get(column, 0.0) + time.perf_counter() - start
+
+
+class ImageProcessor:
+    """Takes one image from path to row, in three steps that may run in three threads.
+
+    Args:
+        enhancer: the network.
+        out: the output folder.
+        quality: JPEG quality of outputs, None for the writer's own.
+        max_pixels: images with more are refused as `too_large`.
+    """
+
+    def __init__(
+        self,
+        enhancer: EnhancerLike,
+        *,
+        out: Path,
+        quality: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self._enhancer = enhancer
+        self._out = out
+        self._quality = quality
+        self._max_pixels = max_pixels
+
+    def process(self, task: Task) -> Row:
+        """Work on one image from path to row.
+
+        Args:
+            task: the image.
+
+        Returns:
+            Its row. Whatever is wrong with the image is a failed row, not an exception.
+
+        Raises:
+            JobError: the output folder takes nothing more (full or read-only): no image's fault.
+        """
+        return self.finish(self.compute(self.load(task)))
+
+    def load(self, task: Task) -> Work:
+        """Read, hash and decode; find the field of view; measure the quality before."""
+        names = self._enhancer
+        row = start_row(task, weights=names.weights_name, weights_hash=names.weights_hash)
+        work = Work(task, row)
+        return self._guarded(work, self._load)
+
+    def compute(self, work: Work) -> Work:
+        """Run the network."""
+        return self._guarded(work, self._compute)
+
+    def finish(self, work: Work) -> Row:
+        """Measure the result, encode it and write it."""
+        self._guarded(work, self._finish)
+        work.image = work.enhanced = None
+        return {**work.row, **work.timings}
+
+    def _guarded(self, work: Work, step: Callable[[Work], None]) -> Work:
+        """Run a step; what goes wrong with the image ends in its row (rows in = rows out)."""
+        if work.failed:
+            return work
+        try:
+            step(work)
+        except JobError:
+            raise
+        except ImageError as error:
+            _stop_if_out_of_room(error.__cause__, self._out)
+            fail(work.row, error.reason, str(error))
+        except MemoryError:
+            fail(work.row, "error", "not enough memory for this image")
+        except Exception as error:
+            fail(work.row, "error", f"{type(error).__name__}: {error}")
+        if work.failed:
+            work.image = work.enhanced = None
+        return work
+
+    def _load(self, work: Work) -> None:
+        path = work.task.path
+        with work.timed("read_s"):
+            _refuse_special(path)
+            image = read_image(path, max_pixels=self._max_pixels)
+        height, width = image.pixels.shape[:2]
+        work.row.update(
+            bytes=image.bytes, sha256=image.sha256, width=width, height=height,
+            format=image.format, bit_depth=image.bit_depth,
+        )  # fmt: skip
+        work.pixel_count = height * width
+        with work.timed("enhance_s"):
+            fov = find_fov(image.pixels)
+        if fov is None:
+            raise ImageError(
+                "no_fov", "no field of view was found: probably not a fundus photograph"
+            )
+        work.row.update(
+            fov_x=fov.x, fov_y=fov.y, fov_radius=fov.radius, fov_coverage=fov.coverage
+        )
+        with work.timed("measure_s"):
+            before = measure_quality(image.pixels, fov)
+        work.row.update({f"{name}_before": value for name, value in before.items()})
+        work.image, work.fov = image, fov
+
+    def _compute(self, work: Work) -> None:
+        assert work.image is not None and work.fov is not None
+        with work.timed("enhance_s"):
+            work.enhanced = self._enhancer.enhance(work.image.pixels, work.fov)
+
+    def _finish(self, work: Work) -> None:
+        image, fov, enhanced = work.image, work.fov, work.enhanced
+        assert image is not None and fov is not None and enhanced is not None
+        _refuse_non_finite(enhanced)
+        with work.timed("measure_s"):
+            self._measure(work, image, fov, enhanced)
+        with work.timed("write_s"):
+            suffix = Path(work.task.output).suffix
+            options: dict[str, Any] = {} if self._quality is None else {"quality": self._quality}
+            data = encode_image(
+                enhanced.pixels, like=image, format=output_format_for(suffix), **options
+            )
+            self._write(work.task.output, data)
+        work.row.update(status="enhanced", output=work.task.output)
+
+    def _measure(
+        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
+    ) -> None:
+        # With a resolution set, the output has another size: its field of view is found anew.
+        same_size = enhanced.pixels.shape == image.pixels.shape
+        fov_after = fov if same_size else find_fov(enhanced.pixels)
+        if fov_after is not None:
+            after = measure_quality(enhanced.pixels, fov_after)
+            work.row.update({f"{name}_after": value for name, value in after.items()})
+        before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
+        if same_size and before_map is not None and after_map is not None:
+            work.row.update(
+                measure_fidelity(
+                    image.pixels, enhanced.pixels, fov,
+                    vessels_before=before_map, vessels_after=after_map,
+                )
+            )  # fmt: skip
+        work.row["flags"] = flags_for(work.row)
+
+    def _write(self, output: str, data: bytes) -> None:
+        target = self._out / output
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, data)
+        except OSError as error:
+            _stop_if_out_of_room(error, self._out)
+            raise ImageError(
+                "unwritable", f"{output} cannot be written: {error.strerror or error}"
+            ) from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what is not a plain file: reading a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise ImageError("unreadable", f"is {kind}, not a file")
+
+
+def _refuse_non_finite(enhanced: EnhancementLike) -> None:
+    maps = (enhanced.pixels, enhanced.vessels_before, enhanced.vessels_after)
+    for values in maps:
+        if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ImageError("non_finite", "the network gave NaN or infinity")
+
+
+def _stop_if_out_of_room(error: BaseException | None, out: Path) -> None:
+    """A full or read-only disk ends the job, so that the images left over are not given up."""
+    if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
+        raise JobError(
+            f"{out} takes no more files: {error.strerror}. "
+            "Make room, then give the same command again: it goes on where it stopped."
+        ) from error

@@ -1,0 +1,74 @@
+"""Makes rows and tables of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from magenet_batch import __version__
+from magenet_batch.errors import Reason
+from magenet_batch.jobs.plan import Task
+from magenet_batch.schema import COLUMN_NAMES, Row, row_schema
+
+MESSAGE_MAX = 500
+
+
+def start_row(task: Task, *, weights: str | None, weights_hash: str | None) -> Row:
+    """The row of an image before anything is known about it."""
+    return {
+        "image_id": task.image_id,
+        "source": task.source,
+        "weights": weights,
+        "weights_hash": weights_hash,
+        "version": __version__,
+        "flags": [],
+    }
+
+
+def fail(row: Row, reason: Reason, message: str) -> Row:
+    """Mark a row as failed; what was found out before is kept.
+
+    Args:
+        row: the row, changed in place.
+        reason: one of `errors.REASONS`.
+        message: one sentence for the user; line breaks are folded.
+
+    Returns:
+        The same row.
+    """
+    text = " ".join(message.split())[:MESSAGE_MAX]
+    row.update(status="failed", reason=reason, message=text, output=None)
+    return row
+
+
+def rows_table(rows: Sequence[Row], extra: pa.Table) -> pa.Table:
+    """Put rows into a table with the schema of every rows file.
+
+    Args:
+        rows: one per image; NaN and infinity become null.
+        extra: the columns carried through from a manifest, as many rows.
+
+    Returns:
+        The table.
+
+    Raises:
+        KeyError: a row has a column that the schema does not know.
+    """
+    for row in rows:
+        unknown = row.keys() - set(COLUMN_NAMES)
+        if unknown:
+            raise KeyError(f"not columns of the row schema: {', '.join(sorted(unknown))}")
+    schema = row_schema(extra.schema.remove_metadata())
+    own = list(schema)[: len(COLUMN_NAMES)]
+    arrays = [pa.array([_value(r.get(f.name)) for r in rows], f.type) for f in own]
+    return pa.Table.from_arrays([*arrays, *extra.columns], schema=schema)
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bool) or value is None:
+        return value
+    if hasattr(value, "item"):  # a NumPy scalar
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

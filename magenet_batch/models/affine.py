@@ -1,0 +1,134 @@
+"""Local colour transforms: what the global stages predict, applied at any resolution.
+
+A global stage sees a small copy of the image. Instead of colours it predicts, for every position,
+how to change colours: a 3x3 matrix and an offset, y = A x + b. Enlarged and applied to the
+original's own pixels, they restore light and colour and keep every detail of the original
+(compare Gharbi et al., Deep Bilateral Learning, SIGGRAPH 2017).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+_GAIN, _OFFSET = 3.0, 1.0  # bounds of the change of one stage
+
+
+class Affine(NamedTuple):
+    """A field of local colour transforms.
+
+    Attributes:
+        matrix: (B, 3, 3, H, W), from input to output channel.
+        offset: (B, 3, H, W).
+    """
+
+    matrix: torch.Tensor
+    offset: torch.Tensor
+
+    @classmethod
+    def from_raw(cls, raw_B12HW: torch.Tensor) -> Affine:
+        """Bounded transforms from a head's output; zero is the identity."""
+        raw = raw_B12HW.float()
+        b, _, h, w = raw.shape
+        eye = torch.eye(3, device=raw.device).view(1, 3, 3, 1, 1)
+        matrix = eye + _GAIN * torch.tanh(raw[:, :9] / _GAIN).view(b, 3, 3, h, w)
+        return cls(matrix, _OFFSET * torch.tanh(raw[:, 9:] / _OFFSET))
+
+    def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
+        """Transform the colours of an image of the same height and width."""
+        return (self.matrix * x_B3HW[:, None]).sum(2) + self.offset
+
+    def after(self, first: Affine) -> Affine:
+        """The transform that does `first` and then this one."""
+        matrix = (self.matrix[:, :, :, None] * first.matrix[:, None]).sum(2)
+        return Affine(matrix, self.apply(first.offset))
+
+    def packed(self) -> torch.Tensor:
+        """As one tensor (B, 12, H, W), for resizing."""
+        return torch.cat([self.matrix.flatten(1, 2), self.offset], 1)
+
+    @classmethod
+    def unpacked(cls, packed_B12HW: torch.Tensor) -> Affine:
+        """The inverse of `packed`."""
+        return cls(packed_B12HW[:, :9].unflatten(1, (3, 3)), packed_B12HW[:, 9:])
+
+
+def interpolation_matrix(
+    source: int, target: int, *, start: int, stop: int, like: torch.Tensor
+) -> tuple[torch.Tensor, slice]:
+    """Bilinear interpolation along one axis, for a part of the target.
+
+    Args:
+        source: samples along the axis.
+        target: length of the whole axis after resizing.
+        start: first wanted position of the target.
+        stop: one past the last.
+        like: gives device and type.
+
+    Returns:
+        A matrix (stop - start, n) and the slice of n source samples that it applies to. The result
+        for a position does not depend on which part was asked for.
+    """
+    at = torch.arange(start, stop, device=like.device, dtype=torch.float64)
+    at = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
+    low = at.floor().long().clamp(max=max(source - 2, 0))
+    first, last = int(low[0]), min(int(low[-1]) + 2, source)
+    weights = torch.zeros(stop - start, last - first, device=like.device, dtype=torch.float64)
+    rows = torch.arange(stop - start, device=like.device)
+    weights[rows, low - first] = 1 - (at - low)
+    if source > 1:
+        weights[rows, low - first + 1] += at - low
+    return weights.to(like.dtype), slice(first, last)
+
+
+class Window(NamedTuple):
+    """A rectangle of the full image, in its pixels.
+
+    Attributes:
+        top: first row.
+        bottom: one past the last row.
+        left: first column.
+        right: one past the last column.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Window:
+        """The rectangle of a whole image."""
+        return cls(0, height, 0, width)
+
+    def halved(self) -> Window:
+        """The same rectangle in pixels of twice the size; all edges must be even."""
+        return Window(*(edge // 2 for edge in self))
+
+
+def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int) -> torch.Tensor:
+    """What a window shows of an image resized (bilinearly) to height x width.
+
+    Only the part of the small image under the window is read, and the values are the same whatever
+    the window: this is what makes tiles seamless.
+
+    Args:
+        x_BCHW: the small image.
+        window: in pixels of the resized image.
+        height: of the whole resized image.
+        width: of the whole resized image.
+
+    Returns:
+        (B, C, window height, window width).
+    """
+    if window == Window.whole(height, width):
+        return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
+    rows, r = interpolation_matrix(
+        x_BCHW.shape[-2], height, start=window.top, stop=window.bottom, like=x_BCHW
+    )
+    columns, c = interpolation_matrix(
+        x_BCHW.shape[-1], width, start=window.left, stop=window.right, like=x_BCHW
+    )
+    return rows @ x_BCHW[..., r, c] @ columns.mT

@@ -1,0 +1,138 @@
+"""The parts that the stages are built from."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def conv3(inside: int, outside: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size."""
+    return nn.Conv2d(inside, outside, 3, padding=1)
+
+
+def zero_conv(inside: int, outside: int, *, bias: float = 0.0) -> nn.Conv2d:
+    """A 3x3 convolution that starts as a constant, so that a new head changes nothing."""
+    conv = conv3(inside, outside)
+    nn.init.zeros_(conv.weight)
+    nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]
+    return conv
+
+
+class SpatialAttention(nn.Module):
+    """Where to look: a map from the mean and the maximum over channels (CBAM, ECCV 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 5, padding=2)
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        """The features, each position scaled by a factor in (0, 2)."""
+        pooled = torch.cat([x_BCHW.mean(1, keepdim=True), x_BCHW.amax(1, keepdim=True)], 1)
+        return x_BCHW * (2 * torch.sigmoid(self.conv(pooled)))
+
+
+class ChannelAttention(nn.Module):
+    """What to look at: one factor in (0, 2) per channel from a description of the whole image.
+
+    The description is the mean of the features themselves (squeeze and excitation, CVPR 2018) or,
+    where only a tile of the image is at hand, a vector that describes the whole: then every tile
+    is treated alike and no seams can appear.
+    """
+
+    def __init__(self, channels: int, *, described_by: int | None = None) -> None:
+        super().__init__()
+        source = described_by or channels
+        self.pool_own = described_by is None
+        self.excite = nn.Sequential(
+            nn.Linear(source, max(8, channels // 4)), nn.SiLU(), nn.Linear(max(8, channels // 4), channels)
+        )
+
+    def forward(self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None) -> torch.Tensor:
+        """The features, each channel scaled."""
+        source = x_BCHW.mean((2, 3)) if self.pool_own else description_BC
+        return x_BCHW * (2 * torch.sigmoid(self.excite(source)))[:, :, None, None]
+
+
+class AttentionBlock(nn.Module):
+    """Two convolutions, channel and spatial attention, and a shortcut."""
+
+    def __init__(self, channels: int, *, attention: bool, described_by: int | None = None) -> None:
+        super().__init__()
+        self.first = conv3(channels, channels)
+        self.second = conv3(channels, channels)
+        self.channel = ChannelAttention(channels, described_by=described_by) if attention else None
+        self.spatial = SpatialAttention() if attention else None
+
+    def forward(
+        self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Features of the same shape."""
+        y = self.second(F.silu(self.first(x_BCHW)))
+        if self.channel is not None and self.spatial is not None:
+            y = self.spatial(self.channel(y, description_BC))
+        return x_BCHW + y
+
+
+class Down(nn.Module):
+    """Half the size, other channels."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, 2, stride=2)
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        """(B, inside, H, W) to (B, outside, H/2, W/2)."""
+        return self.conv(x_BCHW)
+
+
+class Up(nn.Module):
+    """Twice the size, other channels."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, 4 * outside, 1)
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        """(B, inside, H, W) to (B, outside, 2H, 2W)."""
+        return F.pixel_shuffle(self.conv(x_BCHW), 2)
+
+
+class StructureGate(nn.Module):
+    """Structure decides what of an encoder's features passes to the decoder."""
+
+    def __init__(self, channels: int, structure_channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(channels + structure_channels, channels, 1)
+        self.add = nn.Conv2d(structure_channels, channels, 1)
+
+    def forward(self, skip_BCHW: torch.Tensor, structure_BCHW: torch.Tensor) -> torch.Tensor:
+        """Gated features of the shape of `skip_BCHW`."""
+        structure = resize_like(structure_BCHW, skip_BCHW)
+        gate = 2 * torch.sigmoid(self.gate(torch.cat([skip_BCHW, structure], 1)))
+        return skip_BCHW * gate + self.add(structure)
+
+
+class SupervisedAttention(nn.Module):
+    """Features pass to the next stage where the stage's supervised image says so (MPRNet)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = conv3(channels, channels)
+        self.gate = nn.Conv2d(3, channels, 1)
+
+    def forward(self, features_BCHW: torch.Tensor, image_B3HW: torch.Tensor) -> torch.Tensor:
+        """Attended features of the same shape."""
+        gate = torch.sigmoid(self.gate(resize_like(image_B3HW, features_BCHW)))
+        return features_BCHW + self.features(features_BCHW) * gate
+
+
+def resize_like(x_BCHW: torch.Tensor, like_BCHW: torch.Tensor) -> torch.Tensor:
+    """Resize to another tensor's height and width; averaging when it gets smaller."""
+    size = like_BCHW.shape[-2:]
+    if x_BCHW.shape[-2:] == size:
+        return x_BCHW
+    if x_BCHW.shape[-2] > size[0]:
+        return F.interpolate(x_BCHW, size=size, mode="area")
+    return F.interpolate(x_BCHW, size=size, mode="bilinear", align_corners=False)

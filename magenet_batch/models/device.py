@@ -1,0 +1,44 @@
+"""Which device and which precision: asked for means given, or an error."""
+
+from __future__ import annotations
+
+import torch
+
+from magenet_batch.errors import UsageError
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device of a name.
+
+    Args:
+        wanted: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the GPU if there is one.
+
+    Raises:
+        UsageError: if a GPU is asked for and there is none.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"'{wanted}' was asked for, but {torch.cuda.device_count()} GPUs are visible here: "
+            "use the CPU with --gpus 0 or device = 'cpu', or see `magenet doctor`"
+        )
+    return device
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the device computes in bf16 in hardware; elsewhere bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def pick_autocast(precision: str, device: torch.device) -> bool:
+    """Whether to run in bf16.
+
+    Args:
+        precision: `auto`, `fp32` or `bf16`.
+        device: where.
+    """
+    return bf16_is_fast(device) if precision == "auto" else precision == "bf16"

@@ -1,0 +1,193 @@
+"""The three stages of MAGE-Net: two that see the whole image, one that sees its own pixels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.affine import Affine
+from magenet_batch.models.blocks import (
+    AttentionBlock,
+    Down,
+    StructureGate,
+    SupervisedAttention,
+    Up,
+    conv3,
+    resize_like,
+    zero_conv,
+)
+
+
+class StageOutput(NamedTuple):
+    """What a global stage hands on.
+
+    Attributes:
+        image: the supervised image, (B, 3, H, W).
+        affine: its colour transform at half the stage's size, relative to the stage's input.
+        encoder: features per level, from 1/2 of the stage's size down.
+        decoder: the same of the decoder; the first is attended by the supervised image.
+        description: (B, C), the whole image in a vector.
+    """
+
+    image: torch.Tensor
+    affine: Affine
+    encoder: list[torch.Tensor]
+    decoder: list[torch.Tensor]
+    description: torch.Tensor
+
+
+class GlobalStage(nn.Module):
+    """An encoder-decoder on the whole image that predicts local colour transforms."""
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        *,
+        image_channels: int,
+        attention: bool,
+        supervised_attention: bool,
+        structure_channels: tuple[int, ...] | None,
+        fused_widths: tuple[int, ...] | None,
+    ) -> None:
+        super().__init__()
+        self.stem = conv3(4 * image_channels, widths[0])
+        self.encoders = nn.ModuleList(AttentionBlock(c, attention=attention) for c in widths)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
+        self.decoders = nn.ModuleList(AttentionBlock(c, attention=attention) for c in widths[:-1])
+        self.guides = (
+            nn.ModuleList(StructureGate(w, s) for w, s in zip(widths, structure_channels, strict=False))
+            if structure_channels
+            else None
+        )
+        # Fusion joins levels of equal resolution: level k + 1 here is level k of the coarser stage.
+        self.fuse_encoder, self.fuse_decoder = (
+            (
+                nn.ModuleList(nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)),
+                nn.ModuleList(nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)),
+            )
+            if fused_widths
+            else (None, None)
+        )
+        self.head = zero_conv(widths[0], 12)
+        self.supervised_attention = SupervisedAttention(widths[0]) if supervised_attention else None
+
+    def forward(
+        self,
+        images_BCHW: torch.Tensor,
+        base_B3HW: torch.Tensor,
+        *,
+        structure: tuple[torch.Tensor, ...] | None,
+        fused: StageOutput | None,
+    ) -> StageOutput:
+        """Run the stage.
+
+        Args:
+            images_BCHW: everything the stage looks at, concatenated.
+            base_B3HW: the image that its transforms apply to.
+            structure: features of the structure module, or None without it.
+            fused: the coarser stage's output, or None without fusion.
+
+        Returns:
+            The stage's image, transforms and features.
+        """
+        x = self.stem(F.pixel_unshuffle(images_BCHW, 2))
+        skips: list[torch.Tensor] = []
+        for level, encoder in enumerate(self.encoders):
+            if level and fused is not None and self.fuse_encoder and self.fuse_decoder:
+                x = x + resize_like(self.fuse_encoder[level - 1](fused.encoder[level - 1]), x)
+                x = x + resize_like(self.fuse_decoder[level - 1](fused.decoder[level - 1]), x)
+            x = encoder(x)
+            skips.append(x)
+            x = self.downs[level](x) if level < len(self.downs) else x
+        description = x.mean((2, 3))
+        decoded = [x]
+        for level in reversed(range(len(self.ups))):
+            skip = skips[level]
+            if self.guides is not None and structure is not None and level < len(self.guides):
+                skip = self.guides[level](skip, structure[level])
+            x = self.decoders[level](self.ups[level](x) + skip)
+            decoded.insert(0, x)
+        affine = Affine.from_raw(self.head(x))
+        enlarged = F.interpolate(affine.packed(), scale_factor=2, mode="bilinear", align_corners=False)
+        image = Affine.unpacked(enlarged).apply(base_B3HW.float())
+        if self.supervised_attention is not None:
+            decoded[0] = self.supervised_attention(x, image.to(x.dtype))
+        return StageOutput(image, affine, skips, decoded, description)
+
+
+class LocalStage(nn.Module):
+    """An encoder-decoder on tiles of the original; nothing in it depends on the tile's place.
+
+    Its channel attention is driven by a description of the whole image, and the number of pixels
+    that can influence one output pixel is bounded by `reach`.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        *,
+        condition_channels: int,
+        described_by: int,
+        attention: bool,
+        gate: bool,
+    ) -> None:
+        super().__init__()
+        self.stem = conv3(24 + condition_channels, widths[0])
+
+        def block(channels: int) -> AttentionBlock:
+            return AttentionBlock(channels, attention=attention, described_by=described_by)
+
+        self.encoders = nn.ModuleList(block(c) for c in widths)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
+        self.decoders = nn.ModuleList(block(c) for c in widths[:-1])
+        self.residual = zero_conv(widths[0], 12)
+        self.local_gate = zero_conv(widths[0], 4, bias=2.0) if gate else None
+        self.global_gate = nn.Linear(described_by, 1) if gate else None
+        per_block = 2 + (2 if attention else 0)
+        self.reach = 2 * sum(
+            per_block * 2**level * (2 if level < len(widths) - 1 else 1)
+            for level in range(len(widths))
+        ) + 2 * 2 + 2 ** (len(widths) + 1)
+        """Pixels around an output pixel beyond which nothing matters."""
+
+    def forward(
+        self,
+        input_B3HW: torch.Tensor,
+        base_B3HW: torch.Tensor,
+        condition_BCHW: torch.Tensor,
+        description_BC: torch.Tensor,
+    ) -> torch.Tensor:
+        """Refine a tile.
+
+        Args:
+            input_B3HW: the tile of the original, 0..1; sides are multiples of 8.
+            base_B3HW: the same tile after the global stages.
+            condition_BCHW: features of the global stages at half the tile's size.
+            description_BC: the whole image in a vector.
+
+        Returns:
+            The enhanced tile, (B, 3, H, W), not clipped.
+        """
+        dtype = condition_BCHW.dtype
+        both = F.pixel_unshuffle(torch.cat([input_B3HW, base_B3HW], 1).to(dtype), 2)
+        x = self.stem(torch.cat([both, condition_BCHW], 1))
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(x, description_BC)
+            skips.append(x)
+            x = self.downs[level](x) if level < len(self.downs) else x
+        for level in reversed(range(len(self.ups))):
+            x = self.decoders[level](self.ups[level](x) + skips[level], description_BC)
+        residual = torch.tanh(F.pixel_shuffle(self.residual(x), 2).float())
+        change = base_B3HW + residual - input_B3HW
+        if self.local_gate is None or self.global_gate is None:
+            return input_B3HW + change
+        logits = F.pixel_shuffle(self.local_gate(x), 2) + self.global_gate(description_BC)[:, :, None, None]
+        return input_B3HW + torch.sigmoid(logits.float()) * change

@@ -1,0 +1,61 @@
+"""The retinal structure preservation (RSP) module: a small vessel network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.blocks import AttentionBlock, Down, Up, conv3
+from magenet_batch.models.config import StructureConfig
+
+
+class Structure(NamedTuple):
+    """What the module sees in an image.
+
+    Attributes:
+        logits: (B, 1, H, W); sigmoid gives the probability of vessel.
+        features: at 1/2, 1/4 and 1/8 of the size.
+    """
+
+    logits: torch.Tensor
+    features: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+class StructureModule(nn.Module):
+    """A U-Net on vessels. Height and width must be multiples of 16."""
+
+    def __init__(self, config: StructureConfig) -> None:
+        super().__init__()
+        w = config.widths
+        self.feature_channels = (w[0], w[1], w[2])
+        self.stem = conv3(12, w[0])
+        self.encoders = nn.ModuleList(AttentionBlock(c, attention=True) for c in w)
+        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(w, w[1:], strict=False))
+        self.ups = nn.ModuleList(Up(b, a) for a, b in zip(w, w[1:], strict=False))
+        self.decoders = nn.ModuleList(AttentionBlock(c, attention=True) for c in w[:-1])
+        self.head = nn.Conv2d(w[0], 4, 3, padding=1)
+
+    def forward(self, x_B3HW: torch.Tensor) -> Structure:
+        """Find vessels.
+
+        Args:
+            x_B3HW: whole images at the working size, RGB, 0..1.
+
+        Returns:
+            Logits at the same size and features.
+        """
+        x = self.stem(F.pixel_unshuffle(2 * x_B3HW - 0.6, 2))
+        skips = []
+        for encoder, down in zip(self.encoders, [*self.downs, nn.Identity()], strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        features = []
+        for level in reversed(range(len(self.ups))):
+            x = self.decoders[level](self.ups[level](x) + skips[level])
+            features.append(x)
+        eighth, quarter, half = features
+        return Structure(F.pixel_shuffle(self.head(half), 2), (half, quarter, eighth))

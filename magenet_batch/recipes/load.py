@@ -1,0 +1,143 @@
+"""Reading recipes: TOML, inheritance, changes from the command line, errors that help."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from magenet_batch.errors import RecipeError, nearest
+from magenet_batch.models.config import SIZES
+from magenet_batch.recipes.schema import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Tables = dict[str, Any]
+
+_FREE_TO_CHANGE = {
+    "run": {"output", "device", "threads", "name"},
+    "schedule": {"steps", "minutes"},
+    "validation": None,
+}
+"""What may change when a run is resumed."""
+
+
+def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: a TOML file, or the name of a shipped recipe such as `small`. Its key `extends` names
+            another recipe, relative to it, whose tables it changes.
+        changes: `table.key=value` with a TOML value, applied last; text needs no quotes.
+
+    Returns:
+        The validated recipe.
+
+    Raises:
+        RecipeError: says where, what, and the nearest valid spelling.
+    """
+    path = find_recipe(path)
+    tables = _read(path, seen=())
+    for change in changes:
+        _apply_change(tables, change)
+    size = tables.setdefault("model", {}).setdefault("size", "small")
+    if size not in SIZES:
+        raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), SIZES)}")
+    defaults = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in SIZES[size].items()}
+    tables["model"] = _merged(defaults, tables["model"])
+    try:
+        return Recipe.model_validate_json(json.dumps(tables))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """A hash of everything that must stay the same for a run to be resumed."""
+    tables = recipe.model_dump(mode="json")
+    for table, keys in _FREE_TO_CHANGE.items():
+        for key in keys if keys is not None else list(tables[table]):
+            tables[table].pop(key)
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    package = Path(__file__).parent
+    folder = package / "shipped"  # in an installed package
+    if not folder.is_dir():
+        folder = package.parent.parent / "recipes"  # in a checkout
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_recipe(path: Path | str) -> Path:
+    """A file, or a shipped recipe by its name.
+
+    Raises:
+        RecipeError: if there is neither.
+    """
+    wanted = Path(path)
+    if wanted.is_file():
+        return wanted
+    shipped = shipped_recipes()
+    if wanted.stem in shipped and wanted.parent in (Path(), Path("recipes")):
+        return shipped[wanted.stem]
+    raise RecipeError(f"there is no recipe {wanted}; {nearest(wanted.stem, shipped)}")
+
+
+def _read(path: Path, *, seen: tuple[Path, ...]) -> Tables:
+    if path.resolve() in seen:
+        raise RecipeError(f"{path}: 'extends' goes round in a circle")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"{path} cannot be read as TOML: {error}") from error
+    parent = tables.pop("extends", None)
+    if parent is None:
+        return tables
+    if not isinstance(parent, str) or not (path.parent / parent).is_file():
+        raise RecipeError(f"{path}: extends = {parent!r} names no file beside it")
+    return _merged(_read(path.parent / parent, seen=(*seen, path.resolve())), tables)
+
+
+def _merged(below: Tables, above: Tables) -> Tables:
+    result = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _apply_change(tables: Tables, change: str) -> None:
+    name, equals, text = change.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not equals or not dot:
+        raise RecipeError(f"--set {change}: write it as table.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *path, last = key.split(".")
+    into = tables.setdefault(table, {})
+    for part in path:
+        into = into.setdefault(part, {})
+    into[last] = value
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    model: type[BaseModel] = Recipe
+    for part in error["loc"][:-1]:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return f"{where}: unknown key; {nearest(str(error['loc'][-1]), model.model_fields)}"

@@ -1,0 +1,90 @@
+"""From a recipe to weights with a card: hands each component its own configuration."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED
+from magenet_batch.imaging.write import write_atomic
+from magenet_batch.models.magenet import MageNet
+from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.recipes.load import fingerprint
+from magenet_batch.recipes.schema import Recipe
+from magenet_batch.training.card import card_notes, write_card
+from magenet_batch.training.progress import Reporter
+from magenet_batch.training.trainer import Settings, Trainer
+
+
+def train(recipe: Recipe, *, fresh: bool = False) -> int:
+    """Run or resume a training run; write weights and card when it is done.
+
+    Args:
+        recipe: what to train.
+        fresh: forget checkpoint, structure module and curves of an earlier run.
+
+    Returns:
+        The exit code: 0 when done, 130 when interrupted.
+    """
+    folder = Path(recipe.run.output)
+    if fresh:
+        for name in ("checkpoint.safetensors", "structure.safetensors", "curves.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    trainer = Trainer(_settings(recipe), reporter=Reporter())
+    write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2).encode())
+    with _interruptible(trainer):
+        teacher = trainer.run()
+    if trainer.share_done < 1:
+        print(
+            f"stopped at step {trainer.progress.step}; the same command goes on from there",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+    _finish(trainer, teacher)
+    return EXIT_DONE
+
+
+def _settings(recipe: Recipe) -> Settings:
+    start: MageNet | None = None
+    model = recipe.model
+    if recipe.start.weights:
+        start, info = load_weights(recipe.start.weights)
+        model = info.config
+    return Settings(
+        run=recipe.run, data=recipe.data, augment=recipe.augment, preset=recipe.degradation.preset,
+        model=model, structure=recipe.structure, loss=recipe.loss, consistency=recipe.consistency,
+        schedule=recipe.schedule, validation=recipe.validation, fingerprint=fingerprint(recipe),
+        start=start,
+    )  # fmt: skip
+
+
+def _finish(trainer: Trainer, teacher: MageNet) -> None:
+    """Write the teacher's weights and a card beside the curves."""
+    settings = trainer.settings
+    notes = card_notes(settings, trainer.progress, folder=trainer.folder, device=trainer.device)
+    path = trainer.folder / f"{settings.run.name}.safetensors"
+    save_weights(teacher, path, name=settings.run.name, notes=notes)
+    card = write_card(path.with_suffix(".md"), notes, name=settings.run.name, network=teacher)
+    print(f"weights: {path}\ncard:    {card}")
+    print(f"use them: magenet enhance ARCHIVE --weights {path}", file=sys.stderr)
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM saves a checkpoint and ends; the second ends at once."""
+
+    def ask(number: int, frame: object) -> None:
+        if trainer.stop_asked:
+            raise KeyboardInterrupt
+        trainer.stop_asked = True
+        print("finishing this step, then saving; once more to stop at once", file=sys.stderr)
+
+    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,78 @@
+"""Makes a report: reads the rows, writes the page or the text."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from magenet_batch.errors import JobError, UsageError, nearest
+from magenet_batch.report.collect import collect
+from magenet_batch.report.gallery import make_gallery
+from magenet_batch.report.html import to_html
+from magenet_batch.report.text import to_json, to_markdown, write_csv
+
+FORMATS = ("html", "json", "csv", "md")
+
+
+def build_report(out: Path, *, format: str = "html", seed: int = 0) -> str:
+    """Make a report in memory.
+
+    Args:
+        out: the output folder of a job.
+        format: one of `FORMATS`.
+        seed: of the random selections.
+
+    Returns:
+        The report's text.
+
+    Raises:
+        UsageError: no such format, or the folder holds no rows.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"no report format is called '{format}': {nearest(format, FORMATS)}")
+    if format == "csv":
+        text = io.StringIO()
+        write_csv(out, text)
+        return text.getvalue()
+    found = collect(out, seed=seed)
+    if format == "json":
+        return to_json(found)
+    if format == "md":
+        return to_markdown(found)
+    return to_html(found, make_gallery(found))
+
+
+def write_report(out: Path, *, format: str = "html", target: Path | None = None) -> Path:
+    """Make a report and write it whole: to a temporary name beside the target, then renamed.
+
+    Args:
+        out: the output folder of a job.
+        format: one of `FORMATS`.
+        target: where to write; `OUT/report.<format>` when not given.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        UsageError: no such format, or the folder holds no rows.
+        JobError: the report cannot be written there.
+    """
+    target = target if target is not None else out / f"report.{format}"
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        if format == "csv":
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                write_csv(out, stream)
+        else:
+            text = build_report(out, format=format)
+            temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise JobError(
+            f"{target}: the report cannot be written: {error.strerror or error}. "
+            "Choose another place with -o FILE."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

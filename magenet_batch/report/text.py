@@ -1,0 +1,197 @@
+"""The report for scripts and chats: JSON, CSV, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from magenet_batch.report.charts import number
+from magenet_batch.report.collect import BATCH_ROWS, BETTER, Collected, open_rows
+from magenet_batch.report.groups import AVERAGED, Total
+from magenet_batch.schema import FIDELITY_MEASURES, QUALITY_MEASURES, STATUSES
+
+
+def visible(text: str) -> str:
+    r"""Show text from a file as it is, with control and direction characters spelled out.
+
+    A name can hold characters that reverse the text around it or end a line; they become
+    visible escapes such as `\u202e`.
+    """
+    return "".join(
+        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(c)
+        for c in text
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def speed(found: Collected) -> dict[str, float | None]:
+    """Wall time, images per second and megapixels per second; None where not recorded."""
+    seconds = found.run.get("seconds")
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or seconds <= 0:
+        return {"seconds": None, "images_per_s": None, "megapixels_per_s": None}
+    return {
+        "seconds": float(seconds),
+        "images_per_s": found.images / seconds,
+        "megapixels_per_s": found.megapixels / seconds,
+    }
+
+
+def _group(name: str, total: Total) -> dict[str, Any]:
+    means = {f"mean_{m}": total.mean(m) for m in AVERAGED}
+    return {"name": name, "images": total.images, **total.counts, **means}
+
+
+def summary(found: Collected) -> dict[str, Any]:
+    """Everything that was added up, as JSON-ready values.
+
+    Args:
+        found: the collected rows.
+
+    Returns:
+        The content of `magenet report --format json`.
+    """
+    return {
+        "report_schema": 1,
+        "images": found.images,
+        **{status: found.status[status] for status in STATUSES},
+        "flagged": found.flagged,
+        "flags": dict(sorted(found.flags.items())),
+        "bytes": found.bytes,
+        "megapixels": found.megapixels,
+        **speed(found),
+        "quality": {
+            name: {
+                "unit": unit,
+                "before": found.before[name].summary(),
+                "after": found.after[name].summary(),
+                "better": found.better[name][0] if name in BETTER else None,
+                "compared": found.better[name][1],
+            }
+            for name, (unit, _) in QUALITY_MEASURES.items()
+        },
+        "fidelity": {
+            name: {"unit": unit, **found.fidelity[name].summary()}
+            for name, (unit, _) in FIDELITY_MEASURES.items()
+        },
+        "stage_seconds": {n: h.summary() for n, h in found.seconds.items()},
+        "folders": [_group(name, total) for name, total in found.folders.result()],
+        "columns": {
+            c.name: [_group(name, total) for name, total in c.result()]
+            for c in found.columns
+            if c.result()
+        },
+        "failures": {
+            reason: {
+                "count": f.count,
+                "examples": [{"image_id": i, "message": m} for i, m in f.examples],
+            }
+            for reason, f in sorted(found.failures.items())
+        },
+        "weights": [
+            {"name": n, "hash": h, "images": c} for (n, h), c in sorted(found.weights.items())
+        ],
+        "versions": dict(sorted(found.versions.items())),
+        "formats": dict(sorted(found.formats.items())),
+        "run": found.run,
+    }
+
+
+def to_json(found: Collected) -> str:
+    """The summary as indented JSON."""
+    return json.dumps(summary(found), indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def write_csv(out: Path, target: TextIO) -> int:
+    """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
+
+    Args:
+        out: the job's output folder.
+        target: where to write.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        UsageError: the folder holds no readable rows.
+    """
+    rows = open_rows(out)
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(rows.schema.names)
+    written = 0
+    for batch in rows.scanner(batch_size=BATCH_ROWS // 8).to_batches():
+        writer.writerows(_cells(batch))
+        written += batch.num_rows
+    return written
+
+
+def _cells(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_list(column.type):
+            column = pc.binary_join(pc.cast(column, pa.list_(pa.string())), ";")
+        elif pa.types.is_float32(column.type):
+            # the shortest decimal that reads back as the same float32, not its float64 tail
+            column = pc.cast(column, pa.string())
+        columns.append(column.to_pylist())
+    return zip(*columns, strict=True)
+
+
+def _cell(text: str) -> str:
+    """A name inside a Markdown table: as code, so that nothing in it is markup."""
+    clean = visible(text).replace("|", "\\|").replace("`", "'")
+    return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
+
+
+def to_markdown(found: Collected) -> str:
+    """A page of Markdown with the main numbers."""
+    fast = speed(found)
+    lines = [
+        "# Enhancement report",
+        "",
+        f"{found.images:,} images: "
+        + ", ".join(f"{found.status[s]:,} {s}" for s in STATUSES)
+        + f"; {found.flagged:,} flagged for review.",
+    ]
+    if fast["seconds"]:
+        lines.append(
+            f"{fast['seconds']:,.0f} s, {number(fast['images_per_s'])} images/s, "
+            f"{number(fast['megapixels_per_s'])} megapixels/s."
+        )
+    lines += [
+        "",
+        "| quality (median) | before | after | better in |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name in QUALITY_MEASURES:
+        better, compared = found.better[name]
+        share = f"{100 * better / compared:.0f} %" if compared and name in BETTER else "–"
+        medians = [number(h[name].quantile(0.5)) for h in (found.before, found.after)]
+        lines.append(f"| {name} | {medians[0]} | {medians[1]} | {share} |")
+    lines += ["", "| fidelity | unit | median | 5 % | 95 % |", "| --- | --- | ---: | ---: | ---: |"]
+    for name, (unit, _) in FIDELITY_MEASURES.items():
+        h = found.fidelity[name]
+        values = " | ".join(number(h.quantile(q)) for q in (0.5, 0.05, 0.95))
+        lines.append(f"| {name} | {unit} | {values} |")
+    if found.failures:
+        lines += ["", "| failed because | images | for example |", "| --- | ---: | --- |"]
+        for reason, failure in sorted(found.failures.items(), key=lambda f: -f[1].count):
+            example = _cell(failure.examples[0][0]) if failure.examples else ""
+            lines.append(f"| {reason} | {failure.count:,} | {example} |")
+    if found.flags:
+        lines += ["", "| flag | images |", "| --- | ---: |"]
+        lines += [f"| {flag} | {count:,} |" for flag, count in found.flags.most_common()]
+    names = ", ".join(f"{n} ({h})" for n, h in sorted(found.weights))
+    lines += ["", f"Weights: {names or '–'}. Version: {', '.join(sorted(found.versions)) or '–'}."]
+    lines += ["", "For research. Not a medical device."]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,124 @@
+"""The row: one per image, the same in every Parquet file that magenet writes.
+
+The columns are public interface: `ROW_SCHEMA_VERSION` rises when one changes, and the changelog
+says how. Undefined is null, never a magic number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_SCHEMA_VERSION = 1
+
+STATUSES = ("enhanced", "kept", "failed")
+
+
+class Column(NamedTuple):
+    """One column of the row.
+
+    Attributes:
+        name: its name in the Parquet file.
+        type: its Arrow type, by the name pyarrow gives it.
+        unit: its unit or range, empty where there is none.
+        meaning: one sentence.
+    """
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+QUALITY_MEASURES: dict[str, tuple[str, str]] = {
+    "sharpness": ("0..1", "fine detail in the green channel against all detail; higher is sharper"),
+    "contrast": ("0..1", "local standard deviation of lightness, mean over the field of view"),
+    "illumination": ("0..1", "evenness of slow lightness over the field of view; 1 is even"),
+    "colour_cast": ("0..1", "distance of the mean chromaticity from that of a healthy fundus"),
+    "haze": ("0..1", "veil of scattered light: lifted dark level with washed-out colour"),
+    "noise": ("0..1", "standard deviation of pixel noise relative to full scale"),
+    "brightness": ("0..1", "mean lightness over the field of view"),
+    "clipped": ("0..1", "share of the field of view that is burnt out or drowned in black"),
+}
+"""Per-image measures without a reference: name -> (range, meaning). Each gives two columns,
+`<name>_before` and `<name>_after`."""
+
+FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
+    "structure_agreement": ("0..1", "soft Dice overlap of the vessel maps before and after"),
+    "vessel_new": ("0..1", "share of vessel length after that was not there before"),
+    "vessel_lost": ("0..1", "share of vessel length before that is gone after"),
+    "colour_shift": ("CIE76 dE", "mean slow colour difference in Lab between before and after"),
+    "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
+}
+"""Measures that hold the enhanced image against its original: name -> (range, meaning)."""
+
+
+def _columns() -> tuple[Column, ...]:
+    identity = [
+        Column("image_id", "string", "", "stable identity: relative path or manifest key"),
+        Column("source", "string", "", "where the image was read from"),
+        Column("output", "string", "", "where it was written, relative to the output folder"),
+        Column("bytes", "int64", "byte", "size of the source file"),
+        Column("sha256", "string", "", "SHA-256 of the source file, hexadecimal"),
+        Column("width", "int32", "px", "width as stored upright"),
+        Column("height", "int32", "px", "height as stored upright"),
+        Column("format", "string", "", "format found in the content: jpeg, png, tiff, ..."),
+        Column("bit_depth", "int8", "bit", "bits per channel"),
+        Column("status", "string", "", "enhanced, kept or failed"),
+        Column("reason", "string", "", "why it failed: a short fixed word"),
+        Column("message", "string", "", "why it failed: one sentence"),
+        Column("fov_x", "float32", "px", "centre of the field of view from the left"),
+        Column("fov_y", "float32", "px", "centre of the field of view from the top"),
+        Column("fov_radius", "float32", "px", "radius of the field of view"),
+        Column("fov_coverage", "float32", "0..1", "share of the full disc that is in the picture"),
+    ]
+    quality = [
+        Column(f"{name}_{when}", "float32", unit, f"{meaning} ({when} enhancement)")
+        for name, (unit, meaning) in QUALITY_MEASURES.items()
+        for when in ("before", "after")
+    ]
+    fidelity = [
+        Column(name, "float32", unit, meaning) for name, (unit, meaning) in FIDELITY_MEASURES.items()
+    ]
+    closing = [
+        Column("flags", "list<string>", "", "what a reviewer should look at; empty when nothing"),
+        Column("read_s", "float32", "s", "time to read, hash and decode"),
+        Column("enhance_s", "float32", "s", "time in the field of view search and the network"),
+        Column("measure_s", "float32", "s", "time to measure quality and fidelity"),
+        Column("write_s", "float32", "s", "time to encode and write"),
+        Column("weights", "string", "", "name of the weights"),
+        Column("weights_hash", "string", "", "SHA-256 of the weights, first 16 hexadecimal digits"),
+        Column("version", "string", "", "version of magenet"),
+    ]
+    return (*identity, *quality, *fidelity, *closing)
+
+
+COLUMNS: tuple[Column, ...] = _columns()
+COLUMN_NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
+TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
+"""Columns that differ between two runs of the same job; all others are reproducible."""
+
+Row = dict[str, Any]
+"""Column name -> value; a missing column is null."""
+
+
+def row_schema(extra: pa.Schema | None = None) -> pa.Schema:
+    """The Arrow schema of a row.
+
+    Args:
+        extra: columns carried through from a manifest, appended after the row's own.
+
+    Returns:
+        The schema, with its version in the metadata under `magenet.row_schema`.
+    """
+    import pyarrow as pa
+
+    fields = [
+        pa.field(c.name, pa.list_(pa.string()) if c.type == "list<string>" else pa.type_for_alias(c.type))
+        for c in COLUMNS
+    ]
+    if extra is not None:
+        fields.extend(extra)
+    return pa.schema(fields, metadata={"magenet.row_schema": str(ROW_SCHEMA_VERSION)})

@@ -1,0 +1,89 @@
+"""The card: what weights were trained on, how long, and what was measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from magenet_batch import __version__
+from magenet_batch.imaging.write import write_atomic
+from magenet_batch.training.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from magenet_batch.models.magenet import MageNet
+    from magenet_batch.training.trainer import Settings
+
+
+def card_notes(
+    settings: Settings, progress: Progress, *, folder: Path, device: torch.device
+) -> dict[str, str]:
+    """Everything the card says, text by text; it travels inside the weights.
+
+    Args:
+        settings: of the run.
+        progress: at its end.
+        folder: of the run, for the last validation.
+        device: that trained.
+    """
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    data = settings.data
+    return {
+        "clean images": ", ".join(data.clean),
+        "real images": ", ".join(data.real) if settings.consistency.weight > 0 else "none",
+        "vessel masks": ", ".join(data.vessels),
+        "steps": str(progress.step),
+        "hours": f"{progress.seconds / 3600:.2f}",
+        "hardware": hardware,
+        "seed": str(settings.run.seed),
+        "recipe": settings.fingerprint,
+        "versions": f"magenet {__version__}, torch {torch.__version__}",
+        "validation": json.dumps(last_validation(folder)),
+        "validation set": f"{', '.join(data.validation)}, {settings.validation.images} images at "
+        f"{settings.validation.size} px, degraded by preset '{settings.validation.preset}'",
+    }
+
+
+def last_validation(folder: Path) -> dict[str, float]:
+    """The last validation in the curves of a run, empty if there was none."""
+    found: dict[str, float] = {}
+    for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines():
+        point = json.loads(line)
+        if point["group"] == "validation":
+            found = {k: v for k, v in point.items() if k != "group"}
+    return found
+
+
+def write_card(path: Path, notes: dict[str, str], *, name: str, network: MageNet) -> Path:
+    """Write the card as Markdown; returns its path."""
+    parameters = sum(p.numel() for p in network.parameters()) / 1e6
+    measured: dict[str, float] = json.loads(notes["validation"])
+    lines = [
+        f"# Weights `{name}`",
+        "",
+        f"MAGE-Net `{network.config.size}`, {parameters:.2f} million parameters, float16.",
+        "Research use only: not a medical device.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {key} | {text} |" for key, text in notes.items() if key != "validation"),
+        "",
+        "Measured at the end of training, means over the validation images, inside the field of view:",
+        "",
+        "| measure | value |",
+        "| --- | --- |",
+        *(f"| {key} | {value:.4g} |" for key, value in measured.items() if key != "step"),
+        "",
+    ]
+    write_atomic(path, "\n".join(lines).encode())
+    return path
+
+
+def _cpu_name() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} threads"
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

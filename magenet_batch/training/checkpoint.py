@@ -1,0 +1,97 @@
+"""Checkpoints: everything needed to resume exactly, in one safetensors file, written atomically."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from magenet_batch.errors import TrainingError
+from magenet_batch.imaging.write import write_atomic
+
+
+@dataclass
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: optimiser steps done.
+        seconds: training time over all resumes.
+        recipe: fingerprint of what must not change between resumes.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    recipe: str = ""
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    networks: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write a checkpoint.
+
+    Args:
+        path: the file.
+        networks: by name, such as student and teacher.
+        optimizer: its state is saved by the place of each parameter.
+        progress: where the run is.
+    """
+    tensors = {
+        f"{name}/{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value)
+    stored = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_atomic(path, save(stored, metadata={"progress": json.dumps(asdict(progress))}))
+
+
+def load_checkpoint(
+    path: Path, *, networks: dict[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: str
+) -> Progress:
+    """Fill networks and optimiser from a checkpoint.
+
+    Args:
+        path: the file.
+        networks: the same names as when it was saved.
+        optimizer: over the same parameters.
+        recipe: fingerprint of the recipe now.
+
+    Raises:
+        TrainingError: if it is damaged or belongs to another recipe.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"the checkpoint {path} cannot be read ({error}): delete it to start anew") from error
+    if progress.recipe != recipe:
+        raise TrainingError(
+            f"the checkpoint {path} belongs to another recipe: set another run.output, "
+            "or delete the folder to start anew"
+        )
+    for name, network in networks.items():
+        prefix = f"{name}/"
+        network.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    described = optimizer.state_dict()
+    described["state"] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer/"):
+            _, index, entry = key.split("/")
+            described["state"].setdefault(int(index), {})[entry] = value
+    optimizer.load_state_dict(described)
+    return progress

@@ -1,0 +1,44 @@
+"""Curves of a run: JSON lines that resume without repeating themselves, and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Curves:
+    """Writes numbers by step.
+
+    Args:
+        folder: of the run.
+        step: the run goes on from here; later lines of an interrupted run are dropped.
+    """
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "curves.jsonl"
+        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        self.path.write_text("".join(kept), encoding="utf-8")
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def _lines(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        return [x for x in self.path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
+
+    def write(self, step: int, group: str, numbers: dict[str, Any]) -> None:
+        """Add a point to every curve of a group."""
+        self._file.write(json.dumps({"step": step, "group": group, **numbers}) + "\n")
+        self._file.flush()
+        for name, value in numbers.items():
+            if isinstance(value, int | float):
+                self._board.add_scalar(f"{group}/{name}", value, step)
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._file.close()
+        self._board.close()

@@ -1,0 +1,30 @@
+"""The teacher: an exponential moving average of the student."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+def make_teacher(student: nn.Module) -> nn.Module:
+    """A copy that is never trained by gradients."""
+    teacher = copy.deepcopy(student)
+    teacher.requires_grad_(False)
+    return teacher.eval()
+
+
+@torch.no_grad()
+def update_teacher(teacher: nn.Module, student: nn.Module, *, decay: float) -> None:
+    """teacher = decay * teacher + (1 - decay) * student; buffers are copied.
+
+    Args:
+        teacher: changed in place.
+        student: the network that is trained.
+        decay: 0..1.
+    """
+    old, new = list(teacher.parameters()), list(student.parameters())
+    torch._foreach_lerp_(old, new, 1 - decay)
+    for into, source in zip(teacher.buffers(), student.buffers(), strict=True):
+        into.copy_(source)

@@ -1,0 +1,61 @@
+"""The losses, by name. All are means over the field of view."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+_EPSILON = 1e-3
+
+
+def charbonnier(x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
+    """sqrt(d^2 + eps^2) - eps with eps = 1e-3: a smooth absolute difference (Charbonnier 1994)."""
+    distance = torch.sqrt((x_BCHW - y_BCHW).square() + _EPSILON**2) - _EPSILON
+    return masked_mean(distance, mask_B1HW)
+
+
+def edge(x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
+    """Charbonnier distance of the differences between neighbouring pixels."""
+    d = x_BCHW - y_BCHW
+    down = torch.sqrt((d[..., 1:, :] - d[..., :-1, :]).square() + _EPSILON**2) - _EPSILON
+    across = torch.sqrt((d[..., :, 1:] - d[..., :, :-1]).square() + _EPSILON**2) - _EPSILON
+    m = mask_B1HW
+    return masked_mean(down, m[..., 1:, :] * m[..., :-1, :]) + masked_mean(
+        across, m[..., :, 1:] * m[..., :, :-1]
+    )
+
+
+def dissimilarity(
+    x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor
+) -> torch.Tensor:
+    """1 - SSIM with a uniform window of 7 pixels: a quick relative of the metric."""
+
+    def smooth(t: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(t, 7, stride=2, padding=3)
+
+    mean_x, mean_y = smooth(x_BCHW), smooth(y_BCHW)
+    var_x = smooth(x_BCHW * x_BCHW) - mean_x.square()
+    var_y = smooth(y_BCHW * y_BCHW) - mean_y.square()
+    covariance = smooth(x_BCHW * y_BCHW) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+        (mean_x.square() + mean_y.square() + c1) * (var_x + var_y + c2)
+    )
+    return masked_mean(1 - similarity, (smooth(mask_B1HW) > 0.99).to(similarity.dtype))
+
+
+def structure_difference(
+    logits_x_B1HW: torch.Tensor, logits_y_B1HW: torch.Tensor, mask_B1HW: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of one vessel map against another, less the entropy of the latter: 0 when
+    they agree."""
+    wanted = torch.sigmoid(logits_y_B1HW)
+    cross = F.binary_cross_entropy_with_logits(logits_x_B1HW, wanted, reduction="none")
+    own = F.binary_cross_entropy_with_logits(logits_y_B1HW, wanted, reduction="none")
+    return masked_mean(cross - own, mask_B1HW)
+
+
+def masked_mean(x_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
+    """Mean over all channels of all pixels whose mask is 1; 0 where there is none."""
+    mask = mask_B1HW.expand_as(x_BCHW)
+    return (x_BCHW * mask).sum() / mask.sum().clamp_min(1.0)

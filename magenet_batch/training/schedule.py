@@ -1,0 +1,38 @@
+"""Numbers that change over a run: learning rate, consistency weight, decay of the teacher."""
+
+from __future__ import annotations
+
+import math
+
+
+def learning_rate(
+    step: int, progress: float, *, peak: float, final: float, warmup: int
+) -> float:
+    """Linear warm-up, then half a cosine.
+
+    Args:
+        step: optimiser steps done.
+        progress: share of the run that is done, 0..1.
+        peak: after warm-up.
+        final: at the end.
+        warmup: steps of warm-up.
+    """
+    rise = min(1.0, (step + 1) / (warmup + 1))
+    return rise * (final + (peak - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def consistency_weight(progress: float, *, weight: float, ramp: float) -> float:
+    """Sigmoid-shaped ramp-up exp(-5 (1 - t)^2) of Tarvainen and Valpola (NeurIPS 2017).
+
+    Args:
+        progress: share of the run that is done, 0..1.
+        weight: after the ramp.
+        ramp: share of the run over which it rises.
+    """
+    t = min(progress / ramp, 1.0)
+    return weight * math.exp(-5 * (1 - t) ** 2)
+
+
+def ema_decay(step: int, *, decay: float) -> float:
+    """min(1 - 1/(t + 1), decay) with t counted from 1: the mean of all students at first."""
+    return min(1 - 1 / (step + 1), decay)

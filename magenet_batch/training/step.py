@@ -1,0 +1,132 @@
+"""One step of the teacher-student framework, to be held against the paper.
+
+Supervision on synthetic pairs: every stage's image and the vessel map of the last one must match
+the clean image. Consistency on real images: what the student makes of a strong view must match
+what its teacher makes of a weak view, at every stage and in the vessel map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from magenet_batch.data.batches import Pairs, Shown
+from magenet_batch.models.affine import Window
+from magenet_batch.models.magenet import Crop, Enhanced, MageNet
+from magenet_batch.training.config import ConsistencyConfig, LossConfig
+from magenet_batch.training.losses import charbonnier, dissimilarity, edge, structure_difference
+
+Losses = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """What the step needs of the recipe.
+
+    Attributes:
+        loss: weights of the supervised losses.
+        consistency: weights of the consistency losses.
+        autocast: run the networks in bf16.
+    """
+
+    loss: LossConfig
+    consistency: ConsistencyConfig
+    autocast: bool
+
+
+def training_losses(
+    student: MageNet,
+    teacher: MageNet,
+    synthetic: Pairs,
+    real: Pairs | None,
+    *,
+    config: StepConfig,
+    consistency_weight: float,
+) -> Losses:
+    """All losses of one step.
+
+    Args:
+        student: the network that is trained.
+        teacher: its moving average, without gradients.
+        synthetic: degraded images and clean ones.
+        real: strong and weak views of real images, or None in a step without.
+        config: weights.
+        consistency_weight: the ramped weight of this step.
+
+    Returns:
+        Losses by name; `total` is the one to minimise.
+    """
+    weights = config.loss
+    enhanced = enhance(student, synthetic.input, autocast=config.autocast)
+    clean, masks = per_stage(synthetic.target, enhanced), per_stage(synthetic.mask, enhanced, mask=True)
+    last, clean_last, mask_last = enhanced.images[-1], clean[-1], masks[-1]
+
+    losses: Losses = {}
+    losses["charbonnier"] = sum_stages(charbonnier, enhanced.images, clean, masks, weights.stages)
+    losses["edge"] = edge(last, clean_last, mask_last) * weights.edge
+    losses["ssim"] = dissimilarity(last, clean_last, mask_last) * weights.ssim
+    losses["structure"] = weights.structure * structure_loss(
+        student, last, clean_last, mask_last, autocast=config.autocast
+    )
+    if real is not None and consistency_weight > 0:
+        with torch.no_grad():
+            agreed = enhance(teacher, real.target, autocast=config.autocast)
+        mine = enhance(student, real.input, autocast=config.autocast)
+        views = per_stage(real.mask, mine, mask=True)
+        losses["consistency"] = consistency_weight * sum_stages(
+            charbonnier, mine.images, agreed.images, views, weights.stages
+        )
+        losses["structure_consistency"] = (
+            consistency_weight
+            * config.consistency.structure
+            * structure_loss(
+                student, mine.images[-1], agreed.images[-1], views[-1], autocast=config.autocast
+            )
+        )
+    losses["total"] = torch.stack(list(losses.values())).sum()
+    return losses
+
+
+def enhance(network: MageNet, shown: Shown, *, autocast: bool) -> Enhanced:
+    """Run a network on a batch as it is shown."""
+    crop = None
+    if shown.size != shown.working.shape[-1]:
+        side = shown.crop.shape[-1]
+        window = Window(shown.top, shown.top + side, shown.left, shown.left + side)
+        crop = Crop(shown.crop, window, shown.size, shown.size)
+    with torch.autocast(shown.working.device.type, torch.bfloat16, enabled=autocast):
+        return network(shown.working, crop=crop)
+
+
+def per_stage(shown: Shown, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:
+    """What each stage's output is compared with, at that stage's size."""
+    small = F.avg_pool2d(shown.working, 2)
+    if mask:
+        small = (small > 0.99).to(small.dtype)
+    sizes = [small, shown.working, shown.crop]
+    if mask:
+        sizes[1] = (sizes[1] > 0.99).to(small.dtype)
+    return sizes[: len(like.images)]
+
+
+def sum_stages(
+    loss, xs: list[torch.Tensor], ys: list[torch.Tensor], masks: list[torch.Tensor], weights: tuple
+) -> torch.Tensor:  # type: ignore[no-untyped-def,type-arg]
+    """A loss over all stages' images, weighted; the last weight goes to the last stage there is."""
+    used = [*weights[: len(xs) - 1], weights[-1]]
+    return torch.stack([w * loss(x, y, m) for w, x, y, m in zip(used, xs, ys, masks, strict=True)]).sum()
+
+
+def structure_loss(
+    network: MageNet, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, *, autocast: bool
+) -> torch.Tensor:
+    """Difference of the vessel maps that the structure module sees in two images."""
+    if network.structure is None:
+        return x.new_zeros(())
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+        with torch.no_grad():
+            wanted = network.structure(y.clamp(0, 1)).logits
+        found = network.structure(x.clamp(0, 1)).logits
+    return structure_difference(found.float(), wanted.float(), mask)

@@ -1,0 +1,268 @@
+"""The training run: from configurations to weights, interruptible at any moment."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+
+from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pairs
+from magenet_batch.data.canvas import Canvases, load_canvases
+from magenet_batch.data.config import AugmentConfig, DataConfig
+from magenet_batch.degradation.sample import preset
+from magenet_batch.errors import TrainingError
+from magenet_batch.models.config import MageNetConfig
+from magenet_batch.models.device import pick_autocast, pick_device
+from magenet_batch.models.magenet import MageNet
+from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from magenet_batch.training.config import (
+    ConsistencyConfig,
+    LossConfig,
+    RunConfig,
+    ScheduleConfig,
+    StructureTrainingConfig,
+    ValidationConfig,
+)
+from magenet_batch.training.curves import Curves
+from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.progress import Reporter
+from magenet_batch.training.schedule import consistency_weight, ema_decay, learning_rate
+from magenet_batch.training.step import StepConfig, training_losses
+from magenet_batch.training.structure import train_structure
+from magenet_batch.training.validate import (
+    ValidationSet,
+    make_validation_set,
+    validate,
+    write_picture,
+)
+
+_LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configurations of a training run, one per component.
+
+    Attributes:
+        run: device, seed, folder.
+        data: where images are.
+        augment: how clean images are varied.
+        preset: how they are degraded.
+        model: the network.
+        structure: training of the structure module.
+        loss: supervised losses.
+        consistency: consistency losses.
+        schedule: how long and how fast.
+        validation: what is measured, and when.
+        fingerprint: of everything above that must not change between resumes.
+        start: weights to begin with; None to begin anew.
+    """
+
+    run: RunConfig
+    data: DataConfig
+    augment: AugmentConfig
+    preset: str
+    model: MageNetConfig
+    structure: StructureTrainingConfig
+    loss: LossConfig
+    consistency: ConsistencyConfig
+    schedule: ScheduleConfig
+    validation: ValidationConfig
+    fingerprint: str
+    start: MageNet | None = None
+
+
+class Trainer:
+    """One run on one device.
+
+    Args:
+        settings: everything the recipe says.
+        reporter: is told what happens.
+    """
+
+    def __init__(self, settings: Settings, *, reporter: Reporter) -> None:
+        self.settings = settings
+        self.reporter = reporter
+        run = settings.run
+        if run.threads:
+            torch.set_num_threads(run.threads)
+        self.device = pick_device(run.device)
+        self.autocast = pick_autocast(run.precision, self.device)
+        self.folder = Path(run.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(run.seed)
+        self.student = settings.start or MageNet(settings.model)
+        self.student.requires_grad_(True)
+        self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.progress = Progress(recipe=settings.fingerprint)
+        self.stop_asked = False
+
+    def run(self) -> MageNet:
+        """Train until the schedule ends or `stop_asked` is set; returns the teacher."""
+        self._prepare_structure()
+        config = self.settings
+        clean = self._load(config.data.clean)
+        real = self._load(config.data.real) if config.consistency.weight > 0 else None
+        self.validation = self._validation_set()
+        self._build()
+        self.reporter.started(
+            self.settings, device=self.device, autocast=self.autocast, images=len(clean),
+            real=len(real) if real else 0, step=self.progress.step,
+        )  # fmt: skip
+        curves = Curves(self.folder, step=self.progress.step)
+        try:
+            self._loop(clean, real, curves)
+        finally:
+            curves.close()
+        return self.teacher
+
+    @property
+    def share_done(self) -> float:
+        """Share of the run that is done, 0..1, by steps or by time, whichever is further."""
+        schedule = self.settings.schedule
+        by_time = self.progress.seconds / 60 / schedule.minutes if schedule.minutes else 0.0
+        return min(1.0, max(self.progress.step / schedule.steps, by_time))
+
+    def checkpoint(self) -> None:
+        """Save everything needed to resume."""
+        save_checkpoint(
+            self.folder / "checkpoint.safetensors",
+            networks={"student": self.student, "teacher": self.teacher},
+            optimizer=self.optimizer, progress=self.progress,
+        )  # fmt: skip
+
+    def _load(self, folders: tuple[str, ...]) -> Canvases:
+        threads = torch.get_num_threads()
+        return load_canvases(self.settings.data, folders, threads=threads).to(self.device)
+
+    def _validation_set(self) -> ValidationSet | None:
+        if not self.settings.data.validation:
+            return None
+        canvases = self._load(self.settings.data.validation)
+        return make_validation_set(canvases, self.settings.validation, seed=self.settings.run.seed)
+
+    def _prepare_structure(self) -> None:
+        """Train the structure module, or read the one that was trained before; then freeze it."""
+        module = self.student.structure
+        if module is None:
+            return
+        config, path = self.settings.structure, self.folder / "structure.safetensors"
+        given = Path(config.weights) if config.weights else path
+        if given.is_file():
+            load_model(module, given)
+        elif config.weights:
+            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
+        elif self.settings.start is None:
+            data = self.settings.data
+            canvases = load_canvases(data, data.vessels, with_vessels=True).to(self.device)
+            train_structure(
+                module, canvases, config=config, augment=self.settings.augment,
+                seed=self.settings.run.seed, autocast=self.autocast, report=self.reporter.structure,
+            )  # fmt: skip
+            save_model(module, str(path))
+        module.requires_grad_(False)
+
+    def _build(self) -> None:
+        schedule = self.settings.schedule
+        trained = [p for p in self.student.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        self.teacher: MageNet = make_teacher(self.student)  # type: ignore[assignment]
+        path = self.folder / "checkpoint.safetensors"
+        if path.is_file():
+            networks = {"student": self.student, "teacher": self.teacher}
+            self.progress = load_checkpoint(
+                path, networks=networks, optimizer=self.optimizer, recipe=self.settings.fingerprint
+            )
+
+    def _loop(self, clean: Canvases, real: Canvases | None, curves: Curves) -> None:
+        config, schedule = self.settings, self.settings.schedule
+        saved = time.monotonic()
+        self.student.train()
+        while self.share_done < 1 and not self.stop_asked:
+            before = time.monotonic()
+            losses = self._optimise(clean, real)
+            self.progress.step += 1
+            self.progress.seconds += time.monotonic() - before
+            step = self.progress.step
+            if step % _LOG_EVERY == 0 or step <= 5:
+                curves.write(step, "train", losses)
+                self.reporter.step(step, self.share_done, losses, seconds=self.progress.seconds)
+            done = self.share_done >= 1
+            if self.validation and (step % config.validation.every == 0 or done):
+                self._validate(curves)
+            if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
+                self.checkpoint()
+                saved = time.monotonic()
+        if schedule and self.stop_asked:
+            self.checkpoint()
+
+    def _optimise(self, clean: Canvases, real: Canvases | None) -> dict[str, float]:
+        """One optimiser step: gradients of some batches, then student and teacher move."""
+        schedule, progress = self.settings.schedule, self.share_done
+        step = self.progress.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(
+                step, progress, peak=schedule.learning_rate,
+                final=schedule.final_learning_rate, warmup=schedule.warmup,
+            )  # fmt: skip
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for part in range(schedule.accumulate):
+            losses = self._losses(clean, real, batch=step * schedule.accumulate + part)
+            (losses["total"] / schedule.accumulate).backward()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / schedule.accumulate
+        norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), schedule.clip)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"the gradient of step {step} is not finite (losses: {sums}): the run stops; "
+                "lower schedule.learning_rate, or set run.precision = 'fp32'"
+            )
+        self.optimizer.step()
+        update_teacher(self.teacher, self.student, decay=ema_decay(step + 1, decay=schedule.ema))
+        return {**sums, "learning_rate": self.optimizer.param_groups[0]["lr"], "gradient": float(norm)}
+
+    def _losses(self, clean: Canvases, real: Canvases | None, *, batch: int) -> dict[str, torch.Tensor]:
+        config, schedule = self.settings, self.settings.schedule
+        rng = generator(config.run.seed, "train", batch)
+        weights = [view[2] for view in schedule.views]
+        chosen = schedule.views[rng.choice(len(weights), p=[w / sum(weights) for w in weights])]
+        view = View(chosen[0], chosen[1])
+        smallest = min(v[0] for v in schedule.views)
+        fewer = (view.working / smallest) ** 2  # larger views, fewer images: the same memory
+        synthetic = synthetic_pairs(
+            rng, clean, count=max(1, round(schedule.batch / fewer)), view=view,
+            augment=config.augment, preset=preset(config.preset),
+        )  # fmt: skip
+        seen_real = None
+        ramped = consistency_weight(
+            self.share_done, weight=config.consistency.weight, ramp=config.consistency.ramp
+        )
+        if real is not None and batch % config.consistency.every == 0:
+            seen_real = real_pairs(
+                rng, real, count=max(1, round(config.consistency.batch / fewer)), view=view,
+                augment=config.augment, weak=preset(config.consistency.weak),
+                strong=preset(config.consistency.strong),
+            )  # fmt: skip
+        return training_losses(
+            self.student, self.teacher, synthetic, seen_real,
+            config=StepConfig(config.loss, config.consistency, self.autocast),
+            consistency_weight=ramped,
+        )  # fmt: skip
+
+    def _validate(self, curves: Curves) -> None:
+        assert self.validation is not None
+        numbers, enhanced = validate(self.teacher, self.validation, autocast=self.autocast)
+        step = self.progress.step
+        curves.write(step, "validation", numbers)
+        self.reporter.validation(step, numbers)
+        if self.settings.validation.pictures:
+            write_picture(
+                self.folder / "pictures" / f"{step:07d}.jpg", self.validation, enhanced,
+                columns=self.settings.validation.pictures,
+            )  # fmt: skip

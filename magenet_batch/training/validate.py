@@ -1,0 +1,109 @@
+"""Measuring a network on degraded copies of images that are never trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from magenet_batch.data.batches import Shown, generator
+from magenet_batch.data.canvas import Canvases
+from magenet_batch.degradation.apply import apply_degradation
+from magenet_batch.degradation.sample import preset, sample_degradation
+from magenet_batch.imaging.write import write_atomic
+from magenet_batch.models.magenet import MageNet
+from magenet_batch.quality.full_reference import psnr, ssim
+from magenet_batch.training.config import ValidationConfig
+from magenet_batch.training.step import enhance
+
+_BATCH = 4
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Fixed pairs.
+
+    Attributes:
+        clean: (N, 3, S, S).
+        degraded: the same, after one recorded degradation each.
+        mask: (N, 1, S, S).
+    """
+
+    clean: torch.Tensor
+    degraded: torch.Tensor
+    mask: torch.Tensor
+
+
+def make_validation_set(canvases: Canvases, config: ValidationConfig, *, seed: int) -> ValidationSet:
+    """Degrade the validation images once; the same seed gives the same pairs.
+
+    Args:
+        canvases: images that are never trained on.
+        config: which preset, how many, how large.
+        seed: of the degradations.
+    """
+    count = min(config.images, len(canvases))
+    size = (config.size, config.size)
+    clean = F.interpolate(canvases.images[:count].float() / 255, size=size, mode="area")
+    mask = (F.interpolate(canvases.masks[:count].float(), size=size, mode="area") > 0.99).float()
+    how = preset(config.preset)
+    params = [sample_degradation(generator(seed, "validation", i), how) for i in range(count)]
+    return ValidationSet(clean, apply_degradation(clean, params, mask_B1HW=mask), mask)
+
+
+@torch.no_grad()
+def validate(
+    network: MageNet, pairs: ValidationSet, *, autocast: bool
+) -> tuple[dict[str, float], torch.Tensor]:
+    """Measure.
+
+    Args:
+        network: in the state to be measured.
+        pairs: fixed pairs.
+        autocast: run in bf16.
+
+    Returns:
+        Means over images: PSNR and SSIM before and after, and of clean images passed through; and
+        the enhanced images (N, 3, S, S).
+    """
+    enhanced = _run(network, pairs.degraded, autocast)
+    passed = _run(network, pairs.clean, autocast)
+
+    def both(name: str, preds: torch.Tensor) -> dict[str, float]:
+        given = {"preds": preds, "target": pairs.clean, "mask": pairs.mask}
+        return {
+            f"psnr_{name}": float(psnr(**given).clamp(max=60).mean()),
+            f"ssim_{name}": float(ssim(**given).mean()),
+        }
+
+    numbers = both("degraded", pairs.degraded) | both("enhanced", enhanced) | both("clean", passed)
+    numbers["psnr_gain"] = numbers["psnr_enhanced"] - numbers["psnr_degraded"]
+    return numbers, enhanced
+
+
+def _run(network: MageNet, images: torch.Tensor, autocast: bool) -> torch.Tensor:
+    size = images.shape[-1]
+    parts = []
+    for part in images.split(_BATCH):
+        part = part.contiguous(memory_format=torch.channels_last)
+        parts.append(enhance(network, Shown(part, part, 0, 0, size), autocast=autocast).images[-1])
+    return torch.cat(parts).float().clamp(0, 1)
+
+
+def write_picture(path: Path, pairs: ValidationSet, enhanced: torch.Tensor, *, columns: int) -> None:
+    """Write degraded, enhanced and clean images below each other.
+
+    Args:
+        path: a JPEG file.
+        pairs: fixed pairs.
+        enhanced: what the network made of them.
+        columns: how many.
+    """
+    rows = [x[:columns].permute(2, 0, 3, 1).flatten(1, 2) for x in (pairs.degraded, enhanced, pairs.clean)]
+    picture = (torch.cat(rows).cpu().numpy() * 255).round().astype(np.uint8)
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    write_atomic(path, data.tobytes())
