@@ -80,7 +80,8 @@ def _columns() -> tuple[Column, ...]:
         for when in ("before", "after")
     ]
     fidelity = [
-        Column(name, "float32", unit, meaning) for name, (unit, meaning) in FIDELITY_MEASURES.items()
+        Column(name, "float32", unit, meaning)
+        for name, (unit, meaning) in FIDELITY_MEASURES.items()
     ]
     closing = [
         Column("flags", "list<string>", "", "what a reviewer should look at; empty when nothing"),
@@ -116,7 +117,9 @@ def row_schema(extra: pa.Schema | None = None) -> pa.Schema:
     import pyarrow as pa
 
     fields = [
-        pa.field(c.name, pa.list_(pa.string()) if c.type == "list<string>" else pa.type_for_alias(c.type))
+        pa.field(
+            c.name, pa.list_(pa.string()) if c.type == "list<string>" else pa.type_for_alias(c.type)
+        )
         for c in COLUMNS
     ]
     if extra is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PROGRAM = "magenet"
 DEFAULT_OUT = "out"
-DEFAULT_WEIGHTS = "base"
+DEFAULT_WEIGHTS = "small"
 MAX_PIXELS = 200_000_000
 """Images with more pixels are refused as `too_large`: a decompression bomb or a mistake. The
 largest fundus cameras give about 50 megapixels."""

@@ -10,7 +10,8 @@ import typer
 
 def command(
     recipe: Annotated[
-        Path, typer.Argument(help="A recipe: a TOML file, or a shipped one such as recipes/small.toml.")
+        Path,
+        typer.Argument(help="A recipe: a TOML file, or a shipped one such as recipes/small.toml."),
     ],
     changes: Annotated[
         list[str] | None,

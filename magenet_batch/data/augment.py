@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,20 +42,23 @@ def sample_augmentation(rng: np.random.Generator, config: AugmentConfig) -> Augm
     def factor(largest: float) -> float:
         return float(np.exp(rng.uniform(-1, 1) * math.log1p(largest)))
 
-    return AugmentParams(
+    geometry = AugmentParams(
         angle=math.radians(rng.uniform(-config.rotate, config.rotate)),
         zoom=float(rng.uniform(*config.zoom)),
         shift=(float(rng.uniform(-1, 1)) * config.shift, float(rng.uniform(-1, 1)) * config.shift),
         mirrored=bool(rng.random() < 0.5),
+    )
+    if rng.random() >= config.colour_share:
+        return geometry
+    return replace(
+        geometry,
         gain=(factor(config.gain), factor(config.gain), factor(config.gain)),
         gamma=factor(config.gamma),
         saturation=float(1 + rng.uniform(-1, 1) * config.saturation),
     )
 
 
-def warp(
-    x_BCHW: torch.Tensor, params: Sequence[AugmentParams], *, size: int
-) -> torch.Tensor:
+def warp(x_BCHW: torch.Tensor, params: Sequence[AugmentParams], *, size: int) -> torch.Tensor:
     """Rotate, zoom, shift and mirror into squares of a size; outside is 0.
 
     Args:

@@ -72,7 +72,9 @@ def load_canvases(
             squares += pool.map(lambda p: _load_square(p, config.size, with_vessels), paths)
         names += [f"{folder}/{path.name}" for path in paths]
     if not squares:
-        raise TrainingError("there is nothing to train on: the recipe names no folder for this part")
+        raise TrainingError(
+            "there is nothing to train on: the recipe names no folder for this part"
+        )
     images = torch.from_numpy(np.stack([s[0] for s in squares])).permute(0, 3, 1, 2).contiguous()
     masks = torch.from_numpy(np.stack([s[1] for s in squares]))[:, None]
     vessels = None
@@ -101,24 +103,16 @@ def _images_of(config: DataConfig, folder: str, *, with_vessels: bool) -> list[P
         raise TrainingError(
             f"there is no folder {inside}: say where the data are with --set data.root=FOLDER"
         )
-    excluded = _excluded(config)
     paths = sorted(
         p
         for p in inside.iterdir()
-        if p.suffix.lower() in _SUFFIXES and f"{folder}/{p.name}" not in excluded
+        if p.suffix.lower() in _SUFFIXES and f"{folder}/{p.name}" not in config.exclude
     )
     if with_vessels:
         paths = [p for p in paths if _vessel_path(p).exists()]
     if not paths:
         raise TrainingError(f"there is no image in {inside}")
     return paths[: config.limit] if config.limit else paths
-
-
-def _excluded(config: DataConfig) -> set[str]:
-    if not config.exclude:
-        return set()
-    lines = Path(config.exclude).read_text(encoding="utf-8").splitlines()
-    return {line.split("#")[0].strip() for line in lines} - {""}
 
 
 def _vessel_path(image: Path) -> Path:

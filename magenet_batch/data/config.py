@@ -17,7 +17,7 @@ class DataConfig(BaseModel):
         real: folders of real low-quality images, without labels, for the consistency loss.
         vessels: folders with `images` and `masks`, for the structure module.
         validation: folders of sharp images that are never trained on.
-        exclude: a text file of images not to use, one `folder/name` per line, `#` for comments.
+        exclude: images not to use, each as `folder/name`.
         size: images are held as squares of this many pixels around their field of view.
         limit: use at most this many images of each folder; 0 for all.
     """
@@ -29,7 +29,7 @@ class DataConfig(BaseModel):
     real: tuple[str, ...] = ()
     vessels: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
-    exclude: str = ""
+    exclude: tuple[str, ...] = ()
     size: int = Field(default=512, ge=64, le=2048)
     limit: int = Field(default=0, ge=0)
 
@@ -44,6 +44,8 @@ class AugmentConfig(BaseModel):
         gain: largest factor on a single channel is `1 + gain`, the smallest its inverse.
         gamma: largest exponent is `1 + gamma`, the smallest its inverse.
         saturation: factor between `1 - saturation` and `1 + saturation`.
+        colour_share: share of images whose colours are varied; the others keep those of a real
+            camera.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -51,6 +53,7 @@ class AugmentConfig(BaseModel):
     rotate: float = Field(default=180.0, ge=0, le=180)
     zoom: tuple[float, float] = (0.9, 1.6)
     shift: float = Field(default=0.08, ge=0, le=0.5)
-    gain: float = Field(default=0.25, ge=0)
-    gamma: float = Field(default=0.35, ge=0)
-    saturation: float = Field(default=0.35, ge=0, lt=1)
+    gain: float = Field(default=0.12, ge=0)
+    gamma: float = Field(default=0.2, ge=0)
+    saturation: float = Field(default=0.2, ge=0, lt=1)
+    colour_share: float = Field(default=0.5, ge=0, le=1)

@@ -3,4 +3,12 @@
 from magenet_batch.degradation.params import KINDS, DegradationParams, Spot
 from magenet_batch.degradation.sample import PRESETS, Preset, preset, sample_degradation
 
-__all__ = ["KINDS", "PRESETS", "DegradationParams", "Preset", "Spot", "preset", "sample_degradation"]
+__all__ = [
+    "KINDS",
+    "PRESETS",
+    "DegradationParams",
+    "Preset",
+    "Spot",
+    "preset",
+    "sample_degradation",
+]

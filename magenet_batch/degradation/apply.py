@@ -112,7 +112,9 @@ def _illumination(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch
 def _leak(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
     def annulus(rows: torch.Tensor, columns: torch.Tensor, aspect: float) -> torch.Tensor:
         distance = _distance(rows, columns, aspect, params, "halo", x)
-        off_crest = (distance - _column(params, "halo_radius", x)) / _column(params, "halo_width", x)
+        off_crest = (distance - _column(params, "halo_radius", x)) / _column(
+            params, "halo_width", x
+        )
         return torch.exp(-0.5 * off_crest.square())
 
     strength = _column(params, "halo_strength", x) * _column(params, "halo_rgb", x)
@@ -194,7 +196,8 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
 
 def _noise(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
     """Read and shot noise of a sensor; the standard deviation grows with the resolution, so that
-    an image reduced to 512 px always shows the same noise."""
+    an image reduced to 512 px always shows the same noise.
+    """
     if not _any(params, "noise"):
         return x
     height, width = x.shape[-2:]

@@ -128,9 +128,7 @@ class Engine:
 
     def _keep_alive(self) -> None:
         """Start workers until there are as many as wanted and useful."""
-        useful = min(
-            self._workers, len(self._queue) + len(self._suspects) + len(self._running)
-        )
+        useful = min(self._workers, len(self._queue) + len(self._suspects) + len(self._running))
         while len(self._starting) + len(self._idle) + len(self._running) < useful:
             self._starting.add(self._executor.spawn())
 
@@ -270,5 +268,3 @@ class Engine:
 
 def _added(a: Counters, b: Counters) -> Counters:
     return Counters(a.images + b.images, a.failed + b.failed, a.pixels + b.pixels)
-
-

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
 
+TEMPORARY_GLOB = ".*.tmp"
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
@@ -97,10 +99,14 @@ class Ledger:
                 "Delete this file and give the same command again: its images are redone."
             ) from error
 
-    def failed(self, shard: int) -> tuple[int, ...]:
-        """Positions of the failed images in a finished shard."""
-        status = self.read(shard, columns=["status"]).column("status").to_pylist()
-        return tuple(i for i, s in enumerate(status) if s == "failed")
+    def to_retry(self, shard: int) -> tuple[int, ...]:
+        """Positions in a finished shard that failed, or whose output has gone since."""
+        rows = self.read(shard, columns=["status", "output"])
+        return tuple(
+            position
+            for position, (status, output) in enumerate(_pairs(rows, "status", "output"))
+            if status == "failed" or not self._is_there(output)
+        )
 
     def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
         """The row of an image whose worker died again and again."""
@@ -158,40 +164,36 @@ class Ledger:
             planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
             if rows.column("image_id").to_pylist() != planned.to_pylist():
                 wrong.append(f"{rows_file(self.out, shard).name} does not hold the planned images")
-            wrong.extend(self._missing_outputs(rows))
+            wrong.extend(
+                f"{output}: its row says {status}, but the file is not there"
+                for status, output in _pairs(rows, "status", "output")
+                if status != "failed" and not self._is_there(output)
+            )
         return wrong
 
-    def _missing_outputs(self, rows: pa.Table) -> list[str]:
-        wrong = []
-        for status, output in zip(
-            rows.column("status").to_pylist(), rows.column("output").to_pylist(), strict=True
-        ):
-            if status != "failed" and not (output and _has_bytes(self.out / output)):
-                wrong.append(f"{output}: its row says {status}, but the file is not there")
-        return wrong
+    def _is_there(self, output: str | None) -> bool:
+        try:
+            return output is not None and (self.out / output).stat().st_size > 0
+        except OSError:
+            return False
 
 
-def _has_bytes(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
+def _pairs(rows: pa.Table, first: str, second: str) -> Iterator[tuple[Any, Any]]:
+    return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)
 
 
-def sweep(folders: Sequence[Path], *, prefix: str, suffix: str) -> int:
+def sweep(folders: Iterable[Path]) -> int:
     """Remove what killed writers left behind: files with a temporary name.
 
     Args:
         folders: where to look, not below them.
-        prefix: how temporary names begin.
-        suffix: how temporary names end.
 
     Returns:
         Number of files removed.
     """
     removed = 0
     for folder in folders:
-        for path in folder.glob(f"{prefix}*{suffix}"):
+        for path in folder.glob(TEMPORARY_GLOB):
             path.unlink(missing_ok=True)
             removed += 1
     return removed

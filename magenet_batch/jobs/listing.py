@@ -51,7 +51,9 @@ class Skipped:
         """Say it in a few lines, nothing when nothing was left out."""
         said = []
         if self.suffixes:
-            kinds = ", ".join(f"{n} {s or 'without extension'}" for s, n in sorted(self.suffixes.items()))
+            kinds = ", ".join(
+                f"{n} {s or 'without extension'}" for s, n in sorted(self.suffixes.items())
+            )
             said.append(f"ignored by extension: {kinds} (--include '*' takes all)")
         for count, what in (
             (self.excluded, "left out by --include/--exclude"),

@@ -26,7 +26,7 @@ class JobOptions(BaseModel):
         limit: only the first so many images of the plan.
         path_column: the manifest's column of paths; None guesses.
         root: the folder that a manifest's paths are relative to; None is the manifest's own.
-        resolution: work at this width and give it back, in px; None keeps each image's own.
+        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
         quality: JPEG quality of outputs, 1..100; None leaves it to the writer.
         address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
         retry_failed: work again on the images that failed, and on nothing that is done.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.imaging.write import output_format_for
 from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes, list_folder
 from magenet_batch.jobs.manifest import read_manifest
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.outputs import (
+    output_name,
+    refuse_collisions,
+    refuse_inside,
+    refuse_own_folder,
+)
 from magenet_batch.jobs.policy import shard_size_for
 
 PLAN_COLUMNS = pa.schema(
@@ -93,7 +97,9 @@ class Plan:
     def slice(self, shard: int, positions: Sequence[int]) -> pa.Table:
         """The plan's rows at some positions of a shard."""
         start = shard * self.shard_size
-        return self.table.take(pa.array([start + p for p in positions], pa.int64())).combine_chunks()
+        return self.table.take(
+            pa.array([start + p for p in positions], pa.int64())
+        ).combine_chunks()
 
     def save(self, path: Path) -> None:
         """Freeze the plan in a Parquet file."""
@@ -145,7 +151,7 @@ def make_plan(options: JobOptions) -> Plan:
     parts = []
     for given in options.archive:
         archive = Path(given).expanduser().absolute()
-        _refuse_own_folder(archive, given, options)
+        refuse_own_folder(archive, given, out=options.out_path)
         found, extra = _list_one(archive, given, options, choice, skipped)
         prefix = f"{archive.stem if archive.is_file() else archive.name}/"
         alone = not several or (archive.is_file() and extra is None)
@@ -154,9 +160,11 @@ def make_plan(options: JobOptions) -> Plan:
     if options.limit is not None:
         table = table.slice(0, options.limit)
     if table.num_rows == 0:
-        raise UsageError("\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()]))
-    _refuse_collisions(table)
-    _refuse_inside(table, options.out_path)
+        raise UsageError(
+            "\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()])
+        )
+    refuse_collisions(table)
+    refuse_inside(table, out=options.out_path)
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
 
 
@@ -177,26 +185,6 @@ def _list_one(
             archive, path_column=options.path_column, root=root, choice=choice, skipped=skipped
         )
     return [Found(archive.name, str(archive), file_bytes(archive))], None
-
-
-def output_name(key: str) -> str:
-    """Where an image is written, relative to the output folder.
-
-    The same relative path; what cannot be written in its own format gets `.png` appended, so
-    that `a.gif` and `a.png` stay apart.
-    """
-    suffix = os.path.splitext(key)[1].lower()  # noqa: PTH122  hot loop
-    if suffix and f".{output_format_for(suffix)}" in _same_format(suffix):
-        return f"images/{key}"
-    return f"images/{key}.png"
-
-
-def _same_format(suffix: str) -> tuple[str, ...]:
-    """Spellings of the format that a suffix stands for."""
-    for family in ((".jpg", ".jpeg", ".jpe"), (".tif", ".tiff")):
-        if suffix in family:
-            return family
-    return (suffix,)
 
 
 def _text(path: str) -> tuple[str, bool]:
@@ -235,50 +223,6 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     return joined.replace_schema_metadata(None).combine_chunks()
 
 
-def _refuse_own_folder(archive: Path, given: str, options: JobOptions) -> None:
-    out = options.out_path
-    folder = (archive if archive.is_dir() else archive.parent).resolve()
-    if folder == out or out in folder.parents:
-        raise UsageError(
-            f"The output folder {out} holds the archive {given}: originals could be overwritten. "
-            "Give a folder of its own with -o."
-        )
-
-
-def _refuse_inside(table: pa.Table, out: Path) -> None:
-    inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
-    if pc.any(inside).as_py():
-        first = table.filter(inside).column("source")[0].as_py()
-        raise UsageError(
-            f"{first} lies in the output folder {out}: it could be overwritten. "
-            "Give a folder of its own with -o."
-        )
-
-
-def _refuse_collisions(table: pa.Table) -> None:
-    """Refuse outputs that would overwrite each other, on file systems that ignore case too."""
-    seen: dict[str, int] = {}
-    clashes = []
-    for index, output in enumerate(table.column("output").to_pylist()):
-        first = seen.setdefault(unicodedata.normalize("NFC", output).casefold(), index)
-        if first != index:
-            sources = table.column("source")
-            clashes.append(f"  {sources[first].as_py()} and {sources[index].as_py()}")
-    if clashes:
-        more = [f"  and {len(clashes) - 5} more"] if len(clashes) > 5 else []
-        raise UsageError(
-            "\n".join(
-                [
-                    f"{len(clashes)} images would be written over others "
-                    "(names are compared without regard to case):",
-                    *clashes[:5],
-                    *more,
-                    "Rename them, leave some out with --exclude, or enhance them in two jobs.",
-                ]
-            )
-        )
-
-
 def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
     """Say how the archive changed since the plan was frozen.
 
@@ -308,3 +252,21 @@ def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
     lines += named("gone", [k for k in before if k not in after])
     lines += named("of another size", [k for k in after if k in before and before[k] != after[k]])
     return lines or ["the order of the images, or the manifest's other columns"]
+
+
+def describe_plan(plan: Plan) -> str:
+    """Say what a plan would do, for `--dry-run`."""
+    table = plan.table.slice(0, 3)
+    lines = [
+        *plan.skipped.lines(),
+        f"{len(plan)} images ({plan.bytes / 1e6:.0f} MB) in {plan.shards} shards "
+        f"of at most {plan.shard_size}",
+    ]
+    pairs = zip(table["source"].to_pylist(), table["output"].to_pylist(), strict=True)
+    lines.extend(f"  {source} -> {output}" for source, output in pairs)
+    if len(plan) > 3:
+        lines.append(f"  and {len(plan) - 3} more")
+    if len(plan.extra_schema):
+        lines.append(f"carried through to the rows: {', '.join(plan.extra_schema.names)}")
+    lines.append("Nothing was done (--dry-run).")
+    return "\n".join(lines)

@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,17 +29,22 @@ _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class EnhancementLike(Protocol):
-    """What an enhancer gives back.
+    """What an enhancer gives back."""
 
-    Attributes:
-        pixels: `(H, W, 3)`, dtype of the input; with a resolution set, H and W may differ.
-        vessels_before: `(h, w)` float32 vessel probability of the input, or None.
-        vessels_after: `(h, w)` float32 vessel probability of the output, or None.
-    """
+    @property
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)`, shape and dtype of the input."""
+        ...
 
-    pixels: np.ndarray
-    vessels_before: np.ndarray | None
-    vessels_after: np.ndarray | None
+    @property
+    def vessels_before(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the input, or None."""
+        ...
+
+    @property
+    def vessels_after(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the output, or None."""
+        ...
 
 
 class EnhancerLike(Protocol):
@@ -100,6 +105,7 @@ class ImageProcessor:
         enhancer: the network.
         out: the output folder.
         quality: JPEG quality of outputs, None for the writer's own.
+        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
         max_pixels: images with more are refused as `too_large`.
     """
 
@@ -109,11 +115,13 @@ class ImageProcessor:
         *,
         out: Path,
         quality: int | None = None,
+        resolution: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._enhancer = enhancer
         self._out = out
         self._quality = quality
+        self._resolution = resolution
         self._max_pixels = max_pixels
 
     def process(self, task: Task) -> Row:
@@ -177,6 +185,10 @@ class ImageProcessor:
             format=image.format, bit_depth=image.bit_depth,
         )  # fmt: skip
         work.pixel_count = height * width
+        scale = 1.0
+        if self._resolution is not None and width > self._resolution:
+            scale = self._resolution / width
+            image = replace(image, pixels=_reduced(image.pixels, scale))
         with work.timed("enhance_s"):
             fov = find_fov(image.pixels)
         if fov is None:
@@ -184,8 +196,9 @@ class ImageProcessor:
                 "no_fov", "no field of view was found: probably not a fundus photograph"
             )
         work.row.update(
-            fov_x=fov.x, fov_y=fov.y, fov_radius=fov.radius, fov_coverage=fov.coverage
-        )
+            fov_x=fov.x / scale, fov_y=fov.y / scale, fov_radius=fov.radius / scale,
+            fov_coverage=fov.coverage,
+        )  # fmt: skip
         with work.timed("measure_s"):
             before = measure_quality(image.pixels, fov)
         work.row.update({f"{name}_before": value for name, value in before.items()})
@@ -214,14 +227,10 @@ class ImageProcessor:
     def _measure(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
     ) -> None:
-        # With a resolution set, the output has another size: its field of view is found anew.
-        same_size = enhanced.pixels.shape == image.pixels.shape
-        fov_after = fov if same_size else find_fov(enhanced.pixels)
-        if fov_after is not None:
-            after = measure_quality(enhanced.pixels, fov_after)
-            work.row.update({f"{name}_after": value for name, value in after.items()})
+        after = measure_quality(enhanced.pixels, fov)
+        work.row.update({f"{name}_after": value for name, value in after.items()})
         before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
-        if same_size and before_map is not None and after_map is not None:
+        if before_map is not None and after_map is not None:
             work.row.update(
                 measure_fidelity(
                     image.pixels, enhanced.pixels, fov,
@@ -240,6 +249,14 @@ class ImageProcessor:
             raise ImageError(
                 "unwritable", f"{output} cannot be written: {error.strerror or error}"
             ) from error
+
+
+def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
+    import cv2
+
+    height, width = pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _refuse_special(path: Path) -> None:

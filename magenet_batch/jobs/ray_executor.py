@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -71,7 +71,7 @@ class _Handle:
     waiting: Any
     starting: bool = True
     poll: Any = None
-    seen: Counters = Counters()
+    seen: Counters = field(default_factory=Counters)
     pid: int | None = None
 
 
@@ -100,7 +100,8 @@ class RayExecutor:
         self._next = 0
         self._polled = 0.0
         _connect(config.threads * workers, gpus=gpus, address=address, threads=config.threads)
-        self._actor_class = ray.remote(
+        remote: Any = ray.remote  # its type knows no concurrency groups
+        self._actor_class = remote(
             num_cpus=config.threads,
             num_gpus=gpu_share,
             max_restarts=0,
@@ -235,10 +236,10 @@ def _connect(cpus: int, *, gpus: int, address: str | None, threads: int) -> None
             )  # fmt: skip
         else:
             ray.init(address=address, **quiet)
-    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises plain ones when a machine is too busy
         where = "on this machine" if address is None else f"at {address}"
         raise JobError(
-            f"Ray does not start {where}: {_first_line(error)}. "
+            f"Ray does not start {where}: {_first_line(error).rstrip('.')}. "
             "`magenet doctor` checks this machine; --workers 0 works without Ray."
         ) from error
 
@@ -251,4 +252,3 @@ def _first_line(error: BaseException) -> str:
 def _last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-

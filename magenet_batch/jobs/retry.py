@@ -28,9 +28,7 @@ def next_units(unit: Unit) -> list[Unit]:
         return [replace(unit, tries=unit.tries + 1)]
     middle = len(unit.positions) // 2
     halves = (unit.positions[:middle], unit.positions[middle:])
-    return [
-        Unit(unit.shard, positions, whole=False, tries=1, suspect=True) for positions in halves
-    ]
+    return [Unit(unit.shard, positions, whole=False, tries=1, suspect=True) for positions in halves]
 
 
 def must_be_alone(unit: Unit) -> bool:

@@ -29,10 +29,11 @@ def two_stage_stop(stop: threading.Event, *, say: Callable[[str], None]) -> Iter
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say("stopping: images in work are finished; once more stops at once")
+        with contextlib.suppress(RuntimeError):  # the signal came in the middle of a print
+            say("stopping: images in work are finished; once more stops at once")
 
     before: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
         before[number] = signal.signal(number, handle)
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +73,7 @@ class WorkerConfig:
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
         quality: JPEG quality, None for the writer's own.
+        resolution: images wider than this are reduced to it, in px; None keeps all.
         ahead: how many images are read before, and written behind, the one in the network.
     """
 
@@ -82,6 +82,7 @@ class WorkerConfig:
     device: str
     threads: int
     quality: int | None = None
+    resolution: int | None = None
     ahead: int = 1
 
 
@@ -103,7 +104,9 @@ class Worker:
         self._out = Path(config.out)
         self._ahead = config.ahead
         enhancer = config.factory(config.device, config.threads)
-        self._processor = ImageProcessor(enhancer, out=self._out, quality=config.quality)
+        self._processor = ImageProcessor(
+            enhancer, out=self._out, quality=config.quality, resolution=config.resolution
+        )
         self._stop = stop or threading.Event()
         self._counters = Counters()
         # One thread each: order is kept, and a slow disk cannot hold both.
@@ -190,9 +193,3 @@ class Worker:
         )
         on_image()
         return row
-
-
-def set_threads(threads: int) -> None:
-    """Bound the CPU threads of numeric libraries that are not imported yet."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)

@@ -33,8 +33,9 @@ class Affine(NamedTuple):
         raw = raw_B12HW.float()
         b, _, h, w = raw.shape
         eye = torch.eye(3, device=raw.device).view(1, 3, 3, 1, 1)
-        matrix = eye + _GAIN * torch.tanh(raw[:, :9] / _GAIN).view(b, 3, 3, h, w)
-        return cls(matrix, _OFFSET * torch.tanh(raw[:, 9:] / _OFFSET))
+        change, offset = raw.split([9, 3], dim=1)
+        matrix = eye + _GAIN * torch.tanh(change / _GAIN).view(b, 3, 3, h, w)
+        return cls(matrix, _OFFSET * torch.tanh(offset / _OFFSET))
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
         """Transform the colours of an image of the same height and width."""
@@ -52,7 +53,8 @@ class Affine(NamedTuple):
     @classmethod
     def unpacked(cls, packed_B12HW: torch.Tensor) -> Affine:
         """The inverse of `packed`."""
-        return cls(packed_B12HW[:, :9].unflatten(1, (3, 3)), packed_B12HW[:, 9:])
+        matrix, offset = packed_B12HW.split([9, 3], dim=1)
+        return cls(matrix.unflatten(1, (3, 3)), offset)
 
 
 def interpolation_matrix(

@@ -20,6 +20,29 @@ def zero_conv(inside: int, outside: int, *, bias: float = 0.0) -> nn.Conv2d:
     return conv
 
 
+def zero_linear(inside: int, outside: int) -> nn.Linear:
+    """A linear layer that starts as zero."""
+    linear = nn.Linear(inside, outside)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each position (as in NAFNet, ECCV 2022).
+
+    It looks at nothing but the position itself, so an output never depends on the tile it is in.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
+        """Normalised features of the same shape."""
+        return self.norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class SpatialAttention(nn.Module):
     """Where to look: a map from the mean and the maximum over channels (CBAM, ECCV 2018)."""
 
@@ -46,7 +69,9 @@ class ChannelAttention(nn.Module):
         source = described_by or channels
         self.pool_own = described_by is None
         self.excite = nn.Sequential(
-            nn.Linear(source, max(8, channels // 4)), nn.SiLU(), nn.Linear(max(8, channels // 4), channels)
+            nn.Linear(source, max(8, channels // 4)),
+            nn.SiLU(),
+            nn.Linear(max(8, channels // 4), channels),
         )
 
     def forward(self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None) -> torch.Tensor:
@@ -56,10 +81,18 @@ class ChannelAttention(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Two convolutions, channel and spatial attention, and a shortcut."""
+    """Normalisation, two convolutions, channel and spatial attention, and a shortcut."""
 
-    def __init__(self, channels: int, *, attention: bool, described_by: int | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        attention: bool,
+        described_by: int | None = None,
+        normalised: bool = True,
+    ) -> None:
         super().__init__()
+        self.norm = ChannelNorm(channels) if normalised else nn.Identity()
         self.first = conv3(channels, channels)
         self.second = conv3(channels, channels)
         self.channel = ChannelAttention(channels, described_by=described_by) if attention else None
@@ -69,7 +102,7 @@ class AttentionBlock(nn.Module):
         self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Features of the same shape."""
-        y = self.second(F.silu(self.first(x_BCHW)))
+        y = self.second(F.silu(self.first(self.norm(x_BCHW))))
         if self.channel is not None and self.spatial is not None:
             y = self.spatial(self.channel(y, description_BC))
         return x_BCHW + y

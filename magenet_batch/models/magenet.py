@@ -76,7 +76,10 @@ class MageNet(nn.Module):
         self.config = config
         self.structure = StructureModule(config.structure_net) if config.structure else None
         guided = self.structure.feature_channels if self.structure else None
-        shared = {"attention": config.attention, "supervised_attention": config.supervised_attention}
+        shared = {
+            "attention": config.attention,
+            "supervised_attention": config.supervised_attention,
+        }
         # The coarse stage works at half the working size: its level k has the structure module's
         # features of level k + 1.
         self.coarse = GlobalStage(
@@ -155,7 +158,9 @@ class MageNet(nn.Module):
         height, width = x.shape[-2:]
 
         def enlarged(size: tuple[int, int]) -> Affine:
-            packed = F.interpolate(first.affine.packed(), size=size, mode="bilinear", align_corners=False)
+            packed = F.interpolate(
+                first.affine.packed(), size=size, mode="bilinear", align_corners=False
+            )
             return Affine.unpacked(packed)
 
         base = enlarged((height, width)).apply(x.float())

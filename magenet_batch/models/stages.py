@@ -11,6 +11,7 @@ from torch import nn
 from magenet_batch.models.affine import Affine
 from magenet_batch.models.blocks import (
     AttentionBlock,
+    ChannelNorm,
     Down,
     StructureGate,
     SupervisedAttention,
@@ -18,6 +19,7 @@ from magenet_batch.models.blocks import (
     conv3,
     resize_like,
     zero_conv,
+    zero_linear,
 )
 
 
@@ -60,20 +62,30 @@ class GlobalStage(nn.Module):
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(AttentionBlock(c, attention=attention) for c in widths[:-1])
         self.guides = (
-            nn.ModuleList(StructureGate(w, s) for w, s in zip(widths, structure_channels, strict=False))
+            nn.ModuleList(
+                StructureGate(w, s) for w, s in zip(widths, structure_channels, strict=False)
+            )
             if structure_channels
             else None
         )
         # Fusion joins levels of equal resolution: level k + 1 here is level k of the coarser stage.
         self.fuse_encoder, self.fuse_decoder = (
             (
-                nn.ModuleList(nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)),
-                nn.ModuleList(nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)),
+                nn.ModuleList(
+                    nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)
+                ),
+                nn.ModuleList(
+                    nn.Conv2d(f, w, 1) for f, w in zip(fused_widths[:-1], widths[1:], strict=True)
+                ),
             )
             if fused_widths
             else (None, None)
         )
+        self.norm = ChannelNorm(widths[0])
+        self.describe = nn.LayerNorm(widths[-1])
         self.head = zero_conv(widths[0], 12)
+        # Light and colour of the whole: one transform for all positions, from the deepest level.
+        self.tone = zero_linear(widths[-1], 12)
         self.supervised_attention = SupervisedAttention(widths[0]) if supervised_attention else None
 
     def forward(
@@ -104,7 +116,7 @@ class GlobalStage(nn.Module):
             x = encoder(x)
             skips.append(x)
             x = self.downs[level](x) if level < len(self.downs) else x
-        description = x.mean((2, 3))
+        description = self.describe(x.mean((2, 3)))
         decoded = [x]
         for level in reversed(range(len(self.ups))):
             skip = skips[level]
@@ -112,8 +124,11 @@ class GlobalStage(nn.Module):
                 skip = self.guides[level](skip, structure[level])
             x = self.decoders[level](self.ups[level](x) + skip)
             decoded.insert(0, x)
-        affine = Affine.from_raw(self.head(x))
-        enlarged = F.interpolate(affine.packed(), scale_factor=2, mode="bilinear", align_corners=False)
+        x = self.norm(x)
+        affine = Affine.from_raw(self.head(x) + self.tone(description)[:, :, None, None])
+        enlarged = F.interpolate(
+            affine.packed(), scale_factor=2, mode="bilinear", align_corners=False
+        )
         image = Affine.unpacked(enlarged).apply(base_B3HW.float())
         if self.supervised_attention is not None:
             decoded[0] = self.supervised_attention(x, image.to(x.dtype))
@@ -147,14 +162,20 @@ class LocalStage(nn.Module):
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(block(c) for c in widths[:-1])
+        self.norm = ChannelNorm(widths[0])
         self.residual = zero_conv(widths[0], 12)
         self.local_gate = zero_conv(widths[0], 4, bias=2.0) if gate else None
-        self.global_gate = nn.Linear(described_by, 1) if gate else None
+        self.global_gate = zero_linear(described_by, 1) if gate else None
         per_block = 2 + (2 if attention else 0)
-        self.reach = 2 * sum(
-            per_block * 2**level * (2 if level < len(widths) - 1 else 1)
-            for level in range(len(widths))
-        ) + 2 * 2 + 2 ** (len(widths) + 1)
+        self.reach = (
+            2
+            * sum(
+                per_block * 2**level * (2 if level < len(widths) - 1 else 1)
+                for level in range(len(widths))
+            )
+            + 2 * 2
+            + 2 ** (len(widths) + 1)
+        )
         """Pixels around an output pixel beyond which nothing matters."""
 
     def forward(
@@ -185,9 +206,13 @@ class LocalStage(nn.Module):
             x = self.downs[level](x) if level < len(self.downs) else x
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](self.ups[level](x) + skips[level], description_BC)
+        x = self.norm(x)
         residual = torch.tanh(F.pixel_shuffle(self.residual(x), 2).float())
         change = base_B3HW + residual - input_B3HW
         if self.local_gate is None or self.global_gate is None:
             return input_B3HW + change
-        logits = F.pixel_shuffle(self.local_gate(x), 2) + self.global_gate(description_BC)[:, :, None, None]
+        logits = (
+            F.pixel_shuffle(self.local_gate(x), 2)
+            + self.global_gate(description_BC)[:, :, None, None]
+        )
         return input_B3HW + torch.sigmoid(logits.float()) * change

@@ -32,10 +32,14 @@ class StructureModule(nn.Module):
         w = config.widths
         self.feature_channels = (w[0], w[1], w[2])
         self.stem = conv3(12, w[0])
-        self.encoders = nn.ModuleList(AttentionBlock(c, attention=True) for c in w)
+
+        def block(channels: int) -> AttentionBlock:
+            return AttentionBlock(channels, attention=True, normalised=False)
+
+        self.encoders = nn.ModuleList(block(c) for c in w)
         self.downs = nn.ModuleList(Down(a, b) for a, b in zip(w, w[1:], strict=False))
         self.ups = nn.ModuleList(Up(b, a) for a, b in zip(w, w[1:], strict=False))
-        self.decoders = nn.ModuleList(AttentionBlock(c, attention=True) for c in w[:-1])
+        self.decoders = nn.ModuleList(block(c) for c in w[:-1])
         self.head = nn.Conv2d(w[0], 4, 3, padding=1)
 
     def forward(self, x_B3HW: torch.Tensor) -> Structure:

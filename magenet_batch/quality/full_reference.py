@@ -25,9 +25,7 @@ def psnr(
     return 10 * torch.log10(data_range**2 / error)
 
 
-def ssim_map(
-    *, preds: torch.Tensor, target: torch.Tensor, data_range: float = 1.0
-) -> torch.Tensor:
+def ssim_map(*, preds: torch.Tensor, target: torch.Tensor, data_range: float = 1.0) -> torch.Tensor:
     """Structural similarity at every pixel (Wang et al., IEEE TIP 2004), Gaussian window of
     standard deviation 1.5 and 11 pixels, borders reflected.
 

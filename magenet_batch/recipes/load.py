@@ -51,7 +51,9 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     size = tables.setdefault("model", {}).setdefault("size", "small")
     if size not in SIZES:
         raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), SIZES)}")
-    defaults = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in SIZES[size].items()}
+    defaults = {
+        k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in SIZES[size].items()
+    }
     tables["model"] = _merged(defaults, tables["model"])
     try:
         return Recipe.model_validate_json(json.dumps(tables))

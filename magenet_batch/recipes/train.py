@@ -51,8 +51,8 @@ def _settings(recipe: Recipe) -> Settings:
     start: MageNet | None = None
     model = recipe.model
     if recipe.start.weights:
-        start, info = load_weights(recipe.start.weights)
-        model = info.config
+        start, _ = load_weights(recipe.start.weights)
+        model = start.config
     return Settings(
         run=recipe.run, data=recipe.data, augment=recipe.augment, preset=recipe.degradation.preset,
         model=model, structure=recipe.structure, loss=recipe.loss, consistency=recipe.consistency,

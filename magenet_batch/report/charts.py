@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from magenet_batch.report.histogram import Histogram
 
 WIDTH, HEIGHT = 340, 176
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 22, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 40
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,10 @@ def _axes(low: float, high: float, top: float, axis: str) -> list[str]:
             f'<text class="tick side" x="{_LEFT - 5}" y="{y + 3.5:.1f}">{100 * share:g} %</text>'
         )
     middle = _LEFT + span / 2
+    parts.append(
+        f'<text class="title" transform="translate(11 {(base + _TOP) / 2}) rotate(-90)">'
+        "share of images</text>"
+    )
     parts.append(f'<text class="title" x="{middle}" y="{HEIGHT - 7}">{escape(axis)}</text>')
     return parts
 

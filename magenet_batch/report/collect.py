@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from magenet_batch.errors import UsageError
 from magenet_batch.report.groups import AVERAGED, ByColumn, Folders
 from magenet_batch.report.histogram import Histogram
 from magenet_batch.report.pick import Top, random_keys
+from magenet_batch.report.rows import BATCH_ROWS, complete, floats, in_large_batches, open_rows
+from magenet_batch.report.run import RunInfo, read_run
 from magenet_batch.schema import (
     COLUMN_NAMES,
     FIDELITY_MEASURES,
@@ -26,10 +23,8 @@ from magenet_batch.schema import (
     STATUSES,
     TIMING_COLUMNS,
     Row,
-    row_schema,
 )
 
-BATCH_ROWS = 65_536
 TABLE_ROWS = 2_000
 PICKS = 8
 EXAMPLES = 5
@@ -56,7 +51,7 @@ class Collected:
 
     Attributes:
         out: the job's output folder.
-        run: the content of `run.json`, empty when there is none.
+        run: how the job was run.
         images: number of rows.
         status: status -> rows.
         flagged: rows with at least one flag.
@@ -80,7 +75,7 @@ class Collected:
     """
 
     out: Path
-    run: dict[str, Any]
+    run: RunInfo
     images: int = 0
     status: Counter[str] = field(default_factory=Counter)
     flagged: int = 0
@@ -124,68 +119,6 @@ class Collected:
         return sorted(self.table.rows(), key=lambda r: r["image_id"] or "")
 
 
-def read_run(out: Path) -> dict[str, Any]:
-    """The content of `run.json`; empty when there is none or it cannot be read as an object."""
-    try:
-        found = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def open_rows(out: Path) -> ds.Dataset:
-    """Open the rows of a job.
-
-    Args:
-        out: the job's output folder.
-
-    Returns:
-        A dataset of all finished shards.
-
-    Raises:
-        UsageError: the folder holds no rows.
-    """
-    files = sorted(str(p) for p in (out / "rows").glob("*.parquet") if p.name[0] not in "._")
-    if not files:
-        raise UsageError(
-            f"{out}: no rows in {out / 'rows'}. Give the output folder of a job, the one that "
-            "`magenet enhance ARCHIVE -o OUT` wrote (it holds run.json and rows/)."
-        )
-    try:
-        return ds.dataset(files, format="parquet")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{out / 'rows'}: not readable as Parquet: {error}") from error
-
-
-def _whole(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Join small batches (one file per shard) into large ones."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= BATCH_ROWS // 2:
-            yield pa.Table.from_batches(held).combine_chunks()
-            held, rows = [], 0
-    if rows:
-        yield pa.Table.from_batches(held).combine_chunks()
-
-
-def _complete(table: pa.Table) -> pa.Table:
-    """Add the row's own columns that an older or shorter file lacks, as nulls."""
-    present = set(table.column_names)
-    for column in row_schema():
-        if column.name not in present:
-            table = table.append_column(column, pa.nulls(table.num_rows, column.type))
-    return table
-
-
-def _floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A numeric column with NaN for null."""
-    column = pc.cast(table.column(name), pa.float64())
-    return pc.fill_null(column, float("nan")).to_numpy()
-
-
 def _lengths(table: pa.Table) -> npt.NDArray[np.int64]:
     """Number of flags per row."""
     return pc.fill_null(pc.list_value_length(table.column("flags")), 0).to_numpy()
@@ -210,9 +143,9 @@ def collect(out: Path, *, seed: int = 0) -> Collected:
     found.columns = [ByColumn(n) for n in extra if _groupable(rows.schema.field(n).type)]
     wanted = [n for n in COLUMN_NAMES if n in rows.schema.names and n != "sha256"]
     columns = wanted + [c.name for c in found.columns]
-    batches = rows.scanner(columns=columns, batch_size=BATCH_ROWS).to_batches()
-    for table in _whole(batches):
-        _add(found, _complete(table), seed=seed)
+    scanner = rows.scanner(columns=columns, batch_size=BATCH_ROWS)
+    for table in in_large_batches(scanner.to_batches()):
+        _add(found, complete(table), seed=seed)
     if not any(h.n for h in found.before.values()):
         found.before = found.all_before
     return found
@@ -238,15 +171,15 @@ def _add(found: Collected, table: pa.Table, *, seed: int) -> None:
     found.status.update({s: int(m.sum()) for s, m in masks.items()})
     found.flagged += int((lengths > 0).sum())
     found.bytes += pc.sum(table.column("bytes")).as_py() or 0
-    area = _floats(table, "width") * _floats(table, "height")
+    area = floats(table, "width") * floats(table, "height")
     found.megapixels += float(np.nansum(area)) / 1e6
     for flag in pc.value_counts(pc.list_flatten(table.column("flags"))).to_pylist():
         found.flags[flag["values"]] += flag["counts"]
     for name, histogram in found.seconds.items():
-        histogram.add(_floats(table, name))
+        histogram.add(floats(table, name))
     gain = _add_quality(found, table, masks["enhanced"])
     for name, histogram in found.fidelity.items():
-        histogram.add(_floats(table, name))
+        histogram.add(floats(table, name))
     _add_groups(found, table, masks, lengths > 0)
     _add_failures(found, table, masks["failed"])
     _add_origin(found, table)
@@ -259,7 +192,7 @@ def _add_quality(
     """Add the quality measures; returns the gain of each image, NaN where unknown."""
     gain = np.zeros(table.num_rows)
     for name in QUALITY_MEASURES:
-        before, after = _floats(table, f"{name}_before"), _floats(table, f"{name}_after")
+        before, after = floats(table, f"{name}_before"), floats(table, f"{name}_after")
         found.all_before[name].add(before)
         found.before[name].add(before[enhanced])
         found.after[name].add(after[enhanced])
@@ -328,7 +261,7 @@ def _add_picks(
     """Offer the batch to the gallery's and the table's selections."""
     ids = [i or "" for i in table.column("image_id").to_pylist()]
     chance = random_keys(ids, seed=seed)
-    agreement = _floats(table, "structure_agreement")
+    agreement = floats(table, "structure_agreement")
     enhanced = masks["enhanced"]
     offers = {
         "gain": gain,
@@ -337,5 +270,5 @@ def _add_picks(
         "random": np.where(enhanced, chance, np.nan),
     }
     for why, keys in offers.items():
-        found.picks[why].offer(table, keys)
-    found.table.offer(table, chance + 2.0 * masks["failed"] + 1.0 * (lengths > 0))
+        found.picks[why].offer(table, keys, ties=chance)
+    found.table.offer(table, chance + 2.0 * masks["failed"] + 1.0 * (lengths > 0), ties=chance)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from magenet_batch.errors import ImageError
 from magenet_batch.report.collect import Collected
 from magenet_batch.schema import Row
+from magenet_batch.settings import MAX_PIXELS
 
 THUMBNAIL_PX = 480
 LEAD_PX = 880
@@ -51,7 +52,7 @@ def _pixels(path: Path) -> Image.Image:
     """Decode a file that Pillow cannot show rightly (16 bit) or at all."""
     from magenet_batch.imaging.read import read_image
 
-    pixels = read_image(path).pixels
+    pixels = read_image(path, max_pixels=MAX_PIXELS).pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return Image.fromarray(pixels)

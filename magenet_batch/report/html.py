@@ -22,21 +22,17 @@ CHIPS = ("sharpness", "contrast", "illumination", "haze")
 TABLE_COLUMNS: tuple[tuple[str, str], ...] = (
     ("image_id", "image"),
     ("status", "status"),
-    ("flags", "flags"),
-    ("sharpness_before", "sharpness before"),
-    ("sharpness_after", "after"),
-    ("contrast_before", "contrast before"),
-    ("contrast_after", "after"),
-    ("haze_before", "haze before"),
-    ("haze_after", "after"),
-    ("structure_agreement", "structure agreement"),
+    ("notes", "flags, reason"),
+    ("sharpness", "sharpness"),
+    ("contrast", "contrast"),
+    ("haze", "haze"),
+    ("structure_agreement", "agreement"),
     ("vessel_new", "new vessels"),
     ("colour_shift", "colour shift"),
-    ("megapixels", "megapixels"),
     ("seconds", "seconds"),
-    ("reason", "reason"),
 )
-"""(key, heading) of the page's table."""
+"""(key, heading) of the page's table. Quality measures are shown before → after and sort by the
+change; all columns are in the CSV."""
 _STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
@@ -86,20 +82,21 @@ def json_block(value: Any) -> Markup:
     return Markup(text)
 
 
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
 def _table_value(row: Row, key: str) -> Any:
-    if key == "megapixels":
-        area = (row.get("width") or 0) * (row.get("height") or 0)
-        return round(area / 1e6, 2) or None
+    if key in QUALITY_MEASURES:
+        return [_short(row.get(f"{key}_before")), _short(row.get(f"{key}_after"))]
     if key == "seconds":
-        parts = [row.get(stage) for stage in _STAGES]
-        known = [p for p in parts if p is not None]
-        return round(sum(known), 3) if known else None
+        known = [row[stage] for stage in _STAGES if row.get(stage) is not None]
+        return _short(sum(known)) if known else None
+    if key == "notes":
+        notes = [*(row.get("flags") or []), *([row["reason"]] if row.get("reason") else [])]
+        return ", ".join(words(visible(note)) for note in notes)
     value = row.get(key)
-    if key == "flags":
-        return ", ".join(words(visible(f)) for f in value or [])
-    if isinstance(value, float):
-        return float(f"{value:.4g}")
-    return visible(value) if isinstance(value, str) else value
+    return visible(value) if isinstance(value, str) else _short(value)
 
 
 def table_data(found: Collected) -> list[list[Any]]:
@@ -170,12 +167,9 @@ def _stage_bar(found: Collected) -> list[tuple[str, str, float]]:
 
 
 def _options(found: Collected) -> list[tuple[str, str]]:
-    options = found.run.get("options")
-    if not isinstance(options, dict):
-        return []
     return [
         (words(visible(str(k))), visible(v if isinstance(v, str) else json.dumps(v, default=str)))
-        for k, v in options.items()
+        for k, v in found.run.options.items()
         if v not in (None, [], "")
     ]
 
@@ -205,9 +199,6 @@ def to_html(found: Collected, pairs: list[Pair]) -> str:
         One HTML document without any reference to another file.
     """
     templates = resources.files("magenet_batch.report") / "templates"
-    command = found.run.get("command")
-    if isinstance(command, list):
-        command = " ".join(str(part) for part in command)
     stages = _stage_bar(found)
     shown = min(found.images, TABLE_ROWS)
     return (
@@ -218,7 +209,6 @@ def to_html(found: Collected, pairs: list[Pair]) -> str:
             js=Markup((templates / "page.js").read_text(encoding="utf-8")),
             found=found,
             run=found.run,
-            command=command,
             speed=speed(found),
             status_bar=_status_bar(found),
             stages=stages,

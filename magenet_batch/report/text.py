@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import unicodedata
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magenet_batch.report.charts import number
-from magenet_batch.report.collect import BATCH_ROWS, BETTER, Collected, open_rows
+from magenet_batch.report.collect import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
+from magenet_batch.report.rows import BATCH_ROWS, open_rows
 from magenet_batch.schema import FIDELITY_MEASURES, QUALITY_MEASURES, STATUSES
 
 
@@ -37,11 +39,11 @@ def _escape(char: str) -> str:
 
 def speed(found: Collected) -> dict[str, float | None]:
     """Wall time, images per second and megapixels per second; None where not recorded."""
-    seconds = found.run.get("seconds")
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or seconds <= 0:
+    seconds = found.run.seconds
+    if not seconds or seconds <= 0:
         return {"seconds": None, "images_per_s": None, "megapixels_per_s": None}
     return {
-        "seconds": float(seconds),
+        "seconds": seconds,
         "images_per_s": found.images / seconds,
         "megapixels_per_s": found.megapixels / seconds,
     }
@@ -103,7 +105,7 @@ def summary(found: Collected) -> dict[str, Any]:
         ],
         "versions": dict(sorted(found.versions.items())),
         "formats": dict(sorted(found.formats.items())),
-        "run": found.run,
+        "run": dataclasses.asdict(found.run),
     }
 
 

@@ -83,7 +83,9 @@ def write_card(path: Path, notes: dict[str, str], *, name: str, network: MageNet
 
 
 def _cpu_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+    for line in (
+        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ()
+    ):
         if line.startswith("model name"):
             return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} threads"
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

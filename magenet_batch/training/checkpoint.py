@@ -76,7 +76,9 @@ def load_checkpoint(
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"the checkpoint {path} cannot be read ({error}): delete it to start anew") from error
+        raise TrainingError(
+            f"the checkpoint {path} cannot be read ({error}): delete it to start anew"
+        ) from error
     if progress.recipe != recipe:
         raise TrainingError(
             f"the checkpoint {path} belongs to another recipe: set another run.output, "

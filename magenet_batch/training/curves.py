@@ -28,7 +28,9 @@ class Curves:
     def _lines(self) -> list[str]:
         if not self.path.exists():
             return []
-        return [x for x in self.path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
+        return [
+            x for x in self.path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")
+        ]
 
     def write(self, step: int, group: str, numbers: dict[str, Any]) -> None:
         """Add a point to every curve of a group."""

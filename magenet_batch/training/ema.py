@@ -17,7 +17,7 @@ def make_teacher(student: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, *, decay: float) -> None:
-    """teacher = decay * teacher + (1 - decay) * student; buffers are copied.
+    """Teacher = decay * teacher + (1 - decay) * student; buffers are copied.
 
     Args:
         teacher: changed in place.

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 _EPSILON = 1e-3
 
 
-def charbonnier(x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
+def charbonnier(
+    x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor
+) -> torch.Tensor:
     """sqrt(d^2 + eps^2) - eps with eps = 1e-3: a smooth absolute difference (Charbonnier 1994)."""
     distance = torch.sqrt((x_BCHW - y_BCHW).square() + _EPSILON**2) - _EPSILON
     return masked_mean(distance, mask_B1HW)
@@ -48,7 +50,8 @@ def structure_difference(
     logits_x_B1HW: torch.Tensor, logits_y_B1HW: torch.Tensor, mask_B1HW: torch.Tensor
 ) -> torch.Tensor:
     """Cross-entropy of one vessel map against another, less the entropy of the latter: 0 when
-    they agree."""
+    they agree.
+    """
     wanted = torch.sigmoid(logits_y_B1HW)
     cross = F.binary_cross_entropy_with_logits(logits_x_B1HW, wanted, reduction="none")
     own = F.binary_cross_entropy_with_logits(logits_y_B1HW, wanted, reduction="none")

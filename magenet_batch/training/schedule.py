@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 
-def learning_rate(
-    step: int, progress: float, *, peak: float, final: float, warmup: int
-) -> float:
+def learning_rate(step: int, progress: float, *, peak: float, final: float, warmup: int) -> float:
     """Linear warm-up, then half a cosine.
 
     Args:

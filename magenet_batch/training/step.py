@@ -60,7 +60,10 @@ def training_losses(
     """
     weights = config.loss
     enhanced = enhance(student, synthetic.input, autocast=config.autocast)
-    clean, masks = per_stage(synthetic.target, enhanced), per_stage(synthetic.mask, enhanced, mask=True)
+    clean, masks = (
+        per_stage(synthetic.target, enhanced),
+        per_stage(synthetic.mask, enhanced, mask=True),
+    )
     last, clean_last, mask_last = enhanced.images[-1], clean[-1], masks[-1]
 
     losses: Losses = {}
@@ -116,7 +119,9 @@ def sum_stages(
 ) -> torch.Tensor:  # type: ignore[no-untyped-def,type-arg]
     """A loss over all stages' images, weighted; the last weight goes to the last stage there is."""
     used = [*weights[: len(xs) - 1], weights[-1]]
-    return torch.stack([w * loss(x, y, m) for w, x, y, m in zip(used, xs, ys, masks, strict=True)]).sum()
+    return torch.stack(
+        [w * loss(x, y, m) for w, x, y, m in zip(used, xs, ys, masks, strict=True)]
+    ).sum()
 
 
 def structure_loss(

@@ -225,9 +225,15 @@ class Trainer:
             )
         self.optimizer.step()
         update_teacher(self.teacher, self.student, decay=ema_decay(step + 1, decay=schedule.ema))
-        return {**sums, "learning_rate": self.optimizer.param_groups[0]["lr"], "gradient": float(norm)}
+        return {
+            **sums,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "gradient": float(norm),
+        }
 
-    def _losses(self, clean: Canvases, real: Canvases | None, *, batch: int) -> dict[str, torch.Tensor]:
+    def _losses(
+        self, clean: Canvases, real: Canvases | None, *, batch: int
+    ) -> dict[str, torch.Tensor]:
         config, schedule = self.settings, self.settings.schedule
         rng = generator(config.run.seed, "train", batch)
         weights = [view[2] for view in schedule.views]

@@ -38,7 +38,9 @@ class ValidationSet:
     mask: torch.Tensor
 
 
-def make_validation_set(canvases: Canvases, config: ValidationConfig, *, seed: int) -> ValidationSet:
+def make_validation_set(
+    canvases: Canvases, config: ValidationConfig, *, seed: int
+) -> ValidationSet:
     """Degrade the validation images once; the same seed gives the same pairs.
 
     Args:
@@ -94,7 +96,9 @@ def _run(network: MageNet, images: torch.Tensor, autocast: bool) -> torch.Tensor
     return torch.cat(parts).float().clamp(0, 1)
 
 
-def write_picture(path: Path, pairs: ValidationSet, enhanced: torch.Tensor, *, columns: int) -> None:
+def write_picture(
+    path: Path, pairs: ValidationSet, enhanced: torch.Tensor, *, columns: int
+) -> None:
     """Write degraded, enhanced and clean images below each other.
 
     Args:
@@ -103,7 +107,10 @@ def write_picture(path: Path, pairs: ValidationSet, enhanced: torch.Tensor, *, c
         enhanced: what the network made of them.
         columns: how many.
     """
-    rows = [x[:columns].permute(2, 0, 3, 1).flatten(1, 2) for x in (pairs.degraded, enhanced, pairs.clean)]
+    rows = [
+        x[:columns].permute(2, 0, 3, 1).flatten(1, 2)
+        for x in (pairs.degraded, enhanced, pairs.clean)
+    ]
     picture = (torch.cat(rows).cpu().numpy() * 255).round().astype(np.uint8)
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     write_atomic(path, data.tobytes())

@@ -40,11 +40,13 @@
   const state = { page: 0, column: -1, down: false };
   const body = one("table").tBodies[0];
   const words = data.rows.map((row) =>
-    [row[at.image_id], row[at.flags], row[at.reason], row[at.status]].join("\n").toLowerCase()
+    [row[at.image_id], row[at.notes], row[at.status]].join("\n").toLowerCase()
   );
 
+  // a pair [before, after] sorts by its change
+  const rank = (v) => (Array.isArray(v) ? (v.includes(null) ? null : v[1] - v[0]) : v);
   const compare = (a, b) => {
-    const x = data.rows[a][state.column], y = data.rows[b][state.column];
+    const x = rank(data.rows[a][state.column]), y = rank(data.rows[b][state.column]);
     const none = (v) => v === null || v === "";
     if (none(x) || none(y)) return none(x) - none(y) || a - b;
     const order = typeof x === "number" ? x - y : x < y ? -1 : x > y ? 1 : 0;
@@ -57,13 +59,14 @@
     const kept = [];
     data.rows.forEach((row, index) => {
       if (status && row[at.status] !== status) return;
-      if (flagged && !row[at.flags]) return;
+      if (flagged && (row[at.status] === "failed" || !row[at.notes])) return;
       if (text && !words[index].includes(text)) return;
       kept.push(index);
     });
     return state.column < 0 ? kept : kept.sort(compare);
   };
 
+  const digits = (v) => (v === null ? "–" : v.toFixed(Math.abs(v) < 10 ? 3 : 1));
   const cell = (name, value) => {
     const td = document.createElement(name === "image_id" ? "th" : "td");
     if (name === "image_id") {
@@ -76,9 +79,14 @@
     } else if (name === "status") {
       td.textContent = value;
       td.className = "status " + value;
+    } else if (typeof value === "string") {
+      td.textContent = value;
+      td.className = "notes";
     } else {
-      if (typeof value === "number" || (value === null && name !== "reason")) td.className = "n";
-      td.textContent = value === null ? "–" : typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: 3 }) : value;
+      td.textContent = Array.isArray(value)
+        ? value[1] === null ? digits(value[0]) : value.map(digits).join(" → ")
+        : digits(value);
+      td.className = "n";
     }
     return td;
   };

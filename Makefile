@@ -1,0 +1,35 @@
+# Everything a fresh machine needs: Python >= 3.10, make and the package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: help demo test lint types install clean
+help:
+	@echo "make demo     a small archive of synthetic images, enhanced and reported"
+	@echo "make test     lint, types and the whole test suite"
+	@echo "make install  the virtual environment in .venv"
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+demo: install
+	$(BIN)/magenet demo --out $(DEMO)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) $(DEMO)

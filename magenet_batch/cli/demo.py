@@ -1,0 +1,76 @@
+"""`magenet demo`: a small archive of phantoms, enhanced and reported, to see how it all looks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magenet_batch.cli.console import make_progress, say
+from magenet_batch.settings import DEFAULT_WEIGHTS, PROGRAM
+
+
+def command(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for everything.")] = Path(
+        "demo"
+    ),
+    images: Annotated[int, typer.Option(min=2, help="How many files to make.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other eyes.")] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")
+    ] = DEFAULT_WEIGHTS,
+    archive_only: Annotated[
+        bool, typer.Option("--archive-only", help="Make the images and stop.")
+    ] = False,
+) -> None:
+    """Make a small archive of synthetic fundus images, enhance it and write a report."""
+    from magenet_batch.jobs.demo import make_demo_archive
+
+    archive = make_demo_archive(out / "archive", images=images, seed=seed)
+    say(
+        f"made {archive.images} files in {archive.folder}: {archive.degraded} degraded, "
+        f"one truncated on purpose ({archive.corrupt})"
+    )
+    if archive_only:
+        typer.echo(str(archive.folder.resolve()))
+        return
+    from magenet_batch.jobs.options import JobOptions
+    from magenet_batch.jobs.run import run_job
+    from magenet_batch.report.build import write_report
+
+    options = JobOptions(
+        archive=(str(archive.manifest),), out=str(out / "out"), workers=workers, weights=weights
+    )
+    summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
+    say(summary.text())
+    if summary.interrupted:
+        raise typer.Exit(summary.exit_code)
+    report = write_report(options.out_path)
+    typer.echo(_where_to_look(archive.folder.resolve(), options.out_path, report))
+    # the truncated file must fail; anything else must not
+    if summary.counts.failed > 1:
+        raise typer.Exit(summary.exit_code)
+
+
+def _where_to_look(archive: Path, out: Path, report: Path) -> str:
+    """Say where everything is, and what to type next."""
+    return "\n".join(
+        [
+            "",
+            "Where to look:",
+            f"  report   {report}   (open it in a browser)",
+            f"  images   {out / 'images'}",
+            f"  rows     {out / 'rows'}   (Parquet, one row per image)",
+            f"  archive  {archive}",
+            "",
+            "Your own archive:",
+            f"  {PROGRAM} enhance /path/to/archive -o out",
+            f"  {PROGRAM} report out",
+        ]
+    )

@@ -1,0 +1,137 @@
+"""`magenet doctor`: is this machine fit, and if not, what to do."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
+from magenet_batch.models.shelf import shipped_names
+
+MEMORY_MIN, DISK_MIN = 4e9, 5e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        name: what.
+        ok: whether it is fit.
+        found: what was found.
+        advice: what to do; empty when it is fit.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check whether this machine is fit, and say what to do if not."""
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(f) for f in findings], indent=2))
+    else:
+        for f in findings:
+            typer.echo(f"{'ok  ' if f.ok else 'BAD '} {f.name}: {f.found}")
+            if f.advice:
+                typer.echo(f"     {f.advice}")
+    raise typer.Exit(EXIT_DONE if all(f.ok for f in findings) else EXIT_FAILED)
+
+
+def examine() -> list[Finding]:
+    """Look at everything that a job needs."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _torch, _gpus, _ray, _cores, _memory, _disk, _codecs, _weights,
+    )  # fmt: skip
+    return [check() for check in checks]
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except Exception as error:  # a broken installation raises anything
+        advice = "Install it: pip install 'torch>=2.6,<2.14'"
+        return Finding("torch", False, f"cannot be imported ({error})", advice)
+    return Finding("torch", True, torch.__version__)
+
+
+def _gpus() -> Finding:
+    try:
+        import torch
+    except Exception:
+        return Finding("GPUs", True, "unknown without torch")
+    count = torch.cuda.device_count()
+    if count:
+        names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
+        return Finding("GPUs", True, f"{count}: {names}")
+    if Path("/dev/nvidiactl").exists():
+        advice = "Install a torch built for CUDA, see https://pytorch.org/get-started"
+        return Finding("GPUs", False, "there is one, but this torch cannot use it", advice)
+    return Finding("GPUs", True, "none; jobs run on the CPU")
+
+
+def _ray() -> Finding:
+    try:
+        version = importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("Ray", False, "not installed", "Install it: pip install 'ray[train]>=2.40'")
+    return Finding("Ray", True, version)
+
+
+def _cores() -> Finding:
+    from magenet_batch.jobs.machine import cpu_count
+
+    return Finding("CPU cores", True, str(cpu_count()))
+
+
+def _memory() -> Finding:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    ok = free >= MEMORY_MIN
+    advice = "" if ok else "Close other programs, or use --workers 1."
+    return Finding("free memory", ok, f"{free / 1e9:.1f} GB", advice)
+
+
+def _disk() -> Finding:
+    places = {"here": Path.cwd(), "temporary": Path(tempfile.gettempdir())}
+    free = {name: shutil.disk_usage(path).free for name, path in places.items()}
+    ok = min(free.values()) >= DISK_MIN
+    text = ", ".join(f"{n / 1e9:.0f} GB {name}" for name, n in free.items())
+    advice = "" if ok else "Outputs need about as much room as the archive; Ray needs 1 GB."
+    return Finding("free disk", ok, text, advice)
+
+
+def _codecs() -> Finding:
+    missing = []
+    for name in ("PIL", "cv2", "tifffile", "imagecodecs", "simplejpeg"):
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a missing system library raises anything
+            missing.append(f"{name} ({error})")
+    if missing:
+        advice = "Install the package again: pip install --force-reinstall magenet-batch"
+        return Finding("codecs", False, f"missing: {', '.join(missing)}", advice)
+    return Finding("codecs", True, "JPEG, PNG, TIFF, BMP, WebP")
+
+
+def _weights() -> Finding:
+    names = shipped_names()
+    if names:
+        return Finding("weights", True, ", ".join(names))
+    advice = "Train some (magenet train recipes/small.toml) and give them with --weights."
+    return Finding("weights", False, "none in the package", advice)

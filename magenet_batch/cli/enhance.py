@@ -1,0 +1,104 @@
+"""`magenet enhance`: a whole archive, resumably."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from magenet_batch.cli.console import make_progress, say
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM
+
+if TYPE_CHECKING:
+    from magenet_batch.jobs.options import JobOptions
+
+
+def command(
+    archive: Annotated[
+        list[str],
+        typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", help="The output folder.")] = DEFAULT_OUT,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=0, help="GPUs shared by the workers; 0 is CPU. Default: all there are."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")
+    ] = DEFAULT_WEIGHTS,
+    shard_size: Annotated[
+        int | None, typer.Option(min=1, help="Images that are done and recorded together.")
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Take files that match, whatever their extension."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files that match.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and stop; write nothing.")
+    ] = False,
+    path_column: Annotated[
+        str | None, typer.Option(help="The manifest's column of paths. Default: guessed.")
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Folder of the manifest's paths. Default: its own.")
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(min=64, help="Reduce wider images to this, in px. Default: keep all."),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="JPEG quality of the outputs.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the failed images again.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON to standard output.")
+    ] = False,
+) -> None:
+    """Enhance an archive of fundus photographs. Give the same command again to go on."""
+    from magenet_batch.jobs.options import JobOptions
+
+    options = JobOptions(
+        archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
+        shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
+        limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
+        address=address, retry_failed=retry_failed,
+    )  # fmt: skip
+    if dry_run:
+        _show_plan(options, as_json=as_json)
+        return
+    from magenet_batch.jobs.run import run_job
+
+    summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
+    say(summary.text())
+    if as_json:
+        typer.echo(json.dumps(summary.as_json()))
+    raise typer.Exit(summary.exit_code)
+
+
+def _show_plan(options: JobOptions, *, as_json: bool) -> None:
+    from magenet_batch.jobs.plan import describe_plan, make_plan
+
+    plan = make_plan(options)
+    if as_json:
+        facts = {
+            "images": len(plan), "bytes": plan.bytes, "shards": plan.shards,
+            "shard_size": plan.shard_size,
+        }  # fmt: skip
+        typer.echo(json.dumps(facts))
+    else:
+        typer.echo(describe_plan(plan))

@@ -1,0 +1,78 @@
+"""The command line's frame: registers the commands and turns errors into sentences."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Annotated
+
+import typer
+
+from magenet_batch import __version__
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, MagenetError
+from magenet_batch.settings import PROGRAM
+
+COMMANDS = ("enhance", "report", "train", "demo", "models", "doctor")
+"""Modules of `magenet_batch.cli` with a function `command`, in the order of the help."""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Restore archives of fundus photographs, with evidence for every image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit(EXIT_DONE)
+
+
+@app.callback()
+def _frame(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _register() -> None:
+    for name in COMMANDS:
+        module = f"magenet_batch.cli.{name}"
+        if importlib.util.find_spec(module) is not None:
+            app.command(name)(importlib.import_module(module).command)
+
+
+_register()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments after the program's name, None for those of the process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        app(args=argv, prog_name=PROGRAM)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except MagenetError as error:
+        typer.echo(f"{PROGRAM}: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        typer.echo(f"{PROGRAM}: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""`magenet models`: which weights there are, and what they say of themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from magenet_batch.settings import DEFAULT_WEIGHTS
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List the weights in the package."""
+    from magenet_batch.models.shelf import read_weights_file, shipped_names
+
+    found = [read_weights_file(name) for name in shipped_names()]
+    if as_json:
+        rows = [
+            {"name": w.name, "path": str(w.path), "hash": w.hash, "notes": w.notes} for w in found
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if not found:
+        typer.echo("No weights in the package. Make some: magenet train recipes/small.toml")
+    for weights in found:
+        default = ", the default" if weights.name == DEFAULT_WEIGHTS else ""
+        size = weights.path.stat().st_size / 1e6
+        typer.echo(f"{weights.name}: {size:.1f} MB, {weights.hash}{default}")
+        for key, value in weights.notes.items():
+            typer.echo(f"  {key}: {value}")

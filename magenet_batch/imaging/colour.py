@@ -1,0 +1,30 @@
+"""Colour and size: the conversions that measures share."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def to_float(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) integers to float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def to_lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* (D65) of sRGB values.
+
+    Args:
+        rgb: (H, W, 3) float32, 0..1.
+
+    Returns:
+        (H, W, 3) float32: L* 0..100, a* and b* about -128..127.
+    """
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+
+
+def resize_area(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resize by averaging where it gets smaller, bilinearly where it gets larger."""
+    smaller = width * height < pixels.shape[0] * pixels.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (max(1, width), max(1, height)), interpolation=how)

@@ -1,0 +1,254 @@
+"""Enhancing one image at its own resolution: the whole once, then tile by tile.
+
+The square around the field of view is reduced to the working size and shown to the global stages;
+the last stage then works through the original in tiles that overlap by more than its reach, so that
+no seam can appear, in memory that does not grow with the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.models.affine import Window
+from magenet_batch.models.device import pick_autocast, pick_device
+from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext, MageNet
+from magenet_batch.models.shelf import WeightsFile
+from magenet_batch.models.weights import load_weights
+from magenet_batch.settings import DEFAULT_WEIGHTS
+
+_MARGIN = 1.02  # the square around the field of view, as in training
+_FEATHER = 0.004  # width of the seam to the untouched border, fraction of the radius
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """What the network made of an image.
+
+    Attributes:
+        pixels: (H, W, 3), shape and type of the input.
+        vessels_before: (h, w) float32, probability of vessel in the input, over the whole picture
+            at the working scale; None if the network has no structure module.
+        vessels_after: the same of the enhanced image.
+    """
+
+    pixels: np.ndarray
+    vessels_before: np.ndarray | None
+    vessels_after: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Square:
+    """The square around the field of view: its place in the picture, which it may reach over."""
+
+    top: int
+    left: int
+    side: int
+
+    def overlap(self, window: Window, height: int, width: int) -> tuple[slice, slice, slice, slice]:
+        """Rows and columns of a window, in the picture and in the window."""
+        y0, y1 = max(self.top + window.top, 0), min(self.top + window.bottom, height)
+        x0, x1 = max(self.left + window.left, 0), min(self.left + window.right, width)
+        y1, x1 = max(y0, y1), max(x0, x1)
+        dy, dx = self.top + window.top, self.left + window.left
+        return slice(y0, y1), slice(x0, x1), slice(y0 - dy, y1 - dy), slice(x0 - dx, x1 - dx)
+
+
+class Enhancer:
+    """A network ready to enhance images; loaded once, used for many.
+
+    Args:
+        network: in float32.
+        info: what its weights say of themselves.
+        device: where to compute.
+        precision: `auto`, `fp32` or `bf16`.
+        tile: side of a tile without its overlap, pixels, multiple of 8.
+    """
+
+    def __init__(
+        self,
+        network: MageNet,
+        info: WeightsFile,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        tile: int = 1024,
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.weights_name = info.name
+        self.weights_hash = info.hash
+        self._device = device
+        self._autocast = pick_autocast(precision, device)
+        self._tile = tile
+        self._halo = -(-network.reach // TILE_ALIGNMENT) * TILE_ALIGNMENT
+
+    @classmethod
+    def load(
+        cls,
+        weights: str = DEFAULT_WEIGHTS,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        precision: str = "auto",
+    ) -> Enhancer:
+        """Load weights.
+
+        Args:
+            weights: a shipped name or a file.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+            threads: CPU threads of this process; 0 leaves them as they are.
+            precision: `auto`, `fp32` or `bf16`.
+
+        Raises:
+            WeightsError: if the weights cannot be loaded.
+            UsageError: if there is no such device.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        network, info = load_weights(weights)
+        return cls(network, info, device=pick_device(device), precision=precision)
+
+    @torch.inference_mode()
+    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:
+        """Enhance an image inside its field of view; outside it every pixel stays as it is.
+
+        Args:
+            pixels: (H, W, 3) RGB, uint8 or uint16.
+            fov: its field of view.
+
+        Raises:
+            ImageError: if the network gives values that are not finite.
+        """
+        height, width = pixels.shape[:2]
+        mask = fov.mask(height, width)
+        square = self._square(fov)
+        working = self._working(pixels, mask, square)
+        with self._computing():
+            context = self.network.context(working)
+        result = pixels.copy()
+        weight = _feathered(mask, fov.radius)
+        for window in self._windows(square, mask):
+            self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
+        before = self._vessel_map(context, square, height, width)
+        after = None
+        if before is not None and self.network.structure is not None:
+            with self._computing():
+                seen = self.network.structure(self._working(result, mask, square))
+            after = self._in_picture(torch.sigmoid(seen.logits.float()), square, height, width)
+        return Enhancement(result, before, after)
+
+    def _square(self, fov: FieldOfView) -> _Square:
+        side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
+        side = -(-side // TILE_ALIGNMENT) * TILE_ALIGNMENT
+        return _Square(round(fov.y - side / 2), round(fov.x - side / 2), side)
+
+    def _computing(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
+
+    def _working(self, pixels: np.ndarray, mask: np.ndarray, square: _Square) -> torch.Tensor:
+        """The square at the working size as (1, 3, S, S), black outside the field of view."""
+        height, width = pixels.shape[:2]
+        whole = Window.whole(square.side, square.side)
+        rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
+        cut = np.zeros((square.side, square.side, 3), pixels.dtype)
+        cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
+        size = min(self.network.config.working_size, -(-square.side // ALIGNMENT) * ALIGNMENT)
+        how = cv2.INTER_AREA if size < square.side else cv2.INTER_LINEAR
+        return self._tensor(cv2.resize(cut, (size, size), interpolation=how))
+
+    def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) integers to (1, 3, H, W) in [0, 1] on the device."""
+        full = float(np.iinfo(pixels.dtype).max)
+        if pixels.dtype == np.uint16:
+            pixels = pixels.astype(np.int32)
+        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+        return (x.permute(2, 0, 1)[None].float() / full).contiguous(
+            memory_format=torch.channels_last
+        )
+
+    def _windows(self, square: _Square, mask: np.ndarray) -> Iterator[Window]:
+        """Tiles of the square that touch the field of view."""
+        height, width = mask.shape
+        for top in range(0, square.side, self._tile):
+            for left in range(0, square.side, self._tile):
+                window = Window(
+                    top,
+                    min(top + self._tile, square.side),
+                    left,
+                    min(left + self._tile, square.side),
+                )
+                rows, columns, _, _ = square.overlap(window, height, width)
+                if mask[rows, columns].any():
+                    yield window
+
+    def _enhance_tile(
+        self,
+        pixels: np.ndarray,
+        mask: np.ndarray,
+        weight: np.ndarray,
+        square: _Square,
+        window: Window,
+        context: GlobalContext,
+        *,
+        into: np.ndarray,
+    ) -> None:
+        """Enhance one tile with its overlap and put its core into the result."""
+        height, width = pixels.shape[:2]
+        seen = Window(
+            max(window.top - self._halo, 0), min(window.bottom + self._halo, square.side),
+            max(window.left - self._halo, 0), min(window.right + self._halo, square.side),
+        )  # fmt: skip
+        rows, columns, to_rows, to_columns = square.overlap(seen, height, width)
+        cut = np.zeros((seen.bottom - seen.top, seen.right - seen.left, 3), pixels.dtype)
+        cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
+        tile = self._tensor(cut)
+        with self._computing():
+            refined = self.network.refine(
+                tile, context, window=seen, height=square.side, width=square.side
+            )
+        enhanced = refined[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        if not np.isfinite(enhanced).all():
+            raise ImageError("non_finite", "the network gave values that are not finite")
+        rows, columns, _, _ = square.overlap(window, height, width)
+        inner = (
+            slice(rows.start - square.top - seen.top, rows.stop - square.top - seen.top),
+            slice(columns.start - square.left - seen.left, columns.stop - square.left - seen.left),
+        )
+        full = np.iinfo(pixels.dtype).max
+        share = weight[rows, columns, None].astype(np.float32) / 255
+        old = pixels[rows, columns].astype(np.float32)
+        into[rows, columns] = np.rint(old + share * (enhanced[inner] * full - old)).astype(
+            pixels.dtype
+        )
+
+    def _vessel_map(
+        self, context: GlobalContext, square: _Square, height: int, width: int
+    ) -> np.ndarray | None:
+        if context.structure is None:
+            return None
+        probability = torch.sigmoid(context.structure.logits.float())
+        return self._in_picture(probability, square, height, width)
+
+    def _in_picture(
+        self, map_11SS: torch.Tensor, square: _Square, height: int, width: int
+    ) -> np.ndarray:
+        """A map of the square as a map of the whole picture at the same scale, 0 outside."""
+        small = map_11SS[0, 0].cpu().numpy()
+        scale = small.shape[0] / square.side
+        matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR)
+
+
+def _feathered(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask as weights (H, W) uint8 that fall to 0 at its edge, never outside it."""
+    width = max(1, round(radius * _FEATHER))
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)
+    return cv2.blur(inner, (2 * width + 1, 2 * width + 1)) * mask

@@ -1,0 +1,256 @@
+"""Runs an archive job: joins plan, ledger, lock, workers and engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from magenet_batch.errors import JobError
+from magenet_batch.jobs.engine import Engine
+from magenet_batch.jobs.executor import Executor, InlineExecutor
+from magenet_batch.jobs.files import Log
+from magenet_batch.jobs.ledger import Ledger, sweep
+from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan import make_plan
+from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
+from magenet_batch.jobs.progress import Progress, SilentProgress
+from magenet_batch.jobs.signals import two_stage_stop
+from magenet_batch.jobs.state import JobState, open_state, refuse_foreign
+from magenet_batch.jobs.summary import JobSummary
+from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
+from magenet_batch.models.shelf import read_weights_file, shipped_names
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a job as the driver knows them, without loading them.
+
+    Attributes:
+        name: for people and rows.
+        hash: SHA-256 of the file, first 16 hexadecimal digits; None for an own factory.
+        factory: loads them in a worker.
+    """
+
+    name: str
+    hash: str | None
+    factory: EnhancerFactory
+
+
+def run_job(
+    options: JobOptions,
+    *,
+    enhancer_factory: EnhancerFactory | None = None,
+    progress: Progress | None = None,
+    say: Say = lambda text: None,
+    command: Sequence[str] = (),
+    stop: threading.Event | None = None,
+) -> JobSummary:
+    """Enhance an archive, or go on where an earlier run stopped.
+
+    Args:
+        options: what to do.
+        enhancer_factory: makes the enhancer from (device, threads) in each worker, instead of
+            loading `options.weights`: for one's own network and for tests. It must pickle.
+        progress: told how far the job is; None tells nobody.
+        say: told in sentences what the job does.
+        command: the command line, kept in `run.json`.
+        stop: set it from another thread to drain; signals do so in the main thread.
+
+    Returns:
+        How it ended; an interrupted job is one of the ways.
+
+    Raises:
+        UsageError: the options do not fit the archive, the machine or the job that is there.
+        WeightsError: the weights are missing or damaged.
+        JobError: the job cannot go on; what is done is kept.
+    """
+    began = time.monotonic()
+    weights = _weights(options, enhancer_factory)
+    out = options.out_path
+    plan = make_plan(options)
+    refuse_foreign(out)
+    for line in plan.skipped.lines():
+        say(line)
+    if not (out / "run.json").exists() and options.address is None:
+        _means(options, images=len(plan))  # refuses what this machine has not, before it writes
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JobError(f"{out} cannot be made: {error.strerror}. Give another with -o.") from error
+    with job_lock(out):
+        state = open_state(out, plan, identity=options.identity(weights.hash))
+        ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash)
+        units = _units(ledger, retry_failed=options.retry_failed)
+        before = ledger.counts().images
+        worked = sum(len(u.positions) for u in units)
+        finished = True
+        if units:
+            job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
+            finished = job.run(units, stop=stop or threading.Event(), command=list(command))
+        counts = ledger.counts()
+        if finished:
+            _verify(ledger)
+        return JobSummary(
+            str(out), len(state.plan), before, counts, time.monotonic() - began,
+            worked=worked if finished else max(0, counts.images - before),
+            interrupted=not finished,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run with something to do."""
+
+    options: JobOptions
+    state: JobState
+    ledger: Ledger
+    weights: Weights
+    progress: Progress
+    say: Say
+
+    def run(self, units: list[Unit], *, stop: threading.Event, command: list[str]) -> bool:
+        """Do the units; False when stopped before the end."""
+        images = sum(len(u.positions) for u in units)
+        means = _means(self.options, images=min(images, len(units)))
+        self._introduce(images, means)
+        log = Log(self.ledger.out / "log.jsonl")
+        if self.state.unclean:
+            self._sweep(units)
+        self.state.begin(command=command, means=means.text())
+        log.write("begin", images=images, shards=len(units), means=means.text())
+        ended = "failed"
+        began = time.monotonic()
+        try:
+            finished = self._work(units, means=means, stop=stop, log=log, images=images)
+            ended = "finished" if finished else "interrupted"
+            return finished
+        except KeyboardInterrupt:  # the second signal: stop at once
+            ended = "interrupted"
+            return False
+        finally:
+            self.progress.close()
+            if ended != "finished":
+                self._sweep(units)
+            seconds = time.monotonic() - began
+            log.write("end", how=ended, seconds=round(seconds, 1))
+            self.state.end(how=ended, seconds=round(seconds, 1))
+
+    def _work(
+        self, units: list[Unit], *, means: Means, stop: threading.Event, log: Log, images: int
+    ) -> bool:
+        executor: Executor | None = None
+        try:
+            executor = self._executor(means, stop)
+            self.progress.start(images)
+            engine = Engine(
+                executor, ledger=self.ledger, workers=max(1, means.workers), stop=stop,
+                progress=self.progress, log=log,
+            )  # fmt: skip
+            # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
+            with two_stage_stop(stop, say=self.progress.note):
+                return engine.run(units)
+        finally:
+            if executor is not None:
+                executor.close()
+
+    def _executor(self, means: Means, stop: threading.Event) -> Executor:
+        config = WorkerConfig(
+            out=str(self.ledger.out), factory=self.weights.factory, device=means.device,
+            threads=means.threads, quality=self.options.quality,
+            resolution=self.options.resolution, ahead=2 if means.gpus else 1,
+        )  # fmt: skip
+        if not means.workers:
+            return InlineExecutor(lambda: Worker(config, stop=stop))
+        from magenet_batch.jobs.ray_executor import RayExecutor
+
+        return RayExecutor(
+            config, workers=means.workers, gpu_share=means.gpu_share, gpus=means.gpus,
+            address=self.options.address,
+        )  # fmt: skip
+
+    def _introduce(self, images: int, means: Means) -> None:
+        plan = self.state.plan
+        done = len(plan) - images
+        self.say(
+            f"{len(plan)} images ({plan.bytes / 1e6:.0f} MB), {done} already done, {images} to do"
+        )
+        digest = f" ({self.weights.hash})" if self.weights.hash else ""
+        self.say(f"weights {self.weights.name}{digest}; {means.text()}")
+        self.say(f"to {self.ledger.out}")
+
+    def _sweep(self, units: list[Unit]) -> None:
+        """Remove half-written files that killed workers left beside the outputs."""
+        folders = {self.ledger.out, self.ledger.out / "rows"}
+        for unit in units:
+            part = self.state.plan.slice(unit.shard, unit.positions)
+            folders.update((self.ledger.out / o).parent for o in part["output"].to_pylist())
+        sweep(sorted(folders))
+
+
+def _means(options: JobOptions, *, images: int) -> Means:
+    """Divide this machine, or the cluster at the given address."""
+    if options.address is None:
+        cpus, gpus = cpu_count(), (0 if options.gpus == 0 else gpu_count())
+    else:
+        from magenet_batch.jobs.ray_executor import cluster_resources
+
+        there = cluster_resources(options.address)
+        cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+    return choose_means(
+        workers=options.workers, gpus=options.gpus, images=images, cpus=cpus, gpus_there=gpus
+    )
+
+
+def _units(ledger: Ledger, *, retry_failed: bool) -> list[Unit]:
+    """What is left to do: shards without rows, and failed images when they are asked for."""
+    done = ledger.done()
+    units = [
+        Unit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
+        for shard in range(ledger.plan.shards)
+        if shard not in done
+    ]
+    if retry_failed:
+        again = ((shard, ledger.to_retry(shard)) for shard in sorted(done))
+        units.extend(Unit(shard, positions, whole=False) for shard, positions in again if positions)
+    return units
+
+
+def _verify(ledger: Ledger) -> None:
+    """Check at the end that rows = plan and every output exists."""
+    wrong = ledger.verify()
+    if wrong:
+        more = [f"and {len(wrong) - 10} more"] if len(wrong) > 10 else []
+        raise JobError(
+            "\n".join(
+                [
+                    f"The output folder {ledger.out} is not complete:",
+                    *(f"  {line}" for line in [*wrong[:10], *more]),
+                    "The same command with --retry-failed makes missing outputs again.",
+                ]
+            )
+        )
+
+
+def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
+    """Find the weights and hash them, without torch."""
+    if factory is not None:
+        inner = factory.func if isinstance(factory, partial) else factory
+        return Weights(getattr(inner, "__qualname__", type(inner).__qualname__), None, factory)
+    found = read_weights_file(options.weights)
+    # A name stays a name, so that a worker on another node finds its own copy.
+    known_as = options.weights if options.weights in shipped_names() else str(found.path)
+    return Weights(found.name, found.hash, partial(load_enhancer, weights=known_as))
+
+
+def load_enhancer(device: str, threads: int, *, weights: str) -> EnhancerLike:
+    """Load the network; runs in the worker, the only place that needs torch."""
+    from magenet_batch.inference.enhancer import Enhancer
+
+    return Enhancer.load(weights, device=device, threads=threads)

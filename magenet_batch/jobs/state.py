@@ -1,0 +1,149 @@
+"""What a job remembers between two runs: the frozen plan and `run.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from magenet_batch import __version__
+from magenet_batch.errors import JobError, UsageError
+from magenet_batch.jobs.files import now, write_json
+from magenet_batch.jobs.lock import LOCK_NAME
+from magenet_batch.jobs.plan import Plan, differences
+
+_BEFORE_RUN_JSON = {LOCK_NAME, "plan.parquet", "log.jsonl"}
+
+
+@dataclass
+class JobState:
+    """The memory of a job.
+
+    Attributes:
+        out: the output folder.
+        plan: the frozen plan.
+        record: the content of `run.json`.
+    """
+
+    out: Path
+    plan: Plan
+    record: dict[str, Any]
+
+    @property
+    def unclean(self) -> bool:
+        """Whether the last run was killed before it could say how it ended."""
+        runs = self.record["runs"]
+        return bool(runs) and "finished" not in runs[-1]
+
+    def begin(self, *, command: list[str], means: str) -> None:
+        """Note that a run begins."""
+        self.record["runs"].append(
+            {
+                "started": now(),
+                "command": command,
+                "folder": os.getcwd(),  # noqa: PTH109  relative paths in the command need it
+                "version": __version__,
+                "python": platform.python_version(),
+                "host": socket.gethostname(),
+                "means": means,
+            }
+        )
+        self._save()
+
+    def end(self, **values: Any) -> None:
+        """Note how the run ended."""
+        self.record["runs"][-1].update(finished=now(), **values)
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self.record, self.out / "run.json")
+
+
+def refuse_foreign(out: Path) -> None:
+    """Refuse an output folder with other things in it.
+
+    Raises:
+        UsageError: it is a file, or holds what no job wrote.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file. Give a folder with -o.")
+    if not out.is_dir() or (out / "run.json").is_file():
+        return
+    others = sorted(p.name for p in out.iterdir() if p.name not in _BEFORE_RUN_JSON)
+    others = [name for name in others if not name.startswith(".")]
+    if others:
+        raise UsageError(
+            f"{out} is not empty and holds no job of magenet (there is {', '.join(others[:3])}). "
+            "Give a new or empty folder with -o."
+        )
+
+
+def open_state(out: Path, plan: Plan, *, identity: dict[str, Any]) -> JobState:
+    """Begin a job in an output folder, or go on with the one that is there.
+
+    Args:
+        out: the output folder, locked.
+        plan: the archive as it is listed now.
+        identity: what decides the outputs, from `JobOptions.identity`.
+
+    Returns:
+        The state, with the frozen plan.
+
+    Raises:
+        UsageError: the job that is there has other options, weights or images.
+        JobError: `run.json` cannot be read.
+    """
+    path = out / "run.json"
+    if not path.is_file():
+        plan.save(out / "plan.parquet")
+        record = {"magenet": __version__, "created": now(), "identity": identity, "runs": []}
+        record["plan"] = {
+            "images": len(plan), "shards": plan.shards, "shard_size": plan.shard_size,
+            "bytes": plan.bytes,
+        }  # fmt: skip
+        state = JobState(out, plan, record)
+        write_json(record, path)
+        return state
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        before = record["identity"]
+        record["runs"][-1:]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JobError(
+            f"{path} cannot be read ({error}). Start afresh with another output folder (-o)."
+        ) from error
+    frozen = Plan.load(out / "plan.parquet")
+    changed = changes(before, identity)
+    # With other options the listing differs because of them: say only the cause.
+    changed = changed or [f"archive: {line}" for line in differences(frozen, plan)]
+    if changed:
+        raise UsageError(
+            "\n".join(
+                [
+                    f"{out} holds a job with other options, weights or images:",
+                    *(f"  {line}" for line in changed),
+                    "Give another folder with -o, or the same options as before to go on.",
+                ]
+            )
+        )
+    return JobState(out, frozen, record)
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Say what differs between two identities, as "name: old -> new"."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(str, value)) or "none"
+        return "not set" if value is None else str(value)
+
+    names = [*new, *(n for n in old if n not in new)]
+    return [
+        f"{name}: {said(old.get(name))} -> {said(new.get(name))}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]

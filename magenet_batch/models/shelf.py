@@ -1,0 +1,76 @@
+"""The shelf: weights files, found and described without torch, so that commands stay quick."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from magenet_batch.errors import WeightsError, nearest
+
+SHIPPED = Path(__file__).parent / "shipped"
+FORMAT = "magenet-1"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file says of itself.
+
+    Attributes:
+        name: for people.
+        path: the file.
+        hash: SHA-256 of the file, first 16 hexadecimal digits; what rows record.
+        config: of the network, as JSON.
+        notes: what was written when the weights were saved: data, steps, measures.
+    """
+
+    name: str
+    path: Path
+    hash: str
+    config: str
+    notes: dict[str, str]
+
+
+def shipped_names() -> list[str]:
+    """Names of the weights in the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def find_weights(name_or_path: str) -> Path:
+    """The file of shipped weights, or a file that the user names.
+
+    Raises:
+        WeightsError: if there is neither.
+    """
+    for path in (SHIPPED / f"{name_or_path}.safetensors", Path(name_or_path).absolute()):
+        if path.is_file():
+            return path
+    raise WeightsError(
+        f"there are no weights '{name_or_path}', neither shipped nor as a file: "
+        + nearest(name_or_path, shipped_names() or ["(none shipped)"])
+    )
+
+
+def read_weights_file(name_or_path: str) -> WeightsFile:
+    """What weights say of themselves, without loading them.
+
+    Raises:
+        WeightsError: if there is no such file or it is not one of ours.
+    """
+    path = find_weights(name_or_path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT or "config" not in metadata:
+        raise WeightsError(
+            f"{path} holds no magenet weights (its format is {metadata.get('format')!r}, "
+            f"not {FORMAT!r}); weights come from `magenet train` or `magenet models`"
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    notes = json.loads(metadata.get("notes", "{}"))
+    return WeightsFile(metadata.get("name", path.stem), path, digest, metadata["config"], notes)

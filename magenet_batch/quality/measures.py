@@ -1,0 +1,138 @@
+"""Quality without a reference: what can be said of a photograph on its own.
+
+Everything is measured inside the field of view, on a copy whose field of view is 512 pixels wide,
+so that cameras of different resolution are held to one scale.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magenet_batch.imaging.colour import resize_area, to_float, to_lab
+from magenet_batch.imaging.fov import FieldOfView
+
+_DIAMETER = 512  # pixels of the field of view at which everything is measured
+_EDGE = 0.04  # of the radius: the rim is left out
+_HEALTHY = (0.56, 0.29)  # median chromaticity (r, g) of sharp photographs of two cameras
+_CAST_RANGE = 0.35  # distance in chromaticity that counts as 1
+_DETAIL_HALF = 0.02  # relative detail at which sharpness is 0.5
+
+
+def measure_quality(pixels: np.ndarray, fov: FieldOfView) -> dict[str, float | None]:
+    """All measures of one image.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+
+    Returns:
+        The keys of `schema.QUALITY_MEASURES`; None where the field of view is too small to tell.
+    """
+    rgb, mask = at_measuring_scale(pixels, fov)
+    if mask.sum() < 400:
+        return dict.fromkeys(
+            ("sharpness", "contrast", "illumination", "colour_cast", "haze", "noise", "brightness",
+             "clipped")
+        )  # fmt: skip
+    lightness = to_lab(rgb)[..., 0] / 100
+    return {
+        "sharpness": sharpness(rgb[..., 1], mask),
+        "contrast": contrast(lightness, mask),
+        "illumination": illumination(lightness, mask),
+        "colour_cast": colour_cast(rgb, mask),
+        "haze": haze(rgb, mask),
+        "noise": noise(rgb[..., 1], mask),
+        "brightness": float(lightness[mask].mean()),
+        "clipped": clipped(rgb, mask),
+    }
+
+
+def at_measuring_scale(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
+    """The lit region with a field of view 512 pixels wide, and where to measure in it.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+
+    Returns:
+        (h, w, 3) float32 in [0, 1] and (h, w) bool, the field of view without its rim.
+    """
+    height, width = pixels.shape[:2]
+    top, bottom, left, right = fov.box(height, width)
+    scale = _DIAMETER / (2 * fov.radius)
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    small = resize_area(pixels[top:bottom, left:right], *size)
+    mask = fov.mask(round(height * scale), round(width * scale)).astype(np.uint8)
+    y, x = round(top * scale), round(left * scale)
+    cut = np.zeros((size[1], size[0]), np.uint8)
+    part = mask[y : y + size[1], x : x + size[0]]
+    cut[: part.shape[0], : part.shape[1]] = part
+    margin = 2 * round(_EDGE * _DIAMETER / 2) + 1
+    padded = cv2.copyMakeBorder(cut, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    eroded = cv2.erode(padded, np.ones((margin, margin), np.uint8))[1:-1, 1:-1]
+    return to_float(small), eroded > 0
+
+
+def _smooth(x: np.ndarray, sigma: float, mask: np.ndarray) -> np.ndarray:
+    """Gaussian blur that takes nothing from outside the mask (normalised convolution)."""
+    weight = mask.astype(np.float32)
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    return cv2.GaussianBlur(x * weight, (0, 0), sigma) / np.maximum(total, 1e-3)
+
+
+def sharpness(green: np.ndarray, mask: np.ndarray) -> float:
+    """Detail of the size of vessels and small lesions, relative to the light there.
+
+    d = mean |G1 * g - G4 * g| / mean(g), a difference of Gaussians (Marr and Hildreth 1980) of 1
+    and 4 pixels at 512; the result is d / (d + 0.02), 0..1.
+    """
+    fine = _smooth(green, 1.0, mask) - _smooth(green, 4.0, mask)
+    detail = float(np.abs(fine[mask]).mean() / max(float(green[mask].mean()), 0.02))
+    return detail / (detail + _DETAIL_HALF)
+
+
+def contrast(lightness: np.ndarray, mask: np.ndarray) -> float:
+    """Mean local standard deviation of lightness within a Gaussian window of 16 pixels, 0..1."""
+    mean = _smooth(lightness, 16, mask)
+    variance = _smooth(lightness * lightness, 16, mask) - mean * mean
+    return float(np.sqrt(np.maximum(variance, 0))[mask].mean())
+
+
+def illumination(lightness: np.ndarray, mask: np.ndarray) -> float:
+    """Evenness of slow light: 1 - (p95 - p5) / (p95 + p5) of lightness blurred by 32 pixels."""
+    low, high = np.percentile(_smooth(lightness, 32, mask)[mask], [5, 95])
+    return float(1 - (high - low) / max(high + low, 1e-3))
+
+
+def colour_cast(rgb: np.ndarray, mask: np.ndarray) -> float:
+    """Distance of the mean chromaticity (r, g) = (R, G) / (R + G + B) from that of sharp
+    photographs; 0.35 counts as 1.
+    """
+    mean = rgb[mask].mean(0)
+    r, g = (mean / max(float(mean.sum()), 1e-3))[:2]
+    return float(min(1.0, np.hypot(r - _HEALTHY[0], g - _HEALTHY[1]) / _CAST_RANGE))
+
+
+def haze(rgb: np.ndarray, mask: np.ndarray) -> float:
+    """Veil: the dark channel (He, Sun and Tang, TPAMI 2011: the least of the channels, least in a
+    window of 15 pixels) relative to the brightest channel, 0..1.
+    """
+    least = cv2.erode(np.where(mask, rgb.min(2), 1.0).astype(np.float32), np.ones((15, 15)))
+    brightest = max(float(rgb.max(2)[mask].mean()), 0.02)
+    return float(min(1.0, least[mask].mean() / brightest))
+
+
+def noise(green: np.ndarray, mask: np.ndarray) -> float:
+    """Standard deviation of noise (Immerkaer, CVIU 64(2), 1996): the mean absolute response to
+    the difference of two Laplacians, times sqrt(pi / 2) / 6.
+    """
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    response = np.abs(cv2.filter2D(green, cv2.CV_32F, kernel))
+    return float(response[mask].mean() * np.sqrt(np.pi / 2) / 6)
+
+
+def clipped(rgb: np.ndarray, mask: np.ndarray) -> float:
+    """Share that is burnt out (green above 0.97) or drowned (no channel above 0.04)."""
+    inside = rgb[mask]
+    return float(((inside[:, 1] > 0.97) | (inside.max(1) < 0.04)).mean())

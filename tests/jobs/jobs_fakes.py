@@ -1,0 +1,56 @@
+"""Tiny images and an enhancer that needs no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def tiny_fundus(seed: int = 0, *, size: int = 96) -> np.ndarray:
+    """An orange disc with some texture on black: (size, size, 3) uint8."""
+    y, x = np.mgrid[:size, :size]
+    inside = (x - size / 2) ** 2 + (y - size / 2) ** 2 < (0.46 * size) ** 2
+    noise = np.random.default_rng(seed).normal(0, 6, (size, size, 1))
+    disc = np.array([180, 90, 40]) + noise + 20 * np.sin(x / 7 + seed)[..., None]
+    return np.where(inside[..., None], disc, 0).clip(0, 255).astype(np.uint8)
+
+
+def write_image(path: Path, *, seed: int = 0, size: int = 96) -> Path:
+    """Write a tiny fundus image in the format of the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coded, data = cv2.imencode(path.suffix, tiny_fundus(seed, size=size)[..., ::-1])
+    assert coded
+    path.write_bytes(data.tobytes())
+    return path
+
+
+@dataclass
+class FakeEnhancement:
+    pixels: np.ndarray
+    vessels_before: np.ndarray | None = None
+    vessels_after: np.ndarray | None = None
+
+
+class FakeEnhancer:
+    """Brightens a little; deterministic."""
+
+    weights_name = "fake"
+    weights_hash = "0123456789abcdef"
+
+    def enhance(self, pixels, fov):
+        brighter = np.clip(pixels.astype(np.int32) + 10, 0, np.iinfo(pixels.dtype).max)
+        vessels = np.full((8, 8), 0.5, np.float32)
+        return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels)
+
+
+def fake_factory(device: str, threads: int) -> FakeEnhancer:
+    return FakeEnhancer()
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    """Every output of a job by its relative path."""
+    root = out / "images"
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}

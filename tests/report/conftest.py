@@ -1,0 +1,1 @@
+from report_fakes import out_folder  # noqa: F401

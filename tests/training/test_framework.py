@@ -1,0 +1,177 @@
+"""Losses, schedules, the teacher and the step, against their published formulas."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pairs
+from magenet_batch.data.canvas import load_canvases
+from magenet_batch.data.config import AugmentConfig, DataConfig
+from magenet_batch.degradation import PRESETS
+from magenet_batch.models.config import magenet_config
+from magenet_batch.models.magenet import MageNet
+from magenet_batch.training.config import ConsistencyConfig, LossConfig
+from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.losses import (
+    charbonnier,
+    dissimilarity,
+    edge,
+    masked_mean,
+    structure_difference,
+)
+from magenet_batch.training.schedule import consistency_weight, ema_decay, learning_rate
+from magenet_batch.training.step import StepConfig, training_losses
+
+CANVASES = load_canvases(DataConfig(size=96), ["phantom:6"])
+CONFIG = StepConfig(LossConfig(), ConsistencyConfig(), autocast=False)
+
+
+def batch(step: int = 0, *, ratio: int = 1, real: bool = False):
+    rng = generator(1, "test", step)
+    shared = {"count": 2, "view": View(64, ratio), "augment": AugmentConfig()}
+    if real:
+        return real_pairs(
+            rng, CANVASES, weak=PRESETS["weak_view"], strong=PRESETS["strong_view"], **shared
+        )
+    return synthetic_pairs(rng, CANVASES, preset=PRESETS["train"], **shared)
+
+
+def networks(seed: int = 0) -> tuple[MageNet, MageNet]:
+    torch.manual_seed(seed)
+    student = MageNet(magenet_config("tiny"))
+    student.structure.requires_grad_(False)
+    return student, make_teacher(student)
+
+
+def test_charbonnier_is_its_formula():
+    x, y = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
+    expected = (((x - y) ** 2 + 1e-6).sqrt() - 1e-3).mean()
+    assert torch.allclose(charbonnier(x, y, torch.ones(1, 1, 4, 4)), expected)
+
+
+def test_losses_are_zero_for_equal_images_and_ignore_the_border():
+    x = torch.rand(2, 3, 32, 32)
+    mask = torch.ones(2, 1, 32, 32)
+    mask[..., :16] = 0
+    y = x.clone()
+    y[..., :15] += 0.3
+    for loss in (charbonnier, edge):
+        assert float(loss(x, y, mask)) == pytest.approx(0, abs=1e-7)
+    assert float(dissimilarity(x, x, mask)) == pytest.approx(0, abs=1e-6)
+    assert float(dissimilarity(x, torch.rand_like(x), mask)) > 0.3
+    logits = torch.randn(2, 1, 32, 32)
+    assert float(structure_difference(logits, logits, mask)) == pytest.approx(0, abs=1e-7)
+    assert float(structure_difference(logits, -logits, mask)) > 0.1
+    assert float(masked_mean(x, torch.zeros_like(mask))) == 0
+
+
+def test_ramp_up_is_that_of_tarvainen_and_valpola():
+    for t in (0.0, 0.1, 0.25, 0.5):
+        expected = 0.3 * math.exp(-5 * (1 - t / 0.5) ** 2)
+        assert consistency_weight(t, weight=0.3, ramp=0.5) == pytest.approx(expected)
+    assert consistency_weight(0.8, weight=0.3, ramp=0.5) == 0.3
+
+
+def test_learning_rate_rises_then_follows_half_a_cosine():
+    given = {"peak": 1.0, "final": 0.01, "warmup": 9}
+    assert learning_rate(0, 0.0, **given) == pytest.approx(0.1)
+    assert learning_rate(500, 0.5, **given) == pytest.approx(0.505)
+    assert learning_rate(1000, 1.0, **given) == pytest.approx(0.01)
+
+
+def test_the_teacher_is_the_mean_of_students_at_first_then_their_moving_average():
+    assert [ema_decay(t, decay=0.999) for t in (1, 2, 3)] == [0.5, 2 / 3, 0.75]
+    assert ema_decay(10**6, decay=0.999) == 0.999
+    student = nn.BatchNorm1d(2)
+    teacher = make_teacher(student)
+    old = teacher.weight.clone()
+    with torch.no_grad():
+        student.weight.copy_(torch.tensor([3.0, -1.0]))
+        student.running_mean.copy_(torch.tensor([5.0, 6.0]))
+    update_teacher(teacher, student, decay=0.9)
+    assert torch.allclose(teacher.weight, 0.9 * old + 0.1 * student.weight)
+    assert torch.equal(teacher.running_mean, student.running_mean)
+
+
+def test_gradients_flow_to_the_student_and_none_to_the_teacher():
+    student, teacher = networks()
+    before = [p.clone() for p in teacher.parameters()]
+    losses = training_losses(
+        student, teacher, batch(), batch(real=True), config=CONFIG, consistency_weight=0.3
+    )
+    losses["total"].backward()
+    assert {
+        "charbonnier",
+        "edge",
+        "ssim",
+        "structure",
+        "consistency",
+        "structure_consistency",
+    } < set(losses)
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, teacher.parameters(), strict=True))
+    assert any(p.grad is not None and p.grad.any() for p in student.parameters())
+
+
+def test_without_consistency_real_images_do_not_matter():
+    student, teacher = networks()
+    given = {"config": CONFIG, "consistency_weight": 0.0}
+    one = training_losses(student, teacher, batch(), None, **given)
+    two = training_losses(student, teacher, batch(), batch(real=True), **given)
+    assert torch.equal(one["total"], two["total"])
+
+
+def test_student_and_teacher_see_one_geometry_with_independent_noise():
+    pairs = batch(real=True)
+    difference = pairs.input.working - pairs.target.working
+    assert float(difference.abs().max()) > 0
+    assert torch.equal(pairs.input.working == 0, pairs.input.working == 0)
+    seeds = generator(1, "test", 0).integers(0, 2**31, 4)
+    assert len(set(seeds.tolist())) == 4
+
+
+def test_a_crop_shows_the_original_under_its_window():
+    pairs = batch(ratio=2)
+    shown = pairs.target
+    assert shown.size == 128
+    assert shown.crop.shape == shown.working.shape
+    assert shown.top % 8 == 0
+    assert shown.left % 8 == 0
+
+
+def test_a_step_has_its_own_random_numbers():
+    one, two, three = batch(5), batch(5), batch(6)
+    assert torch.equal(one.input.working, two.input.working)
+    assert not torch.equal(one.input.working, three.input.working)
+
+
+@pytest.mark.slow
+def test_four_images_can_be_learned_by_heart():
+    """To more than 40 dB in a fixed, light degradation: the network has no bottleneck of its own."""
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    student, teacher = networks()
+    from magenet_batch.data.batches import Pairs, Shown
+
+    clean = CANVASES.images[:4, :, 16:80, 16:80].float() / 255
+    degraded = (clean * 0.7 + 0.1).contiguous()
+    shown = {
+        "input": Shown(degraded, degraded, 0, 0, 64),
+        "target": Shown(clean, clean, 0, 0, 64),
+        "mask": Shown(torch.ones(4, 1, 64, 64), torch.ones(4, 1, 64, 64), 0, 0, 64),
+    }
+    optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
+    for step in range(400):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, step / 400, peak=3e-3, final=1e-5, warmup=10)
+        losses = training_losses(
+            student, teacher, Pairs(**shown), None, config=CONFIG, consistency_weight=0.0
+        )
+        optimizer.zero_grad()
+        losses["total"].backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+    error = (student(degraded).images[-1] - clean).square().mean()
+    assert -10 * math.log10(float(error)) > 40
