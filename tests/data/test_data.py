@@ -1,0 +1,94 @@
+"""Images in memory and their variations."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from magenet_batch.data.augment import AugmentParams, recolour, sample_augmentation, warp
+from magenet_batch.data.batches import generator
+from magenet_batch.data.canvas import load_canvases
+from magenet_batch.data.config import AugmentConfig, DataConfig
+from magenet_batch.errors import TrainingError
+from magenet_batch.phantom import make_phantom
+
+
+def test_folders_become_squares_around_the_field_of_view(tmp_path):
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    for seed in range(3):
+        pixels = make_phantom(seed, size=200).pixels
+        cv2.imwrite(str(folder / f"{seed}.png"), pixels[..., ::-1])
+    config = DataConfig(root=str(tmp_path), size=96, exclude=("clean/1.png",))
+    canvases = load_canvases(config, ["clean"])
+    assert canvases.names == ("clean/0.png", "clean/2.png")
+    assert canvases.images.shape == (2, 3, 96, 96)
+    assert canvases.images.dtype == torch.uint8
+    lit = canvases.masks.float().mean((1, 2, 3))
+    assert all(0.5 < share < math.pi / 4 + 0.02 for share in lit)
+    assert not (canvases.images * (1 - canvases.masks)).any()
+
+
+def test_vessels_come_with_their_images(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    phantom = make_phantom(0, size=200)
+    cv2.imwrite(str(tmp_path / "set/images/a.png"), phantom.pixels[..., ::-1])
+    cv2.imwrite(str(tmp_path / "set/masks/a.png"), (phantom.vessels > 0.5).astype(np.uint8) * 255)
+    cv2.imwrite(str(tmp_path / "set/images/unlabelled.png"), phantom.pixels[..., ::-1])
+    canvases = load_canvases(DataConfig(root=str(tmp_path), size=128), ["set"], with_vessels=True)
+    assert canvases.names == ("set/a.png",)
+    assert canvases.vessels is not None
+    assert 0.02 < float(canvases.vessels.float().mean()) < 0.25
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [(["missing"], "there is no folder"), (["phantom:x"], "phantom:8"), ([], "names no folder")],
+)
+def test_missing_data_is_said_clearly(tmp_path, folders, words):
+    with pytest.raises(TrainingError, match=words):
+        load_canvases(DataConfig(root=str(tmp_path)), folders)
+
+
+def test_phantoms_from_another_seed_are_other_images():
+    config = DataConfig(size=64)
+    one, two = (load_canvases(config, [f"phantom:2@{first}"]) for first in (0, 2))
+    assert not torch.equal(one.images, two.images)
+    assert torch.equal(load_canvases(config, ["phantom:2"]).images, one.images)
+
+
+def test_no_variation_is_the_image_itself():
+    x = torch.rand(2, 3, 32, 32)
+    nothing = [AugmentParams(), AugmentParams()]
+    assert torch.allclose(warp(x, nothing, size=32), x, atol=1e-5)
+    assert torch.allclose(recolour(x, nothing), x, atol=1e-5)
+
+
+def test_a_quarter_turn_and_a_mirror_are_exact():
+    x = torch.rand(1, 3, 32, 32)
+    turned = warp(x, [AugmentParams(angle=math.pi / 2)], size=32)
+    assert torch.allclose(turned, torch.rot90(x, 1, (2, 3)), atol=1e-4)
+    mirrored = warp(x, [AugmentParams(mirrored=True)], size=32)
+    assert torch.allclose(mirrored, x.flip(3), atol=1e-5)
+
+
+def test_colours_vary_as_they_say():
+    x = torch.rand(1, 3, 8, 8) * 0.5
+    gained = recolour(x, [AugmentParams(gain=(1.2, 1.0, 0.8))])
+    assert torch.allclose(gained, x * torch.tensor([1.2, 1.0, 0.8]).view(1, 3, 1, 1), atol=1e-5)
+    grey = recolour(x, [AugmentParams(saturation=0.0)])
+    assert torch.allclose(grey, x.mean(1, keepdim=True).expand_as(x), atol=1e-6)
+
+
+def test_variations_stay_in_their_ranges_and_repeat_with_their_seed():
+    config = AugmentConfig(colour_share=1.0)
+    drawn = [sample_augmentation(generator(0, "test", i), config) for i in range(200)]
+    again = [sample_augmentation(generator(0, "test", i), config) for i in range(200)]
+    assert drawn == again
+    assert all(config.zoom[0] <= p.zoom <= config.zoom[1] for p in drawn)
+    assert all(1 / 1.12 - 1e-9 <= g <= 1.12 + 1e-9 for p in drawn for g in p.gain)
+    plain = sample_augmentation(generator(0, "test", 0), AugmentConfig(colour_share=0.0))
+    assert plain.gain == (1.0, 1.0, 1.0)
