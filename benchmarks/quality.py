@@ -79,7 +79,9 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--weights", default="small")
     parser.add_argument("--clean", type=Path, default=Path("../shared/data/idrid/val_clean"))
     parser.add_argument("--images", type=int, default=62)
@@ -100,7 +102,8 @@ def main() -> None:
         names += [f"evaluation:{kind}" for kind in KINDS] if name == "kinds" else [name]
     images = load(args.clean, images=args.images, size=args.size)
     print(f"magenet {__version__}, weights {enhancer.weights_name} {enhancer.weights_hash}, "
-          f"{len(images)} images at {args.size} px, torch {torch.__version__}, {platform.machine()}\n")  # fmt: skip
+          f"{len(images)} images at {args.size} px, torch {torch.__version__}, "
+          f"{platform.machine()}\n")  # fmt: skip
     print("| degradation | PSNR identity | PSNR clahe | PSNR magenet | gain (dB) | "
           "SSIM identity | SSIM clahe | SSIM magenet | gap closed |")  # fmt: skip
     print("| --- " * 9 + "|")

@@ -85,7 +85,7 @@ def _matrix(p: AugmentParams) -> list[list[float]]:
 def recolour(x_BCHW: torch.Tensor, params: Sequence[AugmentParams]) -> torch.Tensor:
     """Change colours: gamma, gain per channel, saturation. Values stay in 0..1."""
 
-    def column(values: list) -> torch.Tensor:  # type: ignore[type-arg]
+    def column(values: Sequence[float | tuple[float, ...]]) -> torch.Tensor:
         return torch.tensor(values, device=x_BCHW.device).reshape(len(params), -1, 1, 1)
 
     x = x_BCHW.clamp_min(1e-6) ** column([p.gamma for p in params])

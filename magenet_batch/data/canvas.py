@@ -136,7 +136,10 @@ def _load_square(
     image = _cut(pixels * mask[..., None], box, size, cv2.INTER_AREA)
     vessels = None
     if with_vessels:
-        drawn = (cv2.imread(str(_vessel_path(path)), cv2.IMREAD_GRAYSCALE) > 127).astype(np.float32)
+        drawing = cv2.imread(str(_vessel_path(path)), cv2.IMREAD_GRAYSCALE)
+        if drawing is None:
+            raise TrainingError(f"the vessel mask {_vessel_path(path)} cannot be read")
+        drawn = np.where(drawing > 127, 1, 0).astype(np.float32)
         vessels = (_cut(drawn, box, size, cv2.INTER_AREA) > 0.4).astype(np.uint8)
     return image, _cut(mask, box, size, cv2.INTER_NEAREST), vessels
 

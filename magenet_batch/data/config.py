@@ -20,6 +20,7 @@ class DataConfig(BaseModel):
         exclude: images not to use, each as `folder/name`.
         size: images are held as squares of this many pixels around their field of view.
         limit: use at most this many images of each folder; 0 for all.
+        attribution: sources and licences of the images, for the card of the weights.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class DataConfig(BaseModel):
     exclude: tuple[str, ...] = ()
     size: int = Field(default=512, ge=64, le=2048)
     limit: int = Field(default=0, ge=0)
+    attribution: tuple[str, ...] = ()
 
 
 class AugmentConfig(BaseModel):

@@ -61,7 +61,7 @@ def _blur(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
 
 
 def _gaussian_matrix(size: int, sigma: torch.Tensor) -> torch.Tensor:
-    """Rows of normalised Gaussians: (B, size, size) for sigma (B, 1, 1) in pixels, 0 is identity."""
+    """Rows of normalised Gaussians, (B, size, size); sigma (B, 1, 1) in pixels, 0 is identity."""
     at = torch.arange(size, device=sigma.device, dtype=torch.float32)
     distance = (at[:, None] - at[None, :]).square()
     weights = torch.exp(-distance / (2 * sigma.clamp_min(1e-3).square()))
@@ -179,7 +179,7 @@ def _spots(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor
 
 
 def _colour(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
-    """Brightness, contrast about the mean lightness, saturation about grey; then the sensor clips."""
+    """Brightness, contrast about the mean lightness, saturation about grey; the sensor clips."""
     if not _any(params, "colour"):
         return x
     x = x * _column(params, "brightness", x)
@@ -195,8 +195,10 @@ def _grey(x: torch.Tensor) -> torch.Tensor:
 
 
 def _noise(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
-    """Read and shot noise of a sensor; the standard deviation grows with the resolution, so that
-    an image reduced to 512 px always shows the same noise.
+    """Read and shot noise of a sensor.
+
+    Its standard deviation grows with the resolution, so that an image reduced to 512 px always
+    shows the same noise.
     """
     if not _any(params, "noise"):
         return x

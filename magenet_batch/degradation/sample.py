@@ -48,7 +48,7 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # Broad, with many light and single corruptions: doing nothing where nothing is wrong is learned.
+    # Broad, many of them light or single: to do nothing where nothing is wrong is learned too.
     "train": Preset(
         {"colour": 0.5, "gradient": 0.25, "halo": 0.3, "hole": 0.25, "blur": 0.5, "spots": 0.25,
          "haze": 0.4, "yellow": 0.3, "noise": 0.4, "jpeg": 0.25},

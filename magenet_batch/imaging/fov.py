@@ -8,7 +8,7 @@ is a consensus (RANSAC; Fischler and Bolles, CACM 1981) of short arcs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ _ANALYSIS_SIZE = 320  # longest side, pixels
 _TRIES = 400
 _TOLERANCE = 0.012  # of the radius: how near to the circle its outline lies
 _LEAST_CONSENSUS = 0.45  # share of the free outline that must lie on the circle
+_SHARES = (0.25, 0.12, 0.4, 0.06)  # of the typical lit level, thresholds that are tried
+_LEAST_DARK = 0.75  # share of what is outside the circle that must be border
+_MOST_TEXTURE = 0.10  # of the mean level, in a picture that is all retina
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,13 @@ class FieldOfView:
     def scaled(self, factor: float) -> FieldOfView:
         """The same field of view in a picture resized by a factor."""
         return FieldOfView(
-            *(
-                v * factor
-                for v in (self.x, self.y, self.radius, self.left, self.top, self.right, self.bottom)
-            ),
+            x=self.x * factor,
+            y=self.y * factor,
+            radius=self.radius * factor,
+            left=self.left * factor,
+            top=self.top * factor,
+            right=self.right * factor,
+            bottom=self.bottom * factor,
             width=max(1, round(self.width * factor)),
             height=max(1, round(self.height * factor)),
         )
@@ -145,25 +151,41 @@ def _from_outline(light: np.ndarray, border: float) -> FieldOfView | None:
     if lit.size < 0.02 * light.size:
         return None
     typical = float(np.median(lit)) - border
-    for share in (0.25, 0.12, 0.4, 0.06):
+    for share in _SHARES:
         region = _largest_region(light > border + max(2.5, share * typical))
-        if region is None:
+        fitted = None if region is None else _fit(region)
+        if fitted is None or not _dark_around(light, border, typical, fitted[1]):
             continue
-        fitted = _fit(region)
-        if fitted is not None and (best is None or fitted[0] > best[0] + 0.02):
+        if best is None or fitted[0] > best[0] + 0.02:
             best = fitted
-        if best is not None and best[0] > 0.9:
+        if best[0] > 0.9:
             break
     return best[1] if best is not None and best[0] >= _LEAST_CONSENSUS else None
+
+
+def _dark_around(light: np.ndarray, border: float, typical: float, fov: FieldOfView) -> bool:
+    """Whether what lies outside is border, as it is around a field of view and not in a scene."""
+    wider = replace(
+        fov,
+        radius=1.06 * fov.radius,
+        left=fov.left - 3,
+        top=fov.top - 3,
+        right=fov.right + 3,
+        bottom=fov.bottom + 3,
+    )
+    outside = light[~wider.mask(*light.shape)]
+    if outside.size < 12:  # the corners are barely cut
+        return True
+    return float((outside < border + max(8.0, 0.4 * typical)).mean()) >= _LEAST_DARK
 
 
 def _largest_region(lit: np.ndarray) -> np.ndarray | None:
     """The largest connected region without its thin parts (text, notches) and holes."""
     side = max(3, min(lit.shape) // 40) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     opened = cv2.morphologyEx(
-        lit.astype(np.uint8), cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)),
-        borderType=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+        lit.astype(np.uint8), cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE
+    )
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
     if count < 2:
         return None
@@ -259,6 +281,14 @@ def _whole_frame(small: np.ndarray) -> FieldOfView | None:
     red, green, blue = (float(v) for v in np.median(small.reshape(-1, 3), axis=0))
     varied = float(small[..., 1].std()) > 2
     if not (varied and red >= green >= 0.7 * blue and red > 1.15 * blue):
+        return None
+    reddish = float(
+        ((small[..., 0] >= 0.9 * small[..., 1]) & (small[..., 0] > small[..., 2])).mean()
+    )
+    light = small.max(2)
+    fine = light - cv2.GaussianBlur(light, (0, 0), max(height, width) / 40)
+    texture = float(fine.std() / max(float(light.mean()), 1.0))
+    if reddish < 0.9 or texture > _MOST_TEXTURE:
         return None
     radius = float(np.hypot(height, width) / 2)
     return FieldOfView(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,11 @@ from magenet_batch.errors import ImageError
 from magenet_batch.settings import MAX_PIXELS
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and gives a reason
+# It logs a line for every damaged tag; what is wrong with a file is said once, in its row.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 _ORIENTATION = 0x0112
+_MOST_PAGES = 4096
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", "png"),
@@ -154,6 +159,8 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> _Decoded:
 
 
 def _decode_png(data: bytes, max_pixels: int) -> _Decoded:
+    if b"IEND" not in data:
+        raise ImageError("corrupt", "this png is cut off: its end mark is missing")
     with Image.open(io.BytesIO(data)) as image:
         _check_size(*image.size, max_pixels)
         icc, exif, orientation = _metadata(image)
@@ -170,16 +177,18 @@ def _decode_with_pillow(data: bytes, max_pixels: int) -> _Decoded:
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> _Decoded:
+    _check_directories(data)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         pages = [p for p in file.pages if not int(getattr(p, "subfiletype", 0)) & 1]
         if len(pages) != 1:
             raise ImageError("unsupported", f"it holds {len(pages)} pages; one is read")
         page = pages[0].aspage()
         _check_size(page.imagewidth, page.imagelength, max_pixels)
+        _check_strips(page, len(data))
         pixels = page.asarray()
         if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
             pixels = np.moveaxis(page.colormap, 0, -1)[pixels]
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = np.iinfo(pixels.dtype).max - pixels
@@ -188,6 +197,32 @@ def _decode_tiff(data: bytes, max_pixels: int) -> _Decoded:
         icc = page.tags.valueof(34675)
         orientation = int(page.tags.valueof(274) or 1)
     return _Decoded(pixels, bytes(icc) if icc else None, None, orientation)
+
+
+def _check_directories(data: bytes) -> None:
+    """Follow the chain of TIFF directories to its end, which tifffile does not insist on."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in (b"+\x00", b"\x00+")
+    count_kind, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
+    (offset,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or offset + 2 > len(data) or len(seen) > _MOST_PAGES:
+            raise ImageError("corrupt", "this tiff is cut off or its list of pages is damaged")
+        seen.add(offset)
+        (entries,) = struct.unpack_from(order + count_kind, data, offset)
+        link = offset + struct.calcsize(count_kind) + entries * entry
+        (offset,) = struct.unpack_from(order + pointer, data, link)
+
+
+def _check_strips(page: tifffile.TiffPage, size: int) -> None:
+    """Whether all strips or tiles of pixels lie inside the file.
+
+    Decoders of compressed strips would fill what is missing with grey.
+    """
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if offset + length > size:
+            raise ImageError("corrupt", "this tiff is cut off: pixels lie behind its end")
 
 
 _DECODERS: dict[str, Callable[[bytes, int], _Decoded]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -23,6 +24,7 @@ _FORMATS = {
 }  # fmt: skip
 SOFTWARE = f"magenet {__version__} (enhanced)"
 _SOFTWARE_TAG = 0x0131
+_LONGEST_EXIF = 65_533  # bytes that one JPEG segment holds
 
 
 def output_format_for(suffix: str) -> str:
@@ -53,26 +55,42 @@ def encode_image(
     """
     icc = like.icc if like is not None else None
     exif = like.exif if like is not None else None
-    if format == "jpeg":
-        return _jpeg(pixels, icc, exif, quality)
-    return _tiff(pixels, icc) if format == "tiff" else _png(pixels, icc)
+    try:
+        if format == "jpeg":
+            return _jpeg(pixels, icc, exif, quality)
+        return _tiff(pixels, icc) if format == "tiff" else _png(pixels, icc, exif)
+    except (ValueError, TypeError, OSError, cv2.error, struct.error) as error:
+        raise ImageError("unwritable", f"it cannot be encoded as {format}: {error}") from error
 
 
 def _jpeg(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, quality: int) -> bytes:
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    block = Image.Exif()
-    if exif:
-        block.load(exif)
-    block[_SOFTWARE_TAG] = SOFTWARE
     out = io.BytesIO()
     Image.fromarray(pixels).save(
-        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=block.tobytes()
+        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=_exif_block(exif)
     )
     return out.getvalue()
 
 
-def _png(pixels: np.ndarray, icc: bytes | None) -> bytes:
+def _exif_block(exif: bytes | None) -> bytes:
+    """The source's EXIF block with our name as its software."""
+    block = Image.Exif()
+    if exif:
+        try:
+            block.load(exif)
+            block[_SOFTWARE_TAG] = SOFTWARE
+            content = block.tobytes()
+        except (ValueError, TypeError, OSError, SyntaxError, struct.error):
+            content = b""
+        if 0 < len(content) <= _LONGEST_EXIF:
+            return content
+        block = Image.Exif()  # damaged or too long to be written again: the pixels matter more
+    block[_SOFTWARE_TAG] = SOFTWARE
+    return block.tobytes()
+
+
+def _png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
     done, encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise ImageError("unwritable", "the PNG encoder failed")
@@ -80,6 +98,8 @@ def _png(pixels: np.ndarray, icc: bytes | None) -> bytes:
     chunks = _chunk(b"tEXt", b"Software\x00" + SOFTWARE.encode("latin-1"))
     if icc:
         chunks = _chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc, 9)) + chunks
+    if exif:
+        chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\x00\x00"))
     after_header = 8 + 25  # signature and IHDR
     return data[:after_header] + chunks + data[after_header:]
 
@@ -121,10 +141,16 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise ImageError(
             "unwritable", f"{path} cannot be written: {error.strerror or error}"
         ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file; what prevents that is what prevented writing it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -57,7 +58,7 @@ class GlobalStage(nn.Module):
         super().__init__()
         self.stem = conv3(4 * image_channels, widths[0])
         self.encoders = nn.ModuleList(AttentionBlock(c, attention=attention) for c in widths)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(AttentionBlock(c, attention=attention) for c in widths[:-1])
@@ -69,6 +70,8 @@ class GlobalStage(nn.Module):
             else None
         )
         # Fusion joins levels of equal resolution: level k + 1 here is level k of the coarser stage.
+        self.fuse_encoder: nn.ModuleList | None
+        self.fuse_decoder: nn.ModuleList | None
         self.fuse_encoder, self.fuse_decoder = (
             (
                 nn.ModuleList(
@@ -158,7 +161,7 @@ class LocalStage(nn.Module):
             return AttentionBlock(channels, attention=attention, described_by=described_by)
 
         self.encoders = nn.ModuleList(block(c) for c in widths)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(block(c) for c in widths[:-1])

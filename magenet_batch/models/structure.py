@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -37,8 +38,8 @@ class StructureModule(nn.Module):
             return AttentionBlock(channels, attention=True, normalised=False)
 
         self.encoders = nn.ModuleList(block(c) for c in w)
-        self.downs = nn.ModuleList(Down(a, b) for a, b in zip(w, w[1:], strict=False))
-        self.ups = nn.ModuleList(Up(b, a) for a, b in zip(w, w[1:], strict=False))
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(w))
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(w))
         self.decoders = nn.ModuleList(block(c) for c in w[:-1])
         self.head = nn.Conv2d(w[0], 4, 3, padding=1)
 

@@ -51,7 +51,7 @@ def load_weights(name_or_path: str) -> tuple[MageNet, WeightsFile]:
     tensors = {}
     try:
         with safe_open(found.path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118: not a dict
+            for key in file.keys():  # noqa: SIM118
                 tensors[key] = file.get_tensor(key).float()
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, OSError) as error:

@@ -73,13 +73,13 @@ def skeleton(shape: np.ndarray) -> np.ndarray:
         (h, w) bool.
     """
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    left = shape.astype(np.uint8)
-    lines = np.zeros_like(left)
+    left = shape
+    lines = np.zeros(shape.shape, bool)
     while left.any():
-        smaller = cv2.erode(left, cross, borderValue=0)
-        lines |= left & ~cv2.dilate(smaller, cross)
-        left = smaller
-    return lines > 0
+        smaller = cv2.erode(left.astype(np.uint8), cross, borderValue=0)
+        lines |= left & (cv2.dilate(smaller, cross) == 0)
+        left = smaller > 0
+    return lines
 
 
 def _colour_changes(

@@ -26,8 +26,9 @@ def psnr(
 
 
 def ssim_map(*, preds: torch.Tensor, target: torch.Tensor, data_range: float = 1.0) -> torch.Tensor:
-    """Structural similarity at every pixel (Wang et al., IEEE TIP 2004), Gaussian window of
-    standard deviation 1.5 and 11 pixels, borders reflected.
+    """Structural similarity at every pixel (Wang et al., IEEE TIP 2004).
+
+    Gaussian window of standard deviation 1.5 and 11 pixels, borders reflected.
 
     Args:
         preds: (B, C, H, W).

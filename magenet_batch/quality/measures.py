@@ -106,8 +106,9 @@ def illumination(lightness: np.ndarray, mask: np.ndarray) -> float:
 
 
 def colour_cast(rgb: np.ndarray, mask: np.ndarray) -> float:
-    """Distance of the mean chromaticity (r, g) = (R, G) / (R + G + B) from that of sharp
-    photographs; 0.35 counts as 1.
+    """Distance of the mean chromaticity from that of sharp photographs, 0..1.
+
+    Chromaticity is (r, g) = (R, G) / (R + G + B); a distance of 0.35 counts as 1.
     """
     mean = rgb[mask].mean(0)
     r, g = (mean / max(float(mean.sum()), 1e-3))[:2]
@@ -115,8 +116,10 @@ def colour_cast(rgb: np.ndarray, mask: np.ndarray) -> float:
 
 
 def haze(rgb: np.ndarray, mask: np.ndarray) -> float:
-    """Veil: the dark channel (He, Sun and Tang, TPAMI 2011: the least of the channels, least in a
-    window of 15 pixels) relative to the brightest channel, 0..1.
+    """Veil of scattered light: the dark channel relative to the brightest channel, 0..1.
+
+    The dark channel is the least of the channels, least in a window of 15 pixels (He, Sun and
+    Tang, TPAMI 2011).
     """
     least = cv2.erode(np.where(mask, rgb.min(2), 1.0).astype(np.float32), np.ones((15, 15)))
     brightest = max(float(rgb.max(2)[mask].mean()), 0.02)
@@ -124,8 +127,9 @@ def haze(rgb: np.ndarray, mask: np.ndarray) -> float:
 
 
 def noise(green: np.ndarray, mask: np.ndarray) -> float:
-    """Standard deviation of noise (Immerkaer, CVIU 64(2), 1996): the mean absolute response to
-    the difference of two Laplacians, times sqrt(pi / 2) / 6.
+    """Standard deviation of noise, relative to full scale (Immerkaer, CVIU 64(2), 1996).
+
+    The mean absolute response to the difference of two Laplacians, times sqrt(pi / 2) / 6.
     """
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     response = np.abs(cv2.filter2D(green, cv2.CV_32F, kernel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Progress:
 def save_checkpoint(
     path: Path,
     *,
-    networks: dict[str, nn.Module],
+    networks: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
@@ -58,7 +59,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, *, networks: dict[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: str
+    path: Path, *, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: str
 ) -> Progress:
     """Fill networks and optimiser from a checkpoint.
 

@@ -24,7 +24,8 @@ def update_teacher(teacher: nn.Module, student: nn.Module, *, decay: float) -> N
         student: the network that is trained.
         decay: 0..1.
     """
-    old, new = list(teacher.parameters()), list(student.parameters())
+    old: list[torch.Tensor] = list(teacher.parameters())
+    new: list[torch.Tensor] = list(student.parameters())
     torch._foreach_lerp_(old, new, 1 - decay)
     for into, source in zip(teacher.buffers(), student.buffers(), strict=True):
         into.copy_(source)

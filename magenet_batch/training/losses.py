@@ -49,8 +49,9 @@ def dissimilarity(
 def structure_difference(
     logits_x_B1HW: torch.Tensor, logits_y_B1HW: torch.Tensor, mask_B1HW: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy of one vessel map against another, less the entropy of the latter: 0 when
-    they agree.
+    """Cross-entropy of one vessel map against another, less the entropy of the latter.
+
+    0 when they agree.
     """
     wanted = torch.sigmoid(logits_y_B1HW)
     cross = F.binary_cross_entropy_with_logits(logits_x_B1HW, wanted, reduction="none")

@@ -7,6 +7,7 @@ what its teacher makes of a weak view, at every stage and in the vessel map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -115,8 +116,12 @@ def per_stage(shown: Shown, like: Enhanced, *, mask: bool = False) -> list[torch
 
 
 def sum_stages(
-    loss, xs: list[torch.Tensor], ys: list[torch.Tensor], masks: list[torch.Tensor], weights: tuple
-) -> torch.Tensor:  # type: ignore[no-untyped-def,type-arg]
+    loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    xs: list[torch.Tensor],
+    ys: list[torch.Tensor],
+    masks: list[torch.Tensor],
+    weights: tuple[float, ...],
+) -> torch.Tensor:
     """A loss over all stages' images, weighted; the last weight goes to the last stage there is."""
     used = [*weights[: len(xs) - 1], weights[-1]]
     return torch.stack(

@@ -76,10 +76,12 @@ def validate(
     passed = _run(network, pairs.clean, autocast)
 
     def both(name: str, preds: torch.Tensor) -> dict[str, float]:
-        given = {"preds": preds, "target": pairs.clean, "mask": pairs.mask}
+        target, mask = pairs.clean, pairs.mask
+        decibel = psnr(preds=preds, target=target, mask=mask).clamp(max=60)
+        similarity = ssim(preds=preds, target=target, mask=mask)
         return {
-            f"psnr_{name}": float(psnr(**given).clamp(max=60).mean()),
-            f"ssim_{name}": float(ssim(**given).mean()),
+            f"psnr_{name}": float(decibel.mean()),
+            f"ssim_{name}": float(similarity.mean()),
         }
 
     numbers = both("degraded", pairs.degraded) | both("enhanced", enhanced) | both("clean", passed)

@@ -149,7 +149,7 @@ def test_a_step_has_its_own_random_numbers():
 
 @pytest.mark.slow
 def test_four_images_can_be_learned_by_heart():
-    """To more than 40 dB in a fixed, light degradation: the network has no bottleneck of its own."""
+    """To more than 40 dB in a fixed, light degradation: the network has no bottleneck."""
     torch.manual_seed(0)
     torch.set_num_threads(2)
     student, teacher = networks()
