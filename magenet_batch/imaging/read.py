@@ -185,15 +185,15 @@ def _decode_tiff(data: bytes, max_pixels: int) -> _Decoded:
         page = pages[0].aspage()
         _check_size(page.imagewidth, page.imagelength, max_pixels)
         _check_strips(page, len(data))
+        _check_colours(page)
         pixels = page.asarray()
         if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-            pixels = np.moveaxis(page.colormap, 0, -1)[pixels]
+            # Entries are 8-bit colours in the upper half of 16 bits, whatever the lower half says.
+            pixels = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = np.iinfo(pixels.dtype).max - pixels
-        elif page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-            raise ImageError("unsupported", "CMYK TIFF files are not read: convert it to RGB")
         icc = page.tags.valueof(34675)
         orientation = int(page.tags.valueof(274) or 1)
     return _Decoded(pixels, bytes(icc) if icc else None, None, orientation)
@@ -213,6 +213,20 @@ def _check_directories(data: bytes) -> None:
         (entries,) = struct.unpack_from(order + count_kind, data, offset)
         link = offset + struct.calcsize(count_kind) + entries * entry
         (offset,) = struct.unpack_from(order + pointer, data, link)
+
+
+def _check_colours(page: tifffile.TiffPage) -> None:
+    """Refuse colours that would come out wrong, taken for RGB.
+
+    Of YCbCr only JPEG strips are read, whose decoder gives RGB.
+    """
+    kinds = tifffile.PHOTOMETRIC
+    read = {kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE}
+    if page.compression == tifffile.COMPRESSION.JPEG:
+        read.add(kinds.YCBCR)
+    if page.photometric not in read:
+        name = getattr(page.photometric, "name", str(page.photometric))
+        raise ImageError("unsupported", f"TIFF colours {name} are not read: convert it to RGB")
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:

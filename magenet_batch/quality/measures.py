@@ -16,7 +16,7 @@ _DIAMETER = 512  # pixels of the field of view at which everything is measured
 _EDGE = 0.04  # of the radius: the rim is left out
 _HEALTHY = (0.56, 0.29)  # median chromaticity (r, g) of sharp photographs of two cameras
 _CAST_RANGE = 0.35  # distance in chromaticity that counts as 1
-_DETAIL_HALF = 0.02  # relative detail at which sharpness is 0.5
+_DETAIL_HALF = 0.0224  # relative detail at which sharpness is 0.5
 
 
 def measure_quality(pixels: np.ndarray, fov: FieldOfView) -> dict[str, float | None]:
@@ -81,27 +81,39 @@ def _smooth(x: np.ndarray, sigma: float, mask: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(x * weight, (0, 0), sigma) / np.maximum(total, 1e-3)
 
 
+def _slow(x: np.ndarray, sigma: float, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A wide `_smooth` and its mask, at a quarter of the size: a sixteenth of the work."""
+    height, width = (max(1, round(side / 4)) for side in x.shape)
+    weight = resize_area(mask.astype(np.float32), width, height)
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma / 4), 1e-3)
+    sums = cv2.GaussianBlur(resize_area(x * mask, width, height), (0, 0), sigma / 4)
+    return sums / total, weight > 0.5
+
+
 def sharpness(green: np.ndarray, mask: np.ndarray) -> float:
     """Detail of the size of vessels and small lesions, relative to the light there.
 
-    d = mean |G1 * g - G4 * g| / mean(g), a difference of Gaussians (Marr and Hildreth 1980) of 1
-    and 4 pixels at 512; the result is d / (d + 0.02), 0..1.
+    d = p90 |G1.5 * g - G4 * g| / (mean(g) + 0.1), a difference of Gaussians (Marr and Hildreth
+    1980) of 1.5 and 4 pixels at 512; the result is d / (d + 0.0224), 0..1. The 90th percentile
+    looks at what is drawn, not at the plain between; the 0.1 keeps the noise of a picture that is
+    nearly black from counting as detail.
     """
-    fine = _smooth(green, 1.0, mask) - _smooth(green, 4.0, mask)
-    detail = float(np.abs(fine[mask]).mean() / max(float(green[mask].mean()), 0.02))
+    fine = _smooth(green, 1.5, mask) - _smooth(green, 4.0, mask)
+    detail = float(np.percentile(np.abs(fine[mask]), 90)) / (float(green[mask].mean()) + 0.1)
     return detail / (detail + _DETAIL_HALF)
 
 
 def contrast(lightness: np.ndarray, mask: np.ndarray) -> float:
     """Mean local standard deviation of lightness within a Gaussian window of 16 pixels, 0..1."""
-    mean = _smooth(lightness, 16, mask)
-    variance = _smooth(lightness * lightness, 16, mask) - mean * mean
-    return float(np.sqrt(np.maximum(variance, 0))[mask].mean())
+    mean, inside = _slow(lightness, 16, mask)
+    square, _ = _slow(lightness * lightness, 16, mask)
+    return float(np.sqrt(np.maximum(square - mean * mean, 0))[inside].mean())
 
 
 def illumination(lightness: np.ndarray, mask: np.ndarray) -> float:
     """Evenness of slow light: 1 - (p95 - p5) / (p95 + p5) of lightness blurred by 32 pixels."""
-    low, high = np.percentile(_smooth(lightness, 32, mask)[mask], [5, 95])
+    slow, inside = _slow(lightness, 32, mask)
+    low, high = np.percentile(slow[inside], [5, 95])
     return float(1 - (high - low) / max(high + low, 1e-3))
 
 
@@ -116,14 +128,16 @@ def colour_cast(rgb: np.ndarray, mask: np.ndarray) -> float:
 
 
 def haze(rgb: np.ndarray, mask: np.ndarray) -> float:
-    """Veil of scattered light: the dark channel relative to the brightest channel, 0..1.
+    """Veil of scattered light, 0..1.
 
-    The dark channel is the least of the channels, least in a window of 15 pixels (He, Sun and
-    Tang, TPAMI 2011).
+    The dark channel (He, Sun and Tang, TPAMI 2011: the least of the channels, least in a window of
+    15 pixels) relative to the brightest channel. The least channel is smoothed by 2 pixels first,
+    so that no single pixel of noise or of a compressed edge decides.
     """
-    least = cv2.erode(np.where(mask, rgb.min(2), 1.0).astype(np.float32), np.ones((15, 15)))
+    least = np.where(mask, _smooth(rgb.min(2), 2.0, mask), 1.0).astype(np.float32)
+    darkest = cv2.erode(least, np.ones((15, 15), np.uint8))
     brightest = max(float(rgb.max(2)[mask].mean()), 0.02)
-    return float(min(1.0, least[mask].mean() / brightest))
+    return float(min(1.0, darkest[mask].mean() / brightest))
 
 
 def noise(green: np.ndarray, mask: np.ndarray) -> float:

@@ -95,7 +95,7 @@ def test_sixteen_bits_and_every_size_agree():
     deep = picture.astype(np.uint16) * 257
     large = cv2.resize(picture, (1920, 1440), interpolation=cv2.INTER_CUBIC)
     plain, deeper, larger = find_fov(picture), find_fov(deep), find_fov(large)
-    assert dataclasses.astuple(plain) == pytest.approx(dataclasses.astuple(deeper))
+    assert dataclasses.astuple(plain) == pytest.approx(dataclasses.astuple(deeper), abs=0.1)
     assert abs(larger.radius / 3 - plain.radius) < 3
     assert overlap(larger, mask) > 0.96
 
