@@ -33,7 +33,7 @@ def train(recipe: Recipe, *, fresh: bool = False) -> int:
     if fresh:
         for name in ("checkpoint.safetensors", "structure.safetensors", "curves.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    trainer = Trainer(_settings(recipe), reporter=Reporter())
+    trainer = Trainer(settings_of(recipe), reporter=Reporter())
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2).encode())
     with _interruptible(trainer):
         teacher = trainer.run()
@@ -47,7 +47,8 @@ def train(recipe: Recipe, *, fresh: bool = False) -> int:
     return EXIT_DONE
 
 
-def _settings(recipe: Recipe) -> Settings:
+def settings_of(recipe: Recipe) -> Settings:
+    """Hand each component its part of the recipe."""
     start: MageNet | None = None
     model = recipe.model
     if recipe.start.weights:
