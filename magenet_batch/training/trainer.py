@@ -164,6 +164,7 @@ class Trainer:
             )  # fmt: skip
             save_model(module, str(path))
         module.requires_grad_(False)
+        module.zero_grad(set_to_none=True)  # or it would count when gradients are clipped
 
     def _build(self) -> None:
         schedule = self.settings.schedule

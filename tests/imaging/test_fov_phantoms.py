@@ -24,7 +24,7 @@ def dark_on_one_side(picture):
 
 
 def labelled(picture):
-    picture = picture.copy()
+    picture = picture.astype(np.uint8)
     size = picture.shape[1]
     picture[: size // 12, : size // 8] = 255
     cv2.putText(
