@@ -90,6 +90,8 @@ class Engine:
         self._finished = Counters()
         self._start_deaths = 0
         self._deaths = 0
+        self.lost = 0
+        """Workers that died at work so far: they may have left half-written files behind."""
         self._alive_at = time.monotonic()
 
     def run(self, units: Iterable[Unit]) -> bool:
@@ -199,6 +201,7 @@ class Engine:
             "worker_lost", worker=event.worker, shard=unit.shard, positions=len(unit.positions),
             tries=unit.tries, timed_out=timed_out,
         )  # fmt: skip
+        self.lost += 1
         if draining:
             return
         self._deaths += 1

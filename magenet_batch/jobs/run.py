@@ -155,7 +155,10 @@ class _Job:
             )  # fmt: skip
             # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
             with two_stage_stop(stop, say=self.progress.note):
-                return engine.run(units)
+                finished = engine.run(units)
+            if engine.lost:
+                self._sweep(units)
+            return finished
         finally:
             if executor is not None:
                 executor.close()

@@ -28,7 +28,8 @@ def test_folders_become_squares_around_the_field_of_view(tmp_path):
     assert canvases.images.dtype == torch.uint8
     lit = canvases.masks.float().mean((1, 2, 3))
     assert all(0.5 < share < math.pi / 4 + 0.02 for share in lit)
-    assert not (canvases.images * (1 - canvases.masks)).any()
+    near = torch.nn.functional.max_pool2d(canvases.masks.float(), 3, stride=1, padding=1)
+    assert not (canvases.images * (1 - near)).any()
 
 
 def test_vessels_come_with_their_images(tmp_path):

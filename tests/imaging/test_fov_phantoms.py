@@ -7,7 +7,7 @@ import pytest
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.phantom import make_phantom
 
-SEEDS = range(12)
+SEEDS = range(5)
 
 
 def dark(picture):
@@ -42,7 +42,7 @@ def overlap(picture, mask):
     return (found & mask).sum() / (found | mask).sum()
 
 
-@pytest.mark.parametrize("size", [200, 320, 777])
+@pytest.mark.parametrize("size", [200, 640])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_phantoms_of_every_shape(seed, size):
     phantom = make_phantom(seed, size=size, height=round(0.8 * size))

@@ -160,6 +160,6 @@ def test_a_killed_driver_takes_its_workers_along_and_blocks_nobody(archive, tmp_
     process, children = start_until_first_rows(archive, out)
     process.kill()
     process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(children, timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=120)  # Ray's own agents look every 30 s
     assert not alive, "no process is left behind"
     finish(archive, out)
