@@ -1,24 +1,30 @@
 """`magenet train`, end to end: weights with a card, and a resume that changes nothing."""
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from magenet_batch.cli.main import main
-from magenet_batch.errors import EXIT_DONE, EXIT_USAGE, TrainingError
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, TrainingError
 from magenet_batch.models.shelf import read_weights_file
 from magenet_batch.recipes.load import load_recipe
-from magenet_batch.recipes.train import settings_of, train
+from magenet_batch.recipes.train import train
 from magenet_batch.training.progress import Reporter
-from magenet_batch.training.trainer import Trainer
 
 QUICK = ["schedule.steps=5", "structure.steps=2", "validation.every=3", "data.size=64"]
 
 
 def changes(output: Path, *more: str) -> list[str]:
     return [*QUICK, f"run.output={output}", *more]
+
+
+def options(output: Path) -> list[str]:
+    return [word for change in changes(output) for word in ("--set", change)]
 
 
 def losses(folder: Path) -> list[dict]:
@@ -28,8 +34,7 @@ def losses(folder: Path) -> list[dict]:
 
 @pytest.mark.slow
 def test_a_run_ends_with_weights_card_curves_and_pictures(tmp_path: Path):
-    given = [word for change in changes(tmp_path / "run") for word in ("--set", change)]
-    assert main(["train", "recipes/smoke.toml", *given]) == EXIT_DONE
+    assert main(["train", "recipes/smoke.toml", *options(tmp_path / "run")]) == EXIT_DONE
     weights = read_weights_file(str(tmp_path / "run" / "smoke.safetensors"))
     assert weights.notes["clean images"] == "phantom:12"
     assert weights.notes["steps"] == "5"
@@ -39,38 +44,42 @@ def test_a_run_ends_with_weights_card_curves_and_pictures(tmp_path: Path):
     assert groups == {"train", "validation"}
 
 
-class StopAt(Reporter):
-    """Interrupts a run after a step, as Ctrl-C would."""
-
-    trainer: Trainer
-
-    def __init__(self, last: int) -> None:
-        super().__init__()
-        self._last_step = last
+class PressCtrlC(Reporter):
+    """Presses Ctrl-C after the second step."""
 
     def step(self, step: int, share: float, numbers: dict, *, seconds: float) -> None:
-        self.trainer.stop_asked = step >= self._last_step
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order, so that losses can be compared exactly."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
-def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(tmp_path: Path):
-    torch.set_num_threads(1)
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_resumed_after_ctrl_c_has_the_losses_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert train(load_recipe("smoke", changes=changes(whole))) == EXIT_DONE
+    assert main(["train", "smoke", *options(whole)]) == EXIT_DONE
 
-    reporter = StopAt(2)
-    reporter.trainer = Trainer(
-        settings_of(load_recipe("smoke", changes=changes(parts))), reporter=reporter
-    )
-    reporter.trainer.run()
-    assert reporter.trainer.progress.step == 2
-    assert train(load_recipe("smoke", changes=changes(parts))) == EXIT_DONE
+    with monkeypatch.context() as patched:
+        patched.setattr("magenet_batch.recipes.train.Reporter", PressCtrlC)
+        assert main(["train", "smoke", *options(parts)]) == EXIT_INTERRUPTED
+    assert "stopped at step 2; the same command goes on from there" in capsys.readouterr().err
+    assert [line["step"] for line in losses(parts)] == [1, 2]
+    assert not (parts / "smoke.safetensors").exists()
 
+    assert main(["train", "smoke", *options(parts)]) == EXIT_DONE
+    assert "resuming at step 2" in capsys.readouterr().err
     assert losses(parts) == losses(whole)
-    one, two = (f / "smoke.safetensors" for f in (whole, parts))
-    from safetensors.torch import load_file
-
-    a, b = load_file(one), load_file(two)
+    a, b = (load_file(folder / "smoke.safetensors") for folder in (whole, parts))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
