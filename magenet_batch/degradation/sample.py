@@ -30,11 +30,13 @@ class Preset:
         probability: kind -> chance that it is present, 0..1.
         severity: range from which one severity per image is drawn, 0..1; it scales every kind.
         untouched: chance that an image is left exactly as it is.
+        single: chance that of the kinds drawn only one remains.
     """
 
     probability: dict[str, float] = field(default_factory=dict)
     severity: tuple[float, float] = (0.0, 1.0)
     untouched: float = 0.0
+    single: float = 0.0
 
     def only(self, kind: str) -> Preset:
         """This preset with a single kind, always present.
@@ -44,7 +46,7 @@ class Preset:
         """
         if kind not in KINDS:
             raise UsageError(f"no degradation is called '{kind}'; {nearest(kind, KINDS)}")
-        return replace(self, probability={kind: 1.0}, untouched=0.0)
+        return replace(self, probability={kind: 1.0}, untouched=0.0, single=0.0)
 
 
 PRESETS: dict[str, Preset] = {
@@ -52,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     "train": Preset(
         {"colour": 0.5, "gradient": 0.25, "halo": 0.3, "hole": 0.25, "blur": 0.5, "spots": 0.25,
          "haze": 0.4, "yellow": 0.3, "noise": 0.4, "jpeg": 0.25},
-        severity=(0.05, 1.0), untouched=0.08,
+        severity=(0.02, 1.0), untouched=0.1, single=0.35,
     ),
     "evaluation": Preset(
         {"colour": 0.8, "gradient": 0.4, "halo": 0.4, "hole": 0.4, "blur": 0.7, "spots": 0.4,
@@ -61,7 +63,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # The ranges of the published code: light transmission disturbance, blur, artefacts.
     "mild": Preset(
-        {"colour": 0.7, "halo": 0.3, "hole": 0.3, "blur": 0.7, "spots": 0.5}, severity=(0.3, 0.8),
+        {"colour": 0.9, "halo": 0.5, "hole": 0.5, "blur": 0.7, "spots": 0.5}, severity=(0.2, 0.7),
     ),
     # What a student sees of a real image in place of what its teacher sees.
     "strong_view": Preset(
@@ -98,6 +100,8 @@ def sample_degradation(rng: np.random.Generator, how: Preset) -> DegradationPara
     chosen = [kind for kind in KINDS if rng.random() < how.probability.get(kind, 0.0)]
     if rng.random() < how.untouched:
         return DegradationParams()
+    if chosen and rng.random() < how.single:
+        chosen = [chosen[rng.integers(len(chosen))]]
     drawn: dict[str, object] = {}
     for kind in chosen:
         drawn |= _SAMPLERS[kind](rng, severity)

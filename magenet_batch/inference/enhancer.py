@@ -24,6 +24,7 @@ from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
 _MARGIN = 1.02  # the square around the field of view, as in training
+_VESSEL_SIZE = 512  # pixels across the square in which vessels are looked for, as in training
 _FEATHER = 0.004  # width of the seam to the untouched border, fraction of the radius
 
 
@@ -34,7 +35,7 @@ class Enhancement:
     Attributes:
         pixels: (H, W, 3), shape and type of the input.
         vessels_before: (h, w) float32, probability of vessel in the input, over the whole picture
-            at the working scale; None if the network has no structure module.
+            reduced; None if the network has no structure module.
         vessels_after: the same of the enhanced image.
     """
 
@@ -128,20 +129,16 @@ class Enhancer:
         height, width = pixels.shape[:2]
         mask = fov.mask(height, width)
         square = self._square(fov)
-        working = self._working(pixels, mask, square)
         with self._computing():
-            context = self.network.context(working)
+            context = self.network.context(
+                self._reduced(pixels, mask, square, size=self.network.config.working_size)
+            )
         result = pixels.copy()
         weight = _feathered(mask, fov.radius)
         for window in self._windows(square, mask):
             self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
-        before = self._vessel_map(context, square, height, width)
-        after = None
-        if before is not None and self.network.structure is not None:
-            with self._computing():
-                seen = self.network.structure(self._working(result, mask, square))
-            after = self._in_picture(torch.sigmoid(seen.logits.float()), square, height, width)
-        return Enhancement(result, before, after)
+        before = self._vessels(pixels, mask, square)
+        return Enhancement(result, before, self._vessels(result, mask, square))
 
     def _square(self, fov: FieldOfView) -> _Square:
         side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
@@ -151,14 +148,16 @@ class Enhancer:
     def _computing(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
 
-    def _working(self, pixels: np.ndarray, mask: np.ndarray, square: _Square) -> torch.Tensor:
-        """The square at the working size as (1, 3, S, S), black outside the field of view."""
+    def _reduced(
+        self, pixels: np.ndarray, mask: np.ndarray, square: _Square, *, size: int
+    ) -> torch.Tensor:
+        """The square at a size, or its own if that is less: (1, 3, S, S), black outside the FOV."""
         height, width = pixels.shape[:2]
         whole = Window.whole(square.side, square.side)
         rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
         cut = np.zeros((square.side, square.side, 3), pixels.dtype)
         cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
-        size = min(self.network.config.working_size, -(-square.side // ALIGNMENT) * ALIGNMENT)
+        size = min(size, -(-square.side // ALIGNMENT) * ALIGNMENT)
         how = cv2.INTER_AREA if size < square.side else cv2.INTER_LINEAR
         return self._tensor(cv2.resize(cut, (size, size), interpolation=how))
 
@@ -227,13 +226,13 @@ class Enhancer:
             pixels.dtype
         )
 
-    def _vessel_map(
-        self, context: GlobalContext, square: _Square, height: int, width: int
-    ) -> np.ndarray | None:
-        if context.structure is None:
+    def _vessels(self, pixels: np.ndarray, mask: np.ndarray, square: _Square) -> np.ndarray | None:
+        """The vessel map of an image; None if the network has no structure module."""
+        if self.network.structure is None:
             return None
-        probability = torch.sigmoid(context.structure.logits.float())
-        return self._in_picture(probability, square, height, width)
+        with self._computing():
+            seen = self.network.structure(self._reduced(pixels, mask, square, size=_VESSEL_SIZE))
+        return self._in_picture(torch.sigmoid(seen.logits.float()), square, *pixels.shape[:2])
 
     def _in_picture(
         self, map_11SS: torch.Tensor, square: _Square, height: int, width: int

@@ -63,7 +63,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "local_widths": (8, 12, 16), "condition_channels": 4,
         "structure_net": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {},
+    "small": {"working_size": 256},
     "base": {
         "coarse_widths": (48, 96, 144, 192), "fine_widths": (40, 80, 144, 208),
         "local_widths": (48, 80, 112), "condition_channels": 24,

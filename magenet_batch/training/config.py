@@ -41,7 +41,8 @@ class ScheduleConfig(BaseModel):
             falls with whichever limit is nearer.
         batch: synthetic pairs per step.
         accumulate: batches per optimiser step.
-        views: (working size, ratio of the original to it, weight) from which each step draws.
+        views: (working size, ratio of the original to it, weight at the start, weight at the end)
+            from which each step draws; small views first are quick lessons in light and colour.
         learning_rate: after warm-up.
         final_learning_rate: at the end of the cosine.
         warmup: steps of linear rise.
@@ -56,7 +57,7 @@ class ScheduleConfig(BaseModel):
     minutes: float = Field(default=0.0, ge=0)
     batch: int = Field(default=8, ge=1)
     accumulate: int = Field(default=1, ge=1)
-    views: tuple[tuple[int, int, float], ...] = ((256, 1, 1.0),)
+    views: tuple[tuple[int, int, float, float], ...] = ((256, 1, 1.0, 1.0),)
     learning_rate: float = Field(default=6e-4, gt=0)
     final_learning_rate: float = Field(default=1e-6, gt=0)
     warmup: int = Field(default=200, ge=0)
@@ -70,6 +71,8 @@ class LossConfig(BaseModel):
 
     Attributes:
         stages: weight of each stage's image, coarse first.
+        relative: an image's error above which it is the share removed that counts, so that slightly
+            degraded images are not spoiled for the sake of bad ones; 0 for plain errors.
         edge: of differences between neighbouring pixels, relative to Charbonnier.
         ssim: of 1 - SSIM on the last image.
         structure: of the difference of vessel maps.
@@ -78,6 +81,7 @@ class LossConfig(BaseModel):
     model_config = _STRICT
 
     stages: tuple[float, ...] = (0.3, 0.6, 1.0)
+    relative: float = Field(default=0.02, ge=0)
     edge: float = Field(default=0.5, ge=0)
     ssim: float = Field(default=0.1, ge=0)
     structure: float = Field(default=0.05, ge=0)

@@ -1,4 +1,4 @@
-"""The losses, by name. All are means over the field of view."""
+"""The losses, by name: one number per image, a mean over its field of view."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ import torch
 import torch.nn.functional as F
 
 _EPSILON = 1e-3
+
+
+def relative(loss_B: torch.Tensor, *, scale: float) -> torch.Tensor:
+    """Soft logarithm s log(1 + l / s): an image counts by the share of its error that is removed.
+
+    A plain mean is ruled by the worst images, and then what is good already gets spoiled; halving
+    an error far above s counts alike wherever it starts, as a decibel does (compare the loss
+    log(MSE) of HINet and NAFNet). Below s it is the plain loss.
+
+    Args:
+        loss_B: a loss per image.
+        scale: s; 0 leaves the loss as it is.
+    """
+    return scale * torch.log1p(loss_B / scale) if scale else loss_B
 
 
 def charbonnier(
@@ -60,6 +74,6 @@ def structure_difference(
 
 
 def masked_mean(x_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
-    """Mean over all channels of all pixels whose mask is 1; 0 where there is none."""
+    """Per image, the mean over all channels of the pixels whose mask is 1; 0 without any: (B,)."""
     mask = mask_B1HW.expand_as(x_BCHW)
-    return (x_BCHW * mask).sum() / mask.sum().clamp_min(1.0)
+    return (x_BCHW * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp_min(1.0)

@@ -1,8 +1,9 @@
-"""Numbers that change over a run: learning rate, consistency weight, decay of the teacher."""
+"""What changes over a run: learning rate, consistency weight, decay of the teacher, views."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def learning_rate(step: int, progress: float, *, peak: float, final: float, warmup: int) -> float:
@@ -34,3 +35,15 @@ def consistency_weight(progress: float, *, weight: float, ramp: float) -> float:
 def ema_decay(step: int, *, decay: float) -> float:
     """min(1 - 1/(t + 1), decay) with t counted from 1: the mean of all students at first."""
     return min(1 - 1 / (step + 1), decay)
+
+
+def view_weights(views: Sequence[tuple[int, int, float, float]], progress: float) -> list[float]:
+    """How likely each view is: from its first weight to its last, along a line; they sum to 1.
+
+    Args:
+        views: (working size, ratio, weight at the start, weight at the end).
+        progress: share of the run that is done, 0..1.
+    """
+    t = min(progress, 1.0)
+    weights = [first + (last - first) * t for _, _, first, last in views]
+    return [weight / sum(weights) for weight in weights]

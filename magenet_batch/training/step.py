@@ -17,7 +17,13 @@ from magenet_batch.data.batches import Pairs, Shown
 from magenet_batch.models.affine import Window
 from magenet_batch.models.magenet import Crop, Enhanced, MageNet
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
-from magenet_batch.training.losses import charbonnier, dissimilarity, edge, structure_difference
+from magenet_batch.training.losses import (
+    charbonnier,
+    dissimilarity,
+    edge,
+    relative,
+    structure_difference,
+)
 
 Losses = dict[str, torch.Tensor]
 
@@ -68,9 +74,10 @@ def training_losses(
     last, clean_last, mask_last = enhanced.images[-1], clean[-1], masks[-1]
 
     losses: Losses = {}
-    losses["charbonnier"] = sum_stages(charbonnier, enhanced.images, clean, masks, weights.stages)
-    losses["edge"] = edge(last, clean_last, mask_last) * weights.edge
-    losses["ssim"] = dissimilarity(last, clean_last, mask_last) * weights.ssim
+    errors = sum_stages(charbonnier, enhanced.images, clean, masks, weights.stages)
+    losses["charbonnier"] = relative(errors, scale=weights.relative).mean()
+    losses["edge"] = edge(last, clean_last, mask_last).mean() * weights.edge
+    losses["ssim"] = dissimilarity(last, clean_last, mask_last).mean() * weights.ssim
     losses["structure"] = weights.structure * structure_loss(
         student, last, clean_last, mask_last, autocast=config.autocast
     )
@@ -79,9 +86,8 @@ def training_losses(
             agreed = enhance(teacher, real.target, autocast=config.autocast)
         mine = enhance(student, real.input, autocast=config.autocast)
         views = per_stage(real.mask, mine, mask=True)
-        losses["consistency"] = consistency_weight * sum_stages(
-            charbonnier, mine.images, agreed.images, views, weights.stages
-        )
+        errors = sum_stages(charbonnier, mine.images, agreed.images, views, weights.stages)
+        losses["consistency"] = consistency_weight * relative(errors, scale=weights.relative).mean()
         losses["structure_consistency"] = (
             consistency_weight
             * config.consistency.structure
@@ -122,11 +128,11 @@ def sum_stages(
     masks: list[torch.Tensor],
     weights: tuple[float, ...],
 ) -> torch.Tensor:
-    """A loss over all stages' images, weighted; the last weight goes to the last stage there is."""
+    """A loss over all stages' images, weighted: (B,). The last stage has the last weight."""
     used = [*weights[: len(xs) - 1], weights[-1]]
     return torch.stack(
         [w * loss(x, y, m) for w, x, y, m in zip(used, xs, ys, masks, strict=True)]
-    ).sum()
+    ).sum(0)
 
 
 def structure_loss(
@@ -139,4 +145,4 @@ def structure_loss(
         with torch.no_grad():
             wanted = network.structure(y.clamp(0, 1)).logits
         found = network.structure(x.clamp(0, 1)).logits
-    return structure_difference(found.float(), wanted.float(), mask)
+    return structure_difference(found.float(), wanted.float(), mask).mean()

@@ -78,7 +78,7 @@ def vessel_loss(
     )
     found = torch.sigmoid(logits_B1HW) * mask_B1HW
     overlap = 2 * (found * vessels_B1HW).sum() / (found.square() + vessels_B1HW).sum().clamp_min(1)
-    return masked_mean(entropy, mask_B1HW) + 0.5 * (1 - overlap)
+    return masked_mean(entropy, mask_B1HW).mean() + 0.5 * (1 - overlap)
 
 
 @torch.no_grad()

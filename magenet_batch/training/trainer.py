@@ -29,7 +29,12 @@ from magenet_batch.training.config import (
 from magenet_batch.training.curves import Curves
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.progress import Reporter
-from magenet_batch.training.schedule import consistency_weight, ema_decay, learning_rate
+from magenet_batch.training.schedule import (
+    consistency_weight,
+    ema_decay,
+    learning_rate,
+    view_weights,
+)
 from magenet_batch.training.step import StepConfig, training_losses
 from magenet_batch.training.structure import train_structure
 from magenet_batch.training.validate import (
@@ -237,8 +242,8 @@ class Trainer:
     ) -> dict[str, torch.Tensor]:
         config, schedule = self.settings, self.settings.schedule
         rng = generator(config.run.seed, "train", batch)
-        weights = [view[2] for view in schedule.views]
-        chosen = schedule.views[rng.choice(len(weights), p=[w / sum(weights) for w in weights])]
+        weights = view_weights(schedule.views, self.share_done)
+        chosen = schedule.views[rng.choice(len(weights), p=weights)]
         view = View(chosen[0], chosen[1])
         smallest = min(v[0] for v in schedule.views)
         fewer = (view.working / smallest) ** 2  # larger views, fewer images: the same memory

@@ -19,9 +19,15 @@ from magenet_batch.training.losses import (
     dissimilarity,
     edge,
     masked_mean,
+    relative,
     structure_difference,
 )
-from magenet_batch.training.schedule import consistency_weight, ema_decay, learning_rate
+from magenet_batch.training.schedule import (
+    consistency_weight,
+    ema_decay,
+    learning_rate,
+    view_weights,
+)
 from magenet_batch.training.step import StepConfig, training_losses
 
 CANVASES = load_canvases(DataConfig(size=96), ["phantom:6"])
@@ -51,6 +57,22 @@ def test_charbonnier_is_its_formula():
     assert torch.allclose(charbonnier(x, y, torch.ones(1, 1, 4, 4)), expected)
 
 
+def test_the_relative_loss_counts_shares_of_large_errors_and_small_errors_plainly():
+    losses = torch.tensor([1e-5, 0.1, 0.2, 0.4])
+    scaled = relative(losses, scale=1e-3)
+    assert float(scaled[0]) == pytest.approx(1e-5, rel=0.01)
+    assert float(scaled[2] - scaled[1]) == pytest.approx(1e-3 * math.log(2), rel=0.01)
+    assert float(scaled[3] - scaled[2]) == pytest.approx(1e-3 * math.log(2), rel=0.01)
+    assert torch.equal(relative(losses, scale=0.0), losses)
+
+
+def test_views_go_from_their_first_weights_to_their_last():
+    views = [(128, 2, 0.9, 0.0), (256, 1, 0.1, 0.5)]
+    assert view_weights(views, 0.0) == pytest.approx([0.9, 0.1])
+    assert view_weights(views, 0.5) == pytest.approx([0.6, 0.4])
+    assert view_weights(views, 7.0) == pytest.approx([0.0, 1.0])
+
+
 def test_losses_are_zero_for_equal_images_and_ignore_the_border():
     x = torch.rand(2, 3, 32, 32)
     mask = torch.ones(2, 1, 32, 32)
@@ -58,13 +80,13 @@ def test_losses_are_zero_for_equal_images_and_ignore_the_border():
     y = x.clone()
     y[..., :15] += 0.3
     for loss in (charbonnier, edge):
-        assert float(loss(x, y, mask)) == pytest.approx(0, abs=1e-7)
-    assert float(dissimilarity(x, x, mask)) == pytest.approx(0, abs=1e-6)
-    assert float(dissimilarity(x, torch.rand_like(x), mask)) > 0.3
+        assert loss(x, y, mask).tolist() == pytest.approx([0, 0], abs=1e-7)
+    assert dissimilarity(x, x, mask).tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert float(dissimilarity(x, torch.rand_like(x), mask).min()) > 0.3
     logits = torch.randn(2, 1, 32, 32)
-    assert float(structure_difference(logits, logits, mask)) == pytest.approx(0, abs=1e-7)
-    assert float(structure_difference(logits, -logits, mask)) > 0.1
-    assert float(masked_mean(x, torch.zeros_like(mask))) == 0
+    assert structure_difference(logits, logits, mask).tolist() == pytest.approx([0, 0], abs=1e-7)
+    assert float(structure_difference(logits, -logits, mask).min()) > 0.1
+    assert masked_mean(x, torch.zeros_like(mask)).tolist() == [0, 0]
 
 
 def test_ramp_up_is_that_of_tarvainen_and_valpola():
