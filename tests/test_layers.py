@@ -20,7 +20,12 @@ LAYERS = {
     "recipes": 5,
     "cli": 6,
 }  # fmt: skip
-SIDEWAYS = {("data", "degradation"), ("schema", "errors"), ("phantom", "settings")}
+SIDEWAYS = {
+    ("data", "degradation"),
+    ("data", "quality"),
+    ("schema", "errors"),
+    ("phantom", "settings"),
+}
 """Imports within a layer that are allowed."""
 
 

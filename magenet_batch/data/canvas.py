@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +12,18 @@ import numpy as np
 import torch
 
 from magenet_batch.data.config import DataConfig
-from magenet_batch.errors import TrainingError
+from magenet_batch.errors import ImageError, TrainingError
+from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.phantom import make_phantom
+from magenet_batch.quality.measures import sharpness
 
+_MARGIN = 1.02  # the square is a little larger than the field of view
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
+
+
+_Square = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,14 @@ class Canvases:
         masks: (N, 1, S, S) uint8, 1 inside the field of view.
         vessels: (N, 1, S, S) uint8, 1 on vessels; None where there are none.
         names: one per image.
+        skipped: images that could not be used, each with the reason.
     """
 
     images: torch.Tensor
     masks: torch.Tensor
     vessels: torch.Tensor | None
     names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -42,45 +50,117 @@ class Canvases:
     def to(self, device: torch.device) -> Canvases:
         """The same images on a device."""
         vessels = self.vessels.to(device) if self.vessels is not None else None
-        return Canvases(self.images.to(device), self.masks.to(device), vessels, self.names)
+        return replace(
+            self, images=self.images.to(device), masks=self.masks.to(device), vessels=vessels
+        )
 
 
 def load_canvases(
-    config: DataConfig, folders: Iterable[str], *, with_vessels: bool = False, threads: int = 2
+    config: DataConfig,
+    folders: Iterable[str],
+    *,
+    with_vessels: bool = False,
+    skip_bad: bool = False,
+    threads: int = 2,
 ) -> Canvases:
     """Load all images of some folders.
 
     Args:
         config: where the folders are, and how large the squares.
-        folders: relative to the root, or `phantom:N`.
+        folders: relative to the root, `phantom:N`, or `sharpest:SHARE`.
         with_vessels: folders hold `images` and `masks` of vessels of the same names.
+        skip_bad: leave out what cannot be used, as in archives that nobody has looked through.
         threads: decoders at a time.
 
     Raises:
-        TrainingError: if a folder is missing or holds no image.
+        TrainingError: if a folder is missing or holds no image, or an image cannot be used.
     """
-    squares: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+    squares: list[_Square] = []
     names: list[str] = []
+    skipped: list[str] = []
+
+    def load(path: Path) -> _Square | str:
+        try:
+            return _load_square(path, config.size, with_vessels)
+        except (ImageError, TrainingError) as error:
+            if not skip_bad:
+                raise
+            return f"{path}: {error}"
+
     for folder in folders:
         if folder.startswith("phantom:"):
             count, first = _phantom_range(folder)
             squares += [_phantom_square(seed, config.size) for seed in range(first, first + count)]
             names += [f"phantom/{seed}" for seed in range(first, first + count)]
             continue
+        if folder.startswith("sharpest:"):
+            if not config.real:
+                raise TrainingError(
+                    f"'{folder}' chooses from data.real, which is empty: say where the archive is "
+                    "with --set data.real=/archive"
+                )
+            archive = load_canvases(config, config.real, skip_bad=True, threads=threads)
+            for index in sharpest(archive, share=_share(folder)):
+                squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
+                names.append(archive.names[index])
+            continue
         paths = _images_of(config, folder, with_vessels=with_vessels)
         with ThreadPoolExecutor(threads) as pool:
-            squares += pool.map(lambda p: _load_square(p, config.size, with_vessels), paths)
-        names += [f"{folder}/{path.name}" for path in paths]
+            for path, found in zip(paths, pool.map(load, paths), strict=True):
+                if isinstance(found, str):
+                    skipped.append(found)
+                    continue
+                squares.append(found)
+                names.append(f"{folder}/{path.name}")
     if not squares:
         raise TrainingError(
-            "there is nothing to train on: the recipe names no folder for this part"
+            "there is nothing to train on: "
+            + (
+                f"none of {len(skipped)} images can be used, the first because {skipped[0]}"
+                if skipped
+                else "the recipe names no folder for this part"
+            )
         )
     images = torch.from_numpy(np.stack([s[0] for s in squares])).permute(0, 3, 1, 2).contiguous()
     masks = torch.from_numpy(np.stack([s[1] for s in squares]))[:, None]
     vessels = None
     if with_vessels:
         vessels = torch.from_numpy(np.stack([s[2] for s in squares if s[2] is not None]))[:, None]
-    return Canvases(images, masks, vessels, tuple(names))
+    return Canvases(images, masks, vessels, tuple(names), tuple(skipped))
+
+
+def sharpest(canvases: Canvases, *, share: float) -> list[int]:
+    """Places of the sharpest images, sharpest first; at least one.
+
+    Args:
+        canvases: images to choose from.
+        share: how many of them, 0..1.
+    """
+
+    def score(index: int) -> float:
+        green = resize_area(_pixels(canvases, index)[..., 1], 512, 512)
+        mask = resize_area(canvases.masks[index, 0].float().numpy(), 512, 512)
+        rim = cv2.erode((mask > 0.99).astype(np.uint8), np.ones((21, 21), np.uint8))
+        return sharpness(to_float(green), rim > 0) if rim.any() else 0.0
+
+    scores = [score(index) for index in range(len(canvases))]
+    best = sorted(range(len(scores)), key=lambda index: -scores[index])
+    return best[: max(1, round(share * len(best)))]
+
+
+def _pixels(canvases: Canvases, index: int) -> np.ndarray:
+    """(S, S, 3) uint8."""
+    return canvases.images[index].permute(1, 2, 0).contiguous().numpy()
+
+
+def _share(word: str) -> float:
+    try:
+        share = float(word.removeprefix("sharpest:"))
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise TrainingError(f"'{word}' should look like sharpest:0.25, a share between 0 and 1")
+    return share
 
 
 def _phantom_range(word: str) -> tuple[int, int]:
@@ -105,14 +185,17 @@ def _images_of(config: DataConfig, folder: str, *, with_vessels: bool) -> list[P
         )
     paths = sorted(
         p
-        for p in inside.iterdir()
-        if p.suffix.lower() in _SUFFIXES and f"{folder}/{p.name}" not in config.exclude
+        for p in inside.rglob("*")
+        if p.suffix.lower() in _SUFFIXES
+        and not p.name.startswith(".")
+        and f"{folder}/{p.name}" not in config.exclude
     )
     if with_vessels:
         paths = [p for p in paths if _vessel_path(p).exists()]
     if not paths:
         raise TrainingError(f"there is no image in {inside}")
-    return paths[: config.limit] if config.limit else paths
+    step = -(-len(paths) // config.limit) if config.limit else 1
+    return paths[::step]
 
 
 def _vessel_path(image: Path) -> Path:
@@ -131,7 +214,7 @@ def _load_square(
     if fov is None:
         raise TrainingError(f"no field of view was found in {path}: put it on the exclude list")
     mask = fov.mask(height, width).astype(np.uint8)
-    radius = fov.radius * 1.02
+    radius = fov.radius * _MARGIN
     box = (round(fov.x - radius), round(fov.y - radius), round(2 * radius))
     image = _cut(pixels * mask[..., None], box, size, cv2.INTER_AREA)
     vessels = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DataConfig(BaseModel):
     """Where the training images are.
 
-    Folders are relative to `root`. The word `phantom:N` in place of a folder means N procedural
-    phantoms.
+    Folders are relative to `root` and searched with all their subfolders. In place of a folder,
+    `phantom:N` means N procedural phantoms, and `sharpest:S` the sharpest share S of the images of
+    `real`, so that an archive without labels can supply its own ground truth.
 
     Attributes:
         root: folder of all data sets, relative to the working directory.
@@ -19,7 +22,7 @@ class DataConfig(BaseModel):
         validation: folders of sharp images that are never trained on.
         exclude: images not to use, each as `folder/name`.
         size: images are held as squares of this many pixels around their field of view.
-        limit: use at most this many images of each folder; 0 for all.
+        limit: use at most this many images of each folder, evenly spaced; 0 for all.
         attribution: sources and licences of the images, for the card of the weights.
     """
 
@@ -34,6 +37,12 @@ class DataConfig(BaseModel):
     size: int = Field(default=512, ge=64, le=2048)
     limit: int = Field(default=0, ge=0)
     attribution: tuple[str, ...] = ()
+
+    @field_validator("clean", "real", "vessels", "validation", mode="before")
+    @classmethod
+    def _one_folder(cls, value: Any) -> tuple[Any, ...]:
+        """A single folder needs no brackets."""
+        return (value,) if isinstance(value, str) else tuple(value)
 
 
 class AugmentConfig(BaseModel):

@@ -17,8 +17,9 @@ import torch
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.models.affine import Window
+from magenet_batch.models.build import Network
 from magenet_batch.models.device import pick_autocast, pick_device
-from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext, MageNet
+from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext
 from magenet_batch.models.shelf import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
@@ -74,7 +75,7 @@ class Enhancer:
 
     def __init__(
         self,
-        network: MageNet,
+        network: Network,
         info: WeightsFile,
         *,
         device: torch.device,
@@ -137,8 +138,27 @@ class Enhancer:
         weight = _feathered(mask, fov.radius)
         for window in self._windows(square, mask):
             self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
-        before = self._vessels(pixels, mask, square)
-        return Enhancement(result, before, self._vessels(result, mask, square))
+        return Enhancement(result, self.vessels(pixels, fov), self.vessels(result, fov))
+
+    @torch.inference_mode()
+    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+        """What the structure module sees in an image.
+
+        Args:
+            pixels: (H, W, 3) RGB, uint8 or uint16.
+            fov: its field of view.
+
+        Returns:
+            (h, w) float32, probability of vessel over the whole picture, reduced so that the field
+            of view is about 500 pixels wide; None if the network has no structure module.
+        """
+        if self.network.structure is None:
+            return None
+        square, mask = self._square(fov), fov.mask(*pixels.shape[:2])
+        reduced = self._reduced(pixels, mask, square, size=_VESSEL_SIZE)
+        with self._computing():
+            seen = self.network.structure(reduced)
+        return self._in_picture(torch.sigmoid(seen.logits.float()), square, *pixels.shape[:2])
 
     def _square(self, fov: FieldOfView) -> _Square:
         side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
@@ -225,14 +245,6 @@ class Enhancer:
         into[rows, columns] = np.rint(old + share * (enhanced[inner] * full - old)).astype(
             pixels.dtype
         )
-
-    def _vessels(self, pixels: np.ndarray, mask: np.ndarray, square: _Square) -> np.ndarray | None:
-        """The vessel map of an image; None if the network has no structure module."""
-        if self.network.structure is None:
-            return None
-        with self._computing():
-            seen = self.network.structure(self._reduced(pixels, mask, square, size=_VESSEL_SIZE))
-        return self._in_picture(torch.sigmoid(seen.logits.float()), square, *pixels.shape[:2])
 
     def _in_picture(
         self, map_11SS: torch.Tensor, square: _Square, height: int, width: int

@@ -26,6 +26,7 @@ class MageNetConfig(BaseModel):
 
     Attributes:
         size: the name of the preset that the widths came from.
+        architecture: `unet` is a plain U-Net with `local_widths`, to compare with.
         stages: 1: coarse only; 2: both global stages; 3: the complete network.
         working_size: longest side, in pixels, of the whole image that the global stages see.
         coarse_widths: channels of the first stage at 1/4, 1/8, 1/16, 1/32 of the working size.
@@ -43,6 +44,7 @@ class MageNetConfig(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     size: str = "small"
+    architecture: Literal["magenet", "unet"] = "magenet"
     stages: Literal[1, 2, 3] = 3
     working_size: int = Field(default=512, ge=64, le=2048, multiple_of=32)
     coarse_widths: tuple[int, ...] = (16, 32, 56, 80)
@@ -69,8 +71,11 @@ SIZES: dict[str, dict[str, Any]] = {
         "local_widths": (48, 80, 112), "condition_channels": 24,
         "structure_net": StructureConfig(widths=(24, 48, 80, 112)),
     },
+    "unet": {
+        "architecture": "unet", "stages": 1, "local_widths": (16, 32, 64, 128), "structure": False,
+    },
 }  # fmt: skip
-"""`tiny` is for tests and the smoke recipe, `small` for CPUs, `base` for GPUs."""
+"""`tiny` is for tests and the smoke recipe, `small` for CPUs, `base` for GPUs; `unet` compares."""
 
 
 def magenet_config(size: str, **changes: Any) -> MageNetConfig:

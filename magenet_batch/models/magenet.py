@@ -62,10 +62,12 @@ class Enhanced(NamedTuple):
     Attributes:
         images: one per stage, coarse first; the last is the enhanced image. Not clipped.
         structure: what the structure module sees in the input, None without it.
+        local: the last image shows what the last stage was shown, the others the whole.
     """
 
     images: list[torch.Tensor]
     structure: Structure | None
+    local: bool
 
 
 class MageNet(nn.Module):
@@ -114,14 +116,14 @@ class MageNet(nn.Module):
         """
         context = self.context(working_B3HW)
         if self.local is None:
-            return Enhanced(context.images, context.structure)
+            return Enhanced(context.images, context.structure, local=False)
         if crop is None:
             height, width = working_B3HW.shape[-2:]
             crop = Crop(working_B3HW, Window.whole(height, width), height, width)
         refined = self.refine(
             crop.tile, context, window=crop.window, height=crop.height, width=crop.width
         )
-        return Enhanced([*context.images, refined], context.structure)
+        return Enhanced([*context.images, refined], context.structure, local=True)
 
     def context(self, working_B3HW: torch.Tensor) -> GlobalContext:
         """Run the structure module and the global stages on whole images.

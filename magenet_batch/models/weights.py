@@ -12,12 +12,12 @@ from safetensors.torch import save
 
 from magenet_batch.errors import WeightsError
 from magenet_batch.imaging.write import write_atomic
+from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
-from magenet_batch.models.magenet import MageNet
 from magenet_batch.models.shelf import FORMAT, WeightsFile, read_weights_file
 
 
-def save_weights(network: MageNet, path: Path, *, name: str, notes: dict[str, str]) -> None:
+def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, str]) -> None:
     """Write weights as float16.
 
     Args:
@@ -35,7 +35,7 @@ def save_weights(network: MageNet, path: Path, *, name: str, notes: dict[str, st
     write_atomic(path, save(tensors, metadata=metadata))
 
 
-def load_weights(name_or_path: str) -> tuple[MageNet, WeightsFile]:
+def load_weights(name_or_path: str) -> tuple[Network, WeightsFile]:
     """Build the network that weights describe and fill it, in float32 and ready for inference.
 
     Raises:
@@ -43,7 +43,7 @@ def load_weights(name_or_path: str) -> tuple[MageNet, WeightsFile]:
     """
     found = read_weights_file(name_or_path)
     try:
-        network = MageNet(MageNetConfig.model_validate_json(found.config))
+        network = build_network(MageNetConfig.model_validate_json(found.config))
     except ValidationError as error:
         raise WeightsError(
             f"{found.path} describes a network that this version cannot build: {error}"

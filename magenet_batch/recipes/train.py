@@ -5,16 +5,20 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from magenet_batch.imaging.write import write_atomic
-from magenet_batch.models.magenet import MageNet
+from magenet_batch.models.build import Network
+from magenet_batch.models.device import pick_device
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.recipes.load import fingerprint
 from magenet_batch.recipes.schema import Recipe
 from magenet_batch.training.card import card_notes, write_card
+from magenet_batch.training.distributed import train_in_processes
+from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.trainer import Settings, Trainer
 
@@ -33,9 +37,29 @@ def train(recipe: Recipe, *, fresh: bool = False) -> int:
     if fresh:
         for name in ("checkpoint.safetensors", "structure.safetensors", "curves.jsonl"):
             (folder / name).unlink(missing_ok=True)
-    trainer = Trainer(settings_of(recipe), reporter=Reporter())
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2).encode())
-    with _interruptible(trainer):
+    if recipe.run.processes == 1:
+        return train_in_process(Group(), recipe)
+    train_in_processes(
+        partial(train_in_process, recipe=recipe), processes=recipe.run.processes,
+        gpus=pick_device(recipe.run.device).type == "cuda", storage=folder / "ray",
+    )  # fmt: skip
+    return EXIT_DONE
+
+
+def train_in_process(group: Group, recipe: Recipe) -> int:
+    """The part of one process; the leader writes weights and card.
+
+    Args:
+        group: this process among those that train together.
+        recipe: what to train.
+
+    Returns:
+        The exit code: 0 when done, 130 when interrupted.
+    """
+    trainer = Trainer(settings_of(recipe), reporter=Reporter(), group=group)
+    with _interruptible(trainer) if group.size == 1 else nullcontext():
         teacher = trainer.run()
     if trainer.share_done < 1:
         print(
@@ -43,13 +67,14 @@ def train(recipe: Recipe, *, fresh: bool = False) -> int:
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED
-    _finish(trainer, teacher)
+    if group.leads:
+        _finish(trainer, teacher)
     return EXIT_DONE
 
 
 def settings_of(recipe: Recipe) -> Settings:
     """Hand each component its part of the recipe."""
-    start: MageNet | None = None
+    start: Network | None = None
     model = recipe.model
     if recipe.start.weights:
         start, _ = load_weights(recipe.start.weights)
@@ -62,7 +87,7 @@ def settings_of(recipe: Recipe) -> Settings:
     )  # fmt: skip
 
 
-def _finish(trainer: Trainer, teacher: MageNet) -> None:
+def _finish(trainer: Trainer, teacher: Network) -> None:
     """Write the teacher's weights and a card beside the curves."""
     settings = trainer.settings
     notes = card_notes(settings, trainer.progress, folder=trainer.folder, device=trainer.device)

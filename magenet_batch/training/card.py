@@ -14,7 +14,7 @@ from magenet_batch.imaging.write import write_atomic
 from magenet_batch.training.checkpoint import Progress
 
 if TYPE_CHECKING:
-    from magenet_batch.models.magenet import MageNet
+    from magenet_batch.models.build import Network
     from magenet_batch.training.trainer import Settings
 
 
@@ -59,14 +59,15 @@ def last_validation(folder: Path) -> dict[str, float]:
     return found
 
 
-def write_card(path: Path, notes: dict[str, str], *, name: str, network: MageNet) -> Path:
+def write_card(path: Path, notes: dict[str, str], *, name: str, network: Network) -> Path:
     """Write the card as Markdown; returns its path."""
     parameters = sum(p.numel() for p in network.parameters()) / 1e6
     measured: dict[str, float] = json.loads(notes["validation"])
     lines = [
         f"# Weights `{name}`",
         "",
-        f"MAGE-Net `{network.config.size}`, {parameters:.2f} million parameters, float16.",
+        f"{'U-Net' if network.config.architecture == 'unet' else 'MAGE-Net'} "
+        f"`{network.config.size}`, {parameters:.2f} million parameters, float16.",
         "Research use only: not a medical device.",
         "",
         "| | |",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -20,6 +20,8 @@ class RunConfig(BaseModel):
         precision: `auto` is bf16 where the processor has instructions for it, else fp32; on a CPU
             without them bf16 is many times slower.
         threads: CPU threads; 0 for all cores.
+        processes: more than 1: so many train together through Ray Train, a GPU each on GPUs; every
+            one draws batches of its own, as if `schedule.accumulate` were multiplied.
     """
 
     model_config = _STRICT
@@ -30,6 +32,7 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
+    processes: int = Field(default=1, ge=1)
 
 
 class ScheduleConfig(BaseModel):
@@ -71,8 +74,9 @@ class LossConfig(BaseModel):
 
     Attributes:
         stages: weight of each stage's image, coarse first.
-        relative: an image's error above which it is the share removed that counts, so that slightly
-            degraded images are not spoiled for the sake of bad ones; 0 for plain errors.
+        relative: an image's error above which it is the share removed that counts, at the start and
+            at the end of the run. A large value means plain errors: restoring is learned first. A
+            small one keeps slightly degraded images from being spoiled for the sake of bad ones.
         edge: of differences between neighbouring pixels, relative to Charbonnier.
         ssim: of 1 - SSIM on the last image.
         structure: of the difference of vessel maps.
@@ -81,7 +85,7 @@ class LossConfig(BaseModel):
     model_config = _STRICT
 
     stages: tuple[float, ...] = (0.3, 0.6, 1.0)
-    relative: float = Field(default=0.02, ge=0)
+    relative: tuple[PositiveFloat, PositiveFloat] = (0.5, 0.02)
     edge: float = Field(default=0.5, ge=0)
     ssim: float = Field(default=0.1, ge=0)
     structure: float = Field(default=0.05, ge=0)

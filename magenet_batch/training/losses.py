@@ -17,9 +17,9 @@ def relative(loss_B: torch.Tensor, *, scale: float) -> torch.Tensor:
 
     Args:
         loss_B: a loss per image.
-        scale: s; 0 leaves the loss as it is.
+        scale: s.
     """
-    return scale * torch.log1p(loss_B / scale) if scale else loss_B
+    return scale * torch.log1p(loss_B / scale)
 
 
 def charbonnier(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class Reporter:
             f"{device} in {precision}, {images} clean and {real} real images, {limit}, "
             f"into {settings.run.output}"
         )
+
+    def skipped(self, images: Sequence[str]) -> None:
+        """Real images that cannot be used."""
+        self._say(f"{len(images)} real images are left out, the first: {images[0]}")
 
     def structure(self, step: int, numbers: dict[str, float]) -> None:
         """A step of the structure module's training."""

@@ -37,6 +37,11 @@ def ema_decay(step: int, *, decay: float) -> float:
     return min(1 - 1 / (step + 1), decay)
 
 
+def between(first: float, last: float, progress: float) -> float:
+    """From one positive number to another, by the same factor in every share of the run."""
+    return first * (last / first) ** min(progress, 1.0)
+
+
 def view_weights(views: Sequence[tuple[int, int, float, float]], progress: float) -> list[float]:
     """How likely each view is: from its first weight to its last, along a line; they sum to 1.
 

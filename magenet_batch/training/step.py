@@ -15,7 +15,8 @@ import torch.nn.functional as F
 
 from magenet_batch.data.batches import Pairs, Shown
 from magenet_batch.models.affine import Window
-from magenet_batch.models.magenet import Crop, Enhanced, MageNet
+from magenet_batch.models.build import Network
+from magenet_batch.models.magenet import Crop, Enhanced
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
 from magenet_batch.training.losses import (
     charbonnier,
@@ -34,18 +35,20 @@ class StepConfig:
 
     Attributes:
         loss: weights of the supervised losses.
+        relative: error above which shares count, in this step.
         consistency: weights of the consistency losses.
         autocast: run the networks in bf16.
     """
 
     loss: LossConfig
+    relative: float
     consistency: ConsistencyConfig
     autocast: bool
 
 
 def training_losses(
-    student: MageNet,
-    teacher: MageNet,
+    student: Network,
+    teacher: Network,
     synthetic: Pairs,
     real: Pairs | None,
     *,
@@ -75,7 +78,7 @@ def training_losses(
 
     losses: Losses = {}
     errors = sum_stages(charbonnier, enhanced.images, clean, masks, weights.stages)
-    losses["charbonnier"] = relative(errors, scale=weights.relative).mean()
+    losses["charbonnier"] = relative(errors, scale=config.relative).mean()
     losses["edge"] = edge(last, clean_last, mask_last).mean() * weights.edge
     losses["ssim"] = dissimilarity(last, clean_last, mask_last).mean() * weights.ssim
     losses["structure"] = weights.structure * structure_loss(
@@ -87,7 +90,7 @@ def training_losses(
         mine = enhance(student, real.input, autocast=config.autocast)
         views = per_stage(real.mask, mine, mask=True)
         errors = sum_stages(charbonnier, mine.images, agreed.images, views, weights.stages)
-        losses["consistency"] = consistency_weight * relative(errors, scale=weights.relative).mean()
+        losses["consistency"] = consistency_weight * relative(errors, scale=config.relative).mean()
         losses["structure_consistency"] = (
             consistency_weight
             * config.consistency.structure
@@ -99,7 +102,7 @@ def training_losses(
     return losses
 
 
-def enhance(network: MageNet, shown: Shown, *, autocast: bool) -> Enhanced:
+def enhance(network: Network, shown: Shown, *, autocast: bool) -> Enhanced:
     """Run a network on a batch as it is shown."""
     crop = None
     if shown.size != shown.working.shape[-1]:
@@ -112,13 +115,12 @@ def enhance(network: MageNet, shown: Shown, *, autocast: bool) -> Enhanced:
 
 def per_stage(shown: Shown, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:
     """What each stage's output is compared with, at that stage's size."""
-    small = F.avg_pool2d(shown.working, 2)
+    small, working = F.avg_pool2d(shown.working, 2), shown.working
     if mask:
-        small = (small > 0.99).to(small.dtype)
-    sizes = [small, shown.working, shown.crop]
-    if mask:
-        sizes[1] = (sizes[1] > 0.99).to(small.dtype)
-    return sizes[: len(like.images)]
+        small, working = (small > 0.99).to(small.dtype), (working > 0.99).to(small.dtype)
+    if like.local:
+        return [*[small, working][: len(like.images) - 1], shown.crop]
+    return [small, working][: len(like.images)]
 
 
 def sum_stages(
@@ -136,7 +138,7 @@ def sum_stages(
 
 
 def structure_loss(
-    network: MageNet, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, *, autocast: bool
+    network: Network, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, *, autocast: bool
 ) -> torch.Tensor:
     """Difference of the vessel maps that the structure module sees in two images."""
     if network.structure is None:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model, save_file, save_model
 
 from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pairs
 from magenet_batch.data.canvas import Canvases, load_canvases
 from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.degradation.sample import preset
 from magenet_batch.errors import TrainingError
+from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
-from magenet_batch.models.magenet import MageNet
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.config import (
     ConsistencyConfig,
@@ -28,8 +28,10 @@ from magenet_batch.training.config import (
 )
 from magenet_batch.training.curves import Curves
 from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.schedule import (
+    between,
     consistency_weight,
     ema_decay,
     learning_rate,
@@ -45,6 +47,7 @@ from magenet_batch.training.validate import (
 )
 
 _LOG_EVERY = 20
+_ALONE = Group()
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Settings:
     schedule: ScheduleConfig
     validation: ValidationConfig
     fingerprint: str
-    start: MageNet | None = None
+    start: Network | None = None
 
 
 class Trainer:
@@ -86,33 +89,40 @@ class Trainer:
     Args:
         settings: everything the recipe says.
         reporter: is told what happens.
+        group: this process among those that train together.
     """
 
-    def __init__(self, settings: Settings, *, reporter: Reporter) -> None:
+    def __init__(self, settings: Settings, *, reporter: Reporter, group: Group = _ALONE) -> None:
         self.settings = settings
         self.reporter = reporter
+        self.group = group
         run = settings.run
         if run.threads:
             torch.set_num_threads(run.threads)
-        self.device = pick_device(run.device)
+        self.device = pick_device(group.device or run.device)
         self.autocast = pick_autocast(run.precision, self.device)
         self.folder = Path(run.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(run.seed)
-        self.student = settings.start or MageNet(settings.model)
+        self.student = settings.start or build_network(settings.model)
         self.student.requires_grad_(True)
         self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Progress(recipe=settings.fingerprint)
         self.stop_asked = False
 
-    def run(self) -> MageNet:
+    def run(self) -> Network:
         """Train until the schedule ends or `stop_asked` is set; returns the teacher."""
         self._prepare_structure()
         config = self.settings
         clean = self._load(config.data.clean)
-        real = self._load(config.data.real) if config.consistency.weight > 0 else None
+        real = None
+        if config.consistency.weight > 0 and config.data.real:
+            real = self._load(config.data.real, skip_bad=True)
         self.validation = self._validation_set()
         self._build()
+        if not self.group.leads:
+            self._loop(clean, real, None)
+            return self.teacher
         self.reporter.started(
             self.settings, device=self.device, autocast=self.autocast, images=len(clean),
             real=len(real) if real else 0, step=self.progress.step,
@@ -139,9 +149,13 @@ class Trainer:
             optimizer=self.optimizer, progress=self.progress,
         )  # fmt: skip
 
-    def _load(self, folders: tuple[str, ...]) -> Canvases:
-        threads = torch.get_num_threads()
-        return load_canvases(self.settings.data, folders, threads=threads).to(self.device)
+    def _load(self, folders: tuple[str, ...], *, skip_bad: bool = False) -> Canvases:
+        canvases = load_canvases(
+            self.settings.data, folders, skip_bad=skip_bad, threads=torch.get_num_threads()
+        )
+        if canvases.skipped and self.group.leads:
+            self.reporter.skipped(canvases.skipped)
+        return canvases.to(self.device)
 
     def _validation_set(self) -> ValidationSet | None:
         if not self.settings.data.validation:
@@ -156,6 +170,8 @@ class Trainer:
             return
         config, path = self.settings.structure, self.folder / "structure.safetensors"
         given = Path(config.weights) if config.weights else path
+        if not self.group.leads:
+            self._wait()  # the leader trains it
         if given.is_file():
             load_model(module, given)
         elif config.weights:
@@ -168,6 +184,8 @@ class Trainer:
                 seed=self.settings.run.seed, autocast=self.autocast, report=self.reporter.structure,
             )  # fmt: skip
             save_model(module, str(path))
+        if self.group.leads:
+            self._wait()
         module.requires_grad_(False)
         module.zero_grad(set_to_none=True)  # or it would count when gradients are clipped
 
@@ -177,7 +195,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        self.teacher: MageNet = make_teacher(self.student)  # type: ignore[assignment]
+        self.teacher: Network = make_teacher(self.student)  # type: ignore[assignment]
         path = self.folder / "checkpoint.safetensors"
         if path.is_file():
             networks = {"student": self.student, "teacher": self.teacher}
@@ -185,16 +203,26 @@ class Trainer:
                 path, networks=networks, optimizer=self.optimizer, recipe=self.settings.fingerprint
             )
 
-    def _loop(self, clean: Canvases, real: Canvases | None, curves: Curves) -> None:
-        config, schedule = self.settings, self.settings.schedule
+    def _wait(self) -> None:
+        """Until every process is here."""
+        self.group.agree(seconds=0.0, stop=False, device=self.device)
+
+    def _loop(self, clean: Canvases, real: Canvases | None, curves: Curves | None) -> None:
+        """Step until done; only the leader, who has curves, validates and saves."""
+        config = self.settings
         saved = time.monotonic()
         self.student.train()
         while self.share_done < 1 and not self.stop_asked:
             before = time.monotonic()
             losses = self._optimise(clean, real)
             self.progress.step += 1
-            self.progress.seconds += time.monotonic() - before
+            self.progress.seconds, self.stop_asked = self.group.agree(
+                seconds=self.progress.seconds + time.monotonic() - before,
+                stop=self.stop_asked, device=self.device,
+            )  # fmt: skip
             step = self.progress.step
+            if curves is None:
+                continue
             if step % _LOG_EVERY == 0 or step <= 5:
                 curves.write(step, "train", losses)
                 self.reporter.step(step, self.share_done, losses, seconds=self.progress.seconds)
@@ -204,7 +232,7 @@ class Trainer:
             if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
                 self.checkpoint()
                 saved = time.monotonic()
-        if schedule and self.stop_asked:
+        if curves is not None and self.stop_asked:
             self.checkpoint()
 
     def _optimise(self, clean: Canvases, real: Canvases | None) -> dict[str, float]:
@@ -219,15 +247,20 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         for part in range(schedule.accumulate):
-            losses = self._losses(clean, real, batch=step * schedule.accumulate + part)
+            batch = (step * schedule.accumulate + part) * self.group.size + self.group.rank
+            losses = self._losses(clean, real, batch=batch)
             (losses["total"] / schedule.accumulate).backward()
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / schedule.accumulate
+        self.group.average_gradients(self.student.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), schedule.clip)
         if not torch.isfinite(norm):
+            kept = self.folder / f"not_finite_{self.group.rank}.safetensors"
+            save_file({k: v.contiguous() for k, v in self._shown.items()}, kept)
             raise TrainingError(
-                f"the gradient of step {step} is not finite (losses: {sums}): the run stops; "
-                "lower schedule.learning_rate, or set run.precision = 'fp32'"
+                f"the gradient of step {step} is not finite (losses: {sums}): the run stops; its "
+                f"last batch is in {kept}; lower schedule.learning_rate, or set "
+                "run.precision = 'fp32'"
             )
         self.optimizer.step()
         update_teacher(self.teacher, self.student, decay=ema_decay(step + 1, decay=schedule.ema))
@@ -251,11 +284,12 @@ class Trainer:
             rng, clean, count=max(1, round(schedule.batch / fewer)), view=view,
             augment=config.augment, preset=preset(config.preset),
         )  # fmt: skip
+        self._shown = {"input": synthetic.input.crop, "target": synthetic.target.crop}
         seen_real = None
         ramped = consistency_weight(
             self.share_done, weight=config.consistency.weight, ramp=config.consistency.ramp
         )
-        if real is not None and batch % config.consistency.every == 0:
+        if real is not None and self.progress.step % config.consistency.every == 0:
             seen_real = real_pairs(
                 rng, real, count=max(1, round(config.consistency.batch / fewer)), view=view,
                 augment=config.augment, weak=preset(config.consistency.weak),
@@ -263,7 +297,10 @@ class Trainer:
             )  # fmt: skip
         return training_losses(
             self.student, self.teacher, synthetic, seen_real,
-            config=StepConfig(config.loss, config.consistency, self.autocast),
+            config=StepConfig(
+                config.loss, between(*config.loss.relative, self.share_done),
+                config.consistency, self.autocast,
+            ),
             consistency_weight=ramped,
         )  # fmt: skip
 

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.batches import Shown, generator
+from magenet_batch.data.batches import generator
 from magenet_batch.data.canvas import Canvases
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.imaging.write import write_atomic
-from magenet_batch.models.magenet import MageNet
+from magenet_batch.models.affine import Window
+from magenet_batch.models.build import Network
 from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.training.config import ValidationConfig
-from magenet_batch.training.step import enhance
 
 _BATCH = 4
 
@@ -59,7 +59,7 @@ def make_validation_set(
 
 @torch.no_grad()
 def validate(
-    network: MageNet, pairs: ValidationSet, *, autocast: bool
+    network: Network, pairs: ValidationSet, *, autocast: bool
 ) -> tuple[dict[str, float], torch.Tensor]:
     """Measure.
 
@@ -89,12 +89,16 @@ def validate(
     return numbers, enhanced
 
 
-def _run(network: MageNet, images: torch.Tensor, autocast: bool) -> torch.Tensor:
+def _run(network: Network, images: torch.Tensor, autocast: bool) -> torch.Tensor:
     size = images.shape[-1]
     parts = []
     for part in images.split(_BATCH):
         part = part.contiguous(memory_format=torch.channels_last)
-        parts.append(enhance(network, Shown(part, part, 0, 0, size), autocast=autocast).images[-1])
+        # As in use, so that networks without a last stage give images of full size too.
+        with torch.autocast(part.device.type, torch.bfloat16, enabled=autocast):
+            whole = Window.whole(size, size)
+            context = network.context(part)
+            parts.append(network.refine(part, context, window=whole, height=size, width=size))
     return torch.cat(parts).float().clamp(0, 1)
 
 

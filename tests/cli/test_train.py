@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, TrainingError
 from magenet_batch.models.shelf import read_weights_file
+from magenet_batch.phantom import make_phantom
 from magenet_batch.recipes.load import load_recipe
 from magenet_batch.recipes.train import train
 from magenet_batch.training.progress import Reporter
@@ -95,3 +97,42 @@ def test_missing_data_and_wrong_words_are_said_before_training(tmp_path: Path):
     assert main(["train", "recipes/smoke.toml", "--set", "loss.sim=1"]) == EXIT_USAGE
     with pytest.raises(TrainingError, match=r"--set data\.root=FOLDER"):
         train(load_recipe("smoke", changes=changes(tmp_path, 'data.vessels=["nowhere"]')))
+
+
+ON_PHANTOMS = [
+    'data.clean=["phantom:3"]', 'data.real=["phantom:2@9"]', 'data.vessels=["phantom:2"]',
+    'data.validation=["phantom:1@5"]', "data.size=64", "structure.size=64", "structure.batch=2",
+    "schedule.views=[[64, 1, 1.0, 1.0]]", "schedule.batch=1", "consistency.batch=1",
+    "validation.size=64", "structure.steps=1", "schedule.steps=2", "validation.every=2",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({"default", "small", "paper", "unet", "single_stage"}))
+def test_every_shipped_recipe_trains(name: str, tmp_path: Path):
+    recipe = load_recipe(name, changes=[*ON_PHANTOMS, f"run.output={tmp_path}"])
+    assert train(recipe) == EXIT_DONE
+    assert (tmp_path / f"{recipe.run.name}.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_shipped_weights_adapt_to_an_archive_without_labels(tmp_path: Path):
+    """Nested folders, a broken file among them; only the archive is given."""
+    archive = tmp_path / "archive" / "site"
+    archive.mkdir(parents=True)
+    for seed in range(4):
+        pixels = make_phantom(seed, size=128).pixels
+        cv2.imwrite(str(archive / f"{seed}.png"), pixels[..., ::-1])
+    (archive / "broken.jpg").write_bytes(b"no image")
+    words = [
+        f"data.real={tmp_path / 'archive'}", "data.size=128", "schedule.steps=2",
+        "schedule.batch=2", "schedule.views=[[64, 1, 1.0, 1.0]]", "consistency.batch=2",
+        f"run.output={tmp_path / 'run'}",
+    ]  # fmt: skip
+    before = load_file(read_weights_file("small").path)
+    options = [word for change in words for word in ("--set", change)]
+    assert main(["train", "recipes/adapt.toml", *options]) == EXIT_DONE
+    after = load_file(tmp_path / "run" / "adapted.safetensors")
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed
+    assert not any(key.startswith("structure.") for key in changed)

@@ -93,3 +93,48 @@ def test_variations_stay_in_their_ranges_and_repeat_with_their_seed():
     assert all(1 / 1.12 - 1e-9 <= g <= 1.12 + 1e-9 for p in drawn for g in p.gain)
     plain = sample_augmentation(generator(0, "test", 0), AugmentConfig(colour_share=0.0))
     assert plain.gain == (1.0, 1.0, 1.0)
+
+
+def archive(folder):
+    """Three images in subfolders, the middle one blurred, and two that are no fundus."""
+    (folder / "site" / "deep").mkdir(parents=True)
+    for seed, blur in enumerate((0, 6, 2)):
+        pixels = make_phantom(seed, size=256).pixels
+        if blur:
+            pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
+        where = folder / "site" / ("deep" if seed else "")
+        cv2.imwrite(str(where / f"{seed}.png"), pixels[..., ::-1])
+    (folder / "broken.jpg").write_bytes(b"no image")
+    cv2.imwrite(str(folder / "black.png"), np.zeros((64, 64, 3), np.uint8))
+    return folder
+
+
+def test_an_archive_that_nobody_has_looked_through_loses_only_what_is_bad(tmp_path):
+    config = DataConfig(root=".", real=(str(archive(tmp_path)),), size=128)
+    canvases = load_canvases(config, config.real, skip_bad=True)
+    assert len(canvases) == 3
+    assert len(canvases.skipped) == 2
+    assert all("broken.jpg" in said or "black.png" in said for said in canvases.skipped)
+    with pytest.raises(TrainingError, match="exclude list"):
+        load_canvases(config.model_copy(update={"exclude": (f"{tmp_path}/broken.jpg",)}),
+                      config.real)  # fmt: skip
+
+
+def test_the_sharpest_share_of_an_archive_can_be_ground_truth(tmp_path):
+    config = DataConfig(root=".", real=(str(archive(tmp_path)),), size=128)
+    chosen = load_canvases(config, ["sharpest:0.34"])
+    assert [name.rpartition("/")[2] for name in chosen.names] == ["0.png"]
+    both = load_canvases(config, ["sharpest:0.67"])
+    assert [name.rpartition("/")[2] for name in both.names] == ["0.png", "2.png"]
+    for word in ("sharpest:2", "sharpest:x"):
+        with pytest.raises(TrainingError, match=r"sharpest:0\.25"):
+            load_canvases(config, [word])
+    with pytest.raises(TrainingError, match=r"data\.real"):
+        load_canvases(DataConfig(), ["sharpest:0.5"])
+
+
+def test_a_limit_takes_images_evenly(tmp_path):
+    config = DataConfig(root=str(tmp_path), size=64, limit=2)
+    for seed in range(4):
+        cv2.imwrite(str(tmp_path / f"{seed}.png"), make_phantom(seed, size=96).pixels[..., ::-1])
+    assert load_canvases(config, ["."]).names == ("./0.png", "./2.png")

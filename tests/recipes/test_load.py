@@ -18,7 +18,7 @@ def recipe(tmp_path: Path, text: str, name: str = "mine.toml") -> Path:
 
 
 def test_the_shipped_recipes_are_found():
-    assert {"default", "small", "smoke"} <= set(RECIPES)
+    assert {"default", "small", "smoke", "adapt", "paper", "unet", "single_stage"} == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -146,3 +146,9 @@ def test_the_fingerprint_changes_with_what_matters():
     one = fingerprint(load_recipe("small"))
     assert one == fingerprint(load_recipe("small", changes=["schedule.minutes=3"]))
     assert one != fingerprint(load_recipe("small", changes=["loss.ssim=0.2"]))
+
+
+def test_one_folder_needs_no_brackets():
+    recipe = load_recipe("adapt", changes=["data.real=/archive"])
+    assert recipe.data.real == ("/archive",)
+    assert recipe.data.clean == ("sharpest:0.25",)

@@ -1,0 +1,35 @@
+"""`magenet degrade`: synthetic low-quality copies with their recorded parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Sharp images.", exists=True, file_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the copies.")] = Path(
+        "degraded"
+    ),
+    preset: Annotated[
+        str, typer.Option(help="train, evaluation, mild, or PRESET:KIND for one kind alone.")
+    ] = "evaluation",
+    copies: Annotated[int, typer.Option(min=1, help="Copies of every image.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the degradations.")] = 1,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="A degradations.parquet: repeat exactly what it says.", exists=True, dir_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Write degraded copies of sharp images, and the parameters that repeat them exactly."""
+    from magenet_batch.evaluation.copies import write_copies
+
+    count = write_copies(
+        folder, output, preset=preset, copies=copies, seed=seed, replay=replay,
+        say=lambda text: typer.echo(text, err=True),
+    )  # fmt: skip
+    typer.echo(f"{count} images and degradations.parquet in {output}")

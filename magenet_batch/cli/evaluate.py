@@ -1,0 +1,60 @@
+"""`magenet evaluate`: are these weights any good, and compared with what?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magenet_batch.settings import DEFAULT_WEIGHTS
+
+_FOLDER = {"exists": True, "file_okay": False}
+
+
+def command(
+    weights: Annotated[
+        str, typer.Option("--weights", help="Shipped weights or a .safetensors file.")
+    ] = DEFAULT_WEIGHTS,
+    clean: Annotated[
+        Path | None,
+        typer.Option(help="Sharp images, never trained on, for synthetic pairs.", **_FOLDER),
+    ] = None,
+    vessels: Annotated[
+        Path | None, typer.Option(help="Folder with images/ and masks/ of vessels.", **_FOLDER)
+    ] = None,
+    lesions: Annotated[
+        Path | None,
+        typer.Option(help="Folder with images/ and masks/IMAGE_KIND.png of lesions.", **_FOLDER),
+    ] = None,
+    real: Annotated[
+        list[Path] | None, typer.Option(help="Real images; may be repeated.", **_FOLDER)
+    ] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: identity, clahe, luminosity, dcp, dcp_inverted, graham, "
+            "unsharp, or NAME=FILE for other weights."
+        ),
+    ] = "clahe,luminosity,dcp,graham",
+    presets: Annotated[
+        str, typer.Option(help="Degradations, comma-separated; 'kinds' is each kind alone.")
+    ] = "evaluation,mild,kinds,clean",
+    images: Annotated[int, typer.Option(min=0, help="Of each folder at most; 0: all.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="Longest side of pairs, pixels.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Of the degradations.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
+        "eval"
+    ),
+) -> None:
+    """Measure weights on images that they never saw, beside doing nothing and classical methods."""
+    from magenet_batch.evaluation.evaluate import EvaluateOptions, evaluate
+
+    options = EvaluateOptions(
+        weights=weights, output=output, clean=clean, vessels=vessels, lesions=lesions,
+        real=tuple(real or ()), against=tuple(against.split(",")),
+        presets=tuple(presets.split(",")), images=images, size=size, seed=seed, device=device,
+    )  # fmt: skip
+    typer.echo(evaluate(options, say=lambda text: typer.echo(text, err=True)))
+    typer.echo(f"written to {output}: index.html, summary.md, measures.parquet", err=True)

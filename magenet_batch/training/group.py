@@ -1,0 +1,63 @@
+"""Several processes training one network: what they must agree on, in one place.
+
+Every process has the whole network, draws batches of its own, and averages gradients with the
+others before the optimiser moves; then all networks stay equal, and one of them is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+
+
+class Group(NamedTuple):
+    """This process among those that train together; alone by default.
+
+    Attributes:
+        rank: 0 .. size - 1; rank 0 validates, reports and saves.
+        size: processes.
+        device: the GPU of this process; empty to pick what the recipe says.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: str = ""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+    def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace every gradient by the mean over all processes, in one message.
+
+        A parameter that no process has touched in this step keeps a gradient of zero.
+        """
+        if self.size == 1:
+            return
+        trained = [p for p in parameters if p.requires_grad]
+        parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in trained]
+        flat = torch.cat([part.flatten() for part in parts])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for parameter, part in zip(trained, flat.split([p.numel() for p in parts]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def agree(self, *, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
+        """The leader's clock, and whether anyone wants to stop.
+
+        Args:
+            seconds: training time so far, by this process's clock.
+            stop: whether this process was asked to stop.
+            device: on which messages travel.
+        """
+        if self.size == 1:
+            return seconds, stop
+        told = torch.tensor(
+            [seconds if self.leads else 0.0, float(stop)], dtype=torch.float64, device=device
+        )
+        dist.all_reduce(told)
+        return float(told[0]), bool(told[1] > 0)
