@@ -161,7 +161,7 @@ def _hole(rng: np.random.Generator, s: float) -> dict[str, object]:
 
 
 def _blur(rng: np.random.Generator, s: float) -> dict[str, object]:
-    return {"blur_sigma": _span(rng, s, 0.0006, 0.008)}
+    return {"blur_sigma": _span(rng, s, 0.0006, 0.013)}
 
 
 def _spots(rng: np.random.Generator, s: float) -> dict[str, object]:
@@ -180,7 +180,7 @@ def _spots(rng: np.random.Generator, s: float) -> dict[str, object]:
 def _haze(rng: np.random.Generator, s: float) -> dict[str, object]:
     even = rng.random() < 0.4
     return {
-        "haze_strength": _span(rng, s, 0.08, 0.75),
+        "haze_strength": _span(rng, s, 0.08, 0.88),
         "haze_rgb": _jittered(rng, _VEIL_RGB),
         "haze_x": float(rng.uniform(0.2, 0.8)),
         "haze_y": float(rng.uniform(0.2, 0.8)),
