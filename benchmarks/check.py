@@ -1,0 +1,76 @@
+"""Holds new benchmark results against the committed ones and says what got worse.
+
+    python benchmarks/check.py benchmarks/results /tmp/new
+
+Both folders hold files as the benchmarks write them. Quality: a mean that is worse by more than its
+tolerance. Ratios of jobs: one that fell by more than a tenth. Absolute times are not compared: they
+say more about the machine than about the code. Ends with 1 if anything got worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# measure -> (1: more is better, -1: less is better; how much worse is noise)
+MEASURES = {
+    "psnr": (1, 0.1), "ssim": (1, 0.003), "ms_ssim": (1, 0.003), "auc": (1, 0.003),
+    "iou": (1, 0.01), "structure_agreement": (1, 0.01), "vessel_new": (-1, 0.01),
+    "vessel_lost": (-1, 0.01),
+}  # fmt: skip
+
+
+def quality(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What got worse among the means of our method."""
+    for part, presets in before["numbers"].items():
+        for preset, methods in presets.items():
+            for measure, old in methods.get("magenet", {}).items():
+                new = now["numbers"].get(part, {}).get(preset, {}).get("magenet", {}).get(measure)
+                where = f"{part}, {preset}: {measure}"
+                if new is None:
+                    yield f"{where} is missing"
+                    continue
+                if measure not in MEASURES:
+                    continue
+                sign, noise = MEASURES[measure]
+                if sign * (old["value"] - new["value"]) > noise:
+                    yield f"{where} {old['value']:.4g} -> {new['value']:.4g}"
+
+
+def ratios(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What got worse among the ratios of one run."""
+    for name, old in before.get("ratios", {}).items():
+        new = now.get("ratios", {}).get(name)
+        if new is None:
+            yield f"{name} is missing"
+        elif new < 0.9 * old:
+            yield f"{name} {old:.2f} -> {new:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("now", type=Path)
+    arguments = parser.parse_args()
+    worse: list[str] = []
+    compared = 0
+    for path in sorted(arguments.now.glob("*.json")):
+        committed = arguments.before / path.name
+        if not committed.is_file():
+            continue
+        before, now = (json.loads(p.read_text(encoding="utf-8")) for p in (committed, path))
+        compared += 1
+        worse += [
+            f"{path.stem}: {line}"
+            for line in (quality(before, now) if "numbers" in before else ratios(before, now))
+        ]
+    print("\n".join(worse) if worse else f"nothing got worse ({compared} files compared)")
+    sys.exit(1 if worse or not compared else 0)
+
+
+if __name__ == "__main__":
+    main()

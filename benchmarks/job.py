@@ -1,0 +1,234 @@
+"""What the archive job costs beside the work itself: overhead, scaling, start, memory.
+
+    python benchmarks/job.py [--images 60] [--million] [-o benchmarks/results/job.json]
+
+On phantoms with the shipped weights, one thread per worker, in one run: a bare loop over the
+function that workers call, the job inline, the job with one worker and with two, and a pool of two
+processes as a user would write it. Rates are steady: from the first finished image to the last.
+With --million: a plan of a million rows that is nearly done; how long until the first image is
+worked on, and the driver's peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from magenet_batch.jobs.ledger import rows_file
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan import Task, make_plan, tasks_of
+from magenet_batch.jobs.process import ImageProcessor
+from magenet_batch.jobs.progress import SilentProgress
+from magenet_batch.jobs.run import load_enhancer, run_job
+from magenet_batch.jobs.worker import Counters
+from magenet_batch.phantom import make_phantom
+from magenet_batch.schema import ROW_SCHEMA
+
+
+class Clock(SilentProgress):
+    """Notes when images were done."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.marks: list[tuple[float, int]] = []
+
+    def update(self, done: Counters) -> None:
+        """One more mark when there are more images than before."""
+        if done.images and (not self.marks or done.images > self.marks[-1][1]):
+            self.marks.append((time.perf_counter(), done.images))
+
+    @property
+    def first(self) -> float:
+        """Seconds until the first image was done."""
+        return self.marks[0][0] - self.began
+
+    @property
+    def rate(self) -> float:
+        """Images per second from the first mark to the last."""
+        (t0, n0), (t1, n1) = self.marks[0], self.marks[-1]
+        return (n1 - n0) / (t1 - t0)
+
+
+def make_archive(folder: Path, *, images: int, size: int) -> Path:
+    """JPEGs of a few phantoms, turned, so that drawing them costs little."""
+    folder.mkdir(parents=True)
+    phantoms = [make_phantom(seed, size=size).pixels for seed in range(4)]
+    for index in range(images):
+        pixels = np.rot90(phantoms[index % 4], index // 4 % 4)
+        cv2.imwrite(str(folder / f"{index:04d}.jpg"), pixels[..., ::-1])
+    return folder
+
+
+def bare_loop(tasks: list[Task], out: Path) -> float:
+    """Images per second of a loop over the workers' own function, after one to warm up."""
+    cv2.setNumThreads(1)
+    processor = ImageProcessor(load_enhancer("cpu", 1, weights="small"), out=out)
+    processor.process(tasks[0])
+    start = time.perf_counter()
+    for task in tasks[1:]:
+        processor.process(task)
+    return (len(tasks) - 1) / (time.perf_counter() - start)
+
+
+_processor: ImageProcessor
+
+
+def _begin(out: str) -> None:
+    global _processor
+    cv2.setNumThreads(1)
+    _processor = ImageProcessor(load_enhancer("cpu", 1, weights="small"), out=Path(out))
+
+
+def _work(task: Task) -> float:
+    _processor.process(task)
+    return time.perf_counter()
+
+
+def process_pool(tasks: list[Task], out: Path, *, processes: int) -> float:
+    """Images per second of what a user would write: a pool of processes and a map."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin, (str(out),)) as pool:
+        marks = sorted(pool.map(_work, tasks))
+    return (len(marks) - 1) / (marks[-1] - marks[0])
+
+
+def job(archive: Path, out: Path, *, workers: int) -> Clock:
+    """The job with a number of workers."""
+    clock = Clock()
+    options = JobOptions(archive=(str(archive),), out=str(out), workers=workers, gpus=0)
+    run_job(options, progress=clock)
+    return clock
+
+
+def million(folder: Path, *, rows: int) -> dict[str, float]:
+    """Resume a plan of many tiny rows of which all but one shard are done."""
+    image = make_archive(folder / "in", images=1, size=96) / "0000.jpg"
+    names = [f"site_{i % 97:02d}/{i:07d}.jpg" for i in range(rows)]
+    for name in {n.partition("/")[0] for n in names}:
+        (folder / "in" / name).mkdir()
+    # Hard links, so that a million files cost no content.
+    for name in names:
+        os.link(image, folder / "in" / name)
+    image.unlink()
+    out = folder / "out"
+    options = JobOptions(archive=(str(folder / "in"),), out=str(out), workers=0, gpus=0)
+    code = (
+        "import sys, time, json, resource; sys.path.insert(0, sys.argv[1]); import job; "
+        "from pathlib import Path; print(json.dumps(job.resume(Path(sys.argv[2]))))"
+    )
+    plan = make_plan(options)
+    out.mkdir()
+    plan.save(out / "plan.parquet")
+    from magenet_batch.jobs.run import _weights
+    from magenet_batch.jobs.state import open_state
+
+    open_state(out, plan, identity=options.identity(_weights(options, None).hash))
+    (out / "rows").mkdir()
+    for shard in range(plan.shards - 1):
+        part = plan.slice(shard, tuple(range(plan.shard_rows(shard))))
+        table = pa.table(
+            {
+                field.name: part[field.name] if field.name in part.column_names
+                else pa.nulls(len(part), field.type) for field in ROW_SCHEMA
+            }
+        )  # fmt: skip
+        status = table.schema.get_field_index("status")
+        table = table.set_column(status, "status", pa.array(["failed"] * len(part)))
+        pq.write_table(table.cast(ROW_SCHEMA), rows_file(out, shard))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return {"rows": rows, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def resume(folder: Path) -> dict[str, float]:
+    """In a process of its own: from the start of the job to its first image, and peak memory."""
+    options = JobOptions(archive=(str(folder / "in"),), out=str(folder / "out"), workers=0, gpus=0)
+    clock = Clock()
+
+    def stop_at_first(done: Counters) -> None:
+        Clock.update(clock, done)
+        if clock.marks:
+            raise KeyboardInterrupt  # as a second Ctrl-C would
+
+    clock.update = stop_at_first  # type: ignore[method-assign]
+    run_job(options, progress=clock)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"first_image_s": clock.first, "driver_peak_mib": peak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    found: dict[str, object] = {"images": arguments.images, "size": arguments.size}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive = make_archive(folder / "in", images=arguments.images, size=arguments.size)
+        options = JobOptions(archive=(str(archive),), out=str(folder / "x"), workers=0, gpus=0)
+        plan = make_plan(options)
+        tasks = [
+            task
+            for shard in range(plan.shards)
+            for task in tasks_of(plan.slice(shard, tuple(range(plan.shard_rows(shard)))))
+        ]
+        rates = {"bare loop": bare_loop(tasks, folder / "bare")}
+        firsts = {}
+        for label, workers in (("inline", 0), ("one worker", 1), ("two workers", 2)):
+            clock = job(archive, folder / f"out{workers}", workers=workers)
+            rates[label], firsts[label] = clock.rate, clock.first
+        rates["process pool of two"] = process_pool(tasks, folder / "pool", processes=2)
+        ratios = {
+            "inline / bare loop": rates["inline"] / rates["bare loop"],
+            "one worker / bare loop": rates["one worker"] / rates["bare loop"],
+            "two workers / one worker": rates["two workers"] / rates["one worker"],
+            "two workers / process pool of two": rates["two workers"]
+            / rates["process pool of two"],
+        }
+        print(
+            f"{arguments.images} phantoms of {arguments.size} px, weights small, one thread each\n"
+        )
+        print("| | images/s | first image after (s) |\n| --- | --- | --- |")
+        for label, rate in rates.items():
+            first = f"{firsts[label]:.1f}" if label in firsts else "-"
+            print(f"| {label} | {rate:.2f} | {first} |")
+        print("\n| ratio | |\n| --- | --- |")
+        for label, ratio in ratios.items():
+            print(f"| {label} | {ratio:.2f} |", flush=True)
+        found |= {"rates": rates, "first_image_s": firsts, "ratios": ratios}
+        if arguments.million:
+            many = million(folder / "million", rows=arguments.rows)
+            found["million"] = many
+            seconds, peak = many["first_image_s"], many["driver_peak_mib"]
+            print(
+                f"\nresuming {many['rows']:.0f} rows: first image after {seconds:.1f} s, "
+                f"driver {peak:.0f} MiB"
+            )
+    if arguments.output:
+        arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
