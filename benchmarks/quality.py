@@ -1,4 +1,4 @@
-"""The quality of the shipped weights on photographs that they never saw, as docs/benchmarks.md has it.
+"""The quality of the shipped weights on photographs that they never saw: docs/benchmarks.md.
 
     python benchmarks/quality.py [--images 24] [-o eval/quality]
 

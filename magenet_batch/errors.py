@@ -62,6 +62,12 @@ class TrainingError(MagenetError):
     """A training run cannot start or cannot go on."""
 
 
+class CancelledError(MagenetError):
+    """Work on an image was given up because the job is told to stop; nothing was written of it."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class ImageError(MagenetError):
     """One image cannot be processed.
 

@@ -62,6 +62,10 @@ def command(
     address: Annotated[
         str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Only a part of the job, for schedulers without Ray."),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the failed images again.")
     ] = False,
@@ -76,7 +80,7 @@ def command(
         archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
         shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
-        address=address, retry_failed=retry_failed,
+        address=address, part=part, retry_failed=retry_failed,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

@@ -13,7 +13,17 @@ from magenet_batch import __version__
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, MagenetError
 from magenet_batch.settings import PROGRAM
 
-COMMANDS = ("enhance", "report", "train", "evaluate", "degrade", "demo", "models", "doctor")
+COMMANDS = (
+    "enhance",
+    "status",
+    "report",
+    "train",
+    "evaluate",
+    "degrade",
+    "demo",
+    "models",
+    "doctor",
+)
 """Modules of `magenet_batch.cli` with a function `command`, in the order of the help."""
 
 app = typer.Typer(

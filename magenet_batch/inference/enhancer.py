@@ -7,14 +7,14 @@ no seam can appear, in memory that does not grow with the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
-from magenet_batch.errors import ImageError
+from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.models.affine import Window
 from magenet_batch.models.build import Network
@@ -117,14 +117,18 @@ class Enhancer:
         return cls(network, info, device=pick_device(device), precision=precision)
 
     @torch.inference_mode()
-    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:
+    def enhance(
+        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool] = lambda: False
+    ) -> Enhancement:
         """Enhance an image inside its field of view; outside it every pixel stays as it is.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
+            cancelled: asked before every tile whether to give up.
 
         Raises:
+            CancelledError: if it was asked to give up.
             ImageError: if the network gives values that are not finite.
         """
         height, width = pixels.shape[:2]
@@ -137,6 +141,8 @@ class Enhancer:
         result = pixels.copy()
         weight = _feathered(mask, fov.radius)
         for window in self._windows(square, mask):
+            if cancelled():
+                raise CancelledError("given up between two tiles")
             self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
         return Enhancement(result, self.vessels(pixels, fov), self.vessels(result, fov))
 

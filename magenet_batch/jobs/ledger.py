@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
 from magenet_batch.jobs.files import write_parquet
+from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
 
@@ -70,13 +71,21 @@ class Ledger:
         plan: the frozen plan.
         weights: name of the weights, for rows that the driver writes itself.
         weights_hash: their hash.
+        part: look only at the shards of this part; None at all.
     """
 
     def __init__(
-        self, out: Path, plan: Plan, *, weights: str | None, weights_hash: str | None
+        self,
+        out: Path,
+        plan: Plan,
+        *,
+        weights: str | None = None,
+        weights_hash: str | None = None,
+        part: Part | None = None,
     ) -> None:
         self.out = out
         self.plan = plan
+        self.shards = [s for s in range(plan.shards) if part is None or part.has(s)]
         self._weights = weights
         self._weights_hash = weights_hash
 
@@ -86,7 +95,12 @@ class Ledger:
         if not folder.is_dir():
             return set()
         found = (_PART.fullmatch(p.name) for p in folder.iterdir())
-        return {int(m[1]) for m in found if m} & set(range(self.plan.shards))
+        return {int(m[1]) for m in found if m} & set(self.shards)
+
+    @property
+    def images(self) -> int:
+        """Images that are planned."""
+        return sum(self.plan.shard_rows(shard) for shard in self.shards)
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard."""
@@ -156,9 +170,9 @@ class Ledger:
             What is wrong, in the user's words; empty when all is well.
         """
         wrong: list[str] = []
-        missing = self.plan.shards - len(self.done())
+        missing = len(self.shards) - len(self.done())
         if missing:
-            wrong.append(f"{missing} of {self.plan.shards} shards have no rows")
+            wrong.append(f"{missing} of {len(self.shards)} shards have no rows")
         for shard, rows in self.tables(["image_id", "status", "output"]):
             start = shard * self.plan.shard_size
             planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)

@@ -16,21 +16,23 @@ import psutil
 
 from magenet_batch.errors import JobError
 from magenet_batch.jobs.files import now
+from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-LOCK_NAME = ".magenet.lock"
 HEARTBEAT_S = 20.0
 STALE_AFTER_S = 180.0
 """A lock of another host whose file was not touched for so long is taken as dead."""
 
 
 @contextlib.contextmanager
-def job_lock(out: Path) -> Iterator[None]:
-    """Hold the lock of an output folder.
+def job_lock(out: Path, *, part: Part | None = None) -> Iterator[None]:
+    """Hold the lock of an output folder, or of a part of its job.
+
+    Parts of one division work side by side; anything else on the same folder is refused.
 
     On one host the operating system's own file lock decides, which ends with its process; where
     there is none, the process id and its start time. Between hosts, where file locks may not
@@ -38,12 +40,19 @@ def job_lock(out: Path) -> Iterator[None]:
 
     Args:
         out: the output folder; must exist.
+        part: of the job; None for all of it.
 
     Raises:
         JobError: another job lives in this folder.
     """
-    path = out / LOCK_NAME
+    path = out / lock_name(part)
     handle = _acquire(path)
+    try:
+        _refuse_others(path, part)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        raise
     stop = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, stop), daemon=True)
     thread.start()
@@ -54,6 +63,37 @@ def job_lock(out: Path) -> Iterator[None]:
         thread.join()
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def living_holders(out: Path) -> list[dict[str, Any]]:
+    """Who works on an output folder now: process, host and since when, one entry per lock."""
+    return [holder for path in sorted(out.glob(LOCK_GLOB)) if (holder := _held(path))]
+
+
+def _refuse_others(mine: Path, part: Part | None) -> None:
+    """Refuse when a job lives here that is no sibling."""
+    for path in sorted(mine.parent.glob(LOCK_GLOB)):
+        sibling = part is not None and path.name.endswith(f"-of-{part.of}.lock")
+        if path == mine or sibling:
+            continue
+        holder = _held(path)
+        if holder:
+            raise JobError(_refusal(path, holder))
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """The living holder of a lock; empty if there is none."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return {}
+    try:
+        holder = _read(handle)
+        if not _take(handle):
+            return holder or {"pid": "?"}
+        return holder if _lives(holder, path) else {}
+    finally:
+        os.close(handle)  # and with it the lock that was only tried
 
 
 def _acquire(path: Path) -> int:

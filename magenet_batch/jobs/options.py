@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from magenet_batch.jobs.part import Part
 from magenet_batch.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS
 
@@ -29,6 +30,7 @@ class JobOptions(BaseModel):
         resolution: images wider than this are reduced to it, in px; None keeps all as they are.
         quality: JPEG quality of outputs, 1..100; None leaves it to the writer.
         address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
+        part: work only on a part of the shards, `NUMBER/OF`; None works on all.
         retry_failed: work again on the images that failed, and on nothing that is done.
     """
 
@@ -48,12 +50,22 @@ class JobOptions(BaseModel):
     resolution: int | None = Field(default=None, ge=64)
     quality: int | None = Field(default=None, ge=1, le=100)
     address: str | None = None
+    part: str | None = None
     retry_failed: bool = False
 
     @property
     def out_path(self) -> Path:
         """The output folder, absolute."""
         return Path(self.out).expanduser().resolve()
+
+    @property
+    def part_of_job(self) -> Part | None:
+        """The part to work on, None for all.
+
+        Raises:
+            UsageError: it is not written as `NUMBER/OF`.
+        """
+        return None if self.part is None else Part.parse(self.part)
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
         """Everything that decides what the outputs are; a resumed job must have the same.
@@ -62,7 +74,7 @@ class JobOptions(BaseModel):
             weights_hash: hash of the weights' content, None where it is not known.
 
         Returns:
-            JSON-ready values by option name. Workers, GPUs and address are not among them.
+            JSON-ready values by option name. Workers, GPUs, address and part are not among them.
         """
         return {
             "archive": [str(Path(a).expanduser().resolve()) for a in self.archive],

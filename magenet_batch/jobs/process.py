@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from magenet_batch.errors import ImageError, JobError
+from magenet_batch.errors import CancelledError, ImageError, JobError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image, output_format_for, write_atomic
@@ -53,8 +53,10 @@ class EnhancerLike(Protocol):
     weights_name: str
     weights_hash: str
 
-    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> EnhancementLike:
-        """Enhance `(H, W, 3)` pixels inside the field of view."""
+    def enhance(
+        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
+    ) -> EnhancementLike:
+        """Enhance `(H, W, 3)` pixels inside the field of view, or give up when asked to."""
         ...
 
 
@@ -107,6 +109,7 @@ class ImageProcessor:
         quality: JPEG quality of outputs, None for the writer's own.
         resolution: images wider than this are reduced to it, in px; None keeps all as they are.
         max_pixels: images with more are refused as `too_large`.
+        cancelled: asked while the network works whether to give the image up.
     """
 
     def __init__(
@@ -117,12 +120,14 @@ class ImageProcessor:
         quality: int | None = None,
         resolution: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._enhancer = enhancer
         self._out = out
         self._quality = quality
         self._resolution = resolution
         self._max_pixels = max_pixels
+        self._cancelled = cancelled
 
     def process(self, task: Task) -> Row:
         """Work on one image from path to row.
@@ -146,7 +151,11 @@ class ImageProcessor:
         return self._guarded(work, self._load)
 
     def compute(self, work: Work) -> Work:
-        """Run the network."""
+        """Run the network.
+
+        Raises:
+            CancelledError: the image was given up.
+        """
         return self._guarded(work, self._compute)
 
     def finish(self, work: Work) -> Row:
@@ -161,7 +170,7 @@ class ImageProcessor:
             return work
         try:
             step(work)
-        except JobError:
+        except (JobError, CancelledError):
             raise
         except ImageError as error:
             _stop_if_out_of_room(error.__cause__, self._out)
@@ -207,7 +216,9 @@ class ImageProcessor:
     def _compute(self, work: Work) -> None:
         assert work.image is not None and work.fov is not None
         with work.timed("enhance_s"):
-            work.enhanced = self._enhancer.enhance(work.image.pixels, work.fov)
+            work.enhanced = self._enhancer.enhance(
+                work.image.pixels, work.fov, cancelled=self._cancelled
+            )
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced

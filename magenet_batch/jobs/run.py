@@ -13,9 +13,10 @@ from magenet_batch.jobs.engine import Engine
 from magenet_batch.jobs.executor import Executor, InlineExecutor
 from magenet_batch.jobs.files import Log
 from magenet_batch.jobs.ledger import Ledger, sweep
-from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.lock import job_lock, living_holders
 from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.part import state_name
 from magenet_batch.jobs.plan import make_plan
 from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.progress import Progress, SilentProgress
@@ -72,21 +73,22 @@ def run_job(
         JobError: the job cannot go on; what is done is kept.
     """
     began = time.monotonic()
+    part = options.part_of_job
     weights = _weights(options, enhancer_factory)
     out = options.out_path
     plan = make_plan(options)
     refuse_foreign(out)
     for line in plan.skipped.lines():
         say(line)
-    if not (out / "run.json").exists() and options.address is None:
+    if not (out / state_name(part)).exists() and options.address is None:
         _means(options, images=len(plan))  # refuses what this machine has not, before it writes
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise JobError(f"{out} cannot be made: {error.strerror}. Give another with -o.") from error
-    with job_lock(out):
-        state = open_state(out, plan, identity=options.identity(weights.hash))
-        ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash)
+    with job_lock(out, part=part):
+        state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
+        ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
         units = _units(ledger, retry_failed=options.retry_failed)
         before = ledger.counts().images
         worked = sum(len(u.positions) for u in units)
@@ -98,7 +100,7 @@ def run_job(
         if finished:
             _verify(ledger)
         return JobSummary(
-            str(out), len(state.plan), before, counts, time.monotonic() - began,
+            str(out), ledger.images, before, counts, time.monotonic() - began,
             worked=worked if finished else max(0, counts.images - before),
             interrupted=not finished,
         )  # fmt: skip
@@ -120,7 +122,8 @@ class _Job:
         images = sum(len(u.positions) for u in units)
         means = _means(self.options, images=min(images, len(units)))
         self._introduce(images, means)
-        log = Log(self.ledger.out / "log.jsonl")
+        part = self.state.part
+        log = Log(self.ledger.out / ("log.jsonl" if part is None else f"log-{part.label}.jsonl"))
         if self.state.unclean:
             self._sweep(units)
         self.state.begin(command=command, means=means.text())
@@ -179,10 +182,11 @@ class _Job:
         )  # fmt: skip
 
     def _introduce(self, images: int, means: Means) -> None:
-        plan = self.state.plan
-        done = len(plan) - images
+        plan, planned = self.state.plan, self.ledger.images
+        of = f" of the archive's {len(plan)}" if planned < len(plan) else ""
         self.say(
-            f"{len(plan)} images ({plan.bytes / 1e6:.0f} MB), {done} already done, {images} to do"
+            f"{planned} images{of} ({plan.bytes / 1e6:.0f} MB), {planned - images} already done, "
+            f"{images} to do"
         )
         digest = f" ({self.weights.hash})" if self.weights.hash else ""
         self.say(f"weights {self.weights.name}{digest}; {means.text()}")
@@ -190,6 +194,8 @@ class _Job:
 
     def _sweep(self, units: list[Unit]) -> None:
         """Remove half-written files that killed workers left beside the outputs."""
+        if len(living_holders(self.ledger.out)) > 1:
+            return  # they may be those of a part that works beside this one
         folders = {self.ledger.out, self.ledger.out / "rows"}
         for unit in units:
             part = self.state.plan.slice(unit.shard, unit.positions)
@@ -216,7 +222,7 @@ def _units(ledger: Ledger, *, retry_failed: bool) -> list[Unit]:
     done = ledger.done()
     units = [
         Unit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
-        for shard in range(ledger.plan.shards)
+        for shard in ledger.shards
         if shard not in done
     ]
     if retry_failed:

@@ -13,10 +13,10 @@ from typing import Any
 from magenet_batch import __version__
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.jobs.files import now, write_json
-from magenet_batch.jobs.lock import LOCK_NAME
+from magenet_batch.jobs.part import STATE_GLOB, Part, state_name
 from magenet_batch.jobs.plan import Plan, differences
 
-_BEFORE_RUN_JSON = {LOCK_NAME, "plan.parquet", "log.jsonl"}
+_BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
 
 
 @dataclass
@@ -27,11 +27,13 @@ class JobState:
         out: the output folder.
         plan: the frozen plan.
         record: the content of `run.json`.
+        part: the part of the job that this is; its file is `run-1-of-8.json`.
     """
 
     out: Path
     plan: Plan
     record: dict[str, Any]
+    part: Part | None = None
 
     @property
     def unclean(self) -> bool:
@@ -60,7 +62,7 @@ class JobState:
         self._save()
 
     def _save(self) -> None:
-        write_json(self.record, self.out / "run.json")
+        write_json(self.record, self.out / state_name(self.part))
 
 
 def refuse_foreign(out: Path) -> None:
@@ -71,7 +73,7 @@ def refuse_foreign(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file. Give a folder with -o.")
-    if not out.is_dir() or (out / "run.json").is_file():
+    if not out.is_dir() or any(out.glob(STATE_GLOB)):
         return
     others = sorted(p.name for p in out.iterdir() if p.name not in _BEFORE_RUN_JSON)
     others = [name for name in others if not name.startswith(".")]
@@ -82,13 +84,16 @@ def refuse_foreign(out: Path) -> None:
         )
 
 
-def open_state(out: Path, plan: Plan, *, identity: dict[str, Any]) -> JobState:
+def open_state(
+    out: Path, plan: Plan, *, identity: dict[str, Any], part: Part | None = None
+) -> JobState:
     """Begin a job in an output folder, or go on with the one that is there.
 
     Args:
         out: the output folder, locked.
         plan: the archive as it is listed now.
         identity: what decides the outputs, from `JobOptions.identity`.
+        part: of the job; its siblings must have the same identity.
 
     Returns:
         The state, with the frozen plan.
@@ -97,17 +102,27 @@ def open_state(out: Path, plan: Plan, *, identity: dict[str, Any]) -> JobState:
         UsageError: the job that is there has other options, weights or images.
         JobError: `run.json` cannot be read.
     """
-    path = out / "run.json"
+    path = out / state_name(part)
+    known = path if path.is_file() else next(iter(sorted(out.glob(STATE_GLOB))), None)
+    if known is not None:
+        plan = _same_job(out, known, plan, identity)
     if not path.is_file():
-        plan.save(out / "plan.parquet")
+        if known is None:
+            plan.save(out / "plan.parquet")
         record = {"magenet": __version__, "created": now(), "identity": identity, "runs": []}
         record["plan"] = {
             "images": len(plan), "shards": plan.shards, "shard_size": plan.shard_size,
             "bytes": plan.bytes,
         }  # fmt: skip
-        state = JobState(out, plan, record)
         write_json(record, path)
-        return state
+        for sibling in sorted(out.glob(STATE_GLOB)):  # one may have begun at the same moment
+            _same_job(out, sibling, plan, identity)
+        return JobState(out, plan, record, part)
+    return JobState(out, plan, json.loads(path.read_text(encoding="utf-8")), part)
+
+
+def _same_job(out: Path, path: Path, plan: Plan, identity: dict[str, Any]) -> Plan:
+    """The frozen plan of the job that a state file belongs to, if it is this one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         before = record["identity"]
@@ -130,7 +145,7 @@ def open_state(out: Path, plan: Plan, *, identity: dict[str, Any]) -> JobState:
                 ]
             )
         )
-    return JobState(out, frozen, record)
+    return frozen
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

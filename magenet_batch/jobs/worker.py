@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from magenet_batch.errors import CancelledError
 from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
@@ -91,7 +92,7 @@ class Worker:
 
     Args:
         config: what makes it.
-        stop: set to make it stop after the image in the network; None makes one of its own.
+        stop: set to make it give up the image in the network; None makes one of its own.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -104,10 +105,11 @@ class Worker:
         self._out = Path(config.out)
         self._ahead = config.ahead
         enhancer = config.factory(config.device, config.threads)
-        self._processor = ImageProcessor(
-            enhancer, out=self._out, quality=config.quality, resolution=config.resolution
-        )
         self._stop = stop or threading.Event()
+        self._processor = ImageProcessor(
+            enhancer, out=self._out, quality=config.quality, resolution=config.resolution,
+            cancelled=self._stop.is_set,
+        )  # fmt: skip
         self._counters = Counters()
         # One thread each: order is kept, and a slow disk cannot hold both.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
@@ -119,7 +121,7 @@ class Worker:
         return self._counters
 
     def stop(self) -> None:
-        """Stop after the image in the network; what is in flight is finished."""
+        """Give up the image in the network; those that are being written are finished."""
         self._stop.set()
 
     def run(
@@ -158,7 +160,10 @@ class Worker:
         for work in self._loaded(tasks):
             if self._stop.is_set():
                 break
-            done = self._processor.compute(work)
+            try:
+                done = self._processor.compute(work)
+            except CancelledError:
+                break
             while len(writing) >= self._ahead:
                 rows.append(self._written(*writing.popleft(), on_image))
             writing.append((self._writer.submit(self._processor.finish, done), done.pixel_count))

@@ -39,8 +39,15 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
 def read_run(out: Path) -> RunInfo:
-    """Read `run.json`.
+    """Read `run.json`, or the files of all parts of a job as if it were one.
 
     Args:
         out: the job's output folder.
@@ -48,14 +55,16 @@ def read_run(out: Path) -> RunInfo:
     Returns:
         What is there and understood; nothing when the file is missing or damaged.
     """
-    try:
-        record = _mapping(json.loads((out / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    records = [_record(path) for path in sorted(out.glob("run*.json"))]
+    records = [record for record in records if record]
+    if not records:
         return RunInfo()
-    listed = record.get("runs")
-    runs = [_mapping(run) for run in listed] if isinstance(listed, list) else []
+    identity = _mapping(records[0].get("identity"))
+    listed = [record["runs"] for record in records if isinstance(record.get("runs"), list)]
+    runs = [_mapping(run) for one in listed for run in one]
     if not runs:
-        return RunInfo(options=_mapping(record.get("identity")))
+        return RunInfo(options=identity)
+    runs.sort(key=lambda run: _text(run.get("started")) or "")
     last = runs[-1]
     command = last.get("command")
     seconds = [r["seconds"] for r in runs if isinstance(r.get("seconds"), (int, float))]
@@ -66,5 +75,5 @@ def read_run(out: Path) -> RunInfo:
         seconds=float(sum(seconds)) if seconds else None,
         runs=len(runs),
         means=_text(last.get("means")),
-        options=_mapping(record.get("identity")),
+        options=identity,
     )

@@ -35,7 +35,7 @@ def archive(tmp_path: Path) -> Path:
 class Doubled:
     weights_name, weights_hash = "fake", "00"
 
-    def enhance(self, pixels, fov):
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
         brighter = np.minimum(pixels.astype(int) * 2, 255).astype(pixels.dtype)
         return SimpleNamespace(pixels=brighter, vessels_before=None, vessels_after=None)
 

@@ -40,7 +40,7 @@ class FakeEnhancer:
     weights_name = "fake"
     weights_hash = "0123456789abcdef"
 
-    def enhance(self, pixels, fov):
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
         brighter = np.clip(pixels.astype(np.int32) + 10, 0, np.iinfo(pixels.dtype).max)
         vessels = np.full((8, 8), 0.5, np.float32)
         return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels)

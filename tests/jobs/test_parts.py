@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.jobs.ledger import sweep
-from magenet_batch.jobs.lock import LOCK_NAME, STALE_AFTER_S, job_lock
+from magenet_batch.jobs.lock import STALE_AFTER_S, job_lock
 from magenet_batch.jobs.machine import choose_means
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.part import lock_name
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.progress import duration
 from magenet_batch.jobs.retry import must_be_alone, next_units
@@ -46,14 +47,14 @@ def test_a_second_job_is_refused_while_the_first_lives(tmp_path: Path):
     finally:
         first.kill()
         first.wait()
-    assert (tmp_path / LOCK_NAME).exists(), "a crash leaves the file"
+    assert (tmp_path / lock_name(None)).exists(), "a crash leaves the file"
     with job_lock(tmp_path):
-        assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()
-    assert not (tmp_path / LOCK_NAME).exists()
+        assert json.loads((tmp_path / lock_name(None)).read_text())["pid"] == os.getpid()
+    assert not (tmp_path / lock_name(None)).exists()
 
 
 def test_a_lock_of_another_host_ends_by_itself(tmp_path: Path):
-    lock = tmp_path / LOCK_NAME
+    lock = tmp_path / lock_name(None)
     lock.write_text(json.dumps({"pid": 1, "host": socket.gethostname() + "-other"}))
     with pytest.raises(JobError, match="other"), job_lock(tmp_path):
         pass

@@ -50,7 +50,7 @@ class Deadly(FakeEnhancer):
     def __init__(self, marker: str) -> None:
         self.marker = Path(marker)
 
-    def enhance(self, pixels, fov):
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
         if pixels.shape[0] == 64:
             os.kill(os.getpid(), signal.SIGKILL)
         if pixels.shape[0] == 80 and not self.marker.exists():
@@ -96,7 +96,7 @@ SCRIPT = """
     from magenet_batch.jobs.run import run_job
 
     class Slow(jobs_fakes.FakeEnhancer):
-        def enhance(self, pixels, fov):
+        def enhance(self, pixels, fov, *, cancelled=lambda: False):
             time.sleep({pause})
             return super().enhance(pixels, fov)
 

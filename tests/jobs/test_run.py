@@ -81,7 +81,7 @@ def test_bad_images_become_rows(options, archive, tmp_path):
 class Moody(FakeEnhancer):
     """Fails in a different way for each image of the folder `many`."""
 
-    def enhance(self, pixels, fov):
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
         kind = self.calls = getattr(self, "calls", -1) + 1
         if kind == 0:
             raise MemoryError
@@ -123,7 +123,7 @@ class Stopping(FakeEnhancer):
     stop = threading.Event()
     calls = 0
 
-    def enhance(self, pixels, fov):
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
         Stopping.calls += 1
         if Stopping.calls == 3:
             Stopping.stop.set()

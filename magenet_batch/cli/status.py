@@ -1,0 +1,22 @@
+"""`magenet status`: how far is a job?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from magenet_batch.settings import DEFAULT_OUT
+
+
+def command(
+    out: Annotated[Path, typer.Argument(help="The output folder of a job.")] = Path(DEFAULT_OUT),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how far a job is, while it runs and after. Changes nothing."""
+    from magenet_batch.jobs.status import read_status
+
+    status = read_status(out)
+    typer.echo(json.dumps(status.as_json()) if as_json else status.text())
