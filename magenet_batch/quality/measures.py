@@ -122,7 +122,7 @@ def colour_cast(rgb: np.ndarray, mask: np.ndarray) -> float:
 
     Chromaticity is (r, g) = (R, G) / (R + G + B); a distance of 0.35 counts as 1.
     """
-    mean = rgb[mask].mean(0)
+    mean = np.array(cv2.mean(rgb, mask.astype(np.uint8))[:3])
     r, g = (mean / max(float(mean.sum()), 1e-3))[:2]
     return float(min(1.0, np.hypot(r - _HEALTHY[0], g - _HEALTHY[1]) / _CAST_RANGE))
 
@@ -134,9 +134,10 @@ def haze(rgb: np.ndarray, mask: np.ndarray) -> float:
     15 pixels) relative to the brightest channel. The least channel is smoothed by 2 pixels first,
     so that no single pixel of noise or of a compressed edge decides.
     """
-    least = np.where(mask, _smooth(rgb.min(2), 2.0, mask), 1.0).astype(np.float32)
+    red, green, blue = cv2.split(rgb)  # planes: numpy is slow along the last axis
+    least = np.where(mask, _smooth(cv2.min(cv2.min(red, green), blue), 2.0, mask), np.float32(1))
     darkest = cv2.erode(least, np.ones((15, 15), np.uint8))
-    brightest = max(float(rgb.max(2)[mask].mean()), 0.02)
+    brightest = max(float(cv2.max(cv2.max(red, green), blue)[mask].mean()), 0.02)
     return float(min(1.0, darkest[mask].mean() / brightest))
 
 
@@ -152,5 +153,6 @@ def noise(green: np.ndarray, mask: np.ndarray) -> float:
 
 def clipped(rgb: np.ndarray, mask: np.ndarray) -> float:
     """Share that is burnt out (green above 0.97) or drowned (no channel above 0.04)."""
-    inside = rgb[mask]
-    return float(((inside[:, 1] > 0.97) | (inside.max(1) < 0.04)).mean())
+    red, green, blue = cv2.split(rgb)
+    brightest = cv2.max(cv2.max(red, green), blue)
+    return float(((green > 0.97) | (brightest < 0.04))[mask].mean())

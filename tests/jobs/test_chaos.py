@@ -1,0 +1,189 @@
+"""Two thousand images while processes are killed at random: as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from jobs_fakes import fake_factory, outputs, write_image
+
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.status import read_status
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+IMAGES, KILLS = 2000, 12
+
+JOB = """
+    import sys, time
+    sys.path.insert(0, {here!r})
+    import jobs_fakes
+    from ray import cloudpickle
+    cloudpickle.register_pickle_by_value(jobs_fakes)
+    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+    from magenet_batch.jobs.options import JobOptions
+    from magenet_batch.jobs.run import run_job
+
+    class Slow(jobs_fakes.FakeEnhancer):
+        def enhance(self, pixels, fov, *, cancelled=lambda: False):
+            time.sleep({pause})
+            return super().enhance(pixels, fov)
+
+    options = JobOptions(
+        archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
+        address={address!r},
+    )
+    summary = run_job(options, enhancer_factory=lambda device, threads: Slow(), say=print)
+    sys.exit(summary.exit_code)
+"""
+
+
+def start(archive: Path, out: Path, *, pause: float, shard: int, address: str | None = None):
+    """The job in a process of its own."""
+    text = JOB.format(
+        here=str(Path(__file__).parent), archive=str(archive), out=str(out), pause=pause,
+        shard=shard, address=address,
+    )  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(text)], stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def rows(out: Path) -> list[dict]:
+    """All rows in order, without what depends on the clock and the weights' factory."""
+    found = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
+    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in found]
+
+
+def shards_done(out: Path) -> int:
+    return len(list(out.glob("rows/part-*.parquet")))
+
+
+def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
+    """Worker processes that are at work, by the name that Ray gives them."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    found = []
+    for child in children:
+        try:
+            if (child.cmdline() or [""])[0].startswith("ray::"):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few pictures under many names, so that drawing them costs little; some are broken."""
+    root = tmp_path_factory.mktemp("chaos") / "archive"
+    originals = [write_image(root / f"first/{seed}.png", seed=seed, size=64) for seed in range(9)]
+    for index in range(len(originals), IMAGES):
+        target = root / f"site_{index % 7}" / f"{index:05d}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if index % 400 == 0:
+            target.write_bytes(b"no image")
+        else:
+            os.link(originals[index % 9], target)
+    return root
+
+
+def test_a_dozen_kills_change_no_byte(archive: Path, tmp_path: Path):
+    whole = JobOptions(
+        archive=(str(archive),), out=str(tmp_path / "whole"), workers=0, gpus=0, shard_size=20
+    )
+    run_job(whole, enhancer_factory=fake_factory)
+    out = tmp_path / "out"
+    rng = random.Random(20230214)
+    # Where in the job each kill happens, and whether the driver or a worker dies.
+    moments = sorted(rng.sample(range(2, IMAGES // 20 - 5), KILLS))
+    victims = ["driver" if i % 4 == 1 else "worker" for i in range(KILLS)]
+    process = start(archive, out, pause=0.01, shard=20)
+    killed = {"driver": 0, "worker": 0}
+    deadline = time.monotonic() + 480
+    try:
+        for moment, victim in zip(moments, victims, strict=True):
+            while shards_done(out) < moment:
+                assert time.monotonic() < deadline
+                assert process.poll() is None, process.communicate()[1].decode()
+                time.sleep(0.02)
+            if victim == "driver":
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate(timeout=60)
+                process = start(archive, out, pause=0.01, shard=20)
+            else:
+                while not (alive := workers_of(process)):
+                    assert process.poll() is None and time.monotonic() < deadline
+                    time.sleep(0.05)
+                rng.choice(alive).kill()
+            killed[victim] += 1
+        _, said = process.communicate(timeout=240)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 3, said.decode()  # the broken ones, and no other
+    assert killed["driver"] + killed["worker"] == KILLS
+    assert outputs(out) == outputs(tmp_path / "whole")
+    assert rows(out) == rows(tmp_path / "whole")
+    assert not list(out.rglob("*.tmp"))
+    assert read_status(out).complete
+
+
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+QUIET = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def node(address: str, *more: str) -> subprocess.Popen:
+    """A Ray node on an address of its own, in the foreground, without anything that listens out."""
+    words = [
+        "start", "--block", f"--node-ip-address={address}", "--num-cpus=1",
+        "--object-store-memory=100000000", "--include-dashboard=false", *more,
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [*RAY, *words], env=QUIET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
+    """Two nodes on one machine; the second dies with everything on it half-way."""
+    few = tmp_path / "few"
+    for path in sorted((archive / "site_3").iterdir())[:120]:
+        (few / path.name).parent.mkdir(exist_ok=True)
+        os.link(path, few / path.name)
+    out = tmp_path / "out"
+    nodes = [node("127.0.0.3", "--head", "--port=6399")]
+    try:
+        nodes.append(node("127.0.0.4", "--address=127.0.0.3:6399"))
+        time.sleep(8)
+        process = start(few, out, pause=0.15, shard=4, address="127.0.0.3:6399")
+        deadline = time.monotonic() + 150
+        while shards_done(out) < 4:
+            assert process.poll() is None, process.communicate()[1].decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(nodes[1].pid, signal.SIGKILL)
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said.decode()
+    finally:
+        for one in nodes:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
+    status = read_status(out)
+    assert status.complete
+    assert status.counts.by_status["enhanced"] == 120
+    assert len(outputs(out)) == 120
+    assert not list(out.rglob("*.tmp"))
