@@ -29,6 +29,7 @@ OBJECT_STORE_BYTES = 200_000_000
 LOOPBACK = "127.0.0.2"
 """Ray rewrites 127.0.0.1 to the host's address; this one stays on loopback."""
 POLL_S = 1.0
+LOOK_S = 5.0
 
 
 class _Actor:
@@ -99,6 +100,7 @@ class RayExecutor:
         self._handles: dict[WorkerId, _Handle] = {}
         self._next = 0
         self._polled = 0.0
+        self._looked = time.monotonic()
         _connect(config.threads * workers, gpus=gpus, address=address, threads=config.threads)
         remote: Any = ray.remote  # its type knows no concurrency groups
         self._actor_class = remote(
@@ -132,6 +134,8 @@ class RayExecutor:
         if ready:  # take all that have answered by now
             ready, _ = ray.wait(list(by_ref), num_returns=len(by_ref), timeout=0)
         self._poll()
+        if not ready:
+            self._look_around()
         return [self._event(by_ref[ref], ref) for ref in ready]
 
     def counters(self, worker: WorkerId) -> Counters:
@@ -190,6 +194,26 @@ class RayExecutor:
             self.kill(worker)
             return Lost(worker, str(cause), cause)
         return Broken(worker, cause)
+
+    def _look_around(self) -> None:
+        """Every few seconds while nothing answers: is there still a node to start workers on?
+
+        Raises:
+            JobError: every node is gone; starting actors would wait for ever.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_S or not all(h.starting for h in self._handles.values()):
+            return
+        self._looked = now
+        try:
+            alive = any(node["Alive"] for node in ray.nodes())
+        except (RayError, RuntimeError, OSError):
+            alive = False
+        if not alive:
+            raise JobError(
+                "Ray's own processes have died, and all workers with them. What is done is kept: "
+                "give the same command again to go on."
+            )
 
     def _poll(self) -> None:
         """Ask busy actors for their counters, once a second, without waiting for answers."""

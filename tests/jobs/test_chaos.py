@@ -11,6 +11,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import jobs_fakes
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -39,11 +40,15 @@ JOB = """
             time.sleep({pause})
             return super().enhance(pixels, fov)
 
+    def slow(device, threads):
+        jobs_fakes.measure_nothing()
+        return Slow()
+
     options = JobOptions(
         archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
         address={address!r},
     )
-    summary = run_job(options, enhancer_factory=lambda device, threads: Slow(), say=print)
+    summary = run_job(options, enhancer_factory=slow, say=print)
     sys.exit(summary.exit_code)
 """
 
@@ -70,8 +75,8 @@ def shards_done(out: Path) -> int:
     return len(list(out.glob("rows/part-*.parquet")))
 
 
-def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
-    """Worker processes that are at work, by the name that Ray gives them."""
+def named(process: subprocess.Popen, name: str) -> list[psutil.Process]:
+    """Living processes below a driver that Ray calls so: `ray::` are workers, `raylet` its node."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -79,7 +84,8 @@ def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
     found = []
     for child in children:
         try:
-            if (child.cmdline() or [""])[0].startswith("ray::"):
+            command = (child.cmdline() or [""])[0].rpartition("/")[2]
+            if command.startswith(name) and child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
         except psutil.Error:
             continue
@@ -101,18 +107,23 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_dozen_kills_change_no_byte(archive: Path, tmp_path: Path):
+def test_a_dozen_kills_change_no_byte(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    jobs_fakes.measure_nothing(monkeypatch.setattr)
     whole = JobOptions(
         archive=(str(archive),), out=str(tmp_path / "whole"), workers=0, gpus=0, shard_size=20
     )
     run_job(whole, enhancer_factory=fake_factory)
     out = tmp_path / "out"
     rng = random.Random(20230214)
-    # Where in the job each kill happens, and whether the driver or a worker dies.
+    # Where in the job each kill happens, and who dies: a worker, the driver, or Ray's own node.
     moments = sorted(rng.sample(range(2, IMAGES // 20 - 5), KILLS))
-    victims = ["driver" if i % 4 == 1 else "worker" for i in range(KILLS)]
+    victims = [
+        ("worker", "driver", "worker", "worker", "node", "worker")[i % 6] for i in range(KILLS)
+    ]
     process = start(archive, out, pause=0.01, shard=20)
-    killed = {"driver": 0, "worker": 0}
+    killed = dict.fromkeys(victims, 0)
     deadline = time.monotonic() + 480
     try:
         for moment, victim in zip(moments, victims, strict=True):
@@ -124,8 +135,15 @@ def test_a_dozen_kills_change_no_byte(archive: Path, tmp_path: Path):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate(timeout=60)
                 process = start(archive, out, pause=0.01, shard=20)
+            elif victim == "node":
+                (raylet,) = named(process, "raylet")
+                raylet.kill()
+                _, said = process.communicate(timeout=90)
+                assert process.returncode == 1, said.decode()
+                assert b"give the same command again" in said
+                process = start(archive, out, pause=0.01, shard=20)
             else:
-                while not (alive := workers_of(process)):
+                while not (alive := named(process, "ray::")):
                     assert process.poll() is None and time.monotonic() < deadline
                     time.sleep(0.05)
                 rng.choice(alive).kill()
@@ -135,7 +153,7 @@ def test_a_dozen_kills_change_no_byte(archive: Path, tmp_path: Path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 3, said.decode()  # the broken ones, and no other
-    assert killed["driver"] + killed["worker"] == KILLS
+    assert sum(killed.values()) == KILLS
     assert outputs(out) == outputs(tmp_path / "whole")
     assert rows(out) == rows(tmp_path / "whole")
     assert not list(out.rglob("*.tmp"))
