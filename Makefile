@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo test lint types install clean
+.PHONY: help demo test lint types install clean benchmark
 help:
 	@echo "make demo     a small archive of synthetic images, enhanced and reported"
 	@echo "make test     lint, types and the whole test suite"
+	@echo "make benchmark quality, jobs and networks measured and compared, half an hour"
 	@echo "make install  the virtual environment in .venv"
 
 install: $(BIN)/.installed
@@ -33,3 +34,10 @@ test: lint types
 
 clean:
 	rm -rf $(VENV) $(DEMO)
+
+benchmark: install
+	mkdir -p eval/results
+	$(BIN)/python benchmarks/network.py --training -o eval/results/network.json
+	$(BIN)/python benchmarks/job.py --images 40 -o eval/results/job.json
+	$(BIN)/python benchmarks/quality.py --images 16 --result eval/results/quality.json
+	$(BIN)/python benchmarks/check.py benchmarks/results eval/results

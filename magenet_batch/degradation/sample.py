@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
     "train": Preset(
         {"colour": 0.5, "gradient": 0.25, "halo": 0.3, "hole": 0.25, "blur": 0.5, "spots": 0.25,
          "haze": 0.4, "yellow": 0.3, "noise": 0.4, "jpeg": 0.25},
-        severity=(0.02, 1.0), untouched=0.1, single=0.35,
+        severity=(0.1, 1.0), untouched=0.05, single=0.2,
     ),
     "evaluation": Preset(
         {"colour": 0.8, "gradient": 0.4, "halo": 0.4, "hole": 0.4, "blur": 0.7, "spots": 0.4,

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,8 @@ LOOPBACK = "127.0.0.2"
 """Ray rewrites 127.0.0.1 to the host's address; this one stays on loopback."""
 POLL_S = 1.0
 LOOK_S = 5.0
+RESTARTS = 3
+"""How often Ray itself is started again when its node on this machine dies."""
 
 
 class _Actor:
@@ -101,7 +104,11 @@ class RayExecutor:
         self._next = 0
         self._polled = 0.0
         self._looked = time.monotonic()
-        _connect(config.threads * workers, gpus=gpus, address=address, threads=config.threads)
+        self._cluster = partial(
+            _connect, config.threads * workers, gpus=gpus, address=address, threads=config.threads
+        )
+        self._restarts = RESTARTS if address is None else 0
+        self._cluster()
         remote: Any = ray.remote  # its type knows no concurrency groups
         self._actor_class = remote(
             num_cpus=config.threads,
@@ -198,8 +205,11 @@ class RayExecutor:
     def _look_around(self) -> None:
         """Every few seconds while nothing answers: is there still a node to start workers on?
 
+        A cluster that was started here is started again, and its workers with it; without that,
+        starting actors would wait for ever.
+
         Raises:
-            JobError: every node is gone; starting actors would wait for ever.
+            JobError: every node is gone, and not for the first time, or they are not ours.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_S or not all(h.starting for h in self._handles.values()):
@@ -209,11 +219,19 @@ class RayExecutor:
             alive = any(node["Alive"] for node in ray.nodes())
         except (RayError, RuntimeError, OSError):
             alive = False
-        if not alive:
+        if alive:
+            return
+        if not self._restarts:
             raise JobError(
                 "Ray's own processes have died, and all workers with them. What is done is kept: "
                 "give the same command again to go on."
             )
+        self._restarts -= 1
+        ray.shutdown()
+        self._cluster()
+        for handle in self._handles.values():
+            handle.actor = self._actor_class.remote(self._config)
+            handle.waiting = handle.actor.start.remote()
 
     def _poll(self) -> None:
         """Ask busy actors for their counters, once a second, without waiting for answers."""

@@ -46,7 +46,7 @@ class MageNetConfig(BaseModel):
     size: str = "small"
     architecture: Literal["magenet", "unet"] = "magenet"
     stages: Literal[1, 2, 3] = 3
-    working_size: int = Field(default=512, ge=64, le=2048, multiple_of=32)
+    working_size: int = Field(default=256, ge=64, le=2048, multiple_of=32)
     coarse_widths: tuple[int, ...] = (16, 32, 56, 80)
     fine_widths: tuple[int, ...] = (16, 32, 48, 64)
     local_widths: tuple[int, ...] = (16, 32, 48)
@@ -65,8 +65,9 @@ SIZES: dict[str, dict[str, Any]] = {
         "local_widths": (8, 12, 16), "condition_channels": 4,
         "structure_net": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"working_size": 256},
+    "small": {},
     "base": {
+        "working_size": 512,
         "coarse_widths": (48, 96, 144, 192), "fine_widths": (40, 80, 144, 208),
         "local_widths": (48, 80, 112), "condition_channels": 24,
         "structure_net": StructureConfig(widths=(24, 48, 80, 112)),

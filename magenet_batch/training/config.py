@@ -85,7 +85,7 @@ class LossConfig(BaseModel):
     model_config = _STRICT
 
     stages: tuple[float, ...] = (0.3, 0.6, 1.0)
-    relative: tuple[PositiveFloat, PositiveFloat] = (0.5, 0.02)
+    relative: tuple[PositiveFloat, PositiveFloat] = (0.5, 0.1)
     edge: float = Field(default=0.5, ge=0)
     ssim: float = Field(default=0.1, ge=0)
     structure: float = Field(default=0.05, ge=0)
