@@ -24,6 +24,9 @@ def command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew instead of resuming from the checkpoint.")
     ] = False,
+    stop_after: Annotated[
+        float, typer.Option(min=0, metavar="MINUTES", help="Save and end after so long; 0: never.")
+    ] = 0.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the recipe, print it as JSON, and stop.")
     ] = False,
@@ -37,4 +40,4 @@ def command(
         return
     from magenet_batch.recipes.train import train
 
-    raise typer.Exit(train(loaded, fresh=fresh))
+    raise typer.Exit(train(loaded, fresh=fresh, stop_after=stop_after))

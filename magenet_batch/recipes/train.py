@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,11 +25,12 @@ from magenet_batch.training.progress import Reporter
 from magenet_batch.training.trainer import Settings, Trainer
 
 
-def train(recipe: Recipe, *, fresh: bool = False) -> int:
+def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> int:
     """Run or resume a training run; write weights and card when it is done.
 
     Args:
         recipe: what to train.
+        stop_after: minutes after which this call saves and ends, as if interrupted; 0 for never.
         fresh: forget checkpoint, structure module and curves of an earlier run.
 
     Returns:
@@ -40,25 +43,28 @@ def train(recipe: Recipe, *, fresh: bool = False) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2).encode())
     if recipe.run.processes == 1:
-        return train_in_process(Group(), recipe)
+        return train_in_process(Group(), recipe, stop_after=stop_after)
     train_in_processes(
-        partial(train_in_process, recipe=recipe), processes=recipe.run.processes,
+        partial(train_in_process, recipe=recipe, stop_after=stop_after),
+        processes=recipe.run.processes,
         gpus=pick_device(recipe.run.device).type == "cuda", storage=folder / "ray",
     )  # fmt: skip
     return EXIT_DONE
 
 
-def train_in_process(group: Group, recipe: Recipe) -> int:
+def train_in_process(group: Group, recipe: Recipe, *, stop_after: float = 0.0) -> int:
     """The part of one process; the leader writes weights and card.
 
     Args:
         group: this process among those that train together.
         recipe: what to train.
+        stop_after: minutes after which to save and end; 0 for never.
 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
     """
     trainer = Trainer(settings_of(recipe), reporter=Reporter(), group=group)
+    trainer.stop_at = time.monotonic() + 60 * stop_after if stop_after else math.inf
     with _interruptible(trainer) if group.size == 1 else nullcontext():
         teacher = trainer.run()
     if trainer.share_done < 1:

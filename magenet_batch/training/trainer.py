@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,8 @@ class Trainer:
         self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Progress(recipe=settings.fingerprint)
         self.stop_asked = False
+        self.stop_at = math.inf
+        """When to save and end, by `time.monotonic`."""
 
     def run(self) -> Network:
         """Train until the schedule ends or `stop_asked` is set; returns the teacher."""
@@ -218,7 +221,7 @@ class Trainer:
             self.progress.step += 1
             self.progress.seconds, self.stop_asked = self.group.agree(
                 seconds=self.progress.seconds + time.monotonic() - before,
-                stop=self.stop_asked, device=self.device,
+                stop=self.stop_asked or time.monotonic() > self.stop_at, device=self.device,
             )  # fmt: skip
             step = self.progress.step
             if curves is None:

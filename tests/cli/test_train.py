@@ -99,6 +99,17 @@ def test_missing_data_and_wrong_words_are_said_before_training(tmp_path: Path):
         train(load_recipe("smoke", changes=changes(tmp_path, 'data.vessels=["nowhere"]')))
 
 
+@pytest.mark.slow
+def test_a_run_in_segments_stops_by_itself_and_goes_on(tmp_path: Path):
+    segment = ["train", "smoke", *options(tmp_path), "--stop-after", "0.00001"]
+    assert main(segment) == EXIT_INTERRUPTED
+    assert [line["step"] for line in losses(tmp_path)] == [1]
+    assert main(segment) == EXIT_INTERRUPTED
+    assert main(["train", "smoke", *options(tmp_path)]) == EXIT_DONE
+    steps = [x["step"] for x in losses(tmp_path) if x["group"] == "train"]
+    assert steps == [1, 2, 3, 4, 5]
+
+
 ON_PHANTOMS = [
     'data.clean=["phantom:3"]', 'data.real=["phantom:2@9"]', 'data.vessels=["phantom:2"]',
     'data.validation=["phantom:1@5"]', "data.size=64", "structure.size=64", "structure.batch=2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -78,7 +79,7 @@ def shards_done(out: Path) -> int:
 
 
 def named(process: subprocess.Popen, name: str) -> list[psutil.Process]:
-    """Living processes below a driver that Ray calls so: `ray::` are workers, `raylet` its node."""
+    """Living processes below a driver that Ray calls so: `ray::_Actor`, `raylet`."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -141,7 +142,7 @@ def test_a_dozen_kills_change_no_byte(
                 (raylet,) = named(process, "raylet")
                 raylet.kill()  # the driver starts it again
             else:
-                while not (alive := named(process, "ray::")):
+                while not (alive := named(process, "ray::_Actor")):
                     assert process.poll() is None and time.monotonic() < deadline
                     time.sleep(0.05)
                 rng.choice(alive).kill()
@@ -175,6 +176,15 @@ def node(address: str, *more: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
+def end(node: subprocess.Popen) -> None:
+    """Kill a node with everything that it started, at once."""
+    everything = [*psutil.Process(node.pid).children(recursive=True), psutil.Process(node.pid)]
+    for process in everything:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    node.wait()
+
+
 def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
     """Two nodes on one machine; the second dies with everything on it half-way."""
     few = tmp_path / "few"
@@ -193,13 +203,12 @@ def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
             assert process.poll() is None, process.communicate()[1].decode()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        os.killpg(nodes[1].pid, signal.SIGKILL)
+        end(nodes.pop())
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said.decode()
     finally:
         for one in nodes:
-            os.killpg(one.pid, signal.SIGKILL)
-            one.wait()
+            end(one)
     status = read_status(out)
     assert status.complete
     assert status.counts.by_status["enhanced"] == 120
