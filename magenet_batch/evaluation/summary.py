@@ -81,7 +81,7 @@ def _synthetic(table: Table, measure: str, title: str, digits: int) -> Sheet:
         rows.append([name, *[_text(m, digits) for m in means], _interval(gain, digits)])
     return Sheet(
         f"{title} against the clean image",
-        "Means over images, inside the field of view; `identity` does nothing, and `clean` is the "
+        "Means over images, inside the field of view; identity does nothing, and clean is the "
         "clean image itself given in. The last column is our gain over doing nothing with its 95 % "
         "bootstrap interval.",
         ["degradation", *methods, "gain [95 %]"], rows,
