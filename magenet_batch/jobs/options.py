@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from magenet_batch.jobs.part import Part
+from magenet_batch.jobs.store import is_store
 from magenet_batch.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS
 
@@ -16,7 +17,7 @@ class JobOptions(BaseModel):
     """The options of `magenet enhance`, checked.
 
     Attributes:
-        archive: folders, single images or `.parquet` manifests.
+        archive: folders, single images, `.parquet` manifests or places such as `s3://bucket/folder`.
         out: the output folder.
         workers: number of workers; 0 works inside this process; None chooses.
         gpus: number of GPUs shared by the workers; 0 is CPU; None takes all there are.
@@ -77,7 +78,9 @@ class JobOptions(BaseModel):
             JSON-ready values by option name. Workers, GPUs, address and part are not among them.
         """
         return {
-            "archive": [str(Path(a).expanduser().resolve()) for a in self.archive],
+            "archive": [
+                a if is_store(a) else str(Path(a).expanduser().resolve()) for a in self.archive
+            ],
             "include": list(self.include),
             "exclude": list(self.exclude),
             "limit": self.limit,

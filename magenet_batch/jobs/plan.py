@@ -24,6 +24,7 @@ from magenet_batch.jobs.outputs import (
     refuse_own_folder,
 )
 from magenet_batch.jobs.policy import shard_size_for
+from magenet_batch.jobs.store import is_store, list_store
 
 PLAN_COLUMNS = pa.schema(
     [
@@ -150,6 +151,11 @@ def make_plan(options: JobOptions) -> Plan:
     several = len(options.archive) > 1
     parts = []
     for given in options.archive:
+        if is_store(given):
+            objects = list_store(given, choice=choice, skipped=skipped)
+            name = given.rstrip("/").rpartition("/")[2]
+            parts.append(_part(objects, None, f"{name}/" if several else ""))
+            continue
         archive = Path(given).expanduser().absolute()
         refuse_own_folder(archive, given, out=options.out_path)
         found, extra = _list_one(archive, given, options, choice, skipped)
@@ -177,7 +183,7 @@ def _list_one(
     if not archive.is_file():
         raise UsageError(
             f"{given}: no such folder or file. "
-            "ARCHIVE is a folder of images, a single image or a .parquet manifest."
+            "ARCHIVE is a folder of images, a single image, a .parquet manifest or s3://BUCKET/..."
         )
     if archive.suffix.lower() == ".parquet":
         root = None if options.root is None else Path(options.root).expanduser()

@@ -20,6 +20,7 @@ from magenet_batch.imaging.write import encode_image, output_format_for, write_a
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.rows import fail, start_row
+from magenet_batch.jobs.store import is_store, read_object
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.measures import measure_quality
 from magenet_batch.schema import Row
@@ -184,10 +185,8 @@ class ImageProcessor:
         return work
 
     def _load(self, work: Work) -> None:
-        path = work.task.path
         with work.timed("read_s"):
-            _refuse_special(path)
-            image = read_image(path, max_pixels=self._max_pixels)
+            image = read_image(_source(work.task), max_pixels=self._max_pixels)
         height, width = image.pixels.shape[:2]
         work.row.update(
             bytes=image.bytes, sha256=image.sha256, width=width, height=height,
@@ -268,6 +267,14 @@ def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
     height, width = pixels.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _source(task: Task) -> Path | bytes:
+    """The file to read, or the content of an object in a store."""
+    if is_store(task.source):
+        return read_object(task.source)
+    _refuse_special(task.path)
+    return task.path
 
 
 def _refuse_special(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,15 +21,16 @@ import pyarrow as pa
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # A cluster that is started here asks for a token by itself; joining one, Ray does not look for it.
-if "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file():
+_TOKEN = "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()
+if _TOKEN and "ray" not in sys.modules:  # later it would be half believed
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
-import ray
-from ray.exceptions import RayError, RayTaskError
+import ray  # noqa: E402
+from ray.exceptions import RayError, RayTaskError  # noqa: E402
 
-from magenet_batch.errors import JobError, MagenetError
-from magenet_batch.jobs.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId
-from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig
+from magenet_batch.errors import JobError, MagenetError  # noqa: E402
+from magenet_batch.jobs.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId  # noqa: E402
+from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig  # noqa: E402
 
 OBJECT_STORE_BYTES = 200_000_000
 LOOPBACK = "127.0.0.2"

@@ -202,7 +202,7 @@ def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
         nodes.append(node("127.0.0.4", "--address=127.0.0.3:6399"))
         time.sleep(8)
         process = start(few, out, pause=0.15, shard=4, address="127.0.0.3:6399",
-                        RAY_AUTH_TOKEN=TOKEN)  # fmt: skip
+                        RAY_AUTH_TOKEN=TOKEN, RAY_AUTH_MODE="token")  # fmt: skip
         deadline = time.monotonic() + 150
         while shards_done(out) < 4:
             assert process.poll() is None, process.communicate()[1].decode()

@@ -1,0 +1,100 @@
+"""Archives in an object store: a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+
+import pytest
+from jobs_fakes import fake_factory, outputs
+
+from magenet_batch.errors import ImageError, UsageError
+from magenet_batch.jobs import store
+from magenet_batch.jobs.listing import Choice, Skipped
+from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.store import is_store, list_store, read_object
+
+pytestmark = pytest.mark.slow
+server_module = pytest.importorskip("moto.server")
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """An S3 server on a free port of loopback, with made-up credentials."""
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    changes = {
+        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    before = {key: os.environ.get(key) for key in changes}
+    os.environ.update(changes)
+    store._store.cache_clear()
+    yield url
+    server.stop()
+    store._store.cache_clear()
+    for key, value in before.items():
+        os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+@pytest.fixture
+def bucket(endpoint, archive):
+    """The tiny archive as objects, beside things that are no images."""
+    from pyarrow.fs import S3FileSystem
+
+    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"")
+    files = S3FileSystem(endpoint_override=endpoint, region="us-east-1",
+                         allow_bucket_creation=True)  # fmt: skip
+    files.create_dir("photos")
+    for path in sorted(archive.rglob("*")):
+        if path.is_file():
+            key = f"photos/eyes/{path.relative_to(archive).as_posix()}"
+            with files.open_output_stream(key) as stream:
+                stream.write(path.read_bytes())
+    for name in ("photos/eyes/notes.txt", "photos/eyes/.hidden.png", "photos/other/x.png"):
+        with files.open_output_stream(name) as stream:
+            stream.write(b"x")
+    return files
+
+
+def test_a_store_is_enhanced_as_a_folder_is(bucket, options, tmp_path):
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    given = options(archive=("s3://photos/eyes",))
+    summary = run_job(given, enhancer_factory=fake_factory)
+    assert summary.exit_code == 0
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "local")
+    assert run_job(given, enhancer_factory=fake_factory).worked == 0
+
+
+def test_listing_has_order_sizes_and_counts_what_it_leaves_out(bucket, archive):
+    skipped = Skipped()
+    found = list(list_store("s3://photos/eyes/", choice=Choice(), skipped=skipped))
+    assert [f.key for f in found] == sorted((f.key for f in found), key=lambda k: k.split("/"))
+    assert {f.bytes for f in found} == {
+        p.stat().st_size for p in archive.rglob("*") if p.is_file()
+    }  # fmt: skip
+    assert skipped.hidden == 1
+    assert skipped.suffixes[".txt"] == 1
+
+
+def test_an_object_that_vanishes_becomes_a_row(bucket, options):
+    given = options(archive=("s3://photos/eyes",))
+
+    def vanish(device, threads):
+        bucket.delete_file("photos/eyes/many/2.png")
+        return fake_factory(device, threads)
+
+    summary = run_job(given, enhancer_factory=vanish)
+    assert summary.counts.by_reason == {"unreadable": 1}
+    assert summary.counts.images == 9
+
+
+def test_what_is_not_there_is_said(endpoint, options):
+    assert is_store("s3://bucket/a")
+    assert not is_store("/s3/bucket")
+    with pytest.raises(UsageError, match="cannot be listed"):
+        run_job(options(archive=("s3://nobody/has/this",)), enhancer_factory=fake_factory)
+    with pytest.raises(ImageError, match="cannot be fetched"):
+        read_object("s3://nobody/x.png")
