@@ -81,15 +81,17 @@ def train_in_process(group: Group, recipe: Recipe, *, stop_after: float = 0.0) -
 def settings_of(recipe: Recipe) -> Settings:
     """Hand each component its part of the recipe."""
     start: Network | None = None
-    model = recipe.model
+    model, begun_from = recipe.model, ""
     if recipe.start.weights:
-        start, _ = load_weights(recipe.start.weights)
+        start, info = load_weights(recipe.start.weights)
         model = start.config
+        steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
+        begun_from = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
     return Settings(
         run=recipe.run, data=recipe.data, augment=recipe.augment, preset=recipe.degradation.preset,
         model=model, structure=recipe.structure, loss=recipe.loss, consistency=recipe.consistency,
         schedule=recipe.schedule, validation=recipe.validation, fingerprint=fingerprint(recipe),
-        start=start,
+        start=start, begun_from=begun_from,
     )  # fmt: skip
 
 

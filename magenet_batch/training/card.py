@@ -37,6 +37,7 @@ def card_notes(
         "vessel masks": ", ".join(data.vessels),
         "attribution": "; ".join(data.attribution) or "not given in the recipe",
         "left out": f"{len(data.exclude)} images that were looked at and are no ground truth",
+        "begun from": settings.begun_from or "nothing",
         "steps": str(progress.step),
         "hours": f"{progress.seconds / 3600:.2f}, without the structure module",
         "hardware": hardware,

@@ -68,6 +68,7 @@ class Settings:
         validation: what is measured, and when.
         fingerprint: of everything above that must not change between resumes.
         start: weights to begin with; None to begin anew.
+        begun_from: what these weights say of themselves, for the card.
     """
 
     run: RunConfig
@@ -82,6 +83,7 @@ class Settings:
     validation: ValidationConfig
     fingerprint: str
     start: Network | None = None
+    begun_from: str = ""
 
 
 class Trainer:

@@ -1,0 +1,153 @@
+"""Writes the tables of docs/benchmarks.md and of the README from the committed results.
+
+    python benchmarks/document.py
+
+Every table stands between two comments in its document and is replaced there; the prose around it
+is written by hand. `tests/test_readme.py` fails when a document does not show the results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+Numbers = dict[str, Any]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def mean(found: Numbers, digits: int) -> str:
+    return f"{found['value']:.{digits}f}"
+
+
+def synthetic(results: Numbers, measure: str, digits: int) -> str:
+    """Degradations down, methods across, and the gain over doing nothing."""
+    presets = results["quality"]["numbers"]["synthetic"]
+    methods = list(next(iter(presets.values())))
+    rows = []
+    for name, found in presets.items():
+        gain = found["magenet"][measure]["value"] - found["identity"][measure]["value"]
+        rows.append([name, *(mean(found[m][measure], digits) for m in methods),
+                     f"{gain:+.{digits}f}"])  # fmt: skip
+    return table(["degradation", *methods, "gain"], rows)
+
+
+def readme(results: Numbers) -> str:
+    """PSNR and SSIM of doing nothing, CLAHE and the network."""
+    rows = []
+    for name, found in results["quality"]["numbers"]["synthetic"].items():
+        psnr = {m: found[m]["psnr"]["value"] for m in ("identity", "clahe", "magenet")}
+        ssim = {m: found[m]["ssim"]["value"] for m in ("identity", "magenet")}
+        rows.append([
+            name, *(f"{v:.2f}" for v in psnr.values()),
+            f"{psnr['magenet'] - psnr['identity']:+.2f}", *(f"{v:.4f}" for v in ssim.values()),
+        ])  # fmt: skip
+    head = ["degradation", "PSNR identity", "PSNR clahe", "PSNR magenet", "gain (dB)",
+            "SSIM identity", "SSIM magenet"]  # fmt: skip
+    return table(head, rows)
+
+
+def vessels(results: Numbers) -> str:
+    rows = []
+    for name, methods in results["quality"]["numbers"]["vessels"].items():
+        for method, found in methods.items():
+            values = [mean(found[m], 4) for m in ("auc", "pr_auc", "iou", "dice", "sensitivity")]
+            rows.append([name, method, *values])
+    return table(["degradation", "method", "AUC", "PR-AUC", "IoU", "Dice", "sensitivity"], rows)
+
+
+def lesions(results: Numbers) -> str:
+    rows = []
+    for name, methods in results["quality"]["numbers"]["lesions"].items():
+        for method, found in methods.items():
+            kinds = ("contrast", "contrast_EX", "contrast_HE", "contrast_MA", "contrast_SE")
+            values = [mean(found[k], 3) if k in found else "-" for k in kinds]
+            rows.append([name, method, *values])
+    return table(["degradation", "method", "all", "EX", "HE", "MA", "SE"], rows)
+
+
+def real(results: Numbers) -> str:
+    measures = ("sharpness", "haze", "illumination", "structure_agreement", "vessel_new",
+                "vessel_lost", "colour_shift")  # fmt: skip
+    rows = []
+    for name, methods in results["quality"]["numbers"]["real"].items():
+        for method, found in methods.items():
+            rows.append([name, method, *(mean(found[m], 3) for m in measures)])
+    return table(["images", "method", *measures], rows)
+
+
+def network(results: Numbers) -> str:
+    rows = [
+        [name, f"{one['gmac']:.2f}", f"{one['million_parameters']:.2f}",
+         f"{one['milliseconds']:.0f}", f"{one['peak_mib']:.0f}"]
+        for name, one in results["network"].items()
+        if isinstance(one, dict)
+    ]  # fmt: skip
+    return table(["network", "GMAC", "million parameters", "ms", "peak MiB"], rows)
+
+
+def training(results: Numbers) -> str:
+    rows = [
+        [row["view"], str(row["batch"]), f"{row['images_per_second']:.1f}",
+         f"{100 * row['outside_network']:.0f} %"]
+        for row in results["network"]["training"]
+    ]  # fmt: skip
+    return table(["view", "batch", "images/s", "outside the network"], rows)
+
+
+def job(results: Numbers) -> str:
+    found = results["job"]
+    rows = [
+        [name, f"{rate:.2f}", f"{found['first_image_s'][name]:.1f}"
+         if name in found["first_image_s"] else "-"]
+        for name, rate in found["rates"].items()
+    ]  # fmt: skip
+    ratios = [[name, f"{value:.2f}"] for name, value in found["ratios"].items()]
+    return table(["", "images/s", "first image after (s)"], rows) + "\n\n" + table(
+        ["ratio in one run", ""], ratios
+    )  # fmt: skip
+
+
+TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
+    "README.md": ("weights", readme),
+    "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
+    "docs/benchmarks.md ssim": ("ssim", lambda r: synthetic(r, "ssim", 4)),
+    "docs/benchmarks.md ms": ("ms_ssim", lambda r: synthetic(r, "ms_ssim", 4)),
+    "docs/benchmarks.md vessels": ("vessels", vessels),
+    "docs/benchmarks.md lesions": ("lesions", lesions),
+    "docs/benchmarks.md real": ("real", real),
+    "docs/benchmarks.md network": ("network", network),
+    "docs/benchmarks.md training": ("training", training),
+    "docs/benchmarks.md job": ("job", job),
+}
+
+
+def documents() -> dict[Path, str]:
+    """Every document with its tables as they should be."""
+    results = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")
+    }
+    texts: dict[Path, str] = {}
+    for place, (name, make) in TABLES.items():
+        path = ROOT / place.split()[0]
+        text = texts.get(path) or path.read_text(encoding="utf-8")
+        before, begin, rest = text.partition(f"<!-- {name}:begin -->\n")
+        _, end, after = rest.partition(f"<!-- {name}:end -->")
+        if not begin or not end:
+            raise SystemExit(f"{path} has no place for the table '{name}'")
+        texts[path] = f"{before}{begin}{make(results)}\n\n{end}{after}"
+    return texts
+
+
+if __name__ == "__main__":
+    for path, text in documents().items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
