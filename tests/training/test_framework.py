@@ -37,7 +37,7 @@ from magenet_batch.training.step import StepConfig, training_losses
 
 CANVASES = load_canvases(DataConfig(size=96), ["phantom:6"])
 CONFIG = StepConfig(LossConfig(), 0.1, ConsistencyConfig(), autocast=False)
-GOLDEN = {
+GOLDEN = {}
     "charbonnier": 0.15698,
     "edge": 0.19079,
     "ssim": 0.09506,
