@@ -58,7 +58,8 @@ def _blur(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
     chosen = [i for i, p in enumerate(params) if p.blur_sigma > 0]
     height, width = x.shape[-2:]
     sigma = _column([params[i] for i in chosen], "blur_sigma", x, ndim=3) * height
-    rows, columns = _gaussian_matrix(height, sigma), _gaussian_matrix(width, sigma)
+    rows = _gaussian_matrix(height, sigma)
+    columns = rows if width == height else _gaussian_matrix(width, sigma)
     x = x.clone()
     x[chosen] = rows[:, None] @ x[chosen] @ columns[:, None].mT
     return x
