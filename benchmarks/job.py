@@ -37,7 +37,9 @@ from magenet_batch.jobs.progress import SilentProgress
 from magenet_batch.jobs.run import load_enhancer, run_job
 from magenet_batch.jobs.worker import Counters
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import ROW_SCHEMA
+from magenet_batch.schema import row_schema
+
+_SCHEMA = row_schema()
 
 
 class Clock(SilentProgress):
@@ -146,12 +148,12 @@ def million(folder: Path, *, rows: int) -> dict[str, float]:
         table = pa.table(
             {
                 field.name: part[field.name] if field.name in part.column_names
-                else pa.nulls(len(part), field.type) for field in ROW_SCHEMA
+                else pa.nulls(len(part), field.type) for field in _SCHEMA
             }
         )  # fmt: skip
         status = table.schema.get_field_index("status")
         table = table.set_column(status, "status", pa.array(["failed"] * len(part)))
-        pq.write_table(table.cast(ROW_SCHEMA), rows_file(out, shard))
+        pq.write_table(table.cast(_SCHEMA), rows_file(out, shard))
     done = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)],
         check=True, capture_output=True, text=True,

@@ -11,9 +11,9 @@ from magenet_batch.jobs.progress import duration
 from magenet_batch.jobs.store import is_store
 
 _SAMPLE = 16  # images whose headers are read
-SECONDS_PER_MEGAPIXEL = 0.9
-"""Of one worker with one thread and weights `small`, everything included: measured on photographs
-of 8 and 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
+SECONDS_PER_MEGAPIXEL = 1.7
+"""Of one of two workers with one thread each and weights `small`, start-up not included: measured on
+photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
 
 
 def megapixels(plan: Plan) -> float | None:
