@@ -123,11 +123,16 @@ def million(folder: Path, *, rows: int) -> dict[str, float]:
     """Resume a plan of many tiny rows of which all but one shard are done."""
     image = make_archive(folder / "in", images=1, size=96) / "0000.jpg"
     names = [f"site_{i % 97:02d}/{i:07d}.jpg" for i in range(rows)]
-    for name in {n.partition("/")[0] for n in names}:
-        (folder / "in" / name).mkdir()
-    # Hard links, so that a million files cost no content.
+    content = image.read_bytes()
+    # Hard links, so that a million files cost no content; a file system bounds those of one file.
     for name in names:
-        os.link(image, folder / "in" / name)
+        path = folder / "in" / name
+        original = path.parent / "0000000.jpg"
+        if not original.exists():
+            path.parent.mkdir(exist_ok=True)
+            original.write_bytes(content)
+        if not path.exists():
+            os.link(original, path)
     image.unlink()
     out = folder / "out"
     options = JobOptions(archive=(str(folder / "in"),), out=str(out), workers=0, gpus=0)

@@ -12,7 +12,7 @@ from magenet_batch.jobs.store import is_store
 
 _SAMPLE = 16  # images whose headers are read
 SECONDS_PER_MEGAPIXEL = 1.7
-"""Of one of two workers with one thread each and weights `small`, start-up not included: measured on
+"""Of one of two workers with one thread each and weights `small`, without start-up: measured on
 photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
 
 
