@@ -56,7 +56,7 @@ def header(sop_class=OPHTHALMIC_8, *, name="Doe^Jane", laterality="L"):
     d.IlluminationTypeCodeSequence, d.LightPathFilterTypeStackCodeSequence = [], []
     d.ImagePathFilterTypeStackCodeSequence, d.LensesCodeSequence = [], []
     d.DetectorType, d.PixelSpacing, d.PresentationLUTShape = "CMOS", [0.01, 0.01], "IDENTITY"
-    d.NumberOfFrames = 1
+    d.NumberOfFrames, d.FrameTime, d.FrameIncrementPointer = 1, 0, 0x00181063
     return d
 
 
