@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import cv2
 import numpy as np
@@ -39,11 +39,13 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     """Read a DICOM file."""
     head = pydicom.dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True)
     syntax = head.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax == _DEFLATED:
-        raise ImageError("unsupported", f"DICOM in transfer syntax {_named(syntax)} is not read")
+    if syntax is None:
+        raise ImageError("corrupt", "this dicom is cut off or damaged: it has no transfer syntax")
+    if syntax == _DEFLATED:  # it would be inflated before its size is known
+        raise ImageError("unsupported", "deflated DICOM is not read: convert it first")
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
-        raise ImageError("unsupported", f"this DICOM object ({_kind(dataset)}) holds no image")
+        _refuse_without_pixels(dataset)
     stored = bytes(dataset.PixelData)
     _check(dataset, max_pixels=max_pixels, stored=len(stored))
     frames = int(dataset.get("NumberOfFrames") or 1)
@@ -56,12 +58,12 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset)
 
 
-def _named(syntax: UID | None) -> str:
-    return "none" if syntax is None else f"{UID(syntax).name}"[:64]
-
-
-def _kind(dataset: Dataset) -> str:
-    return UID(str(dataset.get("SOPClassUID", ""))).name[:64] or "of no class"
+def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
+    """An image without pixels is damaged; a report or a table of contents has none."""
+    kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
+    if "Rows" in dataset or "Image" in kind or not kind:
+        raise ImageError("corrupt", "this dicom is cut off: its pixels are missing")
+    raise ImageError("unsupported", f"this DICOM object ({kind}) holds no image")
 
 
 def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
