@@ -101,7 +101,5 @@ def _file_content(path: Path) -> bytes:
 
 
 def _brief(error: Exception) -> str:
-    """The first words of an error; what a file smuggles into them is made printable."""
-    text = "".join(c if c.isprintable() else " " for c in str(error))
-    text = " ".join(text.split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import uuid
 from pathlib import Path
 
-import cv2
-import imagecodecs
 import numpy as np
 
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import derive, encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
-
-_ENCODING = (
-    ValueError, TypeError, KeyError, AttributeError, OSError, OverflowError, cv2.error,
-    struct.error, imagecodecs.Jpeg2kError,
-)  # fmt: skip
 
 
 def encode_image(
@@ -58,8 +50,12 @@ def encode_image(
             return encode.jpeg(pixels, tags=tags, quality=quality)
         encoders = {"png": encode.png, "tiff": encode.tiff, "jpeg2000": encode.jpeg2000}
         return encoders[format](pixels, tags=tags)
-    except _ENCODING as error:
-        raise ImageError("unwritable", f"it cannot be encoded as {format}: {error}") from error
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # encoders raise many kinds over tags that a source brought along
+        said = " ".join(str(error).split())[:160] or type(error).__name__
+        hint = "; --metadata minimal leaves damaged tags out" if metadata == "keep" else ""
+        raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
 
 
 def _dicom(
