@@ -71,12 +71,15 @@ class CancelledError(MagenetError):
 class ImageError(MagenetError):
     """One image cannot be processed.
 
+    The message may quote names and values from files: what is not printable in them, such as
+    control characters and those that turn the direction of writing, is replaced by spaces.
+
     Attributes:
         reason: one of `REASONS`, written to the image's row.
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
+        super().__init__("".join(c if c.isprintable() else " " for c in message))
         self.reason: Reason = reason
 
 

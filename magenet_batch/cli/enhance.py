@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magenet_batch.cli.console import make_progress, say
+from magenet_batch.imaging.metadata import MetadataPolicy
+from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ def command(
     quality: Annotated[
         int | None, typer.Option(min=1, max=100, help="JPEG quality of the outputs.")
     ] = None,
+    output_format: Annotated[
+        OutputFormat, typer.Option(help="Format of the outputs; source keeps each one's own.")
+    ] = "source",
+    metadata: Annotated[
+        MetadataPolicy, typer.Option(help="What outputs carry over of their sources.")
+    ] = "keep",
+    page: Annotated[
+        int | None,
+        typer.Option(min=1, help="Which picture to take from files that hold several."),
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
     ] = None,
@@ -80,7 +92,8 @@ def command(
         archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
         shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
-        address=address, part=part, retry_failed=retry_failed,
+        output_format=output_format, metadata=metadata, page=page, address=address, part=part,
+        retry_failed=retry_failed,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

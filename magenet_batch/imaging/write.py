@@ -3,124 +3,74 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import struct
 import uuid
-import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
-from PIL import Image
 
-from magenet_batch import __version__
 from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats import derive, encode
+from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
-
-_FORMATS = {
-    ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".png": "png", ".tif": "tiff", ".tiff": "tiff",
-}  # fmt: skip
-SOFTWARE = f"magenet {__version__} (enhanced)"
-_SOFTWARE_TAG = 0x0131
-_LONGEST_EXIF = 65_533  # bytes that one JPEG segment holds
-
-
-def output_format_for(suffix: str) -> str:
-    """The format that an output is written in: that of the source where it can be written.
-
-    Args:
-        suffix: of the source's name, with its dot.
-
-    Returns:
-        jpeg, png or tiff; png for every other suffix, and the output's name gets `.png` appended.
-    """
-    return _FORMATS.get(suffix.lower(), "png")
 
 
 def encode_image(
-    pixels: np.ndarray, *, like: FundusImage | None = None, format: str = "png", quality: int = 95
+    pixels: np.ndarray,
+    *,
+    like: FundusImage | None = None,
+    format: str = "png",
+    quality: int = 95,
+    metadata: MetadataPolicy = "keep",
+    provenance: Provenance | None = None,
 ) -> bytes:
     """Encode an image; the same input gives the same bytes.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16; JPEG keeps the upper 8 bits.
-        like: the source, whose colour profile and EXIF block are carried over.
-        format: jpeg (4:4:4), png or tiff (lossless).
+        like: the source, of which is carried over what `metadata` says.
+        format: jpeg (4:4:4), png, tiff, jpeg2000 (all lossless), or dicom, if the source is one.
         quality: of JPEG, 1..100.
+        metadata: what to carry over.
+        provenance: who enhanced the image; None does not call it enhanced.
 
     Raises:
         ImageError: `unwritable`, if the encoder fails.
     """
-    icc = like.icc if like is not None else None
-    exif = like.exif if like is not None else None
     try:
+        if format == "dicom":
+            return _dicom(pixels, like, metadata, provenance)
+        tags = encode.Tags(
+            software=software() if provenance is None else provenance.text,
+            icc=None if like is None or metadata == "none" else like.icc,
+            exif=None if like is None or metadata != "keep" else like.exif,
+            bit_depth=8 * pixels.dtype.itemsize if like is None else like.bit_depth,
+        )
         if format == "jpeg":
-            return _jpeg(pixels, icc, exif, quality)
-        return _tiff(pixels, icc) if format == "tiff" else _png(pixels, icc, exif)
-    except (ValueError, TypeError, OSError, cv2.error, struct.error) as error:
-        raise ImageError("unwritable", f"it cannot be encoded as {format}: {error}") from error
+            return encode.jpeg(pixels, tags=tags, quality=quality)
+        encoders = {"png": encode.png, "tiff": encode.tiff, "jpeg2000": encode.jpeg2000}
+        return encoders[format](pixels, tags=tags)
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # encoders raise many kinds over tags that a source brought along
+        said = " ".join(str(error).split())[:160] or type(error).__name__
+        hint = "; --metadata minimal leaves damaged tags out" if metadata == "keep" else ""
+        raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
 
 
-def _jpeg(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, quality: int) -> bytes:
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(
-        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=_exif_block(exif)
-    )
-    return out.getvalue()
-
-
-def _exif_block(exif: bytes | None) -> bytes:
-    """The source's EXIF block with our name as its software."""
-    block = Image.Exif()
-    if exif:
-        try:
-            block.load(exif)
-            block[_SOFTWARE_TAG] = SOFTWARE
-            content = block.tobytes()
-        except (ValueError, TypeError, OSError, SyntaxError, struct.error):
-            content = b""
-        if 0 < len(content) <= _LONGEST_EXIF:
-            return content
-        block = Image.Exif()  # damaged or too long to be written again: the pixels matter more
-    block[_SOFTWARE_TAG] = SOFTWARE
-    return block.tobytes()
-
-
-def _png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
-    done, encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ImageError("unwritable", "the PNG encoder failed")
-    data = encoded.tobytes()
-    chunks = _chunk(b"tEXt", b"Software\x00" + SOFTWARE.encode("latin-1"))
-    if icc:
-        chunks = _chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc, 9)) + chunks
-    if exif:
-        chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\x00\x00"))
-    after_header = 8 + 25  # signature and IHDR
-    return data[:after_header] + chunks + data[after_header:]
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    """A PNG chunk: length, kind, content, checksum (ISO/IEC 15948)."""
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
-def _tiff(pixels: np.ndarray, icc: bytes | None) -> bytes:
-    out = io.BytesIO()
-    tifffile.imwrite(
-        out, pixels, photometric="rgb", compression="zlib", predictor=True, iccprofile=icc,
-        software=SOFTWARE, metadata=None,
+def _dicom(
+    pixels: np.ndarray,
+    like: FundusImage | None,
+    metadata: MetadataPolicy,
+    provenance: Provenance | None,
+) -> bytes:
+    if like is None or like.dataset is None:
+        raise ImageError("unwritable", "only images that were DICOM are written as DICOM")
+    return derive.derive(
+        pixels, source=like.dataset, bit_depth=like.bit_depth,
+        icc=None if metadata == "none" else like.icc,
+        provenance=provenance or Provenance(), metadata=metadata,
     )  # fmt: skip
-    return out.getvalue()
 
 
 def write_atomic(path: Path, data: bytes) -> None:

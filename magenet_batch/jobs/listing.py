@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
+from magenet_batch.imaging.names import SUFFIXES, bare_name
+
+IMAGE_SUFFIXES = tuple(SUFFIXES)
+_DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but no image
 
 
 class Found(NamedTuple):
@@ -78,13 +82,16 @@ class Choice(NamedTuple):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def takes(self, key: str, skipped: Skipped | None, *, by_suffix: bool = True) -> bool:
+    def takes(
+        self, key: str, skipped: Skipped | None, *, by_suffix: bool = True, path: str | None = None
+    ) -> bool:
         """Decide on one file, and count it when it is left out.
 
         Args:
             key: its relative path with `/`; a glob matches the whole of it or its last part.
             skipped: where to count it.
             by_suffix: whether the extension decides when there is no `include`.
+            path: where it lies; names without an extension are then looked into for DICOM.
 
         Returns:
             Whether it is taken.
@@ -100,6 +107,8 @@ class Choice(NamedTuple):
             return False
         suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  hot loop
         if by_suffix and not self.include and suffix not in IMAGE_SUFFIXES:
+            if path is not None and bare_name(suffix) and name != _DIRECTORY and _is_dicom(path):
+                return True
             if skipped is not None:
                 skipped.suffixes[suffix] += 1
             return False
@@ -166,8 +175,19 @@ def _walk(
             else:
                 below = f"{prefix}{entry.name}/"
                 yield from _walk(entry.path, below, choice, above | {identity}, own, skipped)
-        elif choice.takes(prefix + entry.name, skipped):
+        elif choice.takes(prefix + entry.name, skipped, path=entry.path):
             yield Found(prefix + entry.name, entry.path, file_bytes(entry.path))
+
+
+def _is_dicom(path: str) -> bool:
+    """Whether a file begins as DICOM files do (PS3.10, 7.1); never waits for a pipe."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  hot loop
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123  hot loop
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:

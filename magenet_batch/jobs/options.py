@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from magenet_batch.imaging.metadata import MetadataPolicy
+from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.store import is_store
 from magenet_batch.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS
+
+
+@dataclass(frozen=True)
+class Handling:
+    """How images are read and written.
+
+    Attributes:
+        quality: JPEG quality of outputs, None for the writer's own.
+        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
+        output_format: `source` keeps each image's own.
+        metadata: what outputs carry over of their sources.
+        page: which picture to take from files that hold several; None refuses those.
+    """
+
+    quality: int | None = None
+    resolution: int | None = None
+    output_format: OutputFormat = "source"
+    metadata: MetadataPolicy = "keep"
+    page: int | None = None
 
 
 class JobOptions(BaseModel):
@@ -30,6 +52,9 @@ class JobOptions(BaseModel):
         root: the folder that a manifest's paths are relative to; None is the manifest's own.
         resolution: images wider than this are reduced to it, in px; None keeps all as they are.
         quality: JPEG quality of outputs, 1..100; None leaves it to the writer.
+        output_format: `source` keeps each image's own; or jpeg, png, tiff for all.
+        metadata: what outputs carry over of their sources: keep, minimal or none.
+        page: which picture to take from files that hold several, from 1; None refuses those.
         address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
         part: work only on a part of the shards, `NUMBER/OF`; None works on all.
         retry_failed: work again on the images that failed, and on nothing that is done.
@@ -50,6 +75,9 @@ class JobOptions(BaseModel):
     root: str | None = None
     resolution: int | None = Field(default=None, ge=64)
     quality: int | None = Field(default=None, ge=1, le=100)
+    output_format: OutputFormat = "source"
+    metadata: MetadataPolicy = "keep"
+    page: int | None = Field(default=None, ge=1)
     address: str | None = None
     part: str | None = None
     retry_failed: bool = False
@@ -67,6 +95,14 @@ class JobOptions(BaseModel):
             UsageError: it is not written as `NUMBER/OF`.
         """
         return None if self.part is None else Part.parse(self.part)
+
+    @property
+    def handling(self) -> Handling:
+        """How images are read and written, for the workers."""
+        return Handling(
+            quality=self.quality, resolution=self.resolution, page=self.page,
+            output_format=self.output_format, metadata=self.metadata,
+        )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
         """Everything that decides what the outputs are; a resumed job must have the same.
@@ -91,5 +127,8 @@ class JobOptions(BaseModel):
             "weights_hash": weights_hash,
             "resolution": self.resolution,
             "quality": self.quality,
+            "output_format": self.output_format,
+            "metadata": self.metadata,
+            "page": self.page,
             "row_schema": ROW_SCHEMA_VERSION,
         }

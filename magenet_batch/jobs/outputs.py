@@ -10,27 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from magenet_batch.errors import UsageError
-from magenet_batch.imaging.write import output_format_for
+from magenet_batch.imaging.names import OutputFormat, suffix_to_append
 
 
-def output_name(key: str) -> str:
+def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
     """Where an image is written, relative to the output folder.
 
-    The same relative path; what cannot be written in its own format gets `.png` appended, so
-    that `a.gif` and `a.png` stay apart.
+    The same relative path; a name that does not fit the format that is written gets an extension
+    appended, so that `a.bmp` and `a.png` stay apart.
     """
     suffix = os.path.splitext(key)[1].lower()  # noqa: PTH122  hot loop
-    if suffix and f".{output_format_for(suffix)}" in _same_format(suffix):
-        return f"images/{key}"
-    return f"images/{key}.png"
+    return f"images/{key}{suffix_to_append(suffix, wanted=wanted)}"
 
 
-def _same_format(suffix: str) -> tuple[str, ...]:
-    """Spellings of the format that a suffix stands for."""
-    for family in ((".jpg", ".jpeg", ".jpe"), (".tif", ".tiff")):
-        if suffix in family:
-            return family
-    return (suffix,)
+def is_renamed(output: str, *, key: str) -> bool:
+    """Whether an output has another name than its source."""
+    return output != f"images/{key}"
 
 
 def refuse_own_folder(archive: Path, given: str, *, out: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError, UsageError
+from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes, list_folder
 from magenet_batch.jobs.manifest import read_manifest
@@ -154,14 +155,15 @@ def make_plan(options: JobOptions) -> Plan:
         if is_store(given):
             objects = list_store(given, choice=choice, skipped=skipped)
             name = given.rstrip("/").rpartition("/")[2]
-            parts.append(_part(objects, None, f"{name}/" if several else ""))
+            prefix = f"{name}/" if several else ""
+            parts.append(_part(objects, None, prefix, wanted=options.output_format))
             continue
         archive = Path(given).expanduser().absolute()
         refuse_own_folder(archive, given, out=options.out_path)
         found, extra = _list_one(archive, given, options, choice, skipped)
         prefix = f"{archive.stem if archive.is_file() else archive.name}/"
         alone = not several or (archive.is_file() and extra is None)
-        parts.append(_part(found, extra, "" if alone else prefix))
+        parts.append(_part(found, extra, "" if alone else prefix, wanted=options.output_format))
     table = _joined(parts)
     if options.limit is not None:
         table = table.slice(0, options.limit)
@@ -202,7 +204,9 @@ def _text(path: str) -> tuple[str, bool]:
     return path, True
 
 
-def _part(found: Iterable[Found], extra: pa.Table | None, prefix: str) -> pa.Table:
+def _part(
+    found: Iterable[Found], extra: pa.Table | None, prefix: str, *, wanted: OutputFormat
+) -> pa.Table:
     """The plan's columns for the images of one input."""
     columns: list[list[object]] = [[] for _ in PLAN_COLUMNS]
     for item in found:
@@ -210,7 +214,7 @@ def _part(found: Iterable[Found], extra: pa.Table | None, prefix: str) -> pa.Tab
         source, exact = _text(item.path)
         raw = None if exact else os.fsencode(item.path)
         for column, value in zip(
-            columns, (key, source, output_name(key), item.bytes, raw), strict=True
+            columns, (key, source, output_name(key, wanted=wanted), item.bytes, raw), strict=True
         ):
             column.append(value)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]

@@ -15,8 +15,12 @@ import numpy as np
 
 from magenet_batch.errors import CancelledError, ImageError, JobError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.metadata import Provenance
+from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
-from magenet_batch.imaging.write import encode_image, output_format_for, write_atomic
+from magenet_batch.imaging.write import encode_image, write_atomic
+from magenet_batch.jobs.options import Handling
+from magenet_batch.jobs.outputs import is_renamed
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.rows import fail, start_row
@@ -107,8 +111,7 @@ class ImageProcessor:
     Args:
         enhancer: the network.
         out: the output folder.
-        quality: JPEG quality of outputs, None for the writer's own.
-        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
+        handling: how images are read and written.
         max_pixels: images with more are refused as `too_large`.
         cancelled: asked while the network works whether to give the image up.
     """
@@ -118,15 +121,13 @@ class ImageProcessor:
         enhancer: EnhancerLike,
         *,
         out: Path,
-        quality: int | None = None,
-        resolution: int | None = None,
+        handling: Handling = Handling(),
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._enhancer = enhancer
         self._out = out
-        self._quality = quality
-        self._resolution = resolution
+        self._handling = handling
         self._max_pixels = max_pixels
         self._cancelled = cancelled
 
@@ -186,7 +187,9 @@ class ImageProcessor:
 
     def _load(self, work: Work) -> None:
         with work.timed("read_s"):
-            image = read_image(_source(work.task), max_pixels=self._max_pixels)
+            image = read_image(
+                _source(work.task), max_pixels=self._max_pixels, page=self._handling.page
+            )
         height, width = image.pixels.shape[:2]
         work.row.update(
             bytes=image.bytes, sha256=image.sha256, width=width, height=height,
@@ -194,8 +197,9 @@ class ImageProcessor:
         )  # fmt: skip
         work.pixel_count = height * width
         scale = 1.0
-        if self._resolution is not None and width > self._resolution:
-            scale = self._resolution / width
+        widest = self._handling.resolution
+        if widest is not None and width > widest:
+            scale = widest / width
             image = replace(image, pixels=_reduced(image.pixels, scale))
         with work.timed("enhance_s"):
             fov = find_fov(image.pixels)
@@ -226,12 +230,7 @@ class ImageProcessor:
         with work.timed("measure_s"):
             self._measure(work, image, fov, enhanced)
         with work.timed("write_s"):
-            suffix = Path(work.task.output).suffix
-            options: dict[str, Any] = {} if self._quality is None else {"quality": self._quality}
-            data = encode_image(
-                enhanced.pixels, like=image, format=output_format_for(suffix), **options
-            )
-            self._write(work.task.output, data)
+            self._write(work.task.output, self._encoded(work.task, image, enhanced.pixels))
         work.row.update(status="enhanced", output=work.task.output)
 
     def _measure(
@@ -248,6 +247,17 @@ class ImageProcessor:
                 )
             )  # fmt: skip
         work.row["flags"] = flags_for(work.row)
+
+    def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
+        how = self._handling
+        renamed = is_renamed(task.output, key=task.image_id)
+        options: dict[str, Any] = {} if how.quality is None else {"quality": how.quality}
+        return encode_image(
+            pixels, like=image, metadata=how.metadata,
+            format=format_to_write(image.format, renamed=renamed, wanted=how.output_format),
+            provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
+            **options,
+        )  # fmt: skip
 
     def _write(self, output: str, data: bytes) -> None:
         target = self._out / output

@@ -169,8 +169,7 @@ class _Job:
     def _executor(self, means: Means, stop: threading.Event) -> Executor:
         config = WorkerConfig(
             out=str(self.ledger.out), factory=self.weights.factory, device=means.device,
-            threads=means.threads, quality=self.options.quality,
-            resolution=self.options.resolution, ahead=2 if means.gpus else 1,
+            threads=means.threads, handling=self.options.handling, ahead=2 if means.gpus else 1,
         )  # fmt: skip
         if not means.workers:
             return InlineExecutor(lambda: Worker(config, stop=stop))

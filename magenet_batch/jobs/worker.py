@@ -15,6 +15,7 @@ import pyarrow as pa
 from magenet_batch.errors import CancelledError
 from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.ledger import rows_file
+from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.process import EnhancerFactory, ImageProcessor, Work
 from magenet_batch.jobs.rows import rows_table
@@ -73,8 +74,7 @@ class WorkerConfig:
         factory: makes the enhancer.
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
-        quality: JPEG quality, None for the writer's own.
-        resolution: images wider than this are reduced to it, in px; None keeps all.
+        handling: how images are read and written.
         ahead: how many images are read before, and written behind, the one in the network.
     """
 
@@ -82,8 +82,7 @@ class WorkerConfig:
     factory: EnhancerFactory
     device: str
     threads: int
-    quality: int | None = None
-    resolution: int | None = None
+    handling: Handling
     ahead: int = 1
 
 
@@ -107,9 +106,8 @@ class Worker:
         enhancer = config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()
         self._processor = ImageProcessor(
-            enhancer, out=self._out, quality=config.quality, resolution=config.resolution,
-            cancelled=self._stop.is_set,
-        )  # fmt: skip
+            enhancer, out=self._out, handling=config.handling, cancelled=self._stop.is_set
+        )
         self._counters = Counters()
         # One thread each: order is kept, and a slow disk cannot hold both.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")

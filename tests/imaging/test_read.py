@@ -1,15 +1,20 @@
 """Images are read whole and upright, or refused with a reason."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import tifffile
+from dicom_files import dicom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from magenet_batch.errors import REASONS, ImageError
+from magenet_batch.imaging.formats import FORMATS
+from magenet_batch.imaging.formats.base import PIXELS_PER_BYTE
 from magenet_batch.imaging.read import detect_format, read_image
 
 _ROWS, _COLUMNS = np.mgrid[:48, :64]
@@ -35,7 +40,17 @@ def png16():
     return bytes(imagecodecs.png_encode(DEEP))
 
 
+def jpeg2000(pixels, **options):
+    import imagecodecs
+
+    return bytes(imagecodecs.jpeg2k_encode(pixels, level=0, **options))
+
+
 LOSSLESS = {
+    "jpeg 2000": jpeg2000(PICTURE),
+    "jpeg 2000 codestream": jpeg2000(PICTURE, codecformat="J2K"),
+    "jpeg 2000 tiles": with_pillow("JPEG2000", tile_size=(32, 32)),
+    "dicom": dicom(PICTURE),
     "png": with_pillow("PNG"),
     "png with alpha": with_pillow("PNG", "RGBA"),
     "bmp": with_pillow("BMP"),
@@ -62,7 +77,12 @@ GREY = {
     "png with alpha": with_pillow("PNG", "LA"),
     "tiff": with_pillow("TIFF", "L"),
 }
-ALL = {**LOSSLESS, **{f"{k}, lossy": v for k, v in LOSSY.items()}, "png16": png16()}
+ALL = {
+    **LOSSLESS,
+    **{f"{k}, lossy": v for k, v in LOSSY.items()},
+    "png16": png16(),
+    "jpeg 2000, 16 bits": jpeg2000(DEEP),
+}
 
 
 def reason(data, **options):
@@ -97,7 +117,7 @@ def test_grey_becomes_three_equal_channels(name):
 
 
 def test_sixteen_bits_are_kept():
-    for data in (png16(), with_tifffile(DEEP, photometric="rgb")):
+    for data in (png16(), with_tifffile(DEEP, photometric="rgb"), jpeg2000(DEEP)):
         image = read_image(data)
         np.testing.assert_array_equal(image.pixels, DEEP)
         assert image.bit_depth == 16
@@ -139,7 +159,7 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
     assert reason(tmp_path / "missing.jpg") == "unreadable"
     assert reason(tmp_path) == "unreadable"
     assert reason(b"GIF89a" + bytes(20)) == "unsupported"
-    assert reason(bytes(128) + b"DICM") == "unsupported"
+    assert reason(bytes(128) + b"DICM") == "corrupt"
     assert reason(with_tifffile(PICTURE.astype(np.float32), photometric="rgb")) == "unsupported"
     assert reason(with_tifffile(np.stack([PICTURE] * 3), photometric="rgb")) == "unsupported"
     assert reason(b"\xff\xd8\xff" + bytes(50)) == "corrupt"
@@ -152,13 +172,35 @@ def test_too_many_pixels_are_refused_before_decoding(name):
 
 
 def test_a_header_that_claims_much_costs_little():
-    import struct
-    import zlib
-
     data = bytearray(LOSSLESS["png"])
     data[16:24] = struct.pack(">II", 60_000, 60_000)
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
     assert reason(bytes(data)) == "too_large"
+
+
+def lying_jpeg(height, width, *, stored):
+    """A JPEG of as many bytes whose header claims another size."""
+    data = LOSSY["jpeg"]
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :] + bytes(stored)
+
+
+def test_a_header_just_under_the_limit_is_held_against_the_bytes():
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert reason(lying_jpeg(14_000, 14_000, stored=100_000)) == "corrupt"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_even_a_black_photograph_holds_fewer_pixels_per_byte(subsampling, progressive):
+    black = Image.fromarray(np.zeros((2400, 2400, 3), np.uint8))
+    out = io.BytesIO()
+    black.save(out, "JPEG", subsampling=subsampling, optimize=True, progressive=progressive)
+    assert 2400 * 2400 / len(out.getvalue()) < PIXELS_PER_BYTE
+    assert not read_image(out.getvalue()).pixels.any()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -201,4 +243,4 @@ def test_no_bytes_after_a_known_beginning_raise_anything_else(beginning, rest):
 
 
 def test_formats_are_detected():
-    assert {detect_format(data) for data in ALL.values()} == {"jpeg", "png", "tiff", "bmp", "webp"}
+    assert {detect_format(data) for data in ALL.values()} == {found.name for found in FORMATS}

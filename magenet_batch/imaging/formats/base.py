@@ -1,0 +1,172 @@
+"""What the readers of all formats share: what they give back, and the limits before decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from magenet_batch.errors import ImageError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PIXELS_PER_BYTE = 1024
+"""No photograph packs more. A Huffman-coded JPEG spends at least one bit on each block of 8 x 8
+(512 pixels per byte; ITU T.81, F.1.2.1), deflate shrinks to no less than 1:1032 (zlib's manual);
+other codecs have no such bound, but a photograph's noise sets one: real ones have 3 to 20."""
+ALWAYS_ALLOWED = 4_000_000
+"""Pixels that cost so little memory that no file is refused for packing them tightly."""
+
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a reader found in a file.
+
+    Attributes:
+        pixels: `(H, W)` or `(H, W, 1..4)`: grey, grey and alpha, RGB or RGBA; uint8 or uint16,
+            over the full range of its type.
+        icc: colour profile.
+        exif: EXIF block that asks for no rotation.
+        orientation: the rotation that was asked for, EXIF 1..8.
+        bit_depth: bits per channel that were stored, None where the type says it.
+        dataset: of a DICOM file, without its pixels.
+    """
+
+    pixels: np.ndarray
+    icc: bytes | None = None
+    exif: bytes | None = None
+    orientation: int = 1
+    bit_depth: int | None = None
+    dataset: Dataset | None = None
+
+
+def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None:
+    """Refuse an image by what its header claims, before anything is decoded.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        max_pixels: the limit.
+        stored: bytes that hold the pixels; a header that claims far more than they can hold is
+            damaged or a decompression bomb.
+
+    Raises:
+        ImageError: `corrupt` or `too_large`.
+    """
+    if width < 1 or height < 1:
+        raise ImageError("corrupt", f"its header says {width} x {height} pixels")
+    pixels = width * height
+    if pixels > max_pixels:
+        raise ImageError(
+            "too_large",
+            f"{width} x {height} pixels are more than the limit of {max_pixels / 1e6:.0f} million",
+        )
+    if pixels > max(ALWAYS_ALLOWED, PIXELS_PER_BYTE * stored):
+        raise ImageError(
+            "corrupt",
+            f"its header says {width} x {height} pixels, more than {stored} bytes of a photograph "
+            "can hold: it is cut off, damaged or made to fill memory",
+        )
+
+
+def choose_page(count: int, page: int | None) -> int:
+    """Which of several pages or frames to read, from 0.
+
+    Args:
+        count: how many there are.
+        page: which one was asked for, from 1; None asks for none. A single page is always read.
+
+    Raises:
+        ImageError: `unsupported`, where there are several and none or a missing one was asked for.
+    """
+    if count < 1:
+        raise ImageError("corrupt", "it holds no picture")
+    if count == 1:
+        return 0
+    if page is None:
+        raise ImageError(
+            "unsupported", f"it holds {count} pictures: say which to take with --page (from 1)"
+        )
+    if page > count:
+        raise ImageError("unsupported", f"it holds {count} pictures; there is no page {page}")
+    return page - 1
+
+
+def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int]:
+    """Colour profile, EXIF that asks for no rotation, and the rotation that was asked for."""
+    icc = image.info.get("icc_profile") or None
+    try:
+        exif = image.getexif()
+        orientation = int(exif.get(_ORIENTATION, 1))
+        if not exif:
+            return icc, None, 1
+        exif[_ORIENTATION] = 1
+        return icc, exif.tobytes(), orientation
+    except (ValueError, TypeError, KeyError, OSError, SyntaxError, UnidentifiedImageError):
+        return icc, None, 1  # a broken EXIF block is no reason to refuse the image
+
+
+def full_range(values: np.ndarray, *, bits: int) -> np.ndarray:
+    """Stretch samples of some bits over the full range of 8 or 16.
+
+    Args:
+        values: unsigned integers below `2 ** bits`.
+        bits: 1..16.
+
+    Returns:
+        uint8 up to 8 bits, else uint16; `to_bits` undoes it exactly.
+    """
+    dtype, whole = (np.uint8, 255) if bits <= 8 else (np.uint16, 65535)
+    most = (1 << bits) - 1
+    if most == whole:
+        return values.astype(dtype, copy=False)
+    return ((values.astype(np.uint32) * whole + most // 2) // most).astype(dtype)
+
+
+def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
+    """Shrink full-range samples to some bits, rounding: the inverse of `full_range`."""
+    whole, most = int(np.iinfo(pixels.dtype).max), (1 << bits) - 1
+    if most == whole:
+        return pixels
+    return ((pixels.astype(np.uint32) * most + whole // 2) // whole).astype(pixels.dtype)
+
+
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Grey, grey with alpha, RGB or RGBA to RGB; what shines through is black.
+
+    Raises:
+        ImageError: `unsupported`, for other types and shapes.
+    """
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            "unsupported", f"pixels of type {pixels.dtype} are not read, uint8 and uint16 are"
+        )
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+        raise ImageError("unsupported", f"an image of shape {pixels.shape} is not read")
+    if pixels.shape[2] in (2, 4):
+        full = np.iinfo(pixels.dtype).max
+        alpha = pixels[..., -1:]
+        pixels = pixels[..., :-1]
+        if (alpha != full).any():
+            pixels = (pixels.astype(np.uint32) * alpha // full).astype(pixels.dtype)
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo EXIF orientation 1..8; other values are taken as 1."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,88 @@
+"""One compressed frame of a DICOM file: JPEG, lossless JPEG, JPEG-LS, JPEG 2000."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+from pydicom.uid import UID
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats import jpeg, jpeg2000
+
+_LOSSY_JPEG = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
+_LOSSLESS_JPEG = {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}
+_JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}
+_JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
+
+
+def decode_frame(
+    frame: bytes, *, syntax: UID, shape: tuple[int, int], colours: str, bits: int
+) -> tuple[np.ndarray, str]:
+    """Decode a frame that is what its DICOM header says.
+
+    Args:
+        frame: its content.
+        syntax: the transfer syntax.
+        shape: height and width that the DICOM header says.
+        colours: photometric interpretation that the DICOM header says.
+        bits: bits per sample that the DICOM header says.
+
+    Returns:
+        `(H, W)` or `(H, W, 3)`, and the photometric interpretation of what was decoded.
+
+    Raises:
+        ImageError: `unsupported` or `corrupt`.
+    """
+    if syntax in _JPEG_2000:
+        return _jpeg2000(frame, shape, colours, bits)
+    if syntax not in _LOSSY_JPEG | _LOSSLESS_JPEG | _JPEG_LS:
+        raise ImageError("unsupported", f"DICOM compressed with {syntax.name[:64]} is not read")
+    header = jpeg.frame_header(frame)
+    _check_shape((header.height, header.width), shape)
+    if not frame.rstrip(b"\x00").endswith(b"\xff\xd9"):
+        raise ImageError("corrupt", "its compressed pixels are cut off")
+    if syntax in _JPEG_LS:
+        return _checked(imagecodecs.jpegls_decode(frame), shape), colours
+    if syntax in _LOSSLESS_JPEG or header.marker == 0xC3:
+        if header.components != 1:
+            raise ImageError("unsupported", "DICOM with lossless JPEG is only read in grey")
+        return _checked(imagecodecs.ljpeg_decode(frame), shape), colours
+    pixels = jpeg.decode_pixels(frame, header=header, unmarked_is_rgb=colours == "RGB")
+    grey = header.components == 1
+    return _checked(pixels[..., 0] if grey else pixels, shape), colours if grey else "RGB"
+
+
+def _jpeg2000(
+    frame: bytes, shape: tuple[int, int], colours: str, bits: int
+) -> tuple[np.ndarray, str]:
+    start = 0
+    if frame[:4] != jpeg2000.CODESTREAM:  # not allowed, but there are files with a whole JP2 inside
+        start = next((b.start for b in jpeg2000.boxes(frame) if b.kind == b"jp2c"), 0)
+    header = jpeg2000.codestream_header(frame, start)
+    _check_shape((header.height, header.width), shape)
+    if header.components == 1 or not header.mixed:
+        now = colours if colours != "YBR_ICT" and colours != "YBR_RCT" else "RGB"
+    else:
+        now = "RGB"
+    samples = np.asarray(imagecodecs.jpeg2k_decode(frame))
+    if header.bits > bits:
+        raise ImageError("corrupt", f"its pixels have {header.bits} bits, its header says {bits}")
+    return _checked(samples, shape), now
+
+
+def _check_shape(found: tuple[int, int], said: tuple[int, int]) -> None:
+    if found != said:
+        raise ImageError(
+            "corrupt",
+            f"its compressed pixels are {found[1]} x {found[0]}, its header says "
+            f"{said[1]} x {said[0]}",
+        )
+
+
+def _checked(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    _check_shape((pixels.shape[0], pixels.shape[1]), shape)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        raise ImageError("unsupported", f"{pixels.shape[2]} compressed channels are not read")
+    return pixels

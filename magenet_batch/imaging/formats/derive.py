@@ -1,0 +1,193 @@
+"""DICOM out: a new instance derived from the source, in the same study, never the source altered.
+
+Unique identifiers are hashes of the source's, of the pixels and of the provenance: the same job
+gives the same bytes, other weights give another instance.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import uuid
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from magenet_batch import __version__
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats.base import to_bits
+from magenet_batch.imaging.formats.dicom_tags import DROPPED, MINIMAL, NO_DAY, OF_PATIENT
+from magenet_batch.imaging.metadata import MetadataPolicy, Provenance
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_SEVERAL_FRAMES = "1.2.840.10008.5.1.4.1.1.7."  # multi-frame secondary captures
+_OPHTHALMIC = {"1.2.840.10008.5.1.4.1.1.77.1.5.1", "1.2.840.10008.5.1.4.1.1.77.1.5.2"}
+_LONGEST_LONG_STRING = 64
+_ACQUIRED = Tag("AcquisitionDateTime")  # may be missing from a derived image, but not empty
+_LOSSY = {
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.91",
+}  # fmt: skip
+
+
+def derive(
+    pixels: np.ndarray,
+    *,
+    source: Dataset,
+    bit_depth: int,
+    icc: bytes | None,
+    provenance: Provenance,
+    metadata: MetadataPolicy,
+) -> bytes:
+    """Write a derived DICOM instance (PS3.3, C.7.6.1.1.2 and C.12.4), uncompressed.
+
+    Args:
+        pixels: `(H, W, 3)` RGB, uint8 or uint16 over its full range.
+        source: the source, without its pixels.
+        bit_depth: bits stored in the source.
+        icc: colour profile.
+        provenance: who enhanced it.
+        metadata: what to carry over.
+
+    Returns:
+        A DICOM file.
+
+    Raises:
+        ImageError: `unwritable`, if the source has no identifiers to refer to.
+    """
+    for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        if not source.get(name):
+            raise ImageError(
+                "unwritable", f"its source has no {name}: use --output-format to write another kind"
+            )
+    new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
+    _scale_spacing(new, source, pixels)
+    _identify(new, source, pixels, f"{provenance.text} {metadata}")
+    _describe(new, source, provenance, metadata)
+    _fill(new, pixels, bit_depth, icc)
+    return _saved(new)
+
+
+def _size(source: Dataset) -> tuple[int, int]:
+    return int(source.Rows), int(source.Columns)
+
+
+def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> Dataset:
+    """What is still true, and wanted, in a new data set; the source stays as it is."""
+    emptied = OF_PATIENT if metadata == "none" else frozenset()
+    new = Dataset()
+    for tag in source.keys():  # noqa: SIM118  a data set iterates over its elements
+        overlay = tag.group & 0xFF01 == 0x6000
+        if tag in DROPPED or tag.element == 0:
+            continue
+        if (overlay and not same_size) or (metadata != "keep" and tag not in MINIMAL):
+            continue
+        if tag in emptied:
+            if tag != _ACQUIRED:
+                new.add_new(tag, source[tag].VR, NO_DAY.get(tag))
+        else:
+            new[tag] = copy.copy(source.get_item(tag))  # setting a value changes an element
+    return new
+
+
+def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
+    """A reduced image has larger pixels."""
+    height, width = _size(source)
+    spacing = source.get("PixelSpacing")
+    if "PixelSpacing" in new and spacing and pixels.shape[:2] != (height, width):
+        scales = (height / pixels.shape[0], width / pixels.shape[1])
+        new.PixelSpacing = [
+            f"{float(s) * k:.9g}" for s, k in zip(spacing, scales, strict=True)
+        ]  # fmt: skip
+
+
+def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> None:
+    """New identifiers of instance and series; the study and the patient stay."""
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+    new.SOPInstanceUID = _uid("instance", str(source.SOPInstanceUID), digest, how)
+    new.SeriesInstanceUID = _uid("series", str(source.SeriesInstanceUID), how)
+    number = source.get("SeriesNumber")
+    new.SeriesNumber = None if number is None else (100 * int(number) + 1) % 2**31
+    kind = str(source.SOPClassUID)
+    if kind in _OPHTHALMIC:  # has frames, and a clock to count them, even if there is only one
+        new.NumberOfFrames, new.FrameTime = 1, 0
+        new.FrameIncrementPointer = Tag("FrameTime")
+    elif kind.startswith(_SEVERAL_FRAMES):
+        new.SOPClassUID = _SECONDARY_CAPTURE
+
+
+def _uid(*parts: str) -> UID:
+    """An identifier below 2.25, the arc of UUIDs (ITU-T X.667), made of a hash."""
+    digest = hashlib.sha256("\n".join(("magenet", *parts)).encode()).digest()
+    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
+
+
+def _describe(
+    new: Dataset, source: Dataset, provenance: Provenance, metadata: MetadataPolicy
+) -> None:
+    """Say that it is derived, from what and by whom."""
+    kinds = source.get("ImageType") or []
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    if source.SOPClassUID in _OPHTHALMIC:  # PRIMARY by rule, and derived how (C.8.17.2.1.4)
+        said = kinds[2] if len(kinds) > 2 and kinds[2] else "ENHANCED"
+        new.ImageType = ["DERIVED", "PRIMARY", said, *kinds[3:]]
+    else:
+        new.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
+    new.DerivationDescription = provenance.text
+    before = str(source.get("SeriesDescription") or "") if metadata == "keep" else ""
+    new.SeriesDescription = f"{before[: _LONGEST_LONG_STRING - 20]} enhanced by magenet".strip()
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = source.SOPClassUID
+    reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    reference.PurposeOfReferenceCodeSequence = Sequence(
+        [_code("121322", "Source Image for Image Processing Operation")]
+    )
+    new.SourceImageSequence = Sequence([reference])
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "Processing Equipment")])
+    equipment.Manufacturer = "magenet"
+    equipment.ManufacturerModelName = provenance.weights[:_LONGEST_LONG_STRING] or "magenet"
+    equipment.SoftwareVersions = __version__
+    equipment.ContributionDescription = provenance.text
+    earlier = new.get("ContributingEquipmentSequence") or []
+    new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
+    if str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY:
+        new.LossyImageCompression = "01"  # what was lost once stays lost
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+def _fill(new: Dataset, pixels: np.ndarray, bit_depth: int, icc: bytes | None) -> None:
+    """Put the pixels in, of as many bits as the source had."""
+    wide = pixels.dtype == np.uint16
+    bits = bit_depth if wide == (bit_depth > 8) else 8 * pixels.dtype.itemsize
+    if new.SOPClassUID in _OPHTHALMIC:  # all of them, by rule
+        bits = 8 * pixels.dtype.itemsize
+    new.Rows, new.Columns = pixels.shape[:2]
+    new.SamplesPerPixel, new.PlanarConfiguration = 3, 0
+    new.PhotometricInterpretation = "RGB"
+    new.BitsAllocated, new.BitsStored, new.HighBit = (16 if wide else 8), bits, bits - 1
+    new.PixelRepresentation = 0
+    if icc:
+        new.ICCProfile = icc + b"\0" * (len(icc) % 2)
+    stored = to_bits(pixels, bits=bits).astype("<u2" if wide else "u1").tobytes()
+    new.add_new("PixelData", "OW" if wide else "OB", stored + b"\0" * (len(stored) % 2))
+
+
+def _saved(new: Dataset) -> bytes:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = _uid("implementation")
+    meta.ImplementationVersionName = f"MAGENET_{__version__}"[:16]
+    new.file_meta = meta
+    out = io.BytesIO()
+    new.save_as(out, enforce_file_format=True)
+    return out.getvalue()

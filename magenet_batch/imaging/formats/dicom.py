@@ -1,0 +1,147 @@
+"""DICOM: ophthalmic photographs, secondary captures and other images of visible light."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING, NoReturn
+
+import cv2
+import numpy as np
+import pydicom
+from pydicom.encaps import get_frame
+from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.uid import UID, RLELossless
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats import compressed
+from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, full_range
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+# It warns of every value that breaks a rule; what is wrong with a file is said once, in its row.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+warnings.filterwarnings("ignore", module=r"pydicom\b")
+
+_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_COLOURS = {
+    "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3,
+    "YBR_FULL_422": 3, "YBR_ICT": 3, "YBR_RCT": 3,
+}  # fmt: skip
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+
+
+def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
+    """Read a DICOM file."""
+    head = pydicom.dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True)
+    syntax = head.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise ImageError("corrupt", "this dicom is cut off or damaged: it has no transfer syntax")
+    if syntax == _DEFLATED:  # it would be inflated before its size is known
+        raise ImageError("unsupported", "deflated DICOM is not read: convert it first")
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    if "PixelData" not in dataset:
+        _refuse_without_pixels(dataset)
+    stored = bytes(dataset.PixelData)
+    _check(dataset, max_pixels=max_pixels, stored=len(stored))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    samples, colours = _samples(dataset, stored, UID(syntax), choose_page(frames, page), frames)
+    pixels, bits = _in_colour(dataset, samples, colours)
+    icc = dataset.get("ICCProfile")
+    for name in _PIXELS:
+        if name in dataset:
+            del dataset[name]
+    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset)
+
+
+def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
+    """An image without pixels is damaged; a report or a table of contents has none."""
+    kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
+    if "Rows" in dataset or "Image" in kind or not kind:
+        raise ImageError("corrupt", "this dicom is cut off: its pixels are missing")
+    raise ImageError("unsupported", f"this DICOM object ({kind}) holds no image")
+
+
+def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
+    """Refuse by the description of the pixels, before they are decoded."""
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    check_size(width, height, max_pixels=max_pixels, stored=stored)
+    colours, samples = dataset.PhotometricInterpretation, int(dataset.SamplesPerPixel)
+    if _COLOURS.get(colours) != samples:
+        raise ImageError("unsupported", f"DICOM colours {str(colours)[:32]!r} are not read")
+    allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    if allocated not in (8, 16) or not 1 <= bits <= allocated:
+        raise ImageError("unsupported", f"DICOM of {bits} bits in {allocated} is not read")
+    if int(dataset.get("HighBit", bits - 1)) != bits - 1 or dataset.get("PixelRepresentation"):
+        raise ImageError("unsupported", "DICOM with signed or shifted samples is not read")
+
+
+def _samples(
+    dataset: Dataset, stored: bytes, syntax: UID, index: int, frames: int
+) -> tuple[np.ndarray, str]:
+    """The samples of one frame, `(H, W)` or `(H, W, 3)`, and the colours that they are in."""
+    colours = str(dataset.PhotometricInterpretation)
+    if syntax in _NATIVE:
+        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours
+    if syntax == RLELossless:
+        array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
+        return array, colours
+    shape = (int(dataset.Rows), int(dataset.Columns))
+    frame = get_frame(stored, index, number_of_frames=frames)
+    return compressed.decode_frame(
+        frame, syntax=syntax, shape=shape, colours=colours, bits=int(dataset.BitsStored)
+    )
+
+
+def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) -> np.ndarray:
+    """Uncompressed samples of one frame (PS3.5, 8.1 and 8.2; PS3.3, C.7.6.3.1.2)."""
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    samples, wide = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated) == 16
+    half = dataset.PhotometricInterpretation == "YBR_FULL_422"
+    if half and (wide or width % 2):
+        raise ImageError("corrupt", "colours of half width need 8 bits and an even width")
+    count = height * width * (2 if half else samples)
+    kind = np.dtype(np.uint16 if wide else np.uint8).newbyteorder(">" if big_endian else "<")
+    if (index + 1) * count * kind.itemsize > len(stored):
+        raise ImageError("corrupt", "this dicom is cut off: pixels are missing")
+    if big_endian and not wide and str(dataset["PixelData"].VR) == "OW":
+        stored = np.frombuffer(stored[: len(stored) // 2 * 2], ">u2").astype("<u2").tobytes()
+    values = np.frombuffer(stored, kind, count, index * count * kind.itemsize)
+    values = values.astype(kind.newbyteorder("="), copy=False)
+    if half:
+        pairs = values.reshape(height, width // 2, 4)
+        luminance = pairs[..., :2].reshape(height, width)
+        return np.stack([luminance, *np.repeat(pairs[..., 2:], 2, axis=1).transpose(2, 0, 1)], 2)
+    if samples == 1:
+        return values.reshape(height, width)
+    if dataset.get("PlanarConfiguration"):
+        return np.moveaxis(values.reshape(samples, height, width), 0, -1)
+    return values.reshape(height, width, samples)
+
+
+def _in_colour(dataset: Dataset, samples: np.ndarray, colours: str) -> tuple[np.ndarray, int]:
+    """Samples as grey or RGB over their full range, and the bits they had."""
+    bits = int(dataset.BitsStored)
+    if colours == "PALETTE COLOR":
+        return _from_palette(dataset, samples)
+    samples = full_range(samples & ((1 << bits) - 1), bits=bits)
+    if colours == "MONOCHROME1":
+        samples = np.iinfo(samples.dtype).max - samples
+    elif colours in ("YBR_FULL", "YBR_FULL_422"):
+        samples = cv2.cvtColor(np.ascontiguousarray(samples[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
+    return samples, bits
+
+
+def _from_palette(dataset: Dataset, samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Colours looked up; 8 bits where the entries of 16 bits say no more than their upper half."""
+    looked_up = apply_color_lut(samples, dataset)[..., :3]
+    if looked_up.dtype == np.uint8:
+        return looked_up, 8
+    low, high = looked_up & 255, looked_up >> 8
+    if not low.any() or (low == high).all():
+        return high.astype(np.uint8), 8
+    return looked_up.astype(np.uint16), 16

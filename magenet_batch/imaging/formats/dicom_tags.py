@@ -1,0 +1,52 @@
+"""Which DICOM attributes a derived image drops, needs, and loses under `--metadata none`."""
+
+from __future__ import annotations
+
+from pydicom.tag import Tag
+
+
+def _tags(names: str) -> frozenset[int]:
+    return frozenset(int(Tag(name)) for name in names.split())
+
+
+# True of the old pixels, of their storage or of the old object, not of the new ones.
+DROPPED = _tags(
+    "NumberOfFrames FrameIncrementPointer PerFrameFunctionalGroupsSequence FrameTime FrameDelay "
+    "SharedFunctionalGroupsSequence FrameTimeVector SmallestImagePixelValue LargestImagePixelValue "
+    "PixelPaddingValue PixelPaddingRangeLimit WindowCenter WindowWidth VOILUTFunction "
+    "WindowCenterWidthExplanation VOILUTSequence ModalityLUTSequence RescaleIntercept RescaleSlope "
+    "RescaleType PresentationLUTShape PresentationLUTSequence IconImageSequence ICCProfile "
+    "RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor "
+    "BluePaletteColorLookupTableDescriptor RedPaletteColorLookupTableData "
+    "GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
+    "SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData "
+    "SegmentedBluePaletteColorLookupTableData PaletteColorLookupTableUID ExtendedOffsetTable "
+    "ExtendedOffsetTableLengths DigitalSignaturesSequence MACParametersSequence "
+    "EncryptedAttributesSequence InstanceCreationDate InstanceCreationTime InstanceCreatorUID "
+    "SeriesNumber DataSetTrailingPadding PixelDataProviderURL ColorSpace"
+)
+
+# Whose image, of which eye, how it was taken: what a derived image needs to be understood.
+MINIMAL = _tags(
+    "SpecificCharacterSet SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID Modality "
+    "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber "
+    "ReferringPhysicianName ImageType InstanceNumber ContentDate ContentTime AcquisitionDateTime "
+    "Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions ConversionType "
+    "BurnedInAnnotation PatientOrientation Laterality ImageLaterality PixelSpacing "
+    "PixelAspectRatio LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod "
+    "PatientEyeMovementCommanded HorizontalFieldOfView PupilDilated DegreeOfDilation "
+    "MydriaticAgentSequence IntraOcularPressure EmmetropicMagnification RefractiveStateSequence "
+    "SynchronizationFrameOfReferenceUID SynchronizationTrigger AcquisitionTimeSynchronized "
+    "AnatomicRegionSequence AcquisitionDeviceTypeCodeSequence IlluminationTypeCodeSequence "
+    "LightPathFilterTypeStackCodeSequence ImagePathFilterTypeStackCodeSequence LensesCodeSequence "
+    " DetectorType"
+)
+
+# Emptied under `none`: names, numbers, dates. The identifiers of study and source stay.
+OF_PATIENT = _tags(
+    "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber "
+    "ReferringPhysicianName ContentDate ContentTime AcquisitionDateTime DeviceSerialNumber"
+)
+
+NO_DAY = {int(Tag("ContentDate")): "19000101", int(Tag("ContentTime")): "000000"}
+"""Stands where a day and an hour are compulsory."""

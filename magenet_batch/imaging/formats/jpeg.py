@@ -1,0 +1,104 @@
+"""JPEG: baseline and progressive, grey, YCbCr, RGB and CMYK, 8 bits."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import NamedTuple
+
+import imagecodecs
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats.base import Decoded, check_size, pillow_metadata
+
+_NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 stand alone
+_NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC lie among the SOFs
+_SOF_LS = 0xF7
+
+
+class FrameHeader(NamedTuple):
+    """What the frame header of a JPEG, lossless JPEG or JPEG-LS says.
+
+    Attributes:
+        marker: 0xC0 baseline, 0xC2 progressive, 0xC3 lossless, 0xF7 JPEG-LS, ...
+        bits: per sample.
+        width: in pixels.
+        height: in pixels.
+        components: 1 grey, 3 colour, 4 CMYK.
+        marked: whether a JFIF or Adobe marker says which colours these are.
+    """
+
+    marker: int
+    bits: int
+    width: int
+    height: int
+    components: int
+    marked: bool
+
+
+def frame_header(data: bytes) -> FrameHeader:
+    """Find the frame header (ITU T.81, B.2.2).
+
+    Raises:
+        ImageError: `corrupt`, if there is none.
+    """
+    at, marked = 2, False
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _NO_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if (0xC0 <= marker <= 0xCF and marker not in _NOT_SOF) or marker == _SOF_LS:
+            if at + 10 > len(data):
+                break
+            bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
+            return FrameHeader(marker, bits, width, height, components, marked)
+        body = data[at + 4 : at + 9]
+        marked = marked or (marker == 0xE0 and body == b"JFIF\0")
+        marked = marked or (marker == 0xEE and body == b"Adobe")
+        at += 2 + length
+    raise ImageError("corrupt", "this jpeg is cut off: it has no frame header")
+
+
+def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
+    """Read a JPEG file."""
+    header = frame_header(data)
+    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
+    with Image.open(io.BytesIO(data)) as image:
+        icc, exif, orientation = pillow_metadata(image)
+    return Decoded(decode_pixels(data, header=header), icc, exif, orientation)
+
+
+def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = False) -> np.ndarray:
+    """Decode the pixels, or fail: damage that a decoder could paint over is an error here.
+
+    Args:
+        data: a JPEG whose size has been checked.
+        header: its frame header.
+        unmarked_is_rgb: colours that no marker names are RGB, as DICOM may say; else YCbCr.
+
+    Returns:
+        `(H, W, 3)` or, of one component, `(H, W, 1)`; uint8.
+
+    Raises:
+        ImageError: `unsupported`, for 12 bits and for lossless JPEG.
+    """
+    if header.bits != 8 or header.marker not in (0xC0, 0xC1, 0xC2):
+        raise ImageError(
+            "unsupported",
+            f"JPEG of {header.bits} bits and kind {header.marker:#x} is not read: "
+            "convert it to PNG or TIFF",
+        )
+    if header.components == 4:
+        simplejpeg.decode_jpeg(data, colorspace="CMYK", strict=True)  # Pillow is not strict
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    colours = "GRAY" if header.components == 1 else "RGB"
+    pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True)
+    if unmarked_is_rgb and header.components == 3 and not header.marked:
+        return np.asarray(imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB"))
+    return np.asarray(pixels)
