@@ -37,7 +37,9 @@ from magenet_batch.jobs.progress import SilentProgress
 from magenet_batch.jobs.run import load_enhancer, run_job
 from magenet_batch.jobs.worker import Counters
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import ROW_SCHEMA
+from magenet_batch.schema import row_schema
+
+_SCHEMA = row_schema()
 
 
 class Clock(SilentProgress):
@@ -121,11 +123,16 @@ def million(folder: Path, *, rows: int) -> dict[str, float]:
     """Resume a plan of many tiny rows of which all but one shard are done."""
     image = make_archive(folder / "in", images=1, size=96) / "0000.jpg"
     names = [f"site_{i % 97:02d}/{i:07d}.jpg" for i in range(rows)]
-    for name in {n.partition("/")[0] for n in names}:
-        (folder / "in" / name).mkdir()
-    # Hard links, so that a million files cost no content.
+    content = image.read_bytes()
+    # Hard links, so that a million files cost no content; a file system bounds those of one file.
     for name in names:
-        os.link(image, folder / "in" / name)
+        path = folder / "in" / name
+        original = path.parent / "0000000.jpg"
+        if not original.exists():
+            path.parent.mkdir(exist_ok=True)
+            original.write_bytes(content)
+        if not path.exists():
+            os.link(original, path)
     image.unlink()
     out = folder / "out"
     options = JobOptions(archive=(str(folder / "in"),), out=str(out), workers=0, gpus=0)
@@ -146,12 +153,12 @@ def million(folder: Path, *, rows: int) -> dict[str, float]:
         table = pa.table(
             {
                 field.name: part[field.name] if field.name in part.column_names
-                else pa.nulls(len(part), field.type) for field in ROW_SCHEMA
+                else pa.nulls(len(part), field.type) for field in _SCHEMA
             }
         )  # fmt: skip
         status = table.schema.get_field_index("status")
         table = table.set_column(status, "status", pa.array(["failed"] * len(part)))
-        pq.write_table(table.cast(ROW_SCHEMA), rows_file(out, shard))
+        pq.write_table(table.cast(_SCHEMA), rows_file(out, shard))
     done = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)],
         check=True, capture_output=True, text=True,

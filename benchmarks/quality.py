@@ -1,6 +1,6 @@
 """The quality of the shipped weights on photographs that they never saw: docs/benchmarks.md.
 
-    python benchmarks/quality.py [--images 16] [-o eval/quality]
+    python benchmarks/quality.py [--images 12] [-o eval/quality]
 
 Runs `magenet evaluate` with a fixed seed on idrid/val_clean, hrf/test-vessels, idrid/lesions_test,
 cataract and stare of --data, and writes benchmarks/results/quality.json. A second run gives the
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="small")
     parser.add_argument("--against", default="clahe,luminosity,dcp,graham")
-    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--images", type=int, default=12)
     parser.add_argument("-o", "--output", type=Path, default=Path("eval/quality"))
     parser.add_argument("--result", type=Path, default=RESULTS / "quality.json")
     arguments = parser.parse_args()

@@ -12,8 +12,8 @@ from test_layers import LAYERS, SIDEWAYS
 from magenet_batch.degradation import KINDS, PRESETS
 from magenet_batch.errors import REASONS
 from magenet_batch.jobs.policy import flags_for
+from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
-from magenet_batch.models.magenet import MageNet
 from magenet_batch.recipes.load import shipped_recipes
 from magenet_batch.recipes.schema import Recipe
 from magenet_batch.schema import COLUMNS, STATUSES
@@ -91,7 +91,7 @@ def test_every_kind_of_degradation_has_its_formula():
 def test_sizes_on_the_method_page_are_counted():
     text = page("docs/method.md")
     for size in SIZES:
-        network = MageNet(magenet_config(size))
+        network = build_network(magenet_config(size))
         millions = sum(p.numel() for p in network.parameters()) / 1e6
         assert f"| `{size}` | {millions:.2f} | {network.reach} |" in text
 

@@ -108,14 +108,18 @@ def command(
 
 
 def _show_plan(options: JobOptions, *, as_json: bool) -> None:
+    from magenet_batch.jobs.estimate import estimate
     from magenet_batch.jobs.plan import describe_plan, make_plan
+    from magenet_batch.jobs.run import means_for
 
     plan = make_plan(options)
+    means = means_for(options, images=len(plan))
+    guess = estimate(plan, workers=means.workers, gpus=means.gpus)
     if as_json:
         facts = {
             "images": len(plan), "bytes": plan.bytes, "shards": plan.shards,
-            "shard_size": plan.shard_size,
+            "shard_size": plan.shard_size, "estimate": guess,
         }  # fmt: skip
         typer.echo(json.dumps(facts))
     else:
-        typer.echo(describe_plan(plan))
+        typer.echo(f"{describe_plan(plan)}\n{guess}")

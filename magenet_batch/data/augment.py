@@ -84,6 +84,19 @@ def _matrix(p: AugmentParams) -> list[list[float]]:
 
 def recolour(x_BCHW: torch.Tensor, params: Sequence[AugmentParams]) -> torch.Tensor:
     """Change colours: gamma, gain per channel, saturation. Values stay in 0..1."""
+    plain = AugmentParams()
+    chosen = [
+        i for i, p in enumerate(params)
+        if (p.gamma, p.gain, p.saturation) != (plain.gamma, plain.gain, plain.saturation)
+    ]  # fmt: skip
+    if not chosen:
+        return x_BCHW
+    result = x_BCHW.clone()
+    result[chosen] = _recoloured(x_BCHW[chosen], [params[i] for i in chosen])
+    return result
+
+
+def _recoloured(x_BCHW: torch.Tensor, params: Sequence[AugmentParams]) -> torch.Tensor:
 
     def column(values: Sequence[float | tuple[float, ...]]) -> torch.Tensor:
         return torch.tensor(values, device=x_BCHW.device).reshape(len(params), -1, 1, 1)

@@ -125,6 +125,8 @@ def _varied(
     """Images (B, 3, S, S) and masks (B, 1, S, S) at the original's resolution of the view."""
     chosen = torch.from_numpy(rng.integers(len(canvases), size=count)).to(canvases.images.device)
     params = [sample_augmentation(rng, augment) for _ in range(count)]
+    while canvases.images.shape[-1] >= 2 * view.working * view.ratio:
+        canvases = canvases.halved
     both = torch.cat([canvases.images[chosen].float() / 255, canvases.masks[chosen].float()], 1)
     both = warp(both, params, size=view.working * view.ratio)
     mask = (both[:, 3:] > 0.98).float()

@@ -55,9 +55,14 @@ def _blur(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor:
     """Gaussian blur as two matrix products, each image with its own standard deviation."""
     if not _any(params, "blur"):
         return x
+    chosen = [i for i, p in enumerate(params) if p.blur_sigma > 0]
     height, width = x.shape[-2:]
-    sigma = _column(params, "blur_sigma", x, ndim=3) * height
-    return _gaussian_matrix(height, sigma)[:, None] @ x @ _gaussian_matrix(width, sigma)[:, None].mT
+    sigma = _column([params[i] for i in chosen], "blur_sigma", x, ndim=3) * height
+    rows = _gaussian_matrix(height, sigma)
+    columns = rows if width == height else _gaussian_matrix(width, sigma)
+    x = x.clone()
+    x[chosen] = rows[:, None] @ x[chosen] @ columns[:, None].mT
+    return x
 
 
 def _gaussian_matrix(size: int, sigma: torch.Tensor) -> torch.Tensor:
@@ -202,11 +207,16 @@ def _noise(x: torch.Tensor, params: Sequence[DegradationParams]) -> torch.Tensor
     """
     if not _any(params, "noise"):
         return x
+    chosen = [i for i, p in enumerate(params) if "noise" in p.kinds()]
+    noisy = [params[i] for i in chosen]
     height, width = x.shape[-2:]
-    variance = _column(params, "noise_read", x).square() + _column(params, "noise_shot", x) * x
+    clean = x[chosen]
+    variance = _column(noisy, "noise_read", x).square() + _column(noisy, "noise_shot", x) * clean
     bank = _noise_bank(str(x.device))
-    noise = torch.stack([_noise_window(bank, p.noise_seed, height, width) for p in params])
-    return (x + noise * variance.sqrt() * (height / 512)).clamp(0, 1)
+    noise = torch.stack([_noise_window(bank, p.noise_seed, height, width) for p in noisy])
+    x = x.clone()
+    x[chosen] = (clean + noise * variance.sqrt() * (height / 512)).clamp(0, 1)
+    return x
 
 
 @lru_cache(maxsize=2)

@@ -64,7 +64,8 @@ class Segmenter:
         features, mask = describe(pixels, fov)
         inside = expand((features[mask] - self.mean) / self.spread)
         small = np.zeros(mask.shape, np.float32)
-        small[mask] = 1 / (1 + np.exp(-(inside @ self.weights[:-1] + self.weights[-1])))
+        logits = np.clip(inside @ self.weights[:-1] + self.weights[-1], -30, 30)
+        small[mask] = 1 / (1 + np.exp(-logits))
         found = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
         return found * fov.mask(height, width)
 

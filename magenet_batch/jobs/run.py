@@ -81,7 +81,7 @@ def run_job(
     for line in plan.skipped.lines():
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
-        _means(options, images=len(plan))  # refuses what this machine has not, before it writes
+        means_for(options, images=len(plan))  # refuses what this machine has not, before it writes
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,7 +120,7 @@ class _Job:
     def run(self, units: list[Unit], *, stop: threading.Event, command: list[str]) -> bool:
         """Do the units; False when stopped before the end."""
         images = sum(len(u.positions) for u in units)
-        means = _means(self.options, images=min(images, len(units)))
+        means = means_for(self.options, images=min(images, len(units)))
         self._introduce(images, means)
         part = self.state.part
         log = Log(self.ledger.out / ("log.jsonl" if part is None else f"log-{part.label}.jsonl"))
@@ -202,8 +202,16 @@ class _Job:
         sweep(sorted(folders))
 
 
-def _means(options: JobOptions, *, images: int) -> Means:
-    """Divide this machine, or the cluster at the given address."""
+def means_for(options: JobOptions, *, images: int) -> Means:
+    """Divide this machine, or the cluster at the given address.
+
+    Args:
+        options: of the job.
+        images: left to do.
+
+    Raises:
+        UsageError: more GPUs are asked for than there are.
+    """
     if options.address is None:
         cpus, gpus = cpu_count(), (0 if options.gpus == 0 else gpu_count())
     else:

@@ -80,6 +80,7 @@ def test_dry_run_writes_nothing(enhance, tmp_path):
     code, out, _ = enhance("--dry-run")
     assert code == 0 and "4 images" in out and "images/a.jpg" in out
     assert not (tmp_path / "out").exists()
+    assert "megapixels" in out and "roughly" in out
     assert json.loads(enhance("--dry-run", "--json")[1])["images"] == 4
 
 

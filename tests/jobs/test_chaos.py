@@ -115,30 +115,30 @@ def test_a_dozen_kills_change_no_byte(
 ):
     jobs_fakes.measure_nothing(monkeypatch.setattr)
     whole = JobOptions(
-        archive=(str(archive),), out=str(tmp_path / "whole"), workers=0, gpus=0, shard_size=20
+        archive=(str(archive),), out=str(tmp_path / "whole"), workers=0, gpus=0, shard_size=10
     )
     run_job(whole, enhancer_factory=fake_factory)
     out = tmp_path / "out"
     rng = random.Random(20230214)
     # Where in the job each kill happens, and who dies: a worker, the driver, or Ray's own node.
-    moments = sorted(rng.sample(range(2, 80), KILLS))
+    moments = sorted(rng.sample(range(2, 110), KILLS))
     victims = [
         ("worker", "driver", "worker", "worker", "node", "worker")[i % 6] for i in range(KILLS)
     ]
-    process = start(archive, out, pause=0.01, shard=20)
+    process = start(archive, out, pause=0.05, shard=10)
     killed = dict.fromkeys(victims, 0)
     last = 0  # something is finished between two kills: a job that is only killed gives up
     deadline = time.monotonic() + 480
     try:
         for moment, victim in zip(moments, victims, strict=True):
-            while shards_done(out) < max(moment, last + 2):
+            while shards_done(out) < max(moment, last + 1):
                 assert time.monotonic() < deadline
                 assert process.poll() is None, process.communicate()[1].decode()
                 time.sleep(0.02)
             if victim == "driver":
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate(timeout=60)
-                process = start(archive, out, pause=0.01, shard=20)
+                process = start(archive, out, pause=0.05, shard=10)
             elif victim == "node":
                 (raylet,) = named(process, "raylet")
                 raylet.kill()  # the driver starts it again
