@@ -70,7 +70,7 @@ BAD = {
 def enhance(tmp_path, monkeypatch, capsys):
     """Run the command on an archive of the files; give exit code, rows by id, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "load_enhancer", lambda device, threads, weights: Unchanged())
+    monkeypatch.setattr(run, "load_enhancer", lambda *how, **weights: Unchanged())
     metadata = {"format": "magenet-1", "config": "{}", "name": "fake"}
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
 
