@@ -35,6 +35,8 @@ from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
 
+FILES = 5000
+"""Read by the test suite."""
 HANG_S = 10.0
 ROOM = 1 << 30
 """Bytes of address space that reading may take above what the libraries have."""
@@ -185,7 +187,7 @@ def outcome(data: bytes, rng: random.Random) -> str:
 
 def main() -> None:
     ask = argparse.ArgumentParser()
-    ask.add_argument("--files", type=int, default=3000)
+    ask.add_argument("--files", type=int, default=FILES)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--only", type=int)
     told = ask.parse_args()
