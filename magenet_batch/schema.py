@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 1
+ROW_SCHEMA_VERSION = 2
 
-STATUSES = ("enhanced", "kept", "failed")
+STATUSES = ("enhanced", "kept", "assessed", "failed")
+GRADES = ("good", "usable", "reject")
+"""The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
 
 class Column(NamedTuple):
@@ -50,7 +52,9 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "vessel_new": ("0..1", "share of vessel length after that was not there before"),
     "vessel_lost": ("0..1", "share of vessel length before that is gone after"),
     "colour_shift": ("CIE76 dE", "mean slow colour difference in Lab between before and after"),
+    "lesion_contrast": ("ratio", "contrast at the scale of lesions, after over before; 1 is kept"),
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
+    "fidelity": ("0..1", "how far the anatomy was kept, over all of these; 1 is wholly"),
 }
 """Measures that hold the enhanced image against its original: name -> (range, meaning)."""
 
@@ -66,13 +70,22 @@ def _columns() -> tuple[Column, ...]:
         Column("height", "int32", "px", "height as stored upright"),
         Column("format", "string", "", "format found in the content: jpeg, png, tiff, ..."),
         Column("bit_depth", "int8", "bit", "bits per channel"),
-        Column("status", "string", "", "enhanced, kept or failed"),
-        Column("reason", "string", "", "why it failed: a short fixed word"),
-        Column("message", "string", "", "why it failed: one sentence"),
+        Column("status", "string", "", "enhanced, kept, assessed or failed"),
+        Column("reason", "string", "", "why it was kept or failed: a short fixed word"),
+        Column("message", "string", "", "why it was kept or failed: one sentence"),
         Column("fov_x", "float32", "px", "centre of the field of view from the left"),
         Column("fov_y", "float32", "px", "centre of the field of view from the top"),
         Column("fov_radius", "float32", "px", "radius of the field of view"),
         Column("fov_coverage", "float32", "0..1", "share of the full disc that is in the picture"),
+        Column("fov_offset", "float32", "radii", "from the picture's centre to the disc's"),
+    ]
+    grades = [
+        Column(name, kind, unit, f"{meaning} ({when} enhancement)")
+        for when in ("before", "after")
+        for name, kind, unit, meaning in [
+            (f"grade_{when}", "string", "", "grade on the EyeQ scale: good, usable or reject"),
+            *((f"{g}_{when}", "float32", "0..1", f"probability of the grade {g}") for g in GRADES),
+        ]
     ]
     quality = [
         Column(f"{name}_{when}", "float32", unit, f"{meaning} ({when} enhancement)")
@@ -84,6 +97,8 @@ def _columns() -> tuple[Column, ...]:
         for name, (unit, meaning) in FIDELITY_MEASURES.items()
     ]
     closing = [
+        Column("policy", "string", "", "what was to be delivered, and its thresholds, as JSON"),
+        Column("evidence", "string", "", "picture of what changed, relative to the output folder"),
         Column("flags", "list<string>", "", "what a reviewer should look at; empty when nothing"),
         Column("read_s", "float32", "s", "time to read, hash and decode"),
         Column("enhance_s", "float32", "s", "time in the field of view search and the network"),
@@ -93,7 +108,7 @@ def _columns() -> tuple[Column, ...]:
         Column("weights_hash", "string", "", "SHA-256 of the weights, first 16 hexadecimal digits"),
         Column("version", "string", "", "version of magenet"),
     ]
-    return (*identity, *quality, *fidelity, *closing)
+    return (*identity, *grades, *quality, *fidelity, *closing)
 
 
 COLUMNS: tuple[Column, ...] = _columns()

@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from fuzz_images import FILES
 from pydantic import BaseModel
 from test_layers import LAYERS, SIDEWAYS
 
 from magenet_batch.degradation import KINDS, PRESETS
 from magenet_batch.errors import REASONS
+from magenet_batch.imaging.formats import FORMATS
+from magenet_batch.imaging.formats.base import ALWAYS_ALLOWED, PIXELS_PER_BYTE
+from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
 from magenet_batch.recipes.load import shipped_recipes
 from magenet_batch.recipes.schema import Recipe
 from magenet_batch.schema import COLUMNS, STATUSES
+from magenet_batch.settings import MAX_PIXELS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -111,3 +116,15 @@ def anchors(target: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_every_format_and_policy_is_described():
+    text = page("docs/formats.md")
+    read = text.split("## Read and written\n")[1].split("\n- ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", read, re.M)) == {found.name for found in FORMATS}
+    policies = text.split("## Metadata\n")[1].split("\n- ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", policies, re.M)) == get_args(MetadataPolicy)
+    assert f"{PIXELS_PER_BYTE:,} pixels per byte" in text
+    assert f"{MAX_PIXELS // 10**6} million pixels" in text
+    assert f"above {ALWAYS_ALLOWED // 10**6} million" in text
+    assert f"the test suite reads {FILES:,}" in text

@@ -118,7 +118,7 @@ def _disk() -> Finding:
 
 def _codecs() -> Finding:
     missing = []
-    for name in ("PIL", "cv2", "tifffile", "imagecodecs", "simplejpeg"):
+    for name in ("PIL", "cv2", "tifffile", "imagecodecs", "simplejpeg", "pydicom"):
         try:
             importlib.import_module(name)
         except Exception as error:  # a missing system library raises anything
@@ -126,7 +126,7 @@ def _codecs() -> Finding:
     if missing:
         advice = "Install the package again: pip install --force-reinstall magenet-batch"
         return Finding("codecs", False, f"missing: {', '.join(missing)}", advice)
-    return Finding("codecs", True, "JPEG, PNG, TIFF, BMP, WebP")
+    return Finding("codecs", True, "JPEG, PNG, TIFF, BMP, WebP, JPEG 2000, DICOM")
 
 
 def _weights() -> Finding:

@@ -40,9 +40,11 @@ class DataConfig(BaseModel):
 
     @field_validator("clean", "real", "vessels", "validation", mode="before")
     @classmethod
-    def _one_folder(cls, value: Any) -> tuple[Any, ...]:
-        """A single folder needs no brackets."""
-        return (value,) if isinstance(value, str) else tuple(value)
+    def _one_folder(cls, value: Any) -> Any:
+        """A single folder needs no brackets; what is neither text nor a list is refused later."""
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value
 
 
 class AugmentConfig(BaseModel):

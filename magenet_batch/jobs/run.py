@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from magenet_batch.errors import JobError
+from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine import Engine
 from magenet_batch.jobs.executor import Executor, InlineExecutor
 from magenet_batch.jobs.files import Log
@@ -262,11 +262,31 @@ def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     found = read_weights_file(options.weights)
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
-    return Weights(found.name, found.hash, partial(load_enhancer, weights=known_as))
+    factory = partial(load_enhancer, weights=known_as, expected=found.hash)
+    return Weights(found.name, found.hash, factory)
 
 
-def load_enhancer(device: str, threads: int, *, weights: str) -> EnhancerLike:
-    """Load the network; runs in the worker, the only place that needs torch."""
+def load_enhancer(
+    device: str, threads: int, *, weights: str, expected: str | None = None
+) -> EnhancerLike:
+    """Load the network; runs in the worker, the only place that needs torch.
+
+    Args:
+        device: `cpu` or `cuda:0`.
+        threads: CPU threads.
+        weights: a shipped name or a file.
+        expected: the hash that the job began with; None takes any.
+
+    Raises:
+        WeightsError: the weights cannot be loaded, or are others than the job began with.
+    """
     from magenet_batch.inference.enhancer import Enhancer
 
-    return Enhancer.load(weights, device=device, threads=threads)
+    enhancer = Enhancer.load(weights, device=device, threads=threads)
+    if expected is not None and enhancer.weights_hash != expected:
+        raise WeightsError(
+            f"the weights {weights} are not the same everywhere: this worker has "
+            f"{enhancer.weights_hash}, the job began with {expected}. "
+            "Give every node the same file."
+        )
+    return enhancer

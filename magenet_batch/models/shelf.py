@@ -13,6 +13,7 @@ from magenet_batch.errors import WeightsError, nearest
 
 SHIPPED = Path(__file__).parent / "shipped"
 FORMAT = "magenet-1"
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def find_weights(name_or_path: str) -> Path:
     for path in (SHIPPED / f"{name_or_path}.safetensors", Path(name_or_path).absolute()):
         if path.is_file():
             return path
+    if Path(name_or_path).is_dir():
+        raise WeightsError(f"{name_or_path} is a folder: name the .safetensors file in it")
     raise WeightsError(
         f"there are no weights '{name_or_path}', neither shipped nor as a file: "
         + nearest(name_or_path, shipped_names() or ["(none shipped)"])
@@ -65,12 +68,52 @@ def read_weights_file(name_or_path: str) -> WeightsFile:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is no safetensors file: {error}") from error
+        raise WeightsError(_not_safetensors(path, error)) from error
+    if "progress" in metadata:
+        raise WeightsError(
+            f"{path} is a checkpoint, to resume training from; the weights lie beside it, "
+            "in the file that is called after the run"
+        )
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise WeightsError(
             f"{path} holds no magenet weights (its format is {metadata.get('format')!r}, "
             f"not {FORMAT!r}); weights come from `magenet train` or `magenet models`"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    notes = json.loads(metadata.get("notes", "{}"))
-    return WeightsFile(metadata.get("name", path.stem), path, digest, metadata["config"], notes)
+    name = _printable(metadata.get("name", path.stem))
+    return WeightsFile(name, path, digest, metadata["config"], _notes(metadata, path))
+
+
+def _not_safetensors(path: Path, error: Exception) -> str:
+    """Say what a file is instead, as far as its first bytes tell."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4)
+    except OSError:
+        begin = b""
+    if begin == b"PK\x03\x04" or begin[:1] == b"\x80":
+        return (
+            f"{path} looks like a PyTorch pickle, which can run code when it is loaded; only "
+            "safetensors are read: train with `magenet train`, or save it as safetensors"
+        )
+    if not begin:
+        return f"{path} is empty: copy or train the weights again"
+    return (
+        f"{path} is no safetensors file, or not a whole one ({error}): "
+        "copy or train the weights again"
+    )
+
+
+def _printable(name: str) -> str:
+    """A name that can stand in a terminal, a row and a tag."""
+    return "".join(c if c.isprintable() else " " for c in name)[:_LONGEST_NAME]
+
+
+def _notes(metadata: dict[str, str], path: Path) -> dict[str, str]:
+    try:
+        notes = json.loads(metadata.get("notes", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} has damaged notes: {error}") from error
+    if not isinstance(notes, dict):
+        raise WeightsError(f"{path} has damaged notes: they are no table")
+    return {str(key): str(value) for key, value in notes.items()}

@@ -16,6 +16,8 @@ from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.shelf import FORMAT, WeightsFile, read_weights_file
 
+_FLOATS = ("F16", "BF16", "F32", "F64")
+
 
 def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, str]) -> None:
     """Write weights as float16.
@@ -35,6 +37,37 @@ def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, st
     write_atomic(path, save(tensors, metadata=metadata))
 
 
+def _described(found: WeightsFile) -> MageNetConfig:
+    """The network that weights describe, held against their tensors before it takes memory.
+
+    Raises:
+        WeightsError: if this version cannot build it or the tensors are not its own.
+    """
+    try:
+        config = MageNetConfig.model_validate_json(found.config)
+        with torch.device("meta"):
+            expected = build_network(config).state_dict()
+    except (ValidationError, ValueError, TypeError, RuntimeError, IndexError) as error:
+        first = " ".join(str(error).split())[:300]
+        raise WeightsError(
+            f"{found.path} describes a network that this version cannot build: {first}"
+        ) from error
+    with safe_open(found.path, framework="pt") as file:
+        slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+        there = {key: (s.get_shape(), s.get_dtype()) for key, s in slices.items()}
+    missing, more = expected.keys() - there.keys(), there.keys() - expected.keys()
+    if missing or more:
+        what = f"lacks {min(missing)}" if missing else f"has {min(more)} too many"
+        raise WeightsError(f"{found.path} does not fit its network: it {what}")
+    for key, (shape, kind) in there.items():
+        if shape != list(expected[key].shape) or kind not in _FLOATS:
+            raise WeightsError(
+                f"{found.path} does not fit its network: {key} has the shape {shape} and "
+                f"the type {kind}, not {list(expected[key].shape)} and floating point"
+            )
+    return config
+
+
 def load_weights(name_or_path: str) -> tuple[Network, WeightsFile]:
     """Build the network that weights describe and fill it, in float32 and ready for inference.
 
@@ -42,12 +75,7 @@ def load_weights(name_or_path: str) -> tuple[Network, WeightsFile]:
         WeightsError: if the file is missing, damaged, or does not fit its own description.
     """
     found = read_weights_file(name_or_path)
-    try:
-        network = build_network(MageNetConfig.model_validate_json(found.config))
-    except ValidationError as error:
-        raise WeightsError(
-            f"{found.path} describes a network that this version cannot build: {error}"
-        ) from error
+    network = build_network(_described(found))
     tensors = {}
     try:
         with safe_open(found.path, framework="pt") as file:

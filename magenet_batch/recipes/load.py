@@ -48,8 +48,11 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     tables = _read(path, seen=())
     for change in changes:
         _apply_change(tables, change)
-    size = tables.setdefault("model", {}).setdefault("size", "small")
-    if size not in SIZES:
+    model = tables.setdefault("model", {})
+    if not isinstance(model, dict):
+        raise RecipeError(f"{path}: model is a table: write [model] and its keys below")
+    size = model.setdefault("size", "small")
+    if not isinstance(size, str) or size not in SIZES:
         raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), SIZES)}")
     defaults = {
         k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in SIZES[size].items()
@@ -99,7 +102,7 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> Tables:
         raise RecipeError(f"{path}: 'extends' goes round in a circle")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read as TOML: {error}") from error
     parent = tables.pop("extends", None)
     if parent is None:
@@ -124,12 +127,14 @@ def _apply_change(tables: Tables, change: str) -> None:
         raise RecipeError(f"--set {change}: write it as table.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, KeyError, RecursionError):
         value = text.strip()
     *path, last = key.split(".")
     into = tables.setdefault(table, {})
     for part in path:
-        into = into.setdefault(part, {})
+        into = into.setdefault(part, {}) if isinstance(into, dict) else None
+    if not isinstance(into, dict):
+        raise RecipeError(f"--set {change}: there is no table to put '{last}' in")
     into[last] = value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from magenet_batch.errors import ImageError
 from magenet_batch.report.collect import Collected
@@ -48,34 +48,35 @@ class Pair:
     height: int
 
 
-def _pixels(path: Path) -> Image.Image:
-    """Decode a file that Pillow cannot show rightly (16 bit) or at all."""
+def _pixels(path: Path, page: int | None) -> Image.Image:
+    """Decode a file that Pillow cannot show rightly (16 bit) or at all (DICOM)."""
     from magenet_batch.imaging.read import read_image
 
-    pixels = read_image(path, max_pixels=MAX_PIXELS).pixels
+    pixels = read_image(path, max_pixels=MAX_PIXELS, page=page).pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return Image.fromarray(pixels)
 
 
-def thumbnail(path: Path, *, longest: int) -> Image.Image | None:
+def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Image | None:
     """Read a file small.
 
     Args:
         path: an image file.
         longest: longest side of the result in pixels; smaller images stay as they are.
+        page: which picture to show of a file that holds several.
 
     Returns:
         An upright RGB image, or None when the file is missing or cannot be read.
     """
     try:
-        with Image.open(path) as opened:
-            if opened.format == "JPEG":
-                # the decoder itself shrinks by 2, 4 or 8: most of the time is saved there
+        try:
+            # A JPEG decoder itself shrinks by 2, 4 or 8: most of the time is saved there.
+            with Image.open(path, formats=["JPEG"]) as opened:
                 opened.draft("RGB", (longest, longest))
                 small = ImageOps.exif_transpose(opened).convert("RGB")
-            else:
-                small = _pixels(path)
+        except UnidentifiedImageError:
+            small = _pixels(path, page)
     except (OSError, ValueError, ImageError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -114,9 +115,9 @@ def _source_path(row: Row) -> Path | None:
         return None
 
 
-def _pair(out: Path, row: Row, why: tuple[str, ...], *, longest: int) -> Pair:
+def _pair(out: Path, row: Row, why: tuple[str, ...], *, longest: int, page: int | None) -> Pair:
     source, output = _source_path(row), output_path(out, row)
-    before = None if source is None else thumbnail(source, longest=longest)
+    before = None if source is None else thumbnail(source, longest=longest, page=page)
     after = None if output is None else thumbnail(output, longest=longest)
     shown = after or before
     size = shown.size if shown is not None else (longest, longest)
@@ -170,7 +171,9 @@ def make_gallery(found: Collected) -> list[Pair]:
     chosen = select(found)
     lead = next((i for i, (row, _) in enumerate(chosen) if not row.get("flags")), 0)
     chosen.insert(0, chosen.pop(lead)) if chosen else None
+    page = found.run.options.get("page")
+    page = page if isinstance(page, int) and page > 0 else None
     return [
-        _pair(found.out, row, why, longest=LEAD_PX if number == 0 else THUMBNAIL_PX)
+        _pair(found.out, row, why, longest=LEAD_PX if number == 0 else THUMBNAIL_PX, page=page)
         for number, (row, why) in enumerate(chosen)
     ]

@@ -44,7 +44,7 @@ class Doubled:
 def enhance(archive, tmp_path, monkeypatch, capsys):
     """Run the command with a network that only brightens; give exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "load_enhancer", lambda device, threads, weights: Doubled())
+    monkeypatch.setattr(run, "load_enhancer", lambda *how, **weights: Doubled())
     metadata = {"format": "magenet-1", "config": "{}", "name": "fake"}
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
 

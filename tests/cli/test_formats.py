@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from magenet_batch.cli.main import main
 from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs import run
+from magenet_batch.report.gallery import thumbnail
 
 _Y, _X = np.mgrid[:96, :96]
 _INSIDE = ((_X - 48) ** 2 + (_Y - 48) ** 2 < 44**2)[..., None]
@@ -70,7 +71,7 @@ BAD = {
 def enhance(tmp_path, monkeypatch, capsys):
     """Run the command on an archive of the files; give exit code, rows by id, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "load_enhancer", lambda device, threads, weights: Unchanged())
+    monkeypatch.setattr(run, "load_enhancer", lambda *how, **weights: Unchanged())
     metadata = {"format": "magenet-1", "config": "{}", "name": "fake"}
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
 
@@ -143,6 +144,14 @@ def test_of_several_pages_one_is_asked_for(enhance, tmp_path):
     np.testing.assert_array_equal(first, DISC // 2)
     second = read_image(written(tmp_path, rows["film.dcm"], "two")).pixels
     np.testing.assert_array_equal(second, DISC // 2 + 1)
+
+
+def test_the_report_shows_dicom_and_the_page_that_was_taken(tmp_path):
+    (tmp_path / "film.dcm").write_bytes(dicom(DISC // 2, frames=2))
+    assert thumbnail(tmp_path / "film.dcm", longest=64) is None
+    shown = thumbnail(tmp_path / "film.dcm", longest=96, page=2)
+    assert shown is not None
+    np.testing.assert_array_equal(np.asarray(shown), DISC // 2 + 1)
 
 
 def test_bad_files_are_rows_with_a_reason(enhance):

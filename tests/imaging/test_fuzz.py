@@ -12,12 +12,12 @@ import fuzz_images
 import pydicom
 import pytest
 import tifffile
+from fuzz_images import FILES
 from PIL import Image
 
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.read import read_image
 
-FILES = 5000
 SCRIPT = Path(fuzz_images.__file__)
 SIDE = 14_000  # squared just under the limit of pixels
 
