@@ -7,7 +7,7 @@ no seam can appear, in memory that does not grow with the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -16,15 +16,16 @@ import torch
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window
 from magenet_batch.models.build import Network
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext
+from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.shelf import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
-_MARGIN = 1.02  # the square around the field of view, as in training
 _VESSEL_SIZE = 512  # pixels across the square in which vessels are looked for, as in training
 _FEATHER = 0.004  # width of the seam to the untouched border, fraction of the radius
 
@@ -45,23 +46,6 @@ class Enhancement:
     vessels_after: np.ndarray | None
 
 
-@dataclass(frozen=True)
-class _Square:
-    """The square around the field of view: its place in the picture, which it may reach over."""
-
-    top: int
-    left: int
-    side: int
-
-    def overlap(self, window: Window, height: int, width: int) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns of a window, in the picture and in the window."""
-        y0, y1 = max(self.top + window.top, 0), min(self.top + window.bottom, height)
-        x0, x1 = max(self.left + window.left, 0), min(self.left + window.right, width)
-        y1, x1 = max(y0, y1), max(x0, x1)
-        dy, dx = self.top + window.top, self.left + window.left
-        return slice(y0, y1), slice(x0, x1), slice(y0 - dy, y1 - dy), slice(x0 - dx, x1 - dx)
-
-
 class Enhancer:
     """A network ready to enhance images; loaded once, used for many.
 
@@ -70,7 +54,7 @@ class Enhancer:
         info: what its weights say of themselves.
         device: where to compute.
         precision: `auto`, `fp32` or `bf16`.
-        tile: side of a tile without its overlap, pixels, multiple of 8.
+        tile: longest side of a tile without its overlap, pixels, multiple of 8.
     """
 
     def __init__(
@@ -80,7 +64,7 @@ class Enhancer:
         *,
         device: torch.device,
         precision: str = "auto",
-        tile: int = 1024,
+        tile: int = 1728,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights_name = info.name
@@ -113,8 +97,11 @@ class Enhancer:
         """
         if threads:
             torch.set_num_threads(threads)
+        where = pick_device(device)
+        if where.type == "cpu":
+            keep_freed_memory()
         network, info = load_weights(weights)
-        return cls(network, info, device=pick_device(device), precision=precision)
+        return cls(network, info, device=where, precision=precision)
 
     @torch.inference_mode()
     def enhance(
@@ -133,14 +120,14 @@ class Enhancer:
         """
         height, width = pixels.shape[:2]
         mask = fov.mask(height, width)
-        square = self._square(fov)
+        square = Square.around(fov)
         with self._computing():
             context = self.network.context(
                 self._reduced(pixels, mask, square, size=self.network.config.working_size)
             )
         result = pixels.copy()
         weight = _feathered(mask, fov.radius)
-        for window in self._windows(square, mask):
+        for window in square.tiles(mask, largest=self._tile):
             if cancelled():
                 raise CancelledError("given up between two tiles")
             self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
@@ -160,27 +147,21 @@ class Enhancer:
         """
         if self.network.structure is None:
             return None
-        square, mask = self._square(fov), fov.mask(*pixels.shape[:2])
+        square, mask = Square.around(fov), fov.mask(*pixels.shape[:2])
         reduced = self._reduced(pixels, mask, square, size=_VESSEL_SIZE)
         with self._computing():
             seen = self.network.structure(reduced)
         return self._in_picture(torch.sigmoid(seen.logits.float()), square, *pixels.shape[:2])
 
-    def _square(self, fov: FieldOfView) -> _Square:
-        side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
-        side = -(-side // TILE_ALIGNMENT) * TILE_ALIGNMENT
-        return _Square(round(fov.y - side / 2), round(fov.x - side / 2), side)
-
     def _computing(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
 
     def _reduced(
-        self, pixels: np.ndarray, mask: np.ndarray, square: _Square, *, size: int
+        self, pixels: np.ndarray, mask: np.ndarray, square: Square, *, size: int
     ) -> torch.Tensor:
         """The square at a size, or its own if that is less: (1, 3, S, S), black outside the FOV."""
         height, width = pixels.shape[:2]
-        whole = Window.whole(square.side, square.side)
-        rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
+        rows, columns, to_rows, to_columns = square.overlap(square.whole(), height, width)
         cut = np.zeros((square.side, square.side, 3), pixels.dtype)
         cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
         size = min(size, -(-square.side // ALIGNMENT) * ALIGNMENT)
@@ -197,27 +178,12 @@ class Enhancer:
             memory_format=torch.channels_last
         )
 
-    def _windows(self, square: _Square, mask: np.ndarray) -> Iterator[Window]:
-        """Tiles of the square that touch the field of view."""
-        height, width = mask.shape
-        for top in range(0, square.side, self._tile):
-            for left in range(0, square.side, self._tile):
-                window = Window(
-                    top,
-                    min(top + self._tile, square.side),
-                    left,
-                    min(left + self._tile, square.side),
-                )
-                rows, columns, _, _ = square.overlap(window, height, width)
-                if mask[rows, columns].any():
-                    yield window
-
     def _enhance_tile(
         self,
         pixels: np.ndarray,
         mask: np.ndarray,
         weight: np.ndarray,
-        square: _Square,
+        square: Square,
         window: Window,
         context: GlobalContext,
         *,
@@ -225,10 +191,7 @@ class Enhancer:
     ) -> None:
         """Enhance one tile with its overlap and put its core into the result."""
         height, width = pixels.shape[:2]
-        seen = Window(
-            max(window.top - self._halo, 0), min(window.bottom + self._halo, square.side),
-            max(window.left - self._halo, 0), min(window.right + self._halo, square.side),
-        )  # fmt: skip
+        seen = square.widened(window, self._halo)
         rows, columns, to_rows, to_columns = square.overlap(seen, height, width)
         cut = np.zeros((seen.bottom - seen.top, seen.right - seen.left, 3), pixels.dtype)
         cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
@@ -253,7 +216,7 @@ class Enhancer:
         )
 
     def _in_picture(
-        self, map_11SS: torch.Tensor, square: _Square, height: int, width: int
+        self, map_11SS: torch.Tensor, square: Square, height: int, width: int
     ) -> np.ndarray:
         """A map of the square as a map of the whole picture at the same scale, 0 outside."""
         small = map_11SS[0, 0].cpu().numpy()

@@ -39,7 +39,10 @@ class Affine(NamedTuple):
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
         """Transform the colours of an image of the same height and width."""
-        return (self.matrix * x_B3HW[:, None]).sum(2) + self.offset
+        y = self.offset
+        for channel in range(3):
+            y = torch.addcmul(y, self.matrix[:, :, channel], x_B3HW[:, channel : channel + 1])
+        return y
 
     def after(self, first: Affine) -> Affine:
         """The transform that does `first` and then this one."""

@@ -51,9 +51,9 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, 5, padding=2)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """The features, each position scaled by a factor in (0, 2)."""
+        """A factor in (0, 2) for each position, (B, 1, H, W)."""
         pooled = torch.cat([x_BCHW.mean(1, keepdim=True), x_BCHW.amax(1, keepdim=True)], 1)
-        return x_BCHW * (2 * torch.sigmoid(self.conv(pooled)))
+        return 2 * torch.sigmoid(self.conv(pooled))
 
 
 class ChannelAttention(nn.Module):
@@ -104,7 +104,8 @@ class AttentionBlock(nn.Module):
         """Features of the same shape."""
         y = self.second(F.silu(self.first(self.norm(x_BCHW))))
         if self.channel is not None and self.spatial is not None:
-            y = self.spatial(self.channel(y, description_BC))
+            y = self.channel(y, description_BC)
+            return torch.addcmul(x_BCHW, y, self.spatial(y))
         return x_BCHW + y
 
 

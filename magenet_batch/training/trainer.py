@@ -18,6 +18,7 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
+from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.config import (
     ConsistencyConfig,
@@ -103,6 +104,8 @@ class Trainer:
         if run.threads:
             torch.set_num_threads(run.threads)
         self.device = pick_device(group.device or run.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.autocast = pick_autocast(run.precision, self.device)
         self.folder = Path(run.output)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,90 @@
+"""What the parts of the network and of its training are worth, each on the same budget.
+
+    python benchmarks/ablation.py [--steps 350] [--structure weights.safetensors] [-o runs/ablation]
+
+Every variant is trained from nothing by its recipe for the same number of steps of the same batches,
+and measured on the same validation images as in training (idrid/val_clean at 256 px, preset
+`evaluation`). One seed each: differences of a few tenths of a decibel are noise. A run that is
+finished is not repeated; one that was interrupted goes on. Writes benchmarks/results/ablation.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "complete": ("small", ()),
+    "two stages": ("small", ("model.stages=2",)),
+    "one stage": ("single_stage", ()),
+    "without attention": ("small", ("model.attention=false", "model.supervised_attention=false")),
+    "without structure module": ("small", ("model.structure=false",)),
+    "without consistency": ("small", ("consistency.weight=0.0",)),
+    "plain U-Net": ("unet", ()),
+}
+"""Name -> recipe, and what is changed in it."""
+SHOWN = ("psnr_gain", "ssim_degraded", "ssim_enhanced", "psnr_clean", "ssim_clean")
+
+
+def train(name: str, *, folder: Path, changes: list[str]) -> None:
+    """Train a variant, or go on, by the command that a user would give."""
+    recipe, own = VARIANTS[name]
+    told = [*changes, *own, f"run.output={folder}"]
+    command = [sys.executable, "-m", "magenet_batch.cli.main", "train", recipe]
+    for change in told:
+        command += ["--set", change]
+    subprocess.run(command, check=True)
+
+
+def curves(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def validated(folder: Path) -> dict[str, float]:
+    """The last validation of a run."""
+    return [row for row in curves(folder) if row["group"] == "validation"][-1]
+
+
+def finished(folder: Path, steps: int) -> bool:
+    return (folder / "curves.jsonl").exists() and any(
+        row["group"] == "validation" and row["step"] >= steps for row in curves(folder)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--structure", default="", help="weights of a trained structure module")
+    parser.add_argument("--only", default="", help="names, separated by commas")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--result", type=Path, default=RESULTS / "ablation.json")
+    told = parser.parse_args()
+    if not told.data.is_dir():
+        sys.exit(f"the photographs are not there: {told.data}; say where with --data")
+    changes = [f"data.root={told.data.resolve()}", f"schedule.steps={told.steps}",
+               f"run.threads={told.threads}"]  # fmt: skip
+    if told.structure:
+        changes.append(f"structure.weights={Path(told.structure).resolve()}")
+    found = {}
+    for name in told.only.split(",") if told.only else VARIANTS:
+        folder = told.output.resolve() / name.replace(" ", "_")
+        if not finished(folder, told.steps):
+            train(name, folder=folder, changes=changes)
+        seen = validated(folder)
+        found[name] = {key: seen[key] for key in SHOWN}
+        print(f"{name:26s}", *(f"{key} {seen[key]:.4g}" for key in SHOWN), flush=True)
+        told.result.write_text(
+            json.dumps({"steps": told.steps, "variants": found}, indent=1) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Where the network works: the square around the field of view, and the tiles that cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.models.affine import Window
+from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT
+
+_MARGIN = 1.02  # the square around the field of view, as in training
+
+
+@dataclass(frozen=True)
+class Square:
+    """The square around the field of view: its place in the picture, which it may reach over.
+
+    Attributes:
+        top: first row of the square in the picture, may be negative.
+        left: first column.
+        side: in pixels, a multiple of 8.
+    """
+
+    top: int
+    left: int
+    side: int
+
+    @classmethod
+    def around(cls, fov: FieldOfView) -> Square:
+        """The square of a field of view."""
+        side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
+        side = _up(side)
+        return cls(round(fov.y - side / 2), round(fov.x - side / 2), side)
+
+    def whole(self) -> Window:
+        """All of the square, in its own pixels."""
+        return Window.whole(self.side, self.side)
+
+    def overlap(self, window: Window, height: int, width: int) -> tuple[slice, slice, slice, slice]:
+        """Rows and columns of a window, in the picture and in the window."""
+        y0, y1 = max(self.top + window.top, 0), min(self.top + window.bottom, height)
+        x0, x1 = max(self.left + window.left, 0), min(self.left + window.right, width)
+        y1, x1 = max(y0, y1), max(x0, x1)
+        dy, dx = self.top + window.top, self.left + window.left
+        return slice(y0, y1), slice(x0, x1), slice(y0 - dy, y1 - dy), slice(x0 - dx, x1 - dx)
+
+    def widened(self, window: Window, halo: int) -> Window:
+        """A window with what lies around it, as far as the square reaches."""
+        return Window(
+            max(window.top - halo, 0), min(window.bottom + halo, self.side),
+            max(window.left - halo, 0), min(window.right + halo, self.side),
+        )  # fmt: skip
+
+    def tiles(self, mask: np.ndarray, *, largest: int) -> Iterator[Window]:
+        """Few tiles of about equal size that cover the field of view, and little beside it.
+
+        The rows of the field of view are cut into bands, each band into tiles as wide as the field
+        of view is there.
+
+        Args:
+            mask: (H, W) bool, the field of view in the picture.
+            largest: longest side of a tile, in pixels, a multiple of 8.
+        """
+        lit = np.zeros((self.side, self.side), bool)
+        rows, columns, to_rows, to_columns = self.overlap(self.whole(), *mask.shape)
+        lit[to_rows, to_columns] = mask[rows, columns]
+        for top, bottom in _cuts(lit.any(1), largest):
+            for left, right in _cuts(lit[top:bottom].any(0), largest):
+                yield Window(top, bottom, left, right)
+
+
+def _cuts(lit: Any, largest: int) -> Iterator[tuple[int, int]]:
+    """Equal stretches from the first to the last lit position, edges on multiples of 8."""
+    found = np.flatnonzero(lit)
+    if not len(found):
+        return
+    start = int(found[0]) // TILE_ALIGNMENT * TILE_ALIGNMENT
+    stop = _up(int(found[-1]) + 1)
+    step = _up(-(-(stop - start) // -(-(stop - start) // largest)))
+    for first in range(start, stop, step):
+        yield first, min(first + step, stop)
+
+
+def _up(length: int) -> int:
+    """The next multiple of the tiles' alignment."""
+    return -(-length // TILE_ALIGNMENT) * TILE_ALIGNMENT
