@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py [--steps 350] [--structure weights.safetensors] [-o runs/ablation]
 
-Every variant is trained from nothing by its recipe for the same number of steps of the same batches,
+Every variant is trained from nothing by its recipe for as many steps of the same batches,
 and measured on the same validation images as in training (idrid/val_clean at 256 px, preset
 `evaluation`). One seed each: differences of a few tenths of a decibel are noise. A run that is
 finished is not repeated; one that was interrupted goes on. Writes benchmarks/results/ablation.json.
