@@ -1,11 +1,14 @@
 """What the parts of the network and of its training are worth, each on the same budget.
 
     python benchmarks/ablation.py [--steps 350] [--structure weights.safetensors] [-o runs/ablation]
+    python benchmarks/ablation.py --only complete,"plain U-Net" --minutes 20 \\
+        -o runs/scratch --result benchmarks/results/scratch.json
 
 Every variant is trained from nothing by its recipe for as many steps of the same batches,
 and measured on the same validation images as in training (idrid/val_clean at 256 px, preset
 `evaluation`). One seed each: differences of a few tenths of a decibel are noise. A run that is
-finished is not repeated; one that was interrupted goes on. Writes benchmarks/results/ablation.json.
+finished is not repeated; one that was interrupted goes on. The second command gives minutes instead
+of steps: what a user gets in that time.
 """
 
 from __future__ import annotations
@@ -51,16 +54,16 @@ def validated(folder: Path) -> dict[str, float]:
     return [row for row in curves(folder) if row["group"] == "validation"][-1]
 
 
-def finished(folder: Path, steps: int) -> bool:
-    return (folder / "curves.jsonl").exists() and any(
-        row["group"] == "validation" and row["step"] >= steps for row in curves(folder)
-    )
+def finished(folder: Path) -> bool:
+    """Whether a run has come to its end, which leaves a card."""
+    return bool(list(folder.glob("*.md")))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--minutes", type=float, default=0.0, help="instead of --steps")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--structure", default="", help="weights of a trained structure module")
     parser.add_argument("--only", default="", help="names, separated by commas")
@@ -69,20 +72,21 @@ def main() -> None:
     told = parser.parse_args()
     if not told.data.is_dir():
         sys.exit(f"the photographs are not there: {told.data}; say where with --data")
-    changes = [f"data.root={told.data.resolve()}", f"schedule.steps={told.steps}",
-               f"run.threads={told.threads}"]  # fmt: skip
+    budget = {"minutes": told.minutes} if told.minutes else {"steps": told.steps}
+    changes = [f"data.root={told.data.resolve()}", f"run.threads={told.threads}"]
+    changes += [f"schedule.{unit}={value}" for unit, value in budget.items()]
     if told.structure:
         changes.append(f"structure.weights={Path(told.structure).resolve()}")
     found = {}
     for name in told.only.split(",") if told.only else VARIANTS:
         folder = told.output.resolve() / name.replace(" ", "_")
-        if not finished(folder, told.steps):
+        if not finished(folder):
             train(name, folder=folder, changes=changes)
         seen = validated(folder)
-        found[name] = {key: seen[key] for key in SHOWN}
+        found[name] = {"steps": seen["step"], **{key: seen[key] for key in SHOWN}}
         print(f"{name:26s}", *(f"{key} {seen[key]:.4g}" for key in SHOWN), flush=True)
         told.result.write_text(
-            json.dumps({"steps": told.steps, "variants": found}, indent=1) + "\n", encoding="utf-8"
+            json.dumps({"budget": budget, "variants": found}, indent=1) + "\n", encoding="utf-8"
         )
 
 

@@ -14,10 +14,12 @@ if sys.argv[1] == "keep":
 network = torch.nn.Sequential(*(torch.nn.Conv2d(16, 16, 1) for _ in range(6)))
 picture = torch.rand(1, 16, 900, 900)
 with torch.inference_mode():
-    for _ in range(6):
+    faults = []
+    for _ in range(8):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         network(picture)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(faults))
 """
 
 
