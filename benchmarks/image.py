@@ -4,7 +4,7 @@
 
 The picture is a phantom of 4288 x 2848 pixels with the field of view cut at top and bottom, as the
 commonest cameras give it; `--image` takes another. The decoders are compared on the same bytes. The
-network is timed with freed memory kept and, in a process of its own, given back (`--no-keep`). Every
+network is timed with freed memory kept and, in its own process, given back (`--no-keep`). Every
 part runs three times; the fastest counts. CPU seconds are those of the process over all threads:
 beside other work they say more than seconds.
 """
