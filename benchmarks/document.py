@@ -139,6 +139,41 @@ def archive(results: Numbers) -> str:
     return f"{said}\n\n{table(['step', 'worker seconds per megapixel'], rows)}"
 
 
+def variants(found: Numbers) -> str:
+    """Networks trained by `ablation.py`, one a row."""
+    head = ["trained", "steps", "gain (dB)", "SSIM degraded", "SSIM enhanced", "clean (dB)",
+            "clean SSIM"]  # fmt: skip
+    rows = [
+        [name, str(one["steps"]), f"{one['psnr_gain']:+.2f}", f"{one['ssim_degraded']:.4f}",
+         f"{one['ssim_enhanced']:.4f}", f"{one['psnr_clean']:.1f}", f"{one['ssim_clean']:.4f}"]
+        for name, one in found["variants"].items()
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def learned(results: Numbers) -> str:
+    """Networks of the same training time, beside doing nothing."""
+    rows = []
+    for name, found in results["learned"]["numbers"]["synthetic"].items():
+        for measure, digits in (("psnr", 2), ("ssim", 4)):
+            values = [mean(one[measure], digits) for one in found.values()]
+            rows.append([name, measure.upper(), *values])
+    methods = list(next(iter(results["learned"]["numbers"]["synthetic"].values())))
+    return table(["degradation", "", *methods], rows)
+
+
+def image(results: Numbers) -> str:
+    """One large image, part by part."""
+    found = results["image"]
+    parts = {**found["parts"], "network, memory given back": found["memory_given_back"]}
+    rows = [[name, f"{p['seconds']:.2f}", f"{p['cpu_seconds']:.2f}"] for name, p in parts.items()]
+    total = found["total"]
+    rows.append(["the way of an image, one part after another", f"{total['seconds']:.2f}",
+                 f"{total['cpu_seconds']:.2f}"])  # fmt: skip
+    said = f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB."
+    return f"{said}\n\n{table(['part', 'seconds', 'CPU seconds'], rows)}"
+
+
 TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md": ("weights", readme),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
@@ -147,6 +182,10 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md vessels": ("vessels", vessels),
     "docs/benchmarks.md lesions": ("lesions", lesions),
     "docs/benchmarks.md real": ("real", real),
+    "docs/benchmarks.md learned": ("learned", learned),
+    "docs/benchmarks.md scratch": ("scratch", lambda r: variants(r["scratch"])),
+    "docs/benchmarks.md ablation": ("ablation", lambda r: variants(r["ablation"])),
+    "docs/benchmarks.md image": ("image", image),
     "docs/benchmarks.md network": ("network", network),
     "docs/benchmarks.md training": ("training", training),
     "docs/benchmarks.md job": ("job", job),
