@@ -38,11 +38,13 @@ class Weights:
         name: for people and rows.
         hash: SHA-256 of the file, first 16 hexadecimal digits; None for an own factory.
         factory: loads them in a worker.
+        modules: what the factory will import that takes long.
     """
 
     name: str
     hash: str | None
     factory: EnhancerFactory
+    modules: tuple[str, ...] = ()
 
 
 def run_job(
@@ -198,7 +200,7 @@ class _Job:
 
         return RayExecutor(
             config, workers=means.workers, gpu_share=means.gpu_share, gpus=means.gpus,
-            address=self.options.address,
+            address=self.options.address, preload=self.weights.modules,
         )  # fmt: skip
 
     def _introduce(self, images: int, means: Means) -> None:
@@ -281,7 +283,7 @@ def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
     factory = partial(load_enhancer, weights=known_as, expected=found.hash)
-    return Weights(found.name, found.hash, factory)
+    return Weights(found.name, found.hash, factory, ("magenet_batch.inference.enhancer",))
 
 
 def load_enhancer(
