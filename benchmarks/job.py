@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from memory import peak_mib
 
 from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.options import JobOptions
@@ -178,8 +178,7 @@ def resume(folder: Path) -> dict[str, float]:
 
     clock.update = stop_at_first  # type: ignore[method-assign]
     run_job(options, progress=clock)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"first_image_s": clock.first, "driver_peak_mib": peak}
+    return {"first_image_s": clock.first, "driver_peak_mib": peak_mib()}
 
 
 def main() -> None:
