@@ -1,11 +1,12 @@
 """What the driver of an archive job costs, with hundreds of workers and up to a million images.
 
-    python benchmarks/scaling.py [--images 1000 10000 100000 1000000] [-o benchmarks/results/scaling.json]
+    python benchmarks/scaling.py [--images 1000 1000000] [-o benchmarks/results/scaling.json]
 
 The workers only sleep: they stand for hundreds of processes on other machines, which the driver
-sees as their answers and nothing else. Each size runs in a process of its own, from loading the frozen
-plan to the last shard: once as fast as the driver can (CPU seconds, images per second, peak memory),
-and once held to a rate (share of a core that the driver needs). Lines are fitted through the sizes.
+sees as their answers and nothing else. Each size runs in a process of its own, from loading the
+frozen plan to the last shard: once as fast as the driver can (CPU seconds, images per second, peak
+memory), and once held to a rate (share of a core that the driver needs). Lines are fitted through
+the sizes.
 """
 
 from __future__ import annotations

@@ -36,6 +36,15 @@ class StopAt(SilentProgress):
             self._stop.set()
 
 
+def test_a_stop_in_the_last_shard_is_an_interruption(options):
+    stop = threading.Event()
+    chosen = options(shard_size=9)
+    watch = StopAt(stop, 2)
+    summary = run_job(chosen, enhancer_factory=fake_factory, progress=watch, stop=stop)
+    assert (summary.interrupted, summary.exit_code) == (True, 130)
+    assert run_job(chosen, enhancer_factory=fake_factory).exit_code == 0
+
+
 def begun(options, images: int = 3) -> JobOptions:
     """A job that was interrupted after some images."""
     stop = threading.Event()
