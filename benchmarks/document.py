@@ -165,11 +165,14 @@ def scaling(results: Numbers) -> str:
 
 def resume(results: Numbers) -> str:
     found = results["resume"]
-    return table(
-        ["images", "first image after (s)", "archive checked after (s)", "driver peak (MiB)"],
-        [[f"{found['rows']:,}", f"{found['first_image_s']:.1f}", f"{found['checked_s']:.1f}",
-          f"{found['driver_peak_mib']:.0f}"]],
-    )  # fmt: skip
+    head = [
+        "images", "first image after (s)", "processor until then (s)",
+        "archive checked after (s)", "driver peak (MiB)",
+    ]  # fmt: skip
+    values = ("first_image_s", "cpu_until_then_s", "checked_s")
+    row = [f"{found['rows']:,}", *(f"{found[v]:.1f}" for v in values)]
+    row.append(f"{found['driver_peak_mib']:.0f}")
+    return f"{table(head, [row])}\n\nThe machine's load was {found['load']:.0f}, on two cores."
 
 
 def capacity(results: Numbers) -> str:

@@ -81,10 +81,12 @@ class Stop(Clock):
     def __init__(self, stop: threading.Event) -> None:
         super().__init__()
         self._stop = stop
+        self.cpu = 0.0
 
     def update(self, done: Counters) -> None:
         super().update(done)
-        if self.marks:
+        if self.marks and not self._stop.is_set():
+            self.cpu = time.process_time()
             self._stop.set()
 
 
@@ -102,11 +104,11 @@ def resume(folder: Path) -> dict[str, float]:
     ArchiveCheck.give_up = ArchiveCheck.finish  # type: ignore[method-assign]
     stop = threading.Event()
     clock = Stop(stop)
-    cpu = time.process_time()
+    imports = time.process_time()
     run_job(options_for(folder), progress=clock, stop=stop)
     return {
         "first_image_s": clock.first, "checked_s": checks[0], "driver_peak_mib": peak_mib(),
-        "cpu_s": time.process_time() - cpu,
+        "cpu_until_then_s": clock.cpu - imports, "load": os.getloadavg()[0],
     }  # fmt: skip
 
 

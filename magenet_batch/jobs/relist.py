@@ -18,6 +18,9 @@ BESIDE_ABOVE = 50_000
 """Plans of more images are checked while the work goes on. Listing takes seconds then, and the
 work needs only the frozen plan: whatever is done of it before a change is found is done rightly."""
 
+HEAD_START_S = 5.0
+"""Before it begins beside the work, so that it takes no processor from the start of the workers."""
+
 
 class ArchiveCheck:
     """Lists an archive again and tells whether it still is what the plan was made of.
@@ -41,6 +44,7 @@ class ArchiveCheck:
         self._say = say
         self._skipped = Skipped()
         self._given_up = False
+        self._awaited = threading.Event()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
@@ -51,7 +55,7 @@ class ArchiveCheck:
             UsageError: the archive has changed.
         """
         if len(self._plan) > BESIDE_ABOVE:
-            self._thread = threading.Thread(target=self._run, name="relist", daemon=True)
+            self._thread = threading.Thread(target=self._run_later, name="relist", daemon=True)
             self._thread.start()
         else:
             self._run()
@@ -64,6 +68,7 @@ class ArchiveCheck:
             UsageError: the archive has changed.
         """
         if self._thread is not None:
+            self._awaited.set()
             self._thread.join()
             self._tell()
 
@@ -75,12 +80,17 @@ class ArchiveCheck:
     def give_up(self) -> None:
         """End the check without an answer, for a job that ends before its work is done."""
         self._given_up = True
+        self._awaited.set()
 
     def _tell(self) -> None:
         if self._error is not None:
             raise self._error
         for line in self._skipped.lines():
             self._say(line)
+
+    def _run_later(self) -> None:
+        self._awaited.wait(HEAD_START_S)
+        self._run()
 
     def _run(self) -> None:
         try:
