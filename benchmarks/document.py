@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from magenet_batch.jobs.estimate import SECONDS_PER_MEGAPIXEL
 from magenet_batch.recipes.load import load_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -174,6 +175,60 @@ def image(results: Numbers) -> str:
     return f"{said}\n\n{table(['part', 'seconds', 'CPU seconds'], rows)}"
 
 
+def scaling(results: Numbers) -> str:
+    """What the driver costs: by images as fast as it can, by workers at a rate, and the fits."""
+    found = results["scaling"]
+    fast = [
+        [f"{r['images']:,}", f"{r['workers']}", f"{r['cpu_s']:.2f}", f"{r['peak_mib']:.0f}"]
+        for r in found["fast"]
+    ]
+    paced = [
+        [f"{r['images']:,}", f"{r['workers']}", f"{r['images_per_s']:.0f}",
+         f"{100 * r['core_share']:.1f} %"]
+        for r in found["paced"]
+    ]  # fmt: skip
+    memory, cpu = found["memory"], found["cpu"]
+    said = (
+        f"Memory grows along a line: {memory['base']:.0f} MiB and {memory['per_image']:.0f} bytes "
+        f"an image. Processor: {cpu['per_image']:.1f} microseconds an image."
+    )
+    return "\n\n".join([
+        table(["images", "workers", "driver CPU (s)", "driver peak (MiB)"], fast), said,
+        table(["images", "workers", "images/s", "share of a core"], paced),
+    ])  # fmt: skip
+
+
+def resume(results: Numbers) -> str:
+    found = results["resume"]
+    head = [
+        "images", "first image after (s)", "processor until then (s)",
+        "archive checked after (s)", "driver peak (MiB)",
+    ]  # fmt: skip
+    values = ("first_image_s", "cpu_until_then_s", "checked_s")
+    row = [f"{found['rows']:,}", *(f"{found[v]:.1f}" for v in values)]
+    row.append(f"{found['driver_peak_mib']:.0f}")
+    return f"{table(head, [row])}\n\nThe machine's load was {found['load']:.0f}, on two cores."
+
+
+def capacity(results: Numbers) -> str:
+    """Worker-hours of 100,000 images by their size, and the same sum held against a measurement."""
+    found = results["archive"]
+    rows = []
+    for megapixels in (1.5, 4, 8, 12, 24):
+        hours = 100_000 * megapixels * SECONDS_PER_MEGAPIXEL / 3600
+        rows.append(
+            [f"{megapixels:g}", f"{hours:,.0f}", f"{hours / 16:,.0f}", f"{hours / 64:,.0f}"]
+        )
+    predicted = found["megapixels"] * SECONDS_PER_MEGAPIXEL / found["workers"]
+    said = (
+        f"Checked: {found['images']} images of {found['megapixels']:.0f} megapixels with "
+        f"{found['workers']} workers: {predicted:.0f} s predicted without start-up, "
+        f"{found['seconds']:.0f} s measured with it."
+    )
+    head = ["megapixels an image", "worker-hours", "hours with 16 workers", "hours with 64 workers"]
+    return f"{table(head, rows)}\n\n{said}"
+
+
 TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md": ("weights", readme),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
@@ -190,6 +245,9 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md training": ("training", training),
     "docs/benchmarks.md job": ("job", job),
     "docs/benchmarks.md archive": ("archive", archive),
+    "docs/benchmarks.md scaling": ("scaling", scaling),
+    "docs/benchmarks.md resume": ("resume", resume),
+    "docs/running.md": ("capacity", capacity),
 }
 
 

@@ -1,12 +1,10 @@
 """What the archive job costs beside the work itself: overhead, scaling, start, memory.
 
-    python benchmarks/job.py [--images 60] [--million] [-o benchmarks/results/job.json]
+    python benchmarks/job.py [--images 60] [-o benchmarks/results/job.json]
 
 On phantoms with the shipped weights, one thread per worker, in one run: a bare loop over the
 function that workers call, the job inline, the job with one worker and with two, and a pool of two
 processes as a user would write it. Rates are steady: from the first finished image to the last.
-With --million: a plan of a million rows that is nearly done; how long until the first image is
-worked on, and the driver's peak memory.
 """
 
 from __future__ import annotations
@@ -14,9 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,10 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan import Task, make_plan, tasks_of
 from magenet_batch.jobs.process import ImageProcessor
@@ -37,9 +29,6 @@ from magenet_batch.jobs.progress import SilentProgress
 from magenet_batch.jobs.run import load_enhancer, run_job
 from magenet_batch.jobs.worker import Counters
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import row_schema
-
-_SCHEMA = row_schema()
 
 
 class Clock(SilentProgress):
@@ -119,75 +108,10 @@ def job(archive: Path, out: Path, *, workers: int) -> Clock:
     return clock
 
 
-def million(folder: Path, *, rows: int) -> dict[str, float]:
-    """Resume a plan of many tiny rows of which all but one shard are done."""
-    image = make_archive(folder / "in", images=1, size=96) / "0000.jpg"
-    names = [f"site_{i % 97:02d}/{i:07d}.jpg" for i in range(rows)]
-    content = image.read_bytes()
-    # Hard links, so that a million files cost no content; a file system bounds those of one file.
-    for name in names:
-        path = folder / "in" / name
-        original = path.parent / "0000000.jpg"
-        if not original.exists():
-            path.parent.mkdir(exist_ok=True)
-            original.write_bytes(content)
-        if not path.exists():
-            os.link(original, path)
-    image.unlink()
-    out = folder / "out"
-    options = JobOptions(archive=(str(folder / "in"),), out=str(out), workers=0, gpus=0)
-    code = (
-        "import sys, time, json, resource; sys.path.insert(0, sys.argv[1]); import job; "
-        "from pathlib import Path; print(json.dumps(job.resume(Path(sys.argv[2]))))"
-    )
-    plan = make_plan(options)
-    out.mkdir()
-    plan.save(out / "plan.parquet")
-    from magenet_batch.jobs.run import _weights
-    from magenet_batch.jobs.state import open_state
-
-    open_state(out, plan, identity=options.identity(_weights(options, None).hash))
-    (out / "rows").mkdir()
-    for shard in range(plan.shards - 1):
-        part = plan.slice(shard, tuple(range(plan.shard_rows(shard))))
-        table = pa.table(
-            {
-                field.name: part[field.name] if field.name in part.column_names
-                else pa.nulls(len(part), field.type) for field in _SCHEMA
-            }
-        )  # fmt: skip
-        status = table.schema.get_field_index("status")
-        table = table.set_column(status, "status", pa.array(["failed"] * len(part)))
-        pq.write_table(table.cast(_SCHEMA), rows_file(out, shard))
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent), str(folder)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return {"rows": rows, **json.loads(done.stdout.splitlines()[-1])}
-
-
-def resume(folder: Path) -> dict[str, float]:
-    """In a process of its own: from the start of the job to its first image, and peak memory."""
-    options = JobOptions(archive=(str(folder / "in"),), out=str(folder / "out"), workers=0, gpus=0)
-    clock = Clock()
-
-    def stop_at_first(done: Counters) -> None:
-        Clock.update(clock, done)
-        if clock.marks:
-            raise KeyboardInterrupt  # as a second Ctrl-C would
-
-    clock.update = stop_at_first  # type: ignore[method-assign]
-    run_job(options, progress=clock)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"first_image_s": clock.first, "driver_peak_mib": peak}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--million", action="store_true")
-    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     found: dict[str, object] = {"images": arguments.images, "size": arguments.size}
@@ -225,14 +149,6 @@ def main() -> None:
         for label, ratio in ratios.items():
             print(f"| {label} | {ratio:.2f} |", flush=True)
         found |= {"rates": rates, "first_image_s": firsts, "ratios": ratios}
-        if arguments.million:
-            many = million(folder / "million", rows=arguments.rows)
-            found["million"] = many
-            seconds, peak = many["first_image_s"], many["driver_peak_mib"]
-            print(
-                f"\nresuming {many['rows']:.0f} rows: first image after {seconds:.1f} s, "
-                f"driver {peak:.0f} MiB"
-            )
     if arguments.output:
         arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -172,6 +172,8 @@ class Engine:
                 self._count(event.outcome.counters)
                 if event.outcome.rows is not None:
                     self._keep(running.unit, event.outcome.rows)
+            else:  # told to stop: still to do, also when it was the last
+                self._queue.appendleft(running.unit)
         elif isinstance(event, Broken):
             self._log.write("worker_broken", worker=event.worker, error=type(event.error).__name__)
             raise event.error
@@ -203,6 +205,7 @@ class Engine:
         )  # fmt: skip
         self.lost += 1
         if draining:
+            self._queue.appendleft(unit)  # not done, also when it was the last
             return
         self._deaths += 1
         self._progress.note(f"a worker died ({event.message}); its images are done again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
 
 TEMPORARY_GLOB = ".*.tmp"
+_COUNTED = ["status", "reason", "flags", "width", "height"]
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
@@ -94,7 +96,7 @@ class Ledger:
         folder = self.out / "rows"
         if not folder.is_dir():
             return set()
-        found = (_PART.fullmatch(p.name) for p in folder.iterdir())
+        found = (_PART.fullmatch(name) for name in os.listdir(folder))  # noqa: PTH208  hot loop
         return {int(m[1]) for m in found if m} & set(self.shards)
 
     @property
@@ -102,11 +104,19 @@ class Ledger:
         """Images that are planned."""
         return sum(self.plan.shard_rows(shard) for shard in self.shards)
 
+    def images_done(self) -> int:
+        """Images of finished shards, told by the names of the rows files alone."""
+        return sum(self.plan.shard_rows(shard) for shard in self.done())
+
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard."""
         path = rows_file(self.out, shard)
         try:
-            return pq.read_table(path, columns=columns)
+            with pq.ParquetFile(path) as file:  # a fifth of the time of `read_table`
+                table = file.read(columns=columns, use_threads=False)
+            if columns is not None and set(columns) - set(table.column_names):
+                raise pa.ArrowInvalid("columns are missing")
+            return table
         except (pa.ArrowInvalid, OSError) as error:
             raise JobError(
                 f"{path} cannot be read ({error}). "
@@ -159,31 +169,33 @@ class Ledger:
     def counts(self) -> Counts:
         """Count what is done so far."""
         counts = Counts()
-        for _, rows in self.tables(["status", "reason", "flags", "width", "height"]):
+        for _, rows in self.tables(_COUNTED):
             counts.add(rows)
         return counts
 
-    def verify(self) -> list[str]:
-        """Check that every planned image has its row and every named output exists.
+    def audit(self) -> tuple[Counts, list[str]]:
+        """Check that every planned image has its row and every named output exists; count them.
 
         Returns:
-            What is wrong, in the user's words; empty when all is well.
+            The counts, and what is wrong, in the user's words; empty when all is well.
         """
+        counts = Counts()
         wrong: list[str] = []
         missing = len(self.shards) - len(self.done())
         if missing:
             wrong.append(f"{missing} of {len(self.shards)} shards have no rows")
-        for shard, rows in self.tables(["image_id", "status", "output"]):
+        for shard, rows in self.tables([*_COUNTED, "image_id", "output"]):
+            counts.add(rows)
             start = shard * self.plan.shard_size
             planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
-            if rows.column("image_id").to_pylist() != planned.to_pylist():
+            if not rows.column("image_id").equals(planned):
                 wrong.append(f"{rows_file(self.out, shard).name} does not hold the planned images")
             wrong.extend(
                 f"{output}: its row says {status}, but the file is not there"
                 for status, output in _pairs(rows, "status", "output")
                 if status != "failed" and not self._is_there(output)
             )
-        return wrong
+        return counts, wrong
 
     def _is_there(self, output: str | None) -> bool:
         try:

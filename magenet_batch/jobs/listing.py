@@ -101,7 +101,7 @@ class Choice(NamedTuple):
         def matches(patterns: tuple[str, ...]) -> bool:
             return any(fnmatchcase(key, p) or fnmatchcase(name, p) for p in patterns)
 
-        if matches(self.exclude) or (self.include and not matches(self.include)):
+        if (self.exclude and matches(self.exclude)) or (self.include and not matches(self.include)):
             if skipped is not None:
                 skipped.excluded += 1
             return False

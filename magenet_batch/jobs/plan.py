@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -36,6 +38,8 @@ PLAN_COLUMNS = pa.schema(
         pa.field("raw", pa.binary()),  # the path's bytes where they are no UTF-8, else null
     ]
 )
+BLOCK = 65_536
+"""Images of a folder that are turned into a table at a time."""
 _SHARD_SIZE_KEY = b"magenet.shard_size"
 
 
@@ -103,6 +107,12 @@ class Plan:
             pa.array([start + p for p in positions], pa.int64())
         ).combine_chunks()
 
+    def output_folders(self, shards: Iterable[int]) -> list[str]:
+        """The folders that hold the outputs of some shards, relative to the output folder."""
+        chosen = np.isin(np.arange(len(self)) // self.shard_size, list(shards))
+        outputs = self.table.column("output").filter(pa.array(chosen))
+        return pc.unique(pc.replace_substring_regex(outputs, r"/[^/]*$", "")).to_pylist()
+
     def save(self, path: Path) -> None:
         """Freeze the plan in a Parquet file."""
         write_parquet(
@@ -148,25 +158,9 @@ def make_plan(options: JobOptions) -> Plan:
             originals could be overwritten, or a manifest is wrong.
     """
     skipped = Skipped()
-    choice = Choice(options.include, options.exclude)
-    several = len(options.archive) > 1
-    parts = []
-    for given in options.archive:
-        if is_store(given):
-            objects = list_store(given, choice=choice, skipped=skipped)
-            name = given.rstrip("/").rpartition("/")[2]
-            prefix = f"{name}/" if several else ""
-            parts.append(_part(objects, None, prefix, wanted=options.output_format))
-            continue
-        archive = Path(given).expanduser().absolute()
-        refuse_own_folder(archive, given, out=options.out_path)
-        found, extra = _list_one(archive, given, options, choice, skipped)
-        prefix = f"{archive.stem if archive.is_file() else archive.name}/"
-        alone = not several or (archive.is_file() and extra is None)
-        parts.append(_part(found, extra, "" if alone else prefix, wanted=options.output_format))
-    table = _joined(parts)
+    table = _joined([PLAN_COLUMNS.empty_table(), *listed(options, skipped)])
     if options.limit is not None:
-        table = table.slice(0, options.limit)
+        table = table.slice(0, options.limit).combine_chunks()
     if table.num_rows == 0:
         raise UsageError(
             "\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()])
@@ -176,12 +170,45 @@ def make_plan(options: JobOptions) -> Plan:
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
 
 
+def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
+    """List the archive block by block, in the plan's order, without `options.limit`.
+
+    Args:
+        options: the job's options.
+        skipped: counts what is left out.
+
+    Yields:
+        `PLAN_COLUMNS`, of folders at most `BLOCK` images at a time; of manifests all at once,
+        with their other columns.
+    """
+    choice = Choice(options.include, options.exclude)
+    several = len(options.archive) > 1
+    for given in options.archive:
+        if is_store(given):
+            objects = list_store(given, choice=choice, skipped=skipped)
+            name = given.rstrip("/").rpartition("/")[2]
+            yield from _parts(objects, f"{name}/" if several else "", options)
+            continue
+        archive = Path(given).expanduser().absolute()
+        refuse_own_folder(archive, given, out=options.out_path)
+        found, extra = _list_one(archive, given, options, choice, skipped)
+        prefix = f"{archive.stem if archive.is_file() else archive.name}/"
+        alone = not several or (archive.is_file() and extra is None)
+        if extra is None:
+            yield from _parts(found, "" if alone else prefix, options)
+        else:
+            part = _part(list(found), "" if alone else prefix, wanted=options.output_format)
+            for field_, column in zip(extra.schema, extra.columns, strict=True):
+                part = part.append_column(field_.with_nullable(True), column)
+            yield part
+
+
 def _list_one(
     archive: Path, given: str, options: JobOptions, choice: Choice, skipped: Skipped
-) -> tuple[list[Found], pa.Table | None]:
+) -> tuple[Iterable[Found], pa.Table | None]:
     if archive.is_dir():
         out = options.out_path
-        return list(list_folder(archive, choice=choice, out=out, skipped=skipped)), None
+        return list_folder(archive, choice=choice, out=out, skipped=skipped), None
     if not archive.is_file():
         raise UsageError(
             f"{given}: no such folder or file. "
@@ -195,34 +222,45 @@ def _list_one(
     return [Found(archive.name, str(archive), file_bytes(archive))], None
 
 
-def _text(path: str) -> tuple[str, bool]:
-    """A path as valid text, and whether it was that already."""
+def _parts(found: Iterable[Found], prefix: str, options: JobOptions) -> Iterator[pa.Table]:
+    """Tables of at most `BLOCK` images: as Python objects, a million would take a gigabyte."""
+    waiting = iter(found)
+    while block := list(islice(waiting, BLOCK)):
+        yield _part(block, prefix, wanted=options.output_format)
+
+
+def _part(found: Sequence[Found], prefix: str, *, wanted: OutputFormat) -> pa.Table:
+    """The plan's columns for some images of one input."""
+    keys = _texts([prefix + item.key for item in found])
+    given = [item.path for item in found]
+    sources = _texts(given)
+    raw = [
+        None if text is path else os.fsencode(path)
+        for text, path in zip(sources, given, strict=True)
+    ]
+    columns = (
+        keys, sources, [output_name(key, wanted=wanted) for key in keys],
+        [item.bytes for item in found], raw,
+    )  # fmt: skip
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS)
+
+
+def _texts(paths: list[str]) -> list[str]:
+    """Paths as valid text; the very same objects where they are that already."""
+    try:
+        "".join(paths).encode()  # all at once: one by one is slow, and nearly all are valid
+    except UnicodeEncodeError:
+        return [_text(path) for path in paths]
+    return paths
+
+
+def _text(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        return os.fsencode(path).decode("utf-8", "backslashreplace"), False
-    return path, True
-
-
-def _part(
-    found: Iterable[Found], extra: pa.Table | None, prefix: str, *, wanted: OutputFormat
-) -> pa.Table:
-    """The plan's columns for the images of one input."""
-    columns: list[list[object]] = [[] for _ in PLAN_COLUMNS]
-    for item in found:
-        key = _text(prefix + item.key)[0]
-        source, exact = _text(item.path)
-        raw = None if exact else os.fsencode(item.path)
-        for column, value in zip(
-            columns, (key, source, output_name(key, wanted=wanted), item.bytes, raw), strict=True
-        ):
-            column.append(value)
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
-    table = pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS)
-    if extra is not None:
-        for field_, column_ in zip(extra.schema, extra.columns, strict=True):
-            table = table.append_column(field_.with_nullable(True), column_)
-    return table
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path
 
 
 def _joined(parts: list[pa.Table]) -> pa.Table:
@@ -231,37 +269,6 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise UsageError(f"The manifests' columns do not fit together: {error}") from error
     return joined.replace_schema_metadata(None).combine_chunks()
-
-
-def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
-    """Say how the archive changed since the plan was frozen.
-
-    Args:
-        old: the frozen plan.
-        new: the archive as it is listed now.
-        show: how many names to show of each kind.
-
-    Returns:
-        Lines such as "2 images added: a.jpg, b.jpg"; empty when nothing changed.
-    """
-    if old.table.equals(new.table):
-        return []
-
-    def named(what: str, names: list[str]) -> list[str]:
-        if not names:
-            return []
-        shown = ", ".join(names[:show]) + (", ..." if len(names) > show else "")
-        return [f"{len(names)} images {what}: {shown}"]
-
-    rows = [
-        dict(zip(p.table["image_id"].to_pylist(), p.table["bytes"].to_pylist(), strict=True))
-        for p in (old, new)
-    ]
-    before, after = rows
-    lines = named("added", [k for k in after if k not in before])
-    lines += named("gone", [k for k in before if k not in after])
-    lines += named("of another size", [k for k in after if k in before and before[k] != after[k]])
-    return lines or ["the order of the images, or the manifest's other columns"]
 
 
 def describe_plan(plan: Plan) -> str:

@@ -10,6 +10,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +37,7 @@ from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig  # no
 OBJECT_STORE_BYTES = 200_000_000
 LOOPBACK = "127.0.0.2"
 """Ray rewrites 127.0.0.1 to the host's address; this one stays on loopback."""
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 POLL_S = 1.0
 LOOK_S = 5.0
 RESTARTS = 3
@@ -94,6 +97,8 @@ class RayExecutor:
         gpu_share: share of a GPU that a worker takes, 0 for CPU.
         address: of a running cluster; None starts one on this machine, on loopback only.
         gpus: GPUs of the cluster that is started here.
+        preload: modules that the processes of a cluster started here import while Ray itself is
+            still starting, so that importing torch costs no time of its own.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class RayExecutor:
         gpu_share: float,
         gpus: int,
         address: str | None,
+        preload: tuple[str, ...] = (),
     ) -> None:
         self._config = config
         self._handles: dict[WorkerId, _Handle] = {}
@@ -111,13 +117,15 @@ class RayExecutor:
         self._polled = 0.0
         self._looked = time.monotonic()
         self._cluster = partial(
-            _connect, config.threads * workers, gpus=gpus, address=address, threads=config.threads
+            _connect, workers, gpus=gpus, address=address, threads=config.threads, preload=preload
         )
         self._restarts = RESTARTS if address is None else 0
         self._cluster()
         remote: Any = ray.remote  # its type knows no concurrency groups
         self._actor_class = remote(
-            num_cpus=config.threads,
+            # A cluster of our own has one place per worker: Ray starts a process for each
+            # beforehand, and threads are told to each worker as they are.
+            num_cpus=1 if address is None else config.threads,
             num_gpus=gpu_share,
             max_restarts=0,
             max_task_retries=0,
@@ -270,26 +278,45 @@ def cluster_resources(address: str) -> dict[str, float]:
     return dict(ray.cluster_resources())
 
 
-def _connect(cpus: int, *, gpus: int, address: str | None, threads: int) -> None:
+def _connect(
+    workers: int, *, gpus: int, address: str | None, threads: int, preload: tuple[str, ...] = ()
+) -> None:
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    quiet["runtime_env"] = {"env_vars": {name: str(threads) for name in names}}
+    counts = dict.fromkeys(_THREAD_COUNTS, str(threads))
     try:
         if address is None:
-            ray.init(
-                address="local", num_cpus=max(1, cpus), num_gpus=gpus, include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES, _node_ip_address=LOOPBACK, **quiet,
-            )  # fmt: skip
+            # Inherited by the workers; a runtime environment would take Ray seconds to set up.
+            with _environment({**counts, "RAY_preload_python_modules": ",".join(preload)}):
+                ray.init(
+                    address="local", num_cpus=max(1, workers), num_gpus=gpus,
+                    include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK, **quiet,
+                )  # fmt: skip
         else:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, runtime_env={"env_vars": counts}, **quiet)
     except Exception as error:  # Ray raises plain ones when a machine is too busy
         where = "on this machine" if address is None else f"at {address}"
         raise JobError(
             f"Ray does not start {where}: {_first_line(error).rstrip('.')}. "
             "`magenet doctor` checks this machine; --workers 0 works without Ray."
         ) from error
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for what is started inside, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,8 +20,9 @@ from magenet_batch.jobs.part import state_name
 from magenet_batch.jobs.plan import make_plan
 from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.progress import Progress, SilentProgress
+from magenet_batch.jobs.relist import ArchiveCheck
 from magenet_batch.jobs.signals import two_stage_stop
-from magenet_batch.jobs.state import JobState, open_state, refuse_foreign
+from magenet_batch.jobs.state import JobState, is_known, open_state, refuse_foreign
 from magenet_batch.jobs.summary import JobSummary
 from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
 from magenet_batch.models.shelf import read_weights_file, shipped_names
@@ -37,11 +38,13 @@ class Weights:
         name: for people and rows.
         hash: SHA-256 of the file, first 16 hexadecimal digits; None for an own factory.
         factory: loads them in a worker.
+        modules: what the factory will import that takes long.
     """
 
     name: str
     hash: str | None
     factory: EnhancerFactory
+    modules: tuple[str, ...] = ()
 
 
 def run_job(
@@ -76,12 +79,13 @@ def run_job(
     part = options.part_of_job
     weights = _weights(options, enhancer_factory)
     out = options.out_path
-    plan = make_plan(options)
+    # The archive of a job that has begun is listed again too, but work need not wait for that.
+    plan = None if is_known(out) else make_plan(options)
     refuse_foreign(out)
-    for line in plan.skipped.lines():
+    for line in plan.skipped.lines() if plan is not None else ():
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
-        means_for(options, images=len(plan))  # refuses what this machine has not, before it writes
+        means_for(options, images=1)  # refuses what this machine has not, before it writes
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,26 +93,21 @@ def run_job(
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
         ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
-        units = _units(ledger, retry_failed=options.retry_failed)
-        before = ledger.counts().images
-        worked = sum(len(u.positions) for u in units)
-        finished = True
-        if units:
-            job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
-            finished = job.run(units, stop=stop or threading.Event(), command=list(command))
-        counts = ledger.counts()
-        if finished:
-            _verify(ledger)
-        return JobSummary(
-            str(out), ledger.images, before, counts, time.monotonic() - began,
-            worked=worked if finished else max(0, counts.images - before),
-            interrupted=not finished,
-        )  # fmt: skip
+        job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
+        stop = stop or threading.Event()
+        if plan is not None:
+            return job.finish(began=began, stop=stop, command=command)
+        check = ArchiveCheck(options, state.plan, stop=stop, say=say)
+        try:
+            check.begin()
+            return job.finish(began=began, stop=stop, command=command, check=check)
+        finally:
+            check.give_up()
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A run with something to do."""
+    """A job whose output folder is open."""
 
     options: JobOptions
     state: JobState
@@ -116,6 +115,30 @@ class _Job:
     weights: Weights
     progress: Progress
     say: Say
+
+    def finish(
+        self,
+        *,
+        began: float,
+        stop: threading.Event,
+        command: Sequence[str],
+        check: ArchiveCheck | None = None,
+    ) -> JobSummary:
+        """Do what is left, check that all is there, and add it up."""
+        ledger = self.ledger
+        before = ledger.images_done()
+        units = _units(ledger, retry_failed=self.options.retry_failed)
+        worked = sum(len(u.positions) for u in units)
+        finished = not units or self.run(units, stop=stop, command=list(command))
+        if check is not None and (finished or check.failed):
+            check.finish()
+        counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
+        _refuse_incomplete(ledger, wrong)
+        return JobSummary(
+            str(ledger.out), ledger.images, before, counts, time.monotonic() - began,
+            worked=worked if finished else max(0, counts.images - before),
+            interrupted=not finished,
+        )  # fmt: skip
 
     def run(self, units: list[Unit], *, stop: threading.Event, command: list[str]) -> bool:
         """Do the units; False when stopped before the end."""
@@ -177,7 +200,7 @@ class _Job:
 
         return RayExecutor(
             config, workers=means.workers, gpu_share=means.gpu_share, gpus=means.gpus,
-            address=self.options.address,
+            address=self.options.address, preload=self.weights.modules,
         )  # fmt: skip
 
     def _introduce(self, images: int, means: Means) -> None:
@@ -195,11 +218,9 @@ class _Job:
         """Remove half-written files that killed workers left beside the outputs."""
         if len(living_holders(self.ledger.out)) > 1:
             return  # they may be those of a part that works beside this one
-        folders = {self.ledger.out, self.ledger.out / "rows"}
-        for unit in units:
-            part = self.state.plan.slice(unit.shard, unit.positions)
-            folders.update((self.ledger.out / o).parent for o in part["output"].to_pylist())
-        sweep(sorted(folders))
+        out = self.ledger.out
+        folders = {out / f for f in self.state.plan.output_folders(u.shard for u in units)}
+        sweep(sorted({out, out / "rows"} | folders))
 
 
 def means_for(options: JobOptions, *, images: int) -> Means:
@@ -238,9 +259,8 @@ def _units(ledger: Ledger, *, retry_failed: bool) -> list[Unit]:
     return units
 
 
-def _verify(ledger: Ledger) -> None:
-    """Check at the end that rows = plan and every output exists."""
-    wrong = ledger.verify()
+def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
+    """End with what is wrong at the end of a job, if anything is."""
     if wrong:
         more = [f"and {len(wrong) - 10} more"] if len(wrong) > 10 else []
         raise JobError(
@@ -263,7 +283,7 @@ def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
     factory = partial(load_enhancer, weights=known_as, expected=found.hash)
-    return Weights(found.name, found.hash, factory)
+    return Weights(found.name, found.hash, factory, ("magenet_batch.inference.enhancer",))
 
 
 def load_enhancer(

@@ -14,7 +14,8 @@ from magenet_batch import __version__
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.jobs.files import now, write_json
 from magenet_batch.jobs.part import STATE_GLOB, Part, state_name
-from magenet_batch.jobs.plan import Plan, differences
+from magenet_batch.jobs.plan import Plan
+from magenet_batch.jobs.relist import differences, refuse_other_job
 
 _BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
 
@@ -84,14 +85,20 @@ def refuse_foreign(out: Path) -> None:
         )
 
 
+def is_known(out: Path) -> bool:
+    """Whether a job, or a part of one, has begun in an output folder."""
+    return any(out.glob(STATE_GLOB))
+
+
 def open_state(
-    out: Path, plan: Plan, *, identity: dict[str, Any], part: Part | None = None
+    out: Path, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
     """Begin a job in an output folder, or go on with the one that is there.
 
     Args:
         out: the output folder, locked.
-        plan: the archive as it is listed now.
+        plan: the archive as it is listed now; None for a job that `is_known`, whose frozen plan
+            is then not compared with the archive: `relist.ArchiveCheck` does.
         identity: what decides the outputs, from `JobOptions.identity`.
         part: of the job; its siblings must have the same identity.
 
@@ -106,6 +113,7 @@ def open_state(
     known = path if path.is_file() else next(iter(sorted(out.glob(STATE_GLOB))), None)
     if known is not None:
         plan = _same_job(out, known, plan, identity)
+    assert plan is not None, "a new job needs a plan"
     if not path.is_file():
         if known is None:
             plan.save(out / "plan.parquet")
@@ -121,7 +129,7 @@ def open_state(
     return JobState(out, plan, json.loads(path.read_text(encoding="utf-8")), part)
 
 
-def _same_job(out: Path, path: Path, plan: Plan, identity: dict[str, Any]) -> Plan:
+def _same_job(out: Path, path: Path, plan: Plan | None, identity: dict[str, Any]) -> Plan:
     """The frozen plan of the job that a state file belongs to, if it is this one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -131,20 +139,11 @@ def _same_job(out: Path, path: Path, plan: Plan, identity: dict[str, Any]) -> Pl
         raise JobError(
             f"{path} cannot be read ({error}). Start afresh with another output folder (-o)."
         ) from error
-    frozen = Plan.load(out / "plan.parquet")
-    changed = changes(before, identity)
     # With other options the listing differs because of them: say only the cause.
-    changed = changed or [f"archive: {line}" for line in differences(frozen, plan)]
-    if changed:
-        raise UsageError(
-            "\n".join(
-                [
-                    f"{out} holds a job with other options, weights or images:",
-                    *(f"  {line}" for line in changed),
-                    "Give another folder with -o, or the same options as before to go on.",
-                ]
-            )
-        )
+    refuse_other_job(out, changes(before, identity))
+    frozen = Plan.load(out / "plan.parquet")
+    if plan is not None:
+        refuse_other_job(out, [f"archive: {line}" for line in differences(frozen, plan)])
     return frozen
 
 

@@ -1,0 +1,219 @@
+"""The archive job beside what a user would write instead, in one run.
+
+    python benchmarks/beside.py [--network sleep|small] [-o benchmarks/results/beside.json]
+
+All of them call the function that the job's workers call, on the same images, with as many
+processes: a plain loop, torch's DataLoader, a pool of processes, Ray Data, and the job. With
+`--network sleep` the network is a pause, so that what is measured is everything else; with
+`small` it is the shipped one. Times are of the whole run, start and end included, as a user waits
+for it; steady rates leave the start out. Only the job leaves rows, and goes on after a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import cv2
+from job import Clock, make_archive
+
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan import Task, make_plan, tasks_of
+from magenet_batch.jobs.process import ImageProcessor
+from magenet_batch.jobs.run import load_enhancer, run_job
+
+PAUSE_S = 0.1
+
+
+class Pause:
+    """A network that takes its time and changes nothing."""
+
+    weights_name, weights_hash = "pause", "0" * 16
+
+    def enhance(self, pixels: Any, fov: Any, *, cancelled: Any = None) -> Any:
+        time.sleep(PAUSE_S)
+        return Enhanced(pixels)
+
+
+class Enhanced:
+    """What a network gives back, without maps of vessels."""
+
+    vessels_before = vessels_after = None
+
+    def __init__(self, pixels: Any) -> None:
+        self.pixels = pixels
+
+
+def make_pause(device: str, threads: int) -> Pause:
+    return Pause()
+
+
+FACTORIES: dict[str, Callable[[str, int], Any]] = {
+    "sleep": make_pause,
+    "small": partial(load_enhancer, weights="small"),
+}
+
+
+class Process:
+    """Loads the network when it is first called, and calls the workers' own function."""
+
+    def __init__(self, network: str, out: str) -> None:
+        self._network, self._out = network, out
+        self._processor: ImageProcessor | None = None
+
+    def __call__(self, task: Task) -> float:
+        if self._processor is None:
+            cv2.setNumThreads(1)
+            self._processor = ImageProcessor(
+                FACTORIES[self._network]("cpu", 1), out=Path(self._out)
+            )
+        row = self._processor.process(task)
+        assert row["status"] != "failed", row
+        return time.time()
+
+
+class Images:
+    """A torch dataset that enhances; torch asks for nothing more of a map-style one."""
+
+    def __init__(self, tasks: list[Task], process: Process) -> None:
+        self._tasks, self._process = tasks, process
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __getitem__(self, index: int) -> float:
+        return self._process(self._tasks[index])
+
+
+def loop(tasks: list[Task], process: Process, *, processes: int) -> Iterable[float]:
+    return map(process, tasks)
+
+
+def data_loader(tasks: list[Task], process: Process, *, processes: int) -> Iterable[float]:
+    from torch.utils.data import DataLoader
+
+    loader: Any = DataLoader(
+        Images(tasks, process), batch_size=None, num_workers=processes,  # type: ignore[arg-type]
+        multiprocessing_context="spawn",
+    )  # fmt: skip
+    return iter(loader)
+
+
+_process: Process
+
+
+def _begin(process: Process) -> None:
+    global _process
+    _process = process
+
+
+def _work(task: Task) -> float:
+    return _process(task)
+
+
+def pool(tasks: list[Task], process: Process, *, processes: int) -> Iterable[float]:
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(processes, _begin, (process,)) as workers:
+        yield from workers.imap_unordered(_work, tasks)
+
+
+class Mapped:
+    """Ray Data's actor."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"at": self._process(Task(row["image_id"], row["source"], row["output"]))}
+
+
+def ray_data(tasks: list[Task], process: Process, *, processes: int) -> Iterable[float]:
+    import ray
+
+    ray.init(
+        address="local", num_cpus=processes + 1, include_dashboard=False, log_to_driver=False,
+        logging_level=logging.ERROR, object_store_memory=200_000_000,
+        _node_ip_address="127.0.0.2",
+    )  # fmt: skip
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    items = [t._asdict() | {"raw": ""} for t in tasks]
+    data = ray.data.from_items(items, override_num_blocks=min(len(items), 8 * processes))
+    mapped = data.map(Mapped, fn_constructor_args=(process,), concurrency=processes)
+    yield from (row["at"] for row in mapped.iter_rows())
+    ray.shutdown()
+
+
+def time_of(run: Callable[[], Iterable[float]]) -> dict[str, float]:
+    """Whole seconds, and images per second between the first image and the last."""
+    began = time.time()
+    marks = sorted(run())
+    seconds = time.time() - began
+    steady = (len(marks) - 1) / (marks[-1] - marks[0])
+    return {"seconds": seconds, "first_s": marks[0] - began, "steady_per_s": steady}
+
+
+def job(archive: Path, out: Path, *, network: str, workers: int) -> dict[str, float]:
+    began, cpu = time.perf_counter(), time.process_time()
+    clock = Clock()
+    options = JobOptions(archive=(str(archive),), out=str(out), workers=workers, gpus=0)
+    factory = None if network == "small" else FACTORIES[network]
+    run_job(options, enhancer_factory=factory, progress=clock)
+    return {
+        "seconds": time.perf_counter() - began, "first_s": clock.first,
+        "steady_per_s": clock.rate, "driver_cpu_s": time.process_time() - cpu,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--network", choices=FACTORIES, default="sleep")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    count, network = arguments.processes, arguments.network
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive = make_archive(folder / "in", images=arguments.images, size=arguments.size)
+        plan = make_plan(JobOptions(archive=(str(archive),), out=str(folder / "x"), gpus=0))
+        tasks = tasks_of(plan.table)
+        found["job, inline"] = job(archive, folder / "out0", network=network, workers=0)
+        found[f"job, {count} workers"] = job(
+            archive, folder / "out", network=network, workers=count
+        )
+        others = {
+            "plain loop": loop, f"DataLoader, {count} workers": data_loader,
+            f"pool of {count} processes": pool, f"Ray Data, {count} actors": ray_data,
+        }  # fmt: skip
+        for index, (label, way) in enumerate(others.items()):
+            process = Process(network, str(folder / f"other{index}"))
+            found[label] = time_of(partial(way, tasks, process, processes=count))
+    print("| | whole run (s) | first image after (s) | steady images/s |")
+    print("| --- | --- | --- | --- |")
+    for label, one in found.items():
+        print(f"| {label} | {one['seconds']:.1f} | {one['first_s']:.1f} | "
+              f"{one['steady_per_s']:.2f} |")  # fmt: skip
+    if arguments.output:
+        before = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+        before[network] = {
+            "images": arguments.images, "size": arguments.size, "processes": count, "ways": found
+        }  # fmt: skip
+        arguments.output.write_text(json.dumps(before, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
