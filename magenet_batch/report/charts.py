@@ -10,6 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.words import number
 
 WIDTH, HEIGHT = 340, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 40
@@ -28,16 +29,6 @@ class Series:
     histogram: Histogram
     css: str
     label: str
-
-
-def number(value: float | None, *, digits: int = 3) -> str:
-    """Format a value with so many significant digits; a dash for None."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    decimals = min(4, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
-    return f"{value:,.{decimals}f}"
 
 
 def nice_ticks(low: float, high: float, *, count: int = 4) -> list[float]:

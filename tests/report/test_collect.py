@@ -6,7 +6,8 @@ import pytest
 from report_fakes import make_rows, write_out
 
 from magenet_batch.errors import UsageError
-from magenet_batch.report.collect import TABLE_ROWS, collect
+from magenet_batch.report.collect import collect
+from magenet_batch.report.collected import TABLE_ROWS
 from magenet_batch.report.groups import MAX_FOLDERS
 
 
