@@ -161,3 +161,27 @@ def stacked_bar(parts: list[tuple[str, str, float]], *, title: str, height: int 
         f'<svg class="bar" viewBox="0 0 1000 {height}" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(title)}: {escape(told)}">' + "".join(drawn) + "</svg>"
     )
+
+
+def rank_bar(rank: float | None, *, title: str) -> Markup:
+    """Draw the place of one value among all, from the lowest to the highest.
+
+    Args:
+        rank: share of the images with a lower value, 0..1; None draws nothing.
+        title: what a screen reader says first.
+
+    Returns:
+        An `<svg>` element: a line with its quarters marked, and a dot.
+    """
+    if rank is None:
+        return Markup("")
+    x = 6 + 188 * rank
+    marks = "".join(
+        f'<line class="axis" x1="{6 + 47 * q}" x2="{6 + 47 * q}" y1="5" y2="11"/>' for q in range(5)
+    )
+    label = f"{title}: higher than {100 * rank:.0f} % of the images"
+    return Markup(
+        f'<svg class="rank" viewBox="0 0 200 16" role="img" aria-label="{escape(label)}">'
+        f'<line class="axis" x1="6" x2="194" y1="8" y2="8"/>{marks}'
+        f'<circle class="dot" cx="{x:.1f}" cy="8" r="5"/></svg>'
+    )

@@ -12,12 +12,18 @@ import pyarrow.compute as pc
 from magenet_batch.report.collected import BETTER, Collected, Failure
 from magenet_batch.report.groups import AVERAGED, ByColumn
 from magenet_batch.report.pick import Top, random_keys
-from magenet_batch.report.rows import BATCH_ROWS, complete, floats, in_large_batches, open_rows
+from magenet_batch.report.rows import complete, floats, open_rows
 from magenet_batch.report.run import read_run
 from magenet_batch.schema import COLUMN_NAMES, GRADES, QUALITY_MEASURES, STATUSES
 
 EXAMPLES = 5
 POLICIES_MAX = 20
+_NOT_ADDED_UP = {
+    "source", "output", "sha256", "bit_depth", "evidence", "usable_before", "reject_before",
+    "good_after", "usable_after", "reject_after", "fov_x", "fov_y", "fov_radius", "fov_coverage",
+    "fov_offset",
+}  # fmt: skip
+"""Columns that only the few rows with pictures need; they are read again for these."""
 _GAIN = ("sharpness", "contrast", "illumination", "haze")
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -41,11 +47,12 @@ def collect(out: Path, *, seed: int = 0, reviewed: int = 0) -> Collected:
     found = Collected(out=out, run=read_run(out), reviewed=Top(reviewed))
     extra = [n for n in rows.schema.names if n not in COLUMN_NAMES]
     found.columns = [ByColumn(n) for n in extra if _groupable(rows.schema.field(n).type)]
-    wanted = [n for n in COLUMN_NAMES if n in rows.schema.names]
-    columns = wanted + [c.name for c in found.columns]
-    scanner = rows.scanner(columns=columns, batch_size=BATCH_ROWS)
-    for table in in_large_batches(scanner.to_batches()):
+    there = [n for n in rows.schema.names if n not in _NOT_ADDED_UP]
+    wanted = [n for n in there if n in COLUMN_NAMES]
+    for table in rows.tables(wanted + [c.name for c in found.columns]):
         _add(found, complete(table), seed=seed)
+    picked = [row for top in (*found.picks.values(), found.reviewed) for row in top.rows()]
+    rows.fetch(picked)
     if not any(h.n for h in found.before.values()):
         found.before = found.all_before
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ THUMBNAIL_PX = 640
 LEAD_PX = 880
 EVIDENCE_PX = 960
 LIMIT = 24
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def make_pair(
     shown = after or before
     size = shown.size if shown is not None else (longest, longest)
     if before is not None and after is not None and before.size != after.size:
-        before = before.resize(after.size, Image.Resampling.LANCZOS)
+        before = before.resize(after.size, Image.Resampling.BILINEAR)
     evidence, measured = _evidence(out, row, before, after, longest=max(longest, EVIDENCE_PX))
     return Pair(
         row=row,
@@ -147,9 +149,9 @@ def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
     return [(row, tuple(why)) for row, why in chosen.values()]
 
 
-def _leads(row: Row) -> tuple[bool, bool]:
-    """Sorts what may lead the page first: enhanced, and nothing flagged."""
-    return row.get("status") != "enhanced", bool(row.get("flags"))
+def _leads(pair: Pair) -> tuple[bool, bool]:
+    """Sorts what may lead the page first: both pictures are there, and nothing is flagged."""
+    return not (pair.before and pair.after), bool(pair.row.get("flags"))
 
 
 def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) -> list[Pair]:
@@ -164,18 +166,14 @@ def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) ->
     Returns:
         At most `LIMIT` pairs.
     """
-    chosen = select(found)
-    if chosen:
-        lead = min(range(len(chosen)), key=lambda i: _leads(chosen[i][0]))
-        chosen.insert(0, chosen.pop(lead))
-    return [
-        make_pair(
-            found.out,
-            row,
-            why,
-            longest=LEAD_PX if number == 0 else THUMBNAIL_PX,
-            page=found.page,
-            href=(pages or {}).get(row["image_id"]),
-        )
-        for number, (row, why) in enumerate(chosen)
-    ]
+
+    def made(row: Row, why: tuple[str, ...], longest: int) -> Pair:
+        href = (pages or {}).get(row["image_id"])
+        return make_pair(found.out, row, why, longest=longest, page=found.page, href=href)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        pairs = list(pool.map(lambda chosen: made(*chosen, THUMBNAIL_PX), select(found)))
+    if pairs:
+        lead = pairs.pop(min(range(len(pairs)), key=lambda i: _leads(pairs[i])))
+        pairs.insert(0, made(lead.row, lead.why, LEAD_PX))
+    return pairs

@@ -88,7 +88,7 @@ def to_html(found: Collected, pairs: list[Pair], *, pages: Mapping[str, str] | N
         .get_template("page.html")
         .render(
             css=asset("style.css"),
-            js=asset("viewer.js") + asset("page.js"),
+            js=asset("theme.js") + asset("viewer.js") + asset("page.js"),
             found=found,
             run=found.run,
             pairs=pairs,

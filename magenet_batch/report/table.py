@@ -32,7 +32,14 @@ all columns are in the CSV."""
 TEXT = ("image_id", "status", "notes", "grade")
 FILTER_COLUMNS = 3
 """So many manifest columns can be filtered by; all of them have totals of their own."""
-_OPTIONAL = ("grade", "fidelity", "structure_agreement", "vessel_new", "vessel_lost", "colour_shift")
+_OPTIONAL = (
+    "grade",
+    "fidelity",
+    "structure_agreement",
+    "vessel_new",
+    "vessel_lost",
+    "colour_shift",
+)
 
 
 def json_block(value: Any) -> Markup:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
-from magenet_batch.report.rows import BATCH_ROWS, open_rows
+from magenet_batch.report.rows import FILE, PLACE, open_rows
 from magenet_batch.report.words import images, number, percent, visible
 from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES
 
@@ -131,9 +131,9 @@ def write_csv(out: Path, target: TextIO) -> int:
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow([harmless(name) for name in rows.schema.names])
     written = 0
-    for batch in rows.scanner(batch_size=BATCH_ROWS // 8).to_batches():
-        writer.writerows(_cells(batch))
-        written += batch.num_rows
+    for table in rows.tables(rows.schema.names):
+        writer.writerows(_cells(table.drop_columns([FILE, PLACE])))
+        written += table.num_rows
     return written
 
 
@@ -142,9 +142,9 @@ def harmless(text: str | None) -> str | None:
     return f"'{text}" if text and text.startswith(FORMULA) else text
 
 
-def _cells(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+def _cells(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     columns = []
-    for column in batch.columns:
+    for column in table.columns:
         kind = column.type
         if pa.types.is_float32(kind):
             # the shortest decimal that reads back as the same float32, not its float64 tail

@@ -107,7 +107,9 @@ class Browser:
                 return message["result"]
             self._note(message)
 
-    def open(self, path: Path, *, width: int = 1440, height: int = 900, mobile: bool = False) -> None:
+    def open(
+        self, path: Path, *, width: int = 1440, height: int = 900, mobile: bool = False
+    ) -> None:
         """Open a file and wait until it is loaded."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=mobile)  # fmt: skip
@@ -171,7 +173,9 @@ class Browser:
     def key(self, key: str, *, code: int = 0, text: str = "") -> None:
         """Press and release a key."""
         more = {"key": key, "windowsVirtualKeyCode": code}
-        self.send("Input.dispatchKeyEvent", type="keyDown", **more, **({"text": text} if text else {}))
+        self.send(
+            "Input.dispatchKeyEvent", type="keyDown", **more, **({"text": text} if text else {})
+        )
         self.send("Input.dispatchKeyEvent", type="keyUp", **more)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:

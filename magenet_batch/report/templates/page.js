@@ -1,17 +1,8 @@
 "use strict";
-// colours, the gallery's filter, and the table of images
+// the gallery's filter, and the table of images
 (() => {
-  const root = document.documentElement;
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const one = (id) => document.getElementById(id);
-
-  const themes = ["", "light", "dark"];
-  one("theme").addEventListener("click", (event) => {
-    const next = themes[(themes.indexOf(root.dataset.theme || "") + 1) % themes.length];
-    if (next) root.dataset.theme = next;
-    else delete root.dataset.theme;
-    event.currentTarget.setAttribute("aria-label", "Colours: " + (next || "as the system"));
-  });
 
   const shows = all("[data-show]");
   for (const button of shows) {
