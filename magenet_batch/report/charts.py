@@ -14,6 +14,8 @@ from magenet_batch.report.words import number
 
 WIDTH, HEIGHT = 340, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 40
+_DIGIT = 7.2
+"""Width of a digit of the printed medians."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,15 @@ def _medians(series: list[Series], low: float, high: float) -> list[str]:
     medians = [s.histogram.quantile(0.5) or 0.0 for s in series]
     places = [_LEFT + span * (m - low) / (high - low) for m in medians]
     texts = list(places)
-    if len(texts) == 2 and abs(texts[0] - texts[1]) < 42:
-        middle, left = sum(texts) / 2, 0 if texts[0] <= texts[1] else 1
-        texts[left], texts[1 - left] = middle - 21, middle + 21
+    room = _DIGIT * max(len(number(m)) for m in medians) + 8
+    edges = _LEFT + room / 2 - 16, WIDTH - _RIGHT - room / 2 + 10
+    if len(texts) == 2 and abs(texts[0] - texts[1]) < room:
+        left = 0 if texts[0] <= texts[1] else 1
+        middle = min(max(sum(texts) / 2, edges[0] + room / 2), edges[1] - room / 2)
+        texts[left], texts[1 - left] = middle - room / 2, middle + room / 2
     parts = []
     for s, median, x, tx in zip(series, medians, places, texts, strict=True):
-        tx = min(max(tx, _LEFT + 14), WIDTH - _RIGHT - 16)
+        tx = min(max(tx, edges[0]), edges[1])
         parts.append(
             f'<line class="median {s.css}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{base}"/>'
             f'<text class="value {s.css}" x="{tx:.1f}" y="{_TOP - 10}">{number(median)}</text>'

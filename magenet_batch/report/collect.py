@@ -214,7 +214,8 @@ def _add_picks(
     # most flags first, among equals the lowest fidelity
     doubtful = np.where(doubt, lengths + 1.0 - np.clip(np.nan_to_num(fidelity), 0, 1), np.nan)
     offers = {
-        "gain": gain,
+        # what is flagged is no success, however much it gained
+        "gain": np.where(lengths > 0, np.nan, gain),
         "flagged": doubtful,
         "worst": np.where(enhanced, -fidelity, np.nan),
         "kept": np.where(masks["kept"], chance, np.nan),

@@ -9,9 +9,9 @@ from markupsafe import Markup, escape
 from magenet_batch.report.words import percent
 from magenet_batch.schema import GRADES
 
-WIDTH, HEIGHT = 620, 300
+WIDTH, HEIGHT = 480, 280
 _TOP, _BAR, _GAP = 40, 16, 18
-_LEFT, _RIGHT = 128, 128
+_LEFT, _RIGHT = 104, 104
 _ROOM = HEIGHT - _TOP - 8
 
 

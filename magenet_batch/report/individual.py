@@ -72,8 +72,13 @@ def _measure(row: Row, name: str, meaning: str, unit: str, histogram: Any) -> Me
 
 
 def _measures(found: Collected, row: Row) -> list[tuple[str, list[Measure]]]:
-    """Tables of measures: quality before, quality after, fidelity; empty ones left out."""
-    tables = []
+    """Tables of measures: fidelity, quality before, quality after; empty ones left out."""
+    rows = [
+        _measure(row, name, meaning, unit, found.fidelity[name])
+        for name, (unit, meaning) in FIDELITY_MEASURES.items()
+        if row.get(name) is not None
+    ]
+    tables = [("Fidelity", rows)]
     for when, histograms in (("before", found.all_before), ("after", found.after)):
         rows = [
             _measure(row, f"{name}_{when}", meaning, unit, histograms[name])
@@ -81,12 +86,6 @@ def _measures(found: Collected, row: Row) -> list[tuple[str, list[Measure]]]:
             if row.get(f"{name}_{when}") is not None
         ]
         tables.append((f"Quality {when} enhancement", rows))
-    rows = [
-        _measure(row, name, meaning, unit, found.fidelity[name])
-        for name, (unit, meaning) in FIDELITY_MEASURES.items()
-        if row.get(name) is not None
-    ]
-    tables.append(("Fidelity", rows))
     return [table for table in tables if table[1]]
 
 

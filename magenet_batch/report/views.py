@@ -214,12 +214,17 @@ def ranking(rows: list[Row], *, measure: str) -> list[dict[str, Any]]:
 
 
 def _gain_text(row: Row) -> str:
+    """The two measures that gained most, before and after."""
     known = [
-        f"{name} {number(row[f'{name}_before'], digits=2)} → {number(row[f'{name}_after'], digits=2)}"
-        for name in ("contrast", "illumination")
+        (BETTER[name] * (row[f"{name}_after"] - row[f"{name}_before"]), name)
+        for name in BETTER
         if row.get(f"{name}_before") is not None and row.get(f"{name}_after") is not None
     ]
-    return ", ".join(known)
+    said = []
+    for _, name in sorted(known, reverse=True)[:2]:
+        values = [number(row[f"{name}_{when}"], digits=2) for when in ("before", "after")]
+        said.append(f"{words(name)} {values[0]} → {values[1]}")
+    return ", ".join(said)
 
 
 def _fidelity_text(row: Row) -> str:

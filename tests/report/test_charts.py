@@ -4,8 +4,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from magenet_batch.report.charts import Series, histogram_chart, nice_ticks, number, stacked_bar
+from magenet_batch.report.charts import (
+    Series,
+    histogram_chart,
+    nice_ticks,
+    rank_bar,
+    stacked_bar,
+)
 from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.words import number
 
 
 def _histogram(values):

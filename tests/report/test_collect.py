@@ -67,7 +67,7 @@ def test_the_order_of_files_does_not_matter(tmp_path):
     rows = make_rows(90)
     one = collect(write_out(tmp_path / "a", rows, per_file=90))
     two = collect(write_out(tmp_path / "b", rows[::-1], per_file=7))
-    assert one.table_rows() == two.table_rows()
+    assert [r["image_id"] for r in one.table_rows()] == [r["image_id"] for r in two.table_rows()]
     for why, top in one.picks.items():
         assert [r["image_id"] for r in top.rows()] == [r["image_id"] for r in two.picks[why].rows()]
 

@@ -6,7 +6,8 @@ import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.report.build import build_report, write_report
-from magenet_batch.report.text import visible
+from magenet_batch.report.text import harmless
+from magenet_batch.report.words import visible
 from magenet_batch.schema import COLUMN_NAMES
 
 

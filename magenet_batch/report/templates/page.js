@@ -83,6 +83,7 @@
       return th;
     }
     if (name === "status") return made("td", "status " + v, v);
+    if (name === "notes" && data.flags[index].length) return made("td", "notes doubt", v);
     if (TEXT.includes(name)) return made("td", name, v);
     if (typeof v === "string") return made("td", "manifest", v);
     if (!Array.isArray(v)) return made("td", "n", digits(v));
