@@ -54,7 +54,7 @@ def _bars(
             f'height="{max(height, 1.5):.1f}" rx="2"/>'
             f'<text class="name {css}" x="{text_x}" y="{middle - 2:.1f}">{grade}</text>'
             f'<text class="count {css}" x="{text_x}" y="{middle + 13:.1f}">'
-            f"{amounts[grade]:,} · {percent(amounts[grade] / total)}</text>"
+            f"{amounts[grade]:,} · {escape(percent(amounts[grade] / total))}</text>"
         )
     return parts
 

@@ -128,7 +128,8 @@ def write_csv(out: Path, target: TextIO) -> int:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
-    writer = csv.writer(target, lineterminator="\n")
+    # lines end as RFC 4180 says; with another end, carriage returns in names would go unquoted
+    writer = csv.writer(target, lineterminator="\r\n")
     writer.writerow([harmless(name) for name in rows.schema.names])
     written = 0
     for table in rows.tables(rows.schema.names):

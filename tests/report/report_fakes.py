@@ -58,7 +58,7 @@ def make_rows(n, *, seed=0, source=None, output=None):
 
 def write_out(out, rows, *, per_file=10, run=True):
     schema = row_schema(pa.schema([("camera", pa.string()), ("patient", pa.string())]))
-    (out / "rows").mkdir(parents=True)
+    (out / "rows").mkdir(parents=True, exist_ok=True)
     for part, start in enumerate(range(0, len(rows), per_file)):
         table = pa.Table.from_pylist(rows[start : start + per_file], schema=schema)
         pq.write_table(table, out / "rows" / f"part-{part:06d}.parquet")

@@ -121,7 +121,7 @@
   const form = one("q").form;
   form.addEventListener("input", redraw);
   form.addEventListener("submit", (event) => event.preventDefault());
-  one("reset").addEventListener("click", () => { form.reset(); redraw(); });
+  one("clear").addEventListener("click", () => { form.reset(); redraw(); });
   one("prev").addEventListener("click", () => { state.page -= 1; draw(); });
   one("next").addEventListener("click", () => { state.page += 1; draw(); });
   for (const button of all("[data-flag]")) {
