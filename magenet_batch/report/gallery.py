@@ -172,7 +172,7 @@ def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) ->
         return make_pair(found.out, row, why, longest=longest, page=found.page, href=href)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        pairs = list(pool.map(lambda chosen: made(*chosen, THUMBNAIL_PX), select(found)))
+        pairs = list(pool.map(lambda one: made(one[0], one[1], THUMBNAIL_PX), select(found)))
     if pairs:
         lead = pairs.pop(min(range(len(pairs)), key=lambda i: _leads(pairs[i])))
         pairs.insert(0, made(lead.row, lead.why, LEAD_PX))

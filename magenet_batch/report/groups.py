@@ -139,14 +139,15 @@ class ByColumn:
 
         A column where nearly every image has a value of its own is no grouping either.
         """
-        if self.totals is None or len(self.totals) < 2:
+        totals = self.totals
+        if totals is None or len(totals) < 2:
             return []
-        images = sum(total.images for total in self.totals.values())
-        if len(self.totals) > SHOWN_VALUES and images < 3 * len(self.totals):
+        images = sum(total.images for total in totals.values())
+        if len(totals) > SHOWN_VALUES and images < 3 * len(totals):
             return []
-        largest = sorted(self.totals, key=lambda key: (-self.totals[key].images, key))
-        shown = {key: self.totals[key] for key in sorted(largest[:SHOWN_VALUES])}
-        rest = [self.totals[key] for key in largest[SHOWN_VALUES:]]
+        largest = sorted(totals, key=lambda key: (-totals[key].images, key))
+        shown = {key: totals[key] for key in sorted(largest[:SHOWN_VALUES])}
+        rest = [totals[key] for key in largest[SHOWN_VALUES:]]
         for total in rest:
             name = f"({len(rest):,} other values)"
             shown[name] = shown[name].plus(total) if name in shown else total

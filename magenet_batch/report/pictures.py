@@ -134,7 +134,7 @@ def difference(
     rim = Image.fromarray(lit.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radius))
     change = np.where(np.asarray(rim) > 250, fast[1] - fast[0], 0).astype(np.float32)
     strength = np.clip(np.abs(change) / FULL_COLOUR, 0, 1)[..., None]
-    colour = np.where((change < 0)[..., None], np.float32(DARKER_RGB), np.float32(LIGHTER_RGB))
+    colour = np.where((change < 0)[..., None], DARKER_RGB, LIGHTER_RGB)
     ground = (0.45 * light + 10.0)[..., None] * lit[..., None]
     mixed = ground * (1 - strength) + colour * strength
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))

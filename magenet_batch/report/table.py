@@ -87,7 +87,7 @@ def _value(row: Row, key: str) -> Any:
 
 def filters(found: Collected) -> list[dict[str, Any]]:
     """Manifest columns that the table can be filtered by: `name` and `values`."""
-    chosen = []
+    chosen: list[dict[str, Any]] = []
     for column in found.columns:
         values = [key for key, _ in column.result()]
         if values and column.complete and len(chosen) < FILTER_COLUMNS:
@@ -114,7 +114,8 @@ def table_data(found: Collected, *, pages: Mapping[str, str] | None = None) -> d
         + [visible("(none)" if row.get(name) is None else _plain(row[name])) for name in extra]
         for row in rows
     ]
-    links = {i: pages[r["image_id"]] for i, r in enumerate(rows) if r["image_id"] in (pages or {})}
+    pages = pages or {}
+    links = {i: pages[row["image_id"]] for i, row in enumerate(rows) if row["image_id"] in pages}
     return {
         "columns": [key for key, _ in drawn] + [f"manifest:{name}" for name in extra],
         "titles": [title for _, title in drawn] + [visible(name) for name in extra],

@@ -18,7 +18,6 @@ from magenet_batch.report.rows import FILE, PLACE, open_rows
 from magenet_batch.report.words import images, number, percent, visible
 from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES
 
-
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Text that begins so is taken for a formula by some spreadsheet program."""
 

@@ -69,10 +69,8 @@ def grade_sentence(found: Collected) -> str:
     if not total:
         return ""
     better, worse = found.grades.moved()
-    return (
-        f"{percent(found.grades.came(GRADES[0]) / total)} came good, {percent(found.grades.delivered(GRADES[0]) / total)} "
-        f"are delivered good. {images(better)} rose by a grade or two, {worse:,} fell."
-    )
+    came, delivered = found.grades.came(GRADES[0]), found.grades.delivered(GRADES[0])
+    return f"{percent(came / total)} came good, {percent(delivered / total)} are delivered good. {images(better)} rose by a grade or two, {worse:,} fell."
 
 
 def quality_charts(found: Collected) -> list[dict[str, Any]]:

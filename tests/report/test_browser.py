@@ -1,5 +1,6 @@
 """The pages in a real browser, driven with mouse and keyboard."""
 
+import itertools
 import json
 import re
 
@@ -200,4 +201,4 @@ def test_all_controls_have_names(page):
     assert nameless == 0
     levels = page.run("[...document.querySelectorAll('h1, h2, h3')].map((h) => +h.tagName[1])")
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))

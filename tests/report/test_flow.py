@@ -24,7 +24,7 @@ def test_ribbons_are_as_high_as_their_numbers_and_stay_inside(flow):
     root = ET.fromstring(svg)
     for (before, after), count in flow.items():
         assert f"{count:,} from {before} to {after}" in root.get("aria-label")
-    ribbons = [p for p in root.iter("path")]
+    ribbons = list(root.iter("path"))
     assert len(ribbons) == len(flow)
     numbers = [float(n) for n in re.findall(r"-?\d+\.\d+", " ".join(p.get("d") for p in ribbons))]
     assert all(-1 <= n <= max(WIDTH, HEIGHT) + 1 for n in numbers)
