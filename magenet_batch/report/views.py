@@ -70,8 +70,10 @@ def grade_sentence(found: Collected) -> str:
         return ""
     better, worse = found.grades.moved()
     came, delivered = found.grades.came(GRADES[0]), found.grades.delivered(GRADES[0])
-    return f"{percent(came / total)} came good, {percent(delivered / total)} are delivered good. "
+    return (
+        f"{percent(came / total)} came good, {percent(delivered / total)} are delivered good. "
         f"{images(better)} rose by a grade or two, {worse:,} fell."
+    )
 
 
 def quality_charts(found: Collected) -> list[dict[str, Any]]:
