@@ -22,13 +22,25 @@ def command(
             help="Where to write. By default OUT/report.html; json, csv and md go to stdout.",
         ),
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the report when it is made.")] = False,
+    individual: Annotated[
+        bool,
+        typer.Option(
+            "--individual",
+            help="Also a page for each flagged image, in OUT/report/, with all of its measures.",
+        ),
+    ] = False,
+    most: Annotated[
+        int, typer.Option(min=1, help="So many of these pages at most, most flags first.")
+    ] = 200,
+    show: Annotated[
+        bool, typer.Option("--open", help="Open the report in a browser when it is made.")
+    ] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv
 
-    if target is None and format != "html" and not show:
+    if target is None and format != "html" and not show and not individual:
         try:
             if format == "csv":
                 write_csv(out, sys.stdout)
@@ -39,7 +51,7 @@ def command(
             # the reader has seen enough, as in `magenet report out -f csv | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    written = write_report(out, format=format, target=target)
+    written = write_report(out, format=format, target=target, individual=most if individual else 0)
     typer.echo(str(written))
     if show:
         typer.launch(str(written))

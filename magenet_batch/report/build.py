@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from magenet_batch.errors import JobError, UsageError, nearest
 from magenet_batch.report.collect import collect
@@ -43,27 +44,35 @@ def build_report(out: Path, *, format: str = "html", seed: int = 0) -> str:
     return to_html(found, make_gallery(found))
 
 
-def write_report(out: Path, *, format: str = "html", target: Path | None = None) -> Path:
+def write_report(
+    out: Path, *, format: str = "html", target: Path | None = None, individual: int = 0
+) -> Path:
     """Make a report and write it whole: to a temporary name beside the target, then renamed.
 
     Args:
         out: the output folder of a job.
         format: one of `FORMATS`.
         target: where to write; `OUT/report.<format>` when not given.
+        individual: so many flagged images at most get a page of their own, in a folder beside
+            the report and named like it.
 
     Returns:
         Where it was written.
 
     Raises:
-        UsageError: no such format, or the folder holds no rows.
+        UsageError: no such format, pages without HTML, or the folder holds no rows.
         JobError: the report cannot be written there.
     """
+    if individual and format != "html":
+        raise UsageError("--individual writes pages for --format html only. Leave one of them out.")
     target = target if target is not None else out / f"report.{format}"
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         if format == "csv":
             with temporary.open("w", encoding="utf-8", newline="") as stream:
                 write_csv(out, stream)
+        elif individual:
+            temporary.write_text(_with_pages(out, target, pages=individual), encoding="utf-8")
         else:
             text = build_report(out, format=format)
             temporary.write_text(text, encoding="utf-8")
@@ -76,3 +85,19 @@ def write_report(out: Path, *, format: str = "html", target: Path | None = None)
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def pages_folder(target: Path) -> Path:
+    """Where the pages of single images lie: beside the report, named like it without its end."""
+    return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-pages")
+
+
+def _with_pages(out: Path, target: Path, *, pages: int) -> str:
+    """Write the pages of flagged images; returns the main page, which links to them."""
+    from magenet_batch.report.individual import addresses, write_pages
+
+    found = collect(out, reviewed=pages)
+    folder = pages_folder(target)
+    links = {i: quote(a) for i, a in addresses(found, folder.name).items()}
+    write_pages(found, folder, report=quote(target.name))
+    return to_html(found, make_gallery(found, pages=links), pages=links)

@@ -10,9 +10,12 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.words import number
 
 WIDTH, HEIGHT = 340, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 22, 40
+_DIGIT = 7.2
+"""Width of a digit of the printed medians."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,6 @@ class Series:
     histogram: Histogram
     css: str
     label: str
-
-
-def number(value: float | None, *, digits: int = 3) -> str:
-    """Format a value with so many significant digits; a dash for None."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    decimals = min(4, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
-    return f"{value:,.{decimals}f}"
 
 
 def nice_ticks(low: float, high: float, *, count: int = 4) -> list[float]:
@@ -131,12 +124,15 @@ def _medians(series: list[Series], low: float, high: float) -> list[str]:
     medians = [s.histogram.quantile(0.5) or 0.0 for s in series]
     places = [_LEFT + span * (m - low) / (high - low) for m in medians]
     texts = list(places)
-    if len(texts) == 2 and abs(texts[0] - texts[1]) < 42:
-        middle, left = sum(texts) / 2, 0 if texts[0] <= texts[1] else 1
-        texts[left], texts[1 - left] = middle - 21, middle + 21
+    room = _DIGIT * max(len(number(m)) for m in medians) + 8
+    edges = _LEFT + room / 2 - 16, WIDTH - _RIGHT - room / 2 + 10
+    if len(texts) == 2 and abs(texts[0] - texts[1]) < room:
+        left = 0 if texts[0] <= texts[1] else 1
+        middle = min(max(sum(texts) / 2, edges[0] + room / 2), edges[1] - room / 2)
+        texts[left], texts[1 - left] = middle - room / 2, middle + room / 2
     parts = []
     for s, median, x, tx in zip(series, medians, places, texts, strict=True):
-        tx = min(max(tx, _LEFT + 14), WIDTH - _RIGHT - 16)
+        tx = min(max(tx, edges[0]), edges[1])
         parts.append(
             f'<line class="median {s.css}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{base}"/>'
             f'<text class="value {s.css}" x="{tx:.1f}" y="{_TOP - 10}">{number(median)}</text>'
@@ -169,4 +165,28 @@ def stacked_bar(parts: list[tuple[str, str, float]], *, title: str, height: int 
     return Markup(
         f'<svg class="bar" viewBox="0 0 1000 {height}" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(title)}: {escape(told)}">' + "".join(drawn) + "</svg>"
+    )
+
+
+def rank_bar(rank: float | None, *, title: str) -> Markup:
+    """Draw the place of one value among all, from the lowest to the highest.
+
+    Args:
+        rank: share of the images with a lower value, 0..1; None draws nothing.
+        title: what a screen reader says first.
+
+    Returns:
+        An `<svg>` element: a line with its quarters marked, and a dot.
+    """
+    if rank is None:
+        return Markup("")
+    x = 6 + 188 * rank
+    marks = "".join(
+        f'<line class="axis" x1="{6 + 47 * q}" x2="{6 + 47 * q}" y1="5" y2="11"/>' for q in range(5)
+    )
+    label = f"{title}: higher than {100 * rank:.0f} % of the images"
+    return Markup(
+        f'<svg class="rank" viewBox="0 0 200 16" role="img" aria-label="{escape(label)}">'
+        f'<line class="axis" x1="6" x2="194" y1="8" y2="8"/>{marks}'
+        f'<circle class="dot" cx="{x:.1f}" cy="8" r="5"/></svg>'
     )

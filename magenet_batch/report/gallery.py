@@ -1,30 +1,24 @@
-"""Before/after pairs for the gallery: a bounded selection, as small embedded JPEGs."""
+"""The gallery: a bounded selection of images, as small embedded pictures."""
 
 from __future__ import annotations
 
-import base64
-import io
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from magenet_batch.errors import ImageError
-from magenet_batch.report.collect import Collected
+from magenet_batch.report.collected import PICKED_BECAUSE, Collected
+from magenet_batch.report.pictures import data_uri, difference, inside, source_path, thumbnail
 from magenet_batch.schema import Row
-from magenet_batch.settings import MAX_PIXELS
 
-THUMBNAIL_PX = 480
+THUMBNAIL_PX = 640
 LEAD_PX = 880
+EVIDENCE_PX = 960
 LIMIT = 24
-REASONS_WHY: dict[str, str] = {
-    "gain": "largest gain",
-    "flagged": "flagged for review",
-    "worst": "lowest structure agreement",
-    "random": "random sample",
-}
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -33,103 +27,101 @@ class Pair:
 
     Attributes:
         row: its row.
-        why: keys of `REASONS_WHY`: why it was selected.
+        why: keys of `PICKED_BECAUSE`: why it was selected.
         before: data URI of the source, None when it cannot be read any more.
-        after: data URI of the output, likewise.
-        width: of the thumbnails in pixels.
-        height: of the thumbnails in pixels.
+        after: data URI of the output, likewise; also None when the image was not enhanced.
+        evidence: data URI of a picture of what changed; None when there is none.
+        measured: whether the evidence is the job's own picture; a difference of both small
+            pictures otherwise.
+        width: of the small pictures in pixels.
+        height: of the small pictures in pixels.
+        page: address of the image's own page, relative to the report; None without one.
     """
 
     row: Row
     why: tuple[str, ...]
     before: str | None
     after: str | None
+    evidence: str | None
+    measured: bool
     width: int
     height: int
+    page: str | None = None
+
+    @property
+    def missing(self) -> str:
+        """What should be here and is not, as a sentence; empty when nothing is missing."""
+        far = "://" in (self.row.get("source") or "")
+        original = "in an object store" if far else "not here any more"
+        if self.row.get("status") != "enhanced":
+            return "" if self.before else f"The original is {original}."
+        if self.before and self.after:
+            return ""
+        if self.before:
+            return "The enhanced file is not here any more."
+        if self.after:
+            return f"The original is {original}."
+        if far:
+            return "The original is in an object store; the enhanced file is not here any more."
+        return "Neither the original nor the enhanced file is here any more."
 
 
-def _pixels(path: Path, page: int | None) -> Image.Image:
-    """Decode a file that Pillow cannot show rightly (16 bit) or at all (DICOM)."""
-    from magenet_batch.imaging.read import read_image
+def _evidence(
+    out: Path, row: Row, before: Image.Image | None, after: Image.Image | None, *, longest: int
+) -> tuple[Image.Image | None, bool]:
+    """The job's picture of what changed, else an own one; and whether it is the job's."""
+    path = inside(out, row.get("evidence"))
+    found = None if path is None else thumbnail(path, longest=longest)
+    if found is not None:
+        return found, True
+    if before is None or after is None:
+        return None, False
+    return difference(before, after), False
 
-    pixels = read_image(path, max_pixels=MAX_PIXELS, page=page).pixels
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    return Image.fromarray(pixels)
 
-
-def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Image | None:
-    """Read a file small.
+def make_pair(
+    out: Path,
+    row: Row,
+    why: tuple[str, ...] = (),
+    *,
+    longest: int,
+    page: int | None,
+    href: str | None = None,
+) -> Pair:
+    """Read and encode one image's pictures.
 
     Args:
-        path: an image file.
-        longest: longest side of the result in pixels; smaller images stay as they are.
-        page: which picture to show of a file that holds several.
+        out: the job's output folder.
+        row: the image's row.
+        why: keys of `PICKED_BECAUSE`.
+        longest: longest side of the pictures in pixels.
+        page: which picture to show of a source that holds several.
+        href: address of the image's own page.
 
     Returns:
-        An upright RGB image, or None when the file is missing or cannot be read.
+        The pair; what cannot be read any more is None in it.
     """
-    try:
-        try:
-            # A JPEG decoder itself shrinks by 2, 4 or 8: most of the time is saved there.
-            with Image.open(path, formats=["JPEG"]) as opened:
-                opened.draft("RGB", (longest, longest))
-                small = ImageOps.exif_transpose(opened).convert("RGB")
-        except UnidentifiedImageError:
-            small = _pixels(path, page)
-    except (OSError, ValueError, ImageError, SyntaxError, Image.DecompressionBombError):
-        return None
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return small
-
-
-def data_uri(image: Image.Image) -> str:
-    """Encode as JPEG in a `data:` URI."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82, optimize=True, progressive=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def output_path(out: Path, row: Row) -> Path | None:
-    """Where a row's output lies; None when it has none or points outside the job's folder."""
-    name = row.get("output")
-    if not name:
-        return None
-    base = out.resolve()
-    for candidate in (base / name, base / "images" / name):
-        resolved = candidate.resolve()
-        if resolved.is_relative_to(base) and resolved.is_file():
-            return resolved
-    return None
-
-
-def _source_path(row: Row) -> Path | None:
-    """Where a row's source lies; None when it is not a file that is here."""
-    source = row.get("source")
-    if not source or "://" in source:
-        return None
-    path = Path(source)
-    try:
-        return path if path.is_file() else None
-    except (OSError, ValueError):
-        return None
-
-
-def _pair(out: Path, row: Row, why: tuple[str, ...], *, longest: int, page: int | None) -> Pair:
-    source, output = _source_path(row), output_path(out, row)
+    source, output = source_path(row), inside(out, row.get("output"))
     before = None if source is None else thumbnail(source, longest=longest, page=page)
     after = None if output is None else thumbnail(output, longest=longest)
+    if row.get("status") != "enhanced":
+        # a kept output is the original itself
+        before, after = before or after, None
     shown = after or before
     size = shown.size if shown is not None else (longest, longest)
     if before is not None and after is not None and before.size != after.size:
-        before = before.resize(after.size, Image.Resampling.LANCZOS)
+        before = before.resize(after.size, Image.Resampling.BILINEAR)
+    evidence, measured = _evidence(out, row, before, after, longest=max(longest, EVIDENCE_PX))
     return Pair(
         row=row,
         why=why,
         before=None if before is None else data_uri(before),
         after=None if after is None else data_uri(after),
+        evidence=None if evidence is None else data_uri(evidence, quality=72),
+        measured=measured,
         width=size[0],
         height=size[1],
+        page=href,
     )
 
 
@@ -145,7 +137,7 @@ def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
     ranked: dict[str, list[Row]] = {why: top.rows() for why, top in found.picks.items()}
     chosen: dict[str, tuple[Row, list[str]]] = {}
     for place in range(max((len(r) for r in ranked.values()), default=0)):
-        for why in REASONS_WHY:
+        for why in PICKED_BECAUSE:
             if place >= len(ranked[why]):
                 continue
             row = ranked[why][place]
@@ -157,23 +149,31 @@ def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
     return [(row, tuple(why)) for row, why in chosen.values()]
 
 
-def make_gallery(found: Collected) -> list[Pair]:
+def _leads(pair: Pair) -> tuple[bool, bool]:
+    """Sorts what may lead the page first: both pictures are there, and nothing is flagged."""
+    return not (pair.before and pair.after), bool(pair.row.get("flags"))
+
+
+def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) -> list[Pair]:
     """Read and encode the gallery's images.
 
     The first one leads the page: the largest gain that nothing was flagged on, in more pixels.
 
     Args:
         found: the collected rows.
+        pages: image id -> address of the image's own page.
 
     Returns:
         At most `LIMIT` pairs.
     """
-    chosen = select(found)
-    lead = next((i for i, (row, _) in enumerate(chosen) if not row.get("flags")), 0)
-    chosen.insert(0, chosen.pop(lead)) if chosen else None
-    page = found.run.options.get("page")
-    page = page if isinstance(page, int) and page > 0 else None
-    return [
-        _pair(found.out, row, why, longest=LEAD_PX if number == 0 else THUMBNAIL_PX, page=page)
-        for number, (row, why) in enumerate(chosen)
-    ]
+
+    def made(row: Row, why: tuple[str, ...], longest: int) -> Pair:
+        href = (pages or {}).get(row["image_id"])
+        return make_pair(found.out, row, why, longest=longest, page=found.page, href=href)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        pairs = list(pool.map(lambda one: made(one[0], one[1], THUMBNAIL_PX), select(found)))
+    if pairs:
+        lead = pairs.pop(min(range(len(pairs)), key=lambda i: _leads(pairs[i])))
+        pairs.insert(0, made(lead.row, lead.why, LEAD_PX))
+    return pairs

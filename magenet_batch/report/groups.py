@@ -9,12 +9,15 @@ import pyarrow.compute as pc
 
 MAX_FOLDERS = 400
 """With more folders than this, folders are merged into the ones above them."""
-MAX_VALUES = 24
-"""A manifest column with more values than this is no grouping and gets no table."""
+MAX_VALUES = 400
+"""A manifest column with more values than this is no grouping (names, keys) and gets no table."""
+SHOWN_VALUES = 24
+"""The values with most images have rows of their own; the others are added up in one."""
 
-COUNTED = ("enhanced", "kept", "failed", "flagged")
+COUNTED = ("enhanced", "kept", "assessed", "failed", "flagged",
+           "graded_before", "graded_after", "good_before", "good_after")  # fmt: skip
 AVERAGED = ("sharpness_before", "sharpness_after", "contrast_before", "contrast_after",
-            "structure_agreement")  # fmt: skip
+            "structure_agreement", "fidelity")  # fmt: skip
 
 
 @dataclass
@@ -43,6 +46,11 @@ class Total:
         """Mean of an averaged measure, None where nothing was measured."""
         total, number = self.sums[name]
         return total / number if number else None
+
+    def good(self, when: str) -> float | None:
+        """Share of the graded images that are good, `before` or `after`; None without grades."""
+        graded = self.counts[f"graded_{when}"]
+        return self.counts[f"good_{when}"] / graded if graded else None
 
 
 def _totals(keys: pa.Array, measures: dict[str, pa.Array]) -> dict[str, Total]:
@@ -96,7 +104,12 @@ class Folders:
 
 
 class ByColumn:
-    """Totals per value of one manifest column, given up when it has too many values."""
+    """Totals per value of one manifest column, given up when it has too many values.
+
+    Attributes:
+        name: of the column.
+        totals: value -> total; None when given up.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -116,8 +129,26 @@ class ByColumn:
         if len(self.totals) > MAX_VALUES:
             self.totals = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether `result` has a row of its own for every value."""
+        return self.totals is not None and 2 <= len(self.totals) <= SHOWN_VALUES
+
     def result(self) -> list[tuple[str, Total]]:
-        """Values in order, empty when the column is no grouping."""
-        if self.totals is None or len(self.totals) < 2:
+        """Values in order, those with few images added up; empty when the column is no grouping.
+
+        A column where nearly every image has a value of its own is no grouping either.
+        """
+        totals = self.totals
+        if totals is None or len(totals) < 2:
             return []
-        return sorted(self.totals.items())
+        images = sum(total.images for total in totals.values())
+        if len(totals) > SHOWN_VALUES and images < 3 * len(totals):
+            return []
+        largest = sorted(totals, key=lambda key: (-totals[key].images, key))
+        shown = {key: totals[key] for key in sorted(largest[:SHOWN_VALUES])}
+        rest = [totals[key] for key in largest[SHOWN_VALUES:]]
+        for total in rest:
+            name = f"({len(rest):,} other values)"
+            shown[name] = shown[name].plus(total) if name in shown else total
+        return list(shown.items())

@@ -57,6 +57,21 @@ class Histogram:
         at = int(np.searchsorted(below, max(1, q * self.n)))
         return self.low + (at + 0.5) * (self.high - self.low) / FINE_BINS
 
+    def rank(self, value: float | None) -> float | None:
+        """Share of the counted values that lie below a value, ties counted half.
+
+        Args:
+            value: on the same scale.
+
+        Returns:
+            0..1, right to a fine bin's width; None without value or counted values.
+        """
+        if value is None or not self.n or not np.isfinite(value):
+            return None
+        at = (value - self.low) * FINE_BINS / (self.high - self.low)
+        at = int(np.clip(at, 0, FINE_BINS - 1))
+        return float((self._counts[:at].sum() + 0.5 * self._counts[at]) / self.n)
+
     def shares(self, *, low: float, high: float, bins: int) -> npt.NDArray[np.float64]:
         """Share of the values in each of `bins` coarse bins from `low` to `high`.
 

@@ -25,7 +25,7 @@ class Top:
     """Keeps the rows with the largest keys.
 
     Attributes:
-        size: how many rows at most.
+        size: how many rows at most; 0 keeps none.
         seen: how many rows with a key were offered.
     """
 
@@ -42,6 +42,8 @@ class Top:
             keys: one per row; NaN means not eligible.
             ties: one per row; decides between equal keys, so that the order of rows does not.
         """
+        if not self.size:
+            return
         eligible = np.flatnonzero(np.isfinite(keys))
         self.seen += len(eligible)
         if len(self._heap) == self.size:

@@ -1,58 +1,150 @@
-"""Reads a job's rows: many small Parquet files as a stream of large batches."""
+"""Reads a job's rows: many small Parquet files as a stream of large tables, and single rows again.
+
+Files are read one by one: with 64 rows in a file, opening it and decoding each column is nearly all
+of the cost, so only the columns that are added up are read, by a few threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.schema import row_schema
+from magenet_batch.schema import Row, row_schema
 
 BATCH_ROWS = 65_536
+THREADS = 4
+FILE, PLACE = "__file", "__place"
+"""Columns that say where a row lies: number of its file, and its place in it."""
 
 
-def open_rows(out: Path) -> ds.Dataset:
+class Rows:
+    """The rows of a job.
+
+    Attributes:
+        files: the Parquet files, one per finished shard, in order.
+        schema: of the first file; the others are read as if they had the same.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+        self.schema: pa.Schema = self._open(0).schema_arrow
+
+    def _open(self, number: int) -> pq.ParquetFile:
+        path = self.files[number]
+        try:
+            return pq.ParquetFile(path, pre_buffer=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+
+    def read(self, number: int, names: Iterable[str]) -> pa.Table:
+        """Read columns of one file, with `FILE` and `PLACE`; what it lacks is null.
+
+        Args:
+            number: of the file.
+            names: columns of `schema`.
+
+        Returns:
+            The file's rows.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        opened, wanted = self._open(number), list(names)
+        there = set(opened.schema_arrow.names)
+        try:
+            table = opened.read([n for n in wanted if n in there], use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UsageError(f"{self.files[number]}: not readable as Parquet: {error}") from error
+        rows = table.num_rows
+        columns = []
+        for name in wanted:
+            kind = self.schema.field(name).type
+            column = table.column(name) if name in there else pa.nulls(rows, kind)
+            columns.append(column if column.type == kind else column.cast(kind))
+        columns += [pa.repeat(number, rows), pa.array(np.arange(rows))]
+        return pa.table(columns, names=[*wanted, FILE, PLACE])
+
+    def tables(self, names: Iterable[str]) -> Iterator[pa.Table]:
+        """Read columns of all files as large tables.
+
+        Args:
+            names: columns of `schema`.
+
+        Yields:
+            Tables of about `BATCH_ROWS` rows, in order.
+
+        Raises:
+            UsageError: a file cannot be read.
+        """
+        wanted = list(names)
+        held: list[pa.Table] = []
+        rows = 0
+        for table in self._ahead(wanted):
+            held.append(table)
+            rows += table.num_rows
+            if rows >= BATCH_ROWS // 2:
+                yield pa.concat_tables(held).combine_chunks()
+                held, rows = [], 0
+        if rows:
+            yield pa.concat_tables(held).combine_chunks()
+
+    def _ahead(self, names: list[str]) -> Iterator[pa.Table]:
+        """Tables of the files in order, a few of them read ahead."""
+        waiting: deque[Future[pa.Table]] = deque()
+        with ThreadPoolExecutor(THREADS) as pool:
+            for number in range(len(self.files)):
+                waiting.append(pool.submit(self.read, number, names))
+                if len(waiting) > 4 * THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def fetch(self, rows: Iterable[Row]) -> None:
+        """Fill rows with all columns of their files.
+
+        Args:
+            rows: a few rows that came from `tables`; they are changed in place.
+
+        Raises:
+            UsageError: a file cannot be read.
+        """
+        by_file: dict[int, list[Row]] = {}
+        for row in rows:
+            by_file.setdefault(row[FILE], []).append(row)
+        for number, wanted in by_file.items():
+            table = complete(self.read(number, self.schema.names))
+            for row in wanted:
+                row.update(table.slice(row[PLACE], 1).to_pylist()[0])
+
+
+def open_rows(out: Path) -> Rows:
     """Open the rows of a job.
 
     Args:
         out: the job's output folder.
 
     Returns:
-        A dataset of all finished shards.
+        The rows of all finished shards.
 
     Raises:
-        UsageError: the folder holds no rows.
+        UsageError: the folder holds no rows, or none that can be read.
     """
-    files = sorted(str(p) for p in (out / "rows").glob("*.parquet") if p.name[0] not in "._")
+    files = sorted(p for p in (out / "rows").glob("*.parquet") if p.name[0] not in "._")
     if not files:
         raise UsageError(
             f"{out}: no rows in {out / 'rows'}. Give the output folder of a job, the one that "
             "`magenet enhance ARCHIVE -o OUT` wrote (it holds run.json and rows/)."
         )
-    try:
-        return ds.dataset(files, format="parquet")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{out / 'rows'}: not readable as Parquet: {error}") from error
-
-
-def in_large_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Join small batches (one file per shard) into large ones."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= BATCH_ROWS // 2:
-            yield pa.Table.from_batches(held).combine_chunks()
-            held, rows = [], 0
-    if rows:
-        yield pa.Table.from_batches(held).combine_chunks()
+    return Rows(files)
 
 
 def complete(table: pa.Table) -> pa.Table:

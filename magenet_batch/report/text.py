@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,28 +12,14 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.report.charts import number
-from magenet_batch.report.collect import BETTER, Collected
+from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
-from magenet_batch.report.rows import BATCH_ROWS, open_rows
-from magenet_batch.schema import FIDELITY_MEASURES, QUALITY_MEASURES, STATUSES
+from magenet_batch.report.rows import FILE, PLACE, open_rows
+from magenet_batch.report.words import images, number, percent, visible
+from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES
 
-
-def visible(text: str) -> str:
-    r"""Show text from a file as it is, with control and direction characters spelled out.
-
-    A name can hold characters that reverse the text around it or end a line; they become
-    visible escapes such as `\u202e`.
-    """
-    return "".join(
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else _escape(c)
-        for c in text
-    )
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Text that begins so is taken for a formula by some spreadsheet program."""
 
 
 def speed(found: Collected) -> dict[str, float | None]:
@@ -51,7 +36,8 @@ def speed(found: Collected) -> dict[str, float | None]:
 
 def _group(name: str, total: Total) -> dict[str, Any]:
     means = {f"mean_{m}": total.mean(m) for m in AVERAGED}
-    return {"name": name, "images": total.images, **total.counts, **means}
+    shares = {f"good_share_{when}": total.good(when) for when in ("before", "after")}
+    return {"name": name, "images": total.images, **total.counts, **shares, **means}
 
 
 def summary(found: Collected) -> dict[str, Any]:
@@ -64,14 +50,23 @@ def summary(found: Collected) -> dict[str, Any]:
         The content of `magenet report --format json`.
     """
     return {
-        "report_schema": 1,
+        "report_schema": 2,
         "images": found.images,
         **{status: found.status[status] for status in STATUSES},
+        "kept_because": dict(sorted(found.kept.items())),
         "flagged": found.flagged,
         "flags": dict(sorted(found.flags.items())),
         "bytes": found.bytes,
         "megapixels": found.megapixels,
         **speed(found),
+        "grades": {
+            "before": {grade: found.grades.before[grade] for grade in GRADES},
+            "delivered": {grade: found.grades.delivered(grade) for grade in GRADES},
+            "flow": [
+                {"before": before, "delivered": after, "images": count}
+                for (before, after), count in sorted(found.grades.flow.items())
+            ],
+        },
         "quality": {
             name: {
                 "unit": unit,
@@ -103,6 +98,7 @@ def summary(found: Collected) -> dict[str, Any]:
         "weights": [
             {"name": n, "hash": h, "images": c} for (n, h), c in sorted(found.weights.items())
         ],
+        "policies": [{"policy": p, "images": c} for p, c in sorted(found.policies.items())],
         "versions": dict(sorted(found.versions.items())),
         "formats": dict(sorted(found.formats.items())),
         "run": dataclasses.asdict(found.run),
@@ -117,6 +113,9 @@ def to_json(found: Collected) -> str:
 def write_csv(out: Path, target: TextIO) -> int:
     """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
 
+    Text that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in
+    front; numbers are never touched.
+
     Args:
         out: the job's output folder.
         target: where to write.
@@ -128,24 +127,34 @@ def write_csv(out: Path, target: TextIO) -> int:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(rows.schema.names)
+    # lines end as RFC 4180 says; with another end, carriage returns in names would go unquoted
+    writer = csv.writer(target, lineterminator="\r\n")
+    writer.writerow([harmless(name) for name in rows.schema.names])
     written = 0
-    for batch in rows.scanner(batch_size=BATCH_ROWS // 8).to_batches():
-        writer.writerows(_cells(batch))
-        written += batch.num_rows
+    for table in rows.tables(rows.schema.names):
+        writer.writerows(_cells(table.drop_columns([FILE, PLACE])))
+        written += table.num_rows
     return written
 
 
-def _cells(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+def harmless(text: str | None) -> str | None:
+    """Text as a cell that no spreadsheet program takes for a formula."""
+    return f"'{text}" if text and text.startswith(FORMULA) else text
+
+
+def _cells(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     columns = []
-    for column in batch.columns:
-        if pa.types.is_list(column.type):
-            column = pc.binary_join(pc.cast(column, pa.list_(pa.string())), ";")
-        elif pa.types.is_float32(column.type):
+    for column in table.columns:
+        kind = column.type
+        if pa.types.is_float32(kind):
             # the shortest decimal that reads back as the same float32, not its float64 tail
-            column = pc.cast(column, pa.string())
-        columns.append(column.to_pylist())
+            columns.append(pc.cast(column, pa.string()).to_pylist())
+        elif pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type):
+            joined = pc.binary_join(pc.cast(column, pa.list_(pa.string())), ";").to_pylist()
+            columns.append([harmless(text) for text in joined])
+        else:
+            values = column.to_pylist()
+            columns.append([harmless(v) if isinstance(v, str) else v for v in values])
     return zip(*columns, strict=True)
 
 
@@ -155,14 +164,28 @@ def _cell(text: str) -> str:
     return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
 
 
+def _grade_lines(found: Collected) -> list[str]:
+    """Grades before against grades as delivered; nothing without grades."""
+    flow = found.grades.flow
+    if not flow:
+        return []
+    lines = ["", f"| grade before | {' | '.join(GRADES)} |", "| --- |" + " ---: |" * len(GRADES)]
+    for before in GRADES:
+        cells = " | ".join(f"{flow[before, after]:,}" for after in GRADES)
+        lines.append(f"| {before} | {cells} |")
+    return lines
+
+
 def to_markdown(found: Collected) -> str:
     """A page of Markdown with the main numbers."""
     fast = speed(found)
     lines = [
         "# Enhancement report",
         "",
-        f"{found.images:,} images: "
-        + ", ".join(f"{found.status[s]:,} {s}" for s in STATUSES)
+        f"{images(found.images)}: "
+        + ", ".join(
+            f"{found.status[s]:,} {s}" for s in STATUSES if found.status[s] or s != "assessed"
+        )
         + f"; {found.flagged:,} flagged for review.",
     ]
     if fast["seconds"]:
@@ -170,6 +193,7 @@ def to_markdown(found: Collected) -> str:
             f"{fast['seconds']:,.0f} s, {number(fast['images_per_s'])} images/s, "
             f"{number(fast['megapixels_per_s'])} megapixels/s."
         )
+    lines += _grade_lines(found)
     lines += [
         "",
         "| quality (median) | before | after | better in |",
@@ -177,7 +201,7 @@ def to_markdown(found: Collected) -> str:
     ]
     for name in QUALITY_MEASURES:
         better, compared = found.better[name]
-        share = f"{100 * better / compared:.0f} %" if compared and name in BETTER else "–"
+        share = percent(better / compared) if compared and name in BETTER else "–"
         medians = [number(h[name].quantile(0.5)) for h in (found.before, found.after)]
         lines.append(f"| {name} | {medians[0]} | {medians[1]} | {share} |")
     lines += ["", "| fidelity | unit | median | 5 % | 95 % |", "| --- | --- | ---: | ---: | ---: |"]

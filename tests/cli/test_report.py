@@ -76,3 +76,34 @@ def test_an_unknown_format_is_a_usage_error(job):
     assert done.returncode == 2
     assert "html" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_individual_pages_are_written_beside_the_report(job):
+    rows = [{"image_id": "f.jpg", "status": "enhanced", "flags": ["new_vessels"]}]
+    table = pa.Table.from_pylist(rows, schema=row_schema())
+    pq.write_table(table, job / "rows" / "part-000001.parquet")
+    done = _magenet("report", job, "--individual", "--most", "5")
+    assert done.returncode == 0, done.stderr
+    (page,) = (job / "report").iterdir()
+    assert "f.jpg" in page.read_text(encoding="utf-8")
+    assert f"report/{page.name}" in (job / "report.html").read_text(encoding="utf-8")
+    assert "heavy: []" in done.stderr
+
+
+def test_individual_pages_of_a_text_are_a_usage_error(job):
+    done = _magenet("report", job, "--individual", "--format", "csv")
+    assert done.returncode == 2
+    assert "--individual" in done.stderr
+
+
+def test_open_opens_the_report(job, monkeypatch):
+    from typer.testing import CliRunner
+
+    from magenet_batch.cli import report
+    from magenet_batch.cli.main import app
+
+    opened = []
+    monkeypatch.setattr(report.typer, "launch", opened.append)
+    done = CliRunner().invoke(app, ["report", str(job), "--open"])
+    assert done.exit_code == 0, done.output
+    assert opened == [str(job / "report.html")]

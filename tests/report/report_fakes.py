@@ -33,11 +33,15 @@ def make_rows(n, *, seed=0, source=None, output=None):
             "version": "0.1.0",
             "camera": ("Topcon", "Canon", None)[i % 3],
             "patient": f"p{i}",
+            "policy": '{"deliver": "auto", "fidelity_min": 0.5}',
         }
         if row["status"] == "failed":
             row |= {"reason": ("corrupt", "no_fov")[i // 5 % 2], "message": "ends early <b>"}
         else:
             row |= {"source": source, "output": output, "read_s": 0.1, "enhance_s": 0.5}
+            row |= {"grade_before": ("usable", "reject", "good")[i % 3], "good_before": 0.5}
+            if row["status"] == "kept":
+                row |= {"grade_before": "good", "reason": "good"}
             for name in QUALITY_MEASURES:
                 row[f"{name}_before"] = float(rng.uniform(0.1, 0.5))
                 if row["status"] == "enhanced":
@@ -45,6 +49,7 @@ def make_rows(n, *, seed=0, source=None, output=None):
             if row["status"] == "enhanced":
                 for name in FIDELITY_MEASURES:
                     row[name] = float(rng.uniform(0.2, 1.0))
+                row["grade_after"] = ("good", "usable", "good")[i % 3]
                 if i % 7 == 0:
                     row["flags"] = ["low_agreement", "new_vessels"]
         rows.append(row)
@@ -53,7 +58,7 @@ def make_rows(n, *, seed=0, source=None, output=None):
 
 def write_out(out, rows, *, per_file=10, run=True):
     schema = row_schema(pa.schema([("camera", pa.string()), ("patient", pa.string())]))
-    (out / "rows").mkdir(parents=True)
+    (out / "rows").mkdir(parents=True, exist_ok=True)
     for part, start in enumerate(range(0, len(rows), per_file)):
         table = pa.Table.from_pylist(rows[start : start + per_file], schema=schema)
         pq.write_table(table, out / "rows" / f"part-{part:06d}.parquet")

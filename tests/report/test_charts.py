@@ -4,8 +4,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from magenet_batch.report.charts import Series, histogram_chart, nice_ticks, number, stacked_bar
+from magenet_batch.report.charts import (
+    Series,
+    histogram_chart,
+    nice_ticks,
+    rank_bar,
+    stacked_bar,
+)
 from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.words import number
 
 
 def _histogram(values):
@@ -60,3 +67,26 @@ def test_the_bar_is_as_long_as_its_parts():
     assert len(list(root)) == 2
     assert "kept 75.0 %, failed 25.0 %" in root.get("aria-label")
     assert list(ET.fromstring(stacked_bar([("a", "x", 0)], title="t"))) == []
+
+
+@pytest.mark.parametrize("rank", [0.0, 0.5, 1.0])
+def test_the_place_of_a_value_is_drawn_and_told(rank):
+    root = ET.fromstring(rank_bar(rank, title="haze"))
+    (dot,) = root.iter("circle")
+    assert 0 < float(dot.get("cx")) < 200
+    assert root.get("aria-label") == f"haze: higher than {100 * rank:.0f} % of the images"
+    assert rank_bar(None, title="haze") == ""
+
+
+def test_medians_that_are_close_do_not_run_into_each_other():
+    for value in (0.0014, 0.5, 0.9999):
+        series = [
+            Series(_histogram([value]), "before", "before"),
+            Series(_histogram([value + 0.0001]), "after", "after"),
+        ]
+        root = ET.fromstring(histogram_chart(series, title="t", axis="x"))
+        texts = [t for t in root.iter("text") if "value" in t.get("class")]
+        centres = sorted(float(t.get("x")) for t in texts)
+        width = 7 * max(len(t.text) for t in texts)
+        assert centres[1] - centres[0] >= width
+        assert centres[0] - width / 2 > 0 and centres[1] + width / 2 < 344

@@ -6,8 +6,9 @@ import pytest
 from report_fakes import make_rows, write_out
 
 from magenet_batch.errors import UsageError
-from magenet_batch.report.collect import TABLE_ROWS, collect
-from magenet_batch.report.groups import MAX_FOLDERS
+from magenet_batch.report.collect import collect
+from magenet_batch.report.collected import TABLE_ROWS
+from magenet_batch.report.groups import MAX_FOLDERS, MAX_VALUES, SHOWN_VALUES
 
 
 def test_totals_agree_with_the_rows(tmp_path):
@@ -66,7 +67,7 @@ def test_the_order_of_files_does_not_matter(tmp_path):
     rows = make_rows(90)
     one = collect(write_out(tmp_path / "a", rows, per_file=90))
     two = collect(write_out(tmp_path / "b", rows[::-1], per_file=7))
-    assert one.table_rows() == two.table_rows()
+    assert [r["image_id"] for r in one.table_rows()] == [r["image_id"] for r in two.table_rows()]
     for why, top in one.picks.items():
         assert [r["image_id"] for r in top.rows()] == [r["image_id"] for r in two.picks[why].rows()]
 
@@ -102,3 +103,40 @@ def test_rows_that_are_no_parquet_are_explained(tmp_path):
     (tmp_path / "rows" / "part-000000.parquet").write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="not readable"):
         collect(tmp_path)
+
+
+def test_a_column_of_many_values_shows_the_largest_and_adds_up_the_others(tmp_path):
+    rows = make_rows(600)
+    for i, row in enumerate(rows):
+        row["camera"] = f"camera {min(i % 60, i % 7)}" if i % 2 else f"rare {i % 80}"
+    found = collect(write_out(tmp_path / "out", rows, per_file=100))
+    camera = next(c for c in found.columns if c.name == "camera")
+    result = dict(camera.result())
+    assert len(result) == SHOWN_VALUES + 1
+    assert sum(t.images for t in result.values()) == 600
+    (others,) = (name for name in result if "other values" in name)
+    least = min(t.images for name, t in result.items() if name != others)
+    assert result[others].images >= least
+    assert not camera.complete
+
+
+def test_a_column_of_names_is_no_grouping(tmp_path):
+    rows = make_rows(MAX_VALUES + 50)
+    found = collect(write_out(tmp_path / "out", rows, per_file=100))
+    patient = next(c for c in found.columns if c.name == "patient")
+    assert patient.totals is None  # given up: nothing of it is held
+    assert patient.result() == []
+
+
+def test_only_picked_rows_are_read_whole(tmp_path):
+    rows = make_rows(90)
+    for i, row in enumerate(rows):
+        row |= {"source": f"/archive/{i}.jpg", "sha256": f"{i:064d}"}
+    found = collect(write_out(tmp_path / "out", rows, per_file=7), reviewed=50)
+    by_id = {row["image_id"]: row for row in rows}
+    whole = [r for top in (*found.picks.values(), found.reviewed) for r in top.rows()]
+    assert len(whole) > 20
+    for row in whole:
+        assert row["source"] == by_id[row["image_id"]]["source"]
+        assert row["sha256"] == by_id[row["image_id"]]["sha256"]
+    assert all("source" not in row or row["source"] is None for row in found.table_rows())

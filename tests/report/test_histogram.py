@@ -31,3 +31,14 @@ def test_shares_add_up_to_one_whatever_the_window(values, bins):
     h = Histogram(low=0, high=1)
     h.add(np.array(values))
     assert h.shares(low=0.2, high=0.7, bins=bins).sum() == pytest.approx(1)
+
+
+def test_the_rank_is_the_share_of_lower_values():
+    h = Histogram(low=0, high=1)
+    assert h.rank(0.5) is None
+    h.add(np.linspace(0.005, 0.995, 100))
+    assert h.rank(None) is None
+    assert h.rank(float("nan")) is None
+    for value in (0.1, 0.5, 0.9):
+        assert abs(h.rank(value) - value) < 0.011
+    assert (h.rank(-5.0), h.rank(5.0)) == (0.0, 1.0)

@@ -6,7 +6,7 @@ import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.report.build import build_report, write_report
-from magenet_batch.report.text import visible
+from magenet_batch.report.text import harmless
 from magenet_batch.schema import COLUMN_NAMES
 
 
@@ -39,9 +39,48 @@ def test_markdown_keeps_hostile_names_inside_their_cell(tmp_path):
     assert "5 images: 3 enhanced, 1 kept, 1 failed" in text
 
 
-def test_visible_spells_out_what_cannot_be_seen():
-    assert visible("a\u202eb\nc\u200b") == "a\\u202eb\\u000ac\\u200b"
-    assert visible("Müller 視神経 é") == "Müller 視神経 é"
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])
+def test_no_text_in_a_csv_is_a_formula(tmp_path, start):
+    rows = make_rows(3)
+    name = f"{start}cmd|' /C calc'!A1"
+    rows[0] |= {"image_id": name, "flags": [f"{start}1+1"], "colour_shift": -1.5, "camera": name}
+    rows[1] |= {"image_id": "a=b-c@d.jpg"}
+    text = build_report(write_out(tmp_path / "out", rows), format="csv")
+    found = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert found[0]["image_id"] == f"'{name}"
+    assert found[0]["camera"] == f"'{name}"
+    assert found[0]["flags"] == f"'{start}1+1"
+    assert float(found[0]["colour_shift"]) == -1.5
+    assert found[1]["image_id"] == "a=b-c@d.jpg"
+
+
+def test_harmless_leaves_other_text_alone():
+    assert harmless("=1") == "'=1"
+    assert [harmless(t) for t in ("", "a", "1", None)] == ["", "a", "1", None]
+
+
+def test_columns_of_any_type_are_written(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "rows").mkdir()
+    odd = {"image_id": ["a"], "=n": [-1], "when": [None], "s": [[{"k": 1}]], "d": [{"=k": 2}]}
+    pq.write_table(pa.table(odd), tmp_path / "rows" / "part-000000.parquet")
+    (row,) = csv.DictReader(io.StringIO(build_report(tmp_path, format="csv"), newline=""))
+    assert row == {"image_id": "a", "'=n": "-1", "when": "", "s": "[{'k': 1}]", "d": "{'=k': 2}"}
+
+
+def test_json_and_markdown_tell_grades_and_reasons(out):
+    found = json.loads(build_report(out, format="json"))
+    assert found["kept_because"] == {"good": 8}
+    flow = {(f["before"], f["delivered"]): f["images"] for f in found["grades"]["flow"]}
+    assert sum(flow.values()) == 32
+    assert flow["good", "good"] >= 8
+    assert found["policies"][0]["images"] == 40
+    site = found["folders"][0]
+    assert 0 <= site["good_share_before"] <= site["good_share_after"] <= 1
+    text = build_report(out, format="md")
+    assert "| grade before | good | usable | reject |" in text
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "md"])

@@ -1,24 +1,8 @@
 "use strict";
+// the gallery's filter, and the table of images
 (() => {
-  const root = document.documentElement;
-  root.classList.add("js");
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
   const one = (id) => document.getElementById(id);
-
-  // before/after: the range covers its picture, so mouse, touch and keyboard all move it
-  for (const input of all("input.cut")) {
-    const move = () => input.parentElement.style.setProperty("--cut", input.value + "%");
-    input.addEventListener("input", move);
-    move();
-  }
-
-  const themes = ["", "light", "dark"];
-  one("theme").addEventListener("click", (event) => {
-    const next = themes[(themes.indexOf(root.dataset.theme || "") + 1) % themes.length];
-    if (next) root.dataset.theme = next;
-    else delete root.dataset.theme;
-    event.currentTarget.setAttribute("aria-label", "Colours: " + (next || "as the system"));
-  });
 
   const shows = all("[data-show]");
   for (const button of shows) {
@@ -36,15 +20,17 @@
 
   const data = JSON.parse(one("data").textContent);
   const at = Object.fromEntries(data.columns.map((name, index) => [name, index]));
+  const TEXT = ["image_id", "status", "notes", "grade"];
   const PAGE = 50;
   const state = { page: 0, column: -1, down: false };
   const body = one("table").tBodies[0];
   const words = data.rows.map((row) =>
     [row[at.image_id], row[at.notes], row[at.status]].join("\n").toLowerCase()
   );
+  const shown = new Map(all(".pair").map((figure) => [figure.dataset.name, figure]));
 
-  // a pair [before, after] sorts by its change
-  const rank = (v) => (Array.isArray(v) ? (v.includes(null) ? null : v[1] - v[0]) : v);
+  // a pair [before, after] sorts by its change, or by its only value
+  const rank = (v) => (!Array.isArray(v) ? v : v[1] === null ? v[0] : v[0] === null ? null : v[1] - v[0]);
   const compare = (a, b) => {
     const x = rank(data.rows[a][state.column]), y = rank(data.rows[b][state.column]);
     const none = (v) => v === null || v === "";
@@ -53,13 +39,18 @@
     return (state.down ? -order : order) || a - b;
   };
 
+  const value = (id) => (one(id) ? one(id).value : "");
   const chosen = () => {
-    const text = one("q").value.trim().toLowerCase();
-    const status = one("status").value, flagged = one("flagged").checked;
+    const text = value("q").trim().toLowerCase();
+    const status = value("status"), flag = value("flag"), grade = value("grade");
+    const others = all("select[data-filter]").filter((s) => s.value !== "");
     const kept = [];
     data.rows.forEach((row, index) => {
       if (status && row[at.status] !== status) return;
-      if (flagged && (row[at.status] === "failed" || !row[at.notes])) return;
+      if (flag === "*" && !data.flags[index].length) return;
+      if (flag && flag !== "*" && !data.flags[index].includes(flag)) return;
+      if (grade && row[at.grade].split(" → ")[0] !== grade) return;
+      if (others.some((s) => row[at[s.dataset.filter]] !== s.value)) return;
       if (text && !words[index].includes(text)) return;
       kept.push(index);
     });
@@ -67,28 +58,36 @@
   };
 
   const digits = (v) => (v === null ? "–" : v.toFixed(Math.abs(v) < 10 ? 3 : 1));
-  const cell = (name, value) => {
-    const td = document.createElement(name === "image_id" ? "th" : "td");
+  const made = (tag, name, text) => {
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    element.textContent = text;
+    return element;
+  };
+  // the name leads to the image's own page, or to its picture in the gallery
+  const named = (text, index) => {
+    const bdi = made("bdi", "name", text);
+    bdi.title = text;
+    const figure = shown.get(text), page = data.pages[index];
+    if (!page && !figure) return bdi;
+    const link = made("a", "", "");
+    link.href = page || "#" + figure.id;
+    link.append(bdi);
+    return link;
+  };
+  const cell = (name, v, index) => {
     if (name === "image_id") {
-      td.scope = "row";
-      const bdi = document.createElement("bdi");
-      bdi.className = "name";
-      bdi.textContent = value;
-      bdi.title = value;
-      td.append(bdi);
-    } else if (name === "status") {
-      td.textContent = value;
-      td.className = "status " + value;
-    } else if (typeof value === "string") {
-      td.textContent = value;
-      td.className = "notes";
-    } else {
-      td.textContent = Array.isArray(value)
-        ? value[1] === null ? digits(value[0]) : value.map(digits).join(" → ")
-        : digits(value);
-      td.className = "n";
+      const th = made("th", "", "");
+      th.scope = "row";
+      th.append(named(v, index));
+      return th;
     }
-    return td;
+    if (name === "status") return made("td", "status " + v, v);
+    if (name === "notes" && data.flags[index].length) return made("td", "notes doubt", v);
+    if (TEXT.includes(name)) return made("td", name, v);
+    if (typeof v === "string") return made("td", "manifest", v);
+    if (!Array.isArray(v)) return made("td", "n", digits(v));
+    return made("td", "n", v[1] === null ? digits(v[0]) : v.map(digits).join(" → "));
   };
 
   const draw = () => {
@@ -98,7 +97,7 @@
     body.replaceChildren(
       ...rows.slice(state.page * PAGE, (state.page + 1) * PAGE).map((index) => {
         const tr = document.createElement("tr");
-        tr.append(...data.columns.map((name, i) => cell(name, data.rows[index][i])));
+        tr.append(...data.columns.map((name, i) => cell(name, data.rows[index][i], index)));
         return tr;
       })
     );
@@ -119,15 +118,16 @@
       redraw();
     });
   }
-  one("q").addEventListener("input", redraw);
-  one("status").addEventListener("input", redraw);
-  one("flagged").addEventListener("input", redraw);
-  one("q").form.addEventListener("submit", (event) => event.preventDefault());
+  const form = one("q").form;
+  form.addEventListener("input", redraw);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  one("clear").addEventListener("click", () => { form.reset(); redraw(); });
   one("prev").addEventListener("click", () => { state.page -= 1; draw(); });
   one("next").addEventListener("click", () => { state.page += 1; draw(); });
   for (const button of all("[data-flag]")) {
     button.addEventListener("click", () => {
-      one("q").value = button.dataset.flag;
+      form.reset();
+      one("flag").value = button.dataset.flag;
       redraw();
       one("images").scrollIntoView();
     });

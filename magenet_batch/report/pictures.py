@@ -1,0 +1,140 @@
+"""Small pictures for the report: sources, outputs, and what changed between them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+
+from magenet_batch.errors import ImageError
+from magenet_batch.schema import Row
+from magenet_batch.settings import MAX_PIXELS
+
+DIFFERENCE_PX = 480
+"""Longest side of a difference picture: small pictures hold no finer detail worth more time."""
+DETAIL = 0.012
+"""Radius of the blur that tells detail from slow light, as a share of the longest side."""
+FULL_COLOUR = 20.0
+"""Change of detail, in steps of 255, that is drawn in full colour."""
+BORDER_BELOW = 10
+"""Pixels darker than this before and after lie outside of the field of view."""
+DARKER_RGB, LIGHTER_RGB = (255, 140, 26), (64, 170, 255)
+
+
+def _pixels(path: Path, page: int | None) -> Image.Image:
+    """Decode a file that Pillow cannot show rightly (16 bit) or at all (DICOM)."""
+    from magenet_batch.imaging.read import read_image
+
+    pixels = read_image(path, max_pixels=MAX_PIXELS, page=page).pixels
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Image | None:
+    """Read a file small.
+
+    Args:
+        path: an image file.
+        longest: longest side of the result in pixels; smaller images stay as they are.
+        page: which picture to show of a file that holds several.
+
+    Returns:
+        An upright RGB image, or None when the file is missing or cannot be read.
+    """
+    try:
+        try:
+            # A JPEG decoder itself shrinks by 2, 4 or 8: most of the time is saved there.
+            with Image.open(path, formats=["JPEG"]) as opened:
+                opened.draft("RGB", (longest, longest))
+                small = ImageOps.exif_transpose(opened).convert("RGB")
+        except UnidentifiedImageError:
+            small = _pixels(path, page)
+    except (OSError, ValueError, ImageError, SyntaxError, Image.DecompressionBombError):
+        return None
+    small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return small
+
+
+def data_uri(image: Image.Image, *, quality: int = 80) -> str:
+    """Encode as JPEG in a `data:` URI."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def inside(out: Path, name: str | None) -> Path | None:
+    """A file that a row names, relative to the job's folder.
+
+    Args:
+        out: the job's output folder.
+        name: such as the row's `output` or `evidence`.
+
+    Returns:
+        The file, or None when there is none or it lies outside of the folder.
+    """
+    if not name:
+        return None
+    base = out.resolve()
+    try:
+        for candidate in (base / name, base / "images" / name):
+            resolved = candidate.resolve()
+            if resolved.is_relative_to(base) and resolved.is_file():
+                return resolved
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def source_path(row: Row) -> Path | None:
+    """Where a row's source lies; None when it is not a file that is here."""
+    source = row.get("source")
+    if not source or "://" in source:
+        return None
+    path = Path(source)
+    try:
+        return path if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def difference(
+    before: Image.Image, after: Image.Image, *, longest: int = DIFFERENCE_PX
+) -> Image.Image:
+    """Draw what changed in the detail: structures, not light.
+
+    Slow light and colour are taken out of the green channel, where vessels and red lesions show
+    best. What remains is held against each other: orange is detail that is darker than before
+    (vessels or haemorrhages that came out more strongly, or were invented), blue is lighter
+    (vessels or haemorrhages that faded, exudates that came out). Drawn over the enhanced image.
+
+    Args:
+        before: RGB, the original.
+        after: RGB, of the same size.
+        longest: longest side of the result in pixels; smaller images stay as they are.
+
+    Returns:
+        An RGB image.
+    """
+    size = after.copy()
+    size.thumbnail((longest, longest), Image.Resampling.BILINEAR)
+    before, after = before.resize(size.size, Image.Resampling.BILINEAR), size
+    green = [image.getchannel("G") for image in (before, after)]
+    radius = DETAIL * max(after.size)
+    slow = [channel.filter(ImageFilter.BoxBlur(1.7 * radius)) for channel in green]
+    fast = [
+        np.asarray(g, np.int16) - np.asarray(s, np.int16) for g, s in zip(green, slow, strict=True)
+    ]
+    light = np.asarray(green[1], np.float32)
+    lit = np.maximum(np.asarray(green[0]), np.asarray(green[1])) > BORDER_BELOW
+    # the rim of the field of view is an edge of light, no structure
+    rim = Image.fromarray(lit.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radius))
+    change = np.where(np.asarray(rim) > 250, fast[1] - fast[0], 0).astype(np.float32)
+    strength = np.clip(np.abs(change) / FULL_COLOUR, 0, 1)[..., None]
+    colour = np.where((change < 0)[..., None], DARKER_RGB, LIGHTER_RGB)
+    ground = (0.45 * light + 10.0)[..., None] * lit[..., None]
+    mixed = ground * (1 - strength) + colour * strength
+    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
