@@ -24,8 +24,8 @@ from safetensors.numpy import save_file
 from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.degradation.params import DegradationParams
-from magenet_batch.degradation.severity import GOOD_BELOW, REJECT_FROM, severity
 from magenet_batch.degradation.sample import Preset
+from magenet_batch.degradation.severity import GOOD_BELOW, REJECT_FROM, severity
 from magenet_batch.evaluation.baselines import clahe, graham, unsharp
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.imaging.fov import find_fov
@@ -232,7 +232,9 @@ def main() -> None:
     facts = judge(arrays, z, found, train)
     facts |= {"hidden": arguments.hidden, "decay": arguments.decay, "epochs": arguments.epochs}
     SHIPPED.parent.mkdir(exist_ok=True)
-    save_file(arrays, SHIPPED, metadata={"format": "magenet-grader-1", "features": ",".join(FEATURES)})
+    save_file(
+        arrays, SHIPPED, metadata={"format": "magenet-grader-1", "features": ",".join(FEATURES)}
+    )
     (RESULTS / "grader.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(facts, indent=1))
 

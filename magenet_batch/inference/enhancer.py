@@ -71,6 +71,7 @@ class Enhancer:
         device: where to compute.
         precision: `auto`, `fp32` or `bf16`.
         tile: side of a tile without its overlap, pixels, multiple of 8.
+        blend: share of what the network gives in the result, 0..1; the rest is the original.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Enhancer:
         device: torch.device,
         precision: str = "auto",
         tile: int = 1024,
+        blend: float = 1.0,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights_name = info.name
@@ -88,6 +90,7 @@ class Enhancer:
         self._device = device
         self._autocast = pick_autocast(precision, device)
         self._tile = tile
+        self._blend = np.float32(blend)
         self._halo = -(-network.reach // TILE_ALIGNMENT) * TILE_ALIGNMENT
 
     @classmethod
@@ -98,6 +101,7 @@ class Enhancer:
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
+        blend: float = 1.0,
     ) -> Enhancer:
         """Load weights.
 
@@ -106,6 +110,7 @@ class Enhancer:
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads of this process; 0 leaves them as they are.
             precision: `auto`, `fp32` or `bf16`.
+            blend: share of what the network gives in the result, 0..1.
 
         Raises:
             WeightsError: if the weights cannot be loaded.
@@ -114,7 +119,7 @@ class Enhancer:
         if threads:
             torch.set_num_threads(threads)
         network, info = load_weights(weights)
-        return cls(network, info, device=pick_device(device), precision=precision)
+        return cls(network, info, device=pick_device(device), precision=precision, blend=blend)
 
     @torch.inference_mode()
     def enhance(
@@ -246,7 +251,7 @@ class Enhancer:
             slice(columns.start - square.left - seen.left, columns.stop - square.left - seen.left),
         )
         full = np.iinfo(pixels.dtype).max
-        share = weight[rows, columns, None].astype(np.float32) / 255
+        share = weight[rows, columns, None].astype(np.float32) / 255 * self._blend
         old = pixels[rows, columns].astype(np.float32)
         into[rows, columns] = np.rint(old + share * (enhanced[inner] * full - old)).astype(
             pixels.dtype

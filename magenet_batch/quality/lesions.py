@@ -73,9 +73,7 @@ def _round(x: np.ndarray, sigma: float) -> np.ndarray:
     """How round the top of every bump is, 0 along a line to 1 on a spot (smaller over larger)."""
     xx = cv2.filter2D(x, cv2.CV_32F, np.array([[1, -2, 1]], np.float32))
     yy = cv2.filter2D(x, cv2.CV_32F, np.array([[1], [-2], [1]], np.float32))
-    xy = cv2.filter2D(
-        x, cv2.CV_32F, np.array([[1, 0, -1], [0, 0, 0], [-1, 0, 1]], np.float32) / 4
-    )
+    xy = cv2.filter2D(x, cv2.CV_32F, np.array([[1, 0, -1], [0, 0, 0], [-1, 0, 1]], np.float32) / 4)
     mean, spread = -(xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
     share = np.clip((mean - spread) / np.maximum(mean + spread, 1e-6), 0, 1)
     return cv2.GaussianBlur(np.sqrt(share), (0, 0), sigma)
@@ -93,5 +91,6 @@ def _most(a: np.ndarray, b: np.ndarray, gain: float) -> float:
     """The strongest spot of `a` over what is near in `b` times the gain."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR + 1, 2 * _NEAR + 1))
     return max(
-        float(np.max(x - gain * cv2.dilate(y, disc), initial=0.0)) for x, y in zip(a, b, strict=True)
+        float(np.max(x - gain * cv2.dilate(y, disc), initial=0.0))
+        for x, y in zip(a, b, strict=True)
     )

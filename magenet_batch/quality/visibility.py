@@ -48,7 +48,9 @@ def describe(
 def _around(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The light about every pixel: a Gaussian of 24 pixels inside the mask, at a quarter's size."""
     size = (max(1, x.shape[1] // 4), max(1, x.shape[0] // 4))
-    small, inside = (cv2.resize(v, size, interpolation=cv2.INTER_AREA) for v in (x * weight, weight))
+    small, inside = (
+        cv2.resize(v, size, interpolation=cv2.INTER_AREA) for v in (x * weight, weight)
+    )
     total = np.maximum(cv2.GaussianBlur(inside, (0, 0), 6), 1e-3)
     slow = cv2.GaussianBlur(small, (0, 0), 6) / total
     return cv2.resize(slow, (x.shape[1], x.shape[0]), interpolation=cv2.INTER_LINEAR)
