@@ -118,52 +118,48 @@ def collect(data: Path, copies: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def fit(found: dict[str, np.ndarray], *, hidden: int, decay: float, epochs: int, seed: int = 0):
-    """A small network to one latent number, and two thresholds on it: ordinal regression."""
-    torch.manual_seed(seed)
+def fit(found: dict[str, np.ndarray], *, trees: int, leaf: int):
+    """Extremely randomised trees to one latent number, then two thresholds on it."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
     train = found["image"] % 5 != 0
-    mean, spread = found["x"][train].mean(0), found["x"][train].std(0) + 1e-6
-    tensor = lambda v: torch.tensor(v, dtype=torch.float32)  # noqa: E731
-    x, y = (tensor((found[k] - mean) / spread).clamp(-4, 4) for k in ("x", "y"))
-    severe, label = tensor(found["severity"]), torch.tensor(found["label"])
-    first = torch.nn.Linear(x.shape[1], hidden)
-    second = torch.nn.Linear(hidden, 1)
-    cuts = torch.nn.Parameter(torch.tensor([-1.0, 1.5]))
-    parameters = [*first.parameters(), *second.parameters(), cuts]
-    optimiser = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-    inside = torch.tensor(train)
-    balance = 1 / torch.bincount(label[inside], minlength=3).float()
-    balance = 3 * balance / balance.sum()
+    graded = np.array([0.1, 0.45, 0.9])[found["label"]]  # where no severity is known
+    target = 8 * (np.where(np.isnan(found["severity"]), graded, found["severity"]) - 0.45)
+    # Stored copies have the same target: that is how it learns that storing changes nothing.
+    forest = ExtraTreesRegressor(trees, min_samples_leaf=leaf, max_features=0.5, random_state=0)
+    x = found["x"].astype(np.float32)
+    forest.fit(
+        np.concatenate([x[train], found["y"][train]]), np.concatenate([target[train]] * 2)
+    )
+    z = forest.predict(x)
+    cut, scale = calibrate(torch.tensor(z[~train]), torch.tensor(found["label"][~train]))
+    arrays = pack([one.tree_ for one in forest.estimators_])
+    return arrays | {"cuts": np.float32(cut), "scale": np.float32([scale])}, z, train
 
-    def latent(v: torch.Tensor) -> torch.Tensor:
-        return second(torch.tanh(first(v)))[:, 0]
 
-    known = inside & ~torch.isnan(severe)
-    for _ in range(epochs):
-        noise = 0.15 * torch.randn_like(x)
-        z, other = latent(x + noise), latent(y + noise)
-        above = torch.sigmoid(z[:, None] - cuts)
-        p = torch.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], 1)
-        chosen = p.clamp_min(1e-6).log().gather(1, label[:, None])[:, 0]
-        loss = -(chosen * balance[label])[inside].mean()
-        loss = loss + 0.3 * (z - 8 * (severe - 0.45))[known].abs().mean()
-        loss = loss + 0.5 * (z - other)[inside].abs().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    with torch.no_grad():
-        z = latent(x)
-    arrays = {
-        "mean": mean, "spread": spread, "first": first.weight.detach().numpy(),
-        "first_bias": first.bias.detach().numpy(), "second": second.weight.detach().numpy()[0],
-        "second_bias": second.bias.detach().numpy(),
-    }  # fmt: skip
-    held = ~inside
-    cut, scale = calibrate(z[held], label[held])
-    arrays |= {"cuts": cut, "scale": np.array([scale])}
-    return {k: np.asarray(v, np.float32) for k, v in arrays.items()}, z.numpy(), train
+def pack(trees: list) -> dict[str, np.ndarray]:
+    """All trees as one list of nodes; a leaf is its own child."""
+    sizes = [tree.node_count for tree in trees]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    children = []
+    for child in ("children_left", "children_right"):
+        own = [np.arange(n) for n in sizes]
+        children.append(
+            np.concatenate(
+                [
+                    np.where(getattr(t, child) < 0, o, getattr(t, child)) + start
+                    for t, o, start in zip(trees, own, starts, strict=True)
+                ]
+            )
+        )
+    return {
+        "roots": starts.astype(np.int32),
+        "feature": np.concatenate([np.maximum(t.feature, 0) for t in trees]).astype(np.int32),
+        "threshold": np.concatenate([t.threshold for t in trees]).astype(np.float32),
+        "left": children[0].astype(np.int32),
+        "right": children[1].astype(np.int32),
+        "value": np.concatenate([t.value[:, 0, 0] for t in trees]).astype(np.float32),
+    }
 
 
 def calibrate(z: torch.Tensor, label: torch.Tensor) -> tuple[np.ndarray, float]:
@@ -181,7 +177,7 @@ def calibrate(z: torch.Tensor, label: torch.Tensor) -> tuple[np.ndarray, float]:
         return loss
 
     optimiser.step(closure)
-    return cuts.detach().numpy(), float(scale.exp())
+    return cuts.detach().numpy(), float(scale.detach().exp())
 
 
 def judge(arrays, z, found, train) -> dict[str, float]:
@@ -214,9 +210,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--features", type=Path, default=Path("eval/grader.npz"))
     parser.add_argument("--copies", type=int, default=3)
-    parser.add_argument("--hidden", type=int, default=16)
-    parser.add_argument("--decay", type=float, default=0.05)
-    parser.add_argument("--epochs", type=int, default=800)
+    parser.add_argument("--trees", type=int, default=150)
+    parser.add_argument("--leaf", type=int, default=3, help="samples in a leaf, at least")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
@@ -226,11 +221,9 @@ def main() -> None:
         arguments.features.parent.mkdir(parents=True, exist_ok=True)
         np.savez(arguments.features, **collect(arguments.data, arguments.copies))
     found = dict(np.load(arguments.features))
-    arrays, z, train = fit(
-        found, hidden=arguments.hidden, decay=arguments.decay, epochs=arguments.epochs
-    )
+    arrays, z, train = fit(found, trees=arguments.trees, leaf=arguments.leaf)
     facts = judge(arrays, z, found, train)
-    facts |= {"hidden": arguments.hidden, "decay": arguments.decay, "epochs": arguments.epochs}
+    facts |= {"trees": arguments.trees, "leaf": arguments.leaf}
     SHIPPED.parent.mkdir(exist_ok=True)
     save_file(
         arrays, SHIPPED, metadata={"format": "magenet-grader-1", "features": ",".join(FEATURES)}

@@ -1,7 +1,7 @@
 """The grade on the EyeQ scale: good, usable or reject, with probabilities.
 
-A small network turns what `visibility.describe` sees into one latent number, and two thresholds cut
-it into three grades (ordinal regression; McCullagh, JRSS B 42(2), 1980). It was fitted by
+Randomised trees (Geurts, Ernst and Wehenkel, Machine Learning 63, 2006) turn what
+`visibility.describe` sees into one latent number, and two thresholds cut it into three grades (ordinal regression; McCullagh, JRSS B 42(2), 1980). It was fitted by
 `benchmarks/fit_grader.py`; its card, beside its weights, says on what and what it has not seen.
 """
 
@@ -24,25 +24,25 @@ SHIPPED = Path(__file__).parent / "shipped" / "grader.safetensors"
 
 @dataclass(frozen=True)
 class Grader:
-    """One hidden layer, and two thresholds on what it gives.
+    """A forest, and two thresholds on the mean of what its trees give.
 
     Attributes:
-        mean: of each feature where it was fitted, (F,).
-        spread: standard deviation of each, (F,).
-        first: weights of the hidden layer, (N, F).
-        first_bias: (N,).
-        second: weights of the latent number, (N,).
-        second_bias: (1,).
+        roots: first node of each tree, (T,).
+        feature: which feature a node asks for, (N,).
+        threshold: up to which it goes left, (N,).
+        left: next node, itself in a leaf, (N,).
+        right: the same beyond the threshold, (N,).
+        value: what a leaf gives, low for good, (N,).
         cuts: between good and usable, and between usable and reject, (2,).
         scale: steepness at the cuts, calibrated on images that it was not fitted on, (1,).
     """
 
-    mean: np.ndarray
-    spread: np.ndarray
-    first: np.ndarray
-    first_bias: np.ndarray
-    second: np.ndarray
-    second_bias: np.ndarray
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
     cuts: np.ndarray
     scale: np.ndarray
 
@@ -58,7 +58,7 @@ class Grader:
         try:
             with safe_open(str(path), "numpy") as file:
                 features = (file.metadata() or {}).get("features")
-                arrays = {key: file.get_tensor(key).astype(np.float64) for key in file.keys()}  # noqa: SIM118
+                arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise WeightsError(
                 f"the grader's weights {path} cannot be read ({error}): install magenet again"
@@ -68,9 +68,13 @@ class Grader:
         return cls(**arrays)
 
     def latent(self, features: np.ndarray) -> float:
-        """The latent number, low for good; features further off than 4 deviations count as 4."""
-        x = np.clip((features - self.mean) / self.spread, -4, 4)
-        return float(self.second @ np.tanh(self.first @ x + self.first_bias) + self.second_bias[0])
+        """The mean over the trees, low for good."""
+        x = features.astype(np.float32)
+        at, before = self.roots, None
+        while before is None or (at != before).any():
+            left = x[self.feature[at]] <= self.threshold[at]
+            before, at = at, np.where(left, self.left[at], self.right[at])
+        return float(self.value[at].mean(dtype=np.float64))
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(3,) probabilities of good, usable and reject; they sum to 1."""
