@@ -38,8 +38,8 @@ CATCHES = {
 def draw_vessel(pixels, fov, rng, vessels) -> np.ndarray | None:
     """A curved dark line of 0.45 radii and 1.2 % width, soft, where there was none."""
     height, width = pixels.shape[:2]
-    free = cv2.resize(cv2.dilate(vessels, np.ones((9, 9))), (width, height))
-    for _ in range(60):
+    free = cv2.resize(cv2.dilate(vessels, np.ones((5, 5))), (width, height))
+    for _ in range(400):
         angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)
         at = np.array([fov.x, fov.y]) + rng.uniform(-0.5, 0.5, 2) * fov.radius
         points = []
@@ -49,7 +49,7 @@ def draw_vessel(pixels, fov, rng, vessels) -> np.ndarray | None:
             angle += turn * 0.03
         points = np.round(points).astype(int)
         inside = ((points >= 0) & (points < (width, height))).all()
-        if inside and (free[points[:, 1], points[:, 0]] > 0.3).mean() < 0.15:
+        if inside and (free[points[:, 1], points[:, 0]] > 0.3).mean() < 0.3:
             line = np.zeros((height, width), np.float32)
             cv2.polylines(
                 line, [points], False, 1.0, max(2, round(0.024 * fov.radius)), cv2.LINE_AA

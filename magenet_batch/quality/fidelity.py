@@ -21,17 +21,19 @@ _LEAST_LENGTH = 20  # pixels of vessel below which nothing can be said
 _SCALE = 512  # longest side at which colours are compared
 
 LIMITS: dict[str, float] = {
-    "vessel_new": 0.15,
-    "vessel_lost": 0.15,
-    "vessel_new_longest": 0.15,
-    "vessel_lost_longest": 0.15,
+    "vessel_new": 0.03,
+    "vessel_lost": 0.03,
+    "vessel_new_longest": 0.05,
+    "vessel_lost_longest": 0.05,
     "lesion_new": 0.1,
-    "lesion_lost": 0.1,
-    "colour_shift": 25.0,
-    "disagreement": 0.4,
+    "lesion_lost": 0.15,
+    "colour_shift": 30.0,
+    "disagreement": 0.15,
 }
-"""What honest outputs stay below: measure -> its value at which fidelity is one half. Chosen by
-`benchmarks/planting.py`; `disagreement` is 1 - structure_agreement."""
+"""Measure -> its value at which fidelity is one half; `disagreement` is 1 - structure_agreement.
+
+About three times (colour: one and a half times) what the honest outputs of seven images reached in
+`benchmarks/planting.py`: so few images say little of how far the next honest ones may go."""
 
 
 def measure_fidelity(
