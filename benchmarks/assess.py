@@ -58,7 +58,9 @@ def drimdb(data: Path) -> dict:
         for kind in ("good", "bad")
     }
     # Without a field of view there is nothing to see: as low as can be.
-    scores = {k: [0.0 if r is None else quality_score(r) for r in rows] for k, rows in found.items()}
+    scores = {
+        k: [0.0 if r is None else quality_score(r) for r in rows] for k, rows in found.items()
+    }
     sharp = {k: [0.0 if r is None else r["sharpness"] for r in rows] for k, rows in found.items()}
     grades = {
         k: dict(Counter("no_fov" if r is None else r["grade"] for r in v)) for k, v in found.items()
@@ -154,7 +156,9 @@ def filters(data: Path, images: int) -> dict:
             "score_before": float(np.mean([r[0] for r in rows])),
             "score_after": float(np.mean([r[1] for r in rows])),
             "fidelity": float(np.mean([r[2] for r in rows])),
-            "raised_and_delivered": float(np.mean([r[1] > r[0] + 0.1 and r[2] >= 0.2 for r in rows])),
+            "raised_and_delivered": float(
+                np.mean([r[1] > r[0] + 0.1 and r[2] >= 0.2 for r in rows])
+            ),
         }
         for name, rows in found.items()
     }

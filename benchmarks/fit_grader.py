@@ -2,9 +2,9 @@
 
     python benchmarks/fit_grader.py [--data ../shared/data] [--features eval/grader.npz]
 
-Trains on every fourth image of idrid/train_clean (good), every second of hrf/train-vessels (good), degraded copies of both (by severity),
-hopeless pictures made of them (reject) and every second of idrid/real_degraded (usable). One image in five is held
-out for the choice of regularisation and for calibration. Writes
+Trains on every fourth image of idrid/train_clean (good), every second of hrf/train-vessels (good),
+degraded copies of both (by severity), hopeless pictures made of them (reject) and every second of
+idrid/real_degraded (usable). One image in five is held out for calibration. Writes
 magenet_batch/quality/shipped/grader.safetensors and benchmarks/results/grader.json. No image of the
 folders that benchmarks/assess.py tests on is read.
 """
@@ -128,9 +128,7 @@ def fit(found: dict[str, np.ndarray], *, trees: int, leaf: int):
     # Stored copies have the same target: that is how it learns that storing changes nothing.
     forest = ExtraTreesRegressor(trees, min_samples_leaf=leaf, max_features=0.5, random_state=0)
     x = found["x"].astype(np.float32)
-    forest.fit(
-        np.concatenate([x[train], found["y"][train]]), np.concatenate([target[train]] * 2)
-    )
+    forest.fit(np.concatenate([x[train], found["y"][train]]), np.concatenate([target[train]] * 2))
     z = forest.predict(x)
     cut, scale = calibrate(torch.tensor(z[~train]), torch.tensor(found["label"][~train]))
     arrays = pack([one.tree_ for one in forest.estimators_])

@@ -178,7 +178,7 @@ def main() -> None:
                 [r[name] for half in halves for k, r in half if k == kind and r[name] is not None],
                 [5, 50, 95],
             ).round(4).tolist()
-            for name in (*[n for n in LIMITS if n != "disagreement"], "structure_agreement", "fidelity")
+            for name in (*list(LIMITS)[:-1], "structure_agreement", "fidelity")
         }
         for kind in ("honest", *CATCHES)
     }  # fmt: skip

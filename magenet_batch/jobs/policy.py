@@ -65,10 +65,10 @@ POLICIES: dict[str, Policy] = {
     "cautious": Policy("cautious", good=0.3, reject=0.3, fidelity=0.5),
     "all": Policy("all", good=None, reject=None, fidelity=None),
 }
-"""`standard`: what is more likely good than not is kept, what is almost surely hopeless is reported
-(the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity of 0.2 means
-twice the limit of some measure. `cautious` enhances only what is clearly usable, and delivers nothing
-that is over a limit. `all` enhances and delivers everything."""
+"""`standard`: what is more likely good than not is kept, what is almost surely hopeless is
+reported (the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity
+of 0.2 means twice the limit of some measure. `cautious` enhances only what is clearly usable, and
+delivers nothing that is over a limit. `all` enhances and delivers everything."""
 
 
 def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:

@@ -49,7 +49,16 @@ def enhance(archive, tmp_path, monkeypatch, capsys):
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
 
     def call(*arguments: str, workers: str = "0") -> tuple[int, str, str]:
-        usual = ["--weights", "fake.safetensors", "--workers", workers, "--gpus", "0", "--policy", "all"]
+        usual = [
+            "--weights",
+            "fake.safetensors",
+            "--workers",
+            workers,
+            "--gpus",
+            "0",
+            "--policy",
+            "all",
+        ]
         code = main(["enhance", "archive", *usual, *arguments])
         said = capsys.readouterr()
         return code, said.out, said.err

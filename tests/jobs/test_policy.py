@@ -63,9 +63,7 @@ def test_good_images_are_copied_byte_for_byte_without_the_network(
     how = options(policy="standard", output_format="png")
     summary = run_job(how, enhancer_factory=lambda device, threads: Never())
     originals = {
-        p.relative_to(archive).as_posix(): p.read_bytes()
-        for p in archive.rglob("*")
-        if p.is_file()
+        p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()
     }
     assert outputs(tmp_path / "out") == originals
     assert {(r["status"], r["reason"]) for r in rows(tmp_path / "out")} == {("kept", "good")}
