@@ -91,7 +91,13 @@ def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
             raise UsageError(
                 f"--policy-set {change}: write it as THRESHOLD=VALUE, such as fidelity=0.5; {known}"
             )
-        policy = replace(policy, **{key: _threshold(change, text)})
+        value = _threshold(change, text)
+        if key == "good":
+            policy = replace(policy, good=value)
+        elif key == "reject":
+            policy = replace(policy, reject=value)
+        else:
+            policy = replace(policy, fidelity=value)
     return policy
 
 

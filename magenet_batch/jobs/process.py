@@ -157,10 +157,8 @@ class ImageProcessor:
     def load(self, task: Task) -> Work:
         """Read, hash and decode; find the field of view; measure the quality before."""
         network = self._enhancer
-        row = start_row(
-            task, weights=network and network.weights_name,
-            weights_hash=network and network.weights_hash,
-        )  # fmt: skip
+        name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
+        row = start_row(task, weights=name, weights_hash=digest)
         work = Work(task, row)
         return self._guarded(work, self._load)
 
