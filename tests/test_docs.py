@@ -38,7 +38,14 @@ def test_every_column_is_described_and_no_other():
 
 
 def test_every_status_reason_and_flag_is_described():
-    worst = {"vessel_new": 1, "vessel_lost": 1, "colour_shift": 99, "structure_agreement": 0}
+    worst = {
+        "vessel_new": 1,
+        "vessel_lost": 1,
+        "lesion_new": 9,
+        "lesion_lost": 9,
+        "colour_shift": 99,
+        "structure_agreement": 0,
+    }
     words = {"Status": STATUSES, "Reasons": REASONS, "Flags": flags_for(worst)}
     for title, expected in words.items():
         section = page("docs/rows.md").split(f"## {title}\n")[1].split("\n## ")[0]

@@ -11,7 +11,7 @@ import typer
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, Kept
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -71,6 +71,25 @@ def command(
         int | None,
         typer.Option(min=1, help="Which picture to take from files that hold several."),
     ] = None,
+    policy: Annotated[
+        str, typer.Option(help="What is enhanced and delivered: standard, cautious or all.")
+    ] = "standard",
+    policy_set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="T=VALUE", help="Change a threshold: good, reject, fidelity; or off."),
+    ] = None,
+    kept: Annotated[
+        Kept, typer.Option(help="What becomes of images that are left as they are.")
+    ] = "copy",
+    rejects: Annotated[
+        Kept, typer.Option(help="What becomes of images that are beyond help.")
+    ] = "omit",
+    blend: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the enhanced image in the outputs.")
+    ] = 1.0,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Write a picture of what changed in each image.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
     ] = None,
@@ -93,7 +112,8 @@ def command(
         shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
         output_format=output_format, metadata=metadata, page=page, address=address, part=part,
-        retry_failed=retry_failed,
+        retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
+        rejects=rejects, blend=blend, evidence=evidence,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

@@ -15,6 +15,7 @@ from magenet_batch.settings import PROGRAM
 
 COMMANDS = (
     "enhance",
+    "assess",
     "status",
     "report",
     "train",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats import detect
+from magenet_batch.imaging.formats import detect, jpeg
 from magenet_batch.imaging.formats.base import as_rgb, upright
 from magenet_batch.settings import MAX_PIXELS
 
@@ -35,6 +35,7 @@ class FundusImage:
         bytes: size of the file.
         sha256: of the file, hexadecimal.
         dataset: of a DICOM file, without its pixels; else None.
+        full_size: width and height of the original, where fewer pixels were decoded.
     """
 
     pixels: np.ndarray
@@ -45,10 +46,20 @@ class FundusImage:
     bytes: int
     sha256: str
     dataset: Dataset | None = field(default=None, repr=False, compare=False)
+    full_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the original, upright."""
+        return self.full_size or (self.pixels.shape[1], self.pixels.shape[0])
 
 
 def read_image(
-    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, page: int | None = None
+    source: Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    page: int | None = None,
+    reduced_to: int | None = None,
 ) -> FundusImage:
     """Read one image.
 
@@ -56,6 +67,8 @@ def read_image(
         source: a file, or its content.
         max_pixels: refuse larger ones before decoding them.
         page: which picture to take from files that hold several, from 1; None refuses those.
+        reduced_to: a JPEG may be decoded at a half, quarter or eighth of its size, as long as its
+            shorter side keeps so many pixels; it is read and checked to its end all the same.
 
     Returns:
         The image, RGB and upright.
@@ -68,7 +81,10 @@ def read_image(
         raise ImageError("empty", "the file has no content")
     found = detect(data)
     try:
-        decoded = found.decode(data, max_pixels=max_pixels, page=page)
+        if reduced_to is not None and found.name == "jpeg":
+            decoded = jpeg.decode_reduced(data, max_pixels=max_pixels, least=reduced_to)
+        else:
+            decoded = found.decode(data, max_pixels=max_pixels, page=page)
         pixels = upright(as_rgb(decoded.pixels), decoded.orientation)
     except ImageError:
         raise
@@ -81,6 +97,7 @@ def read_image(
     return FundusImage(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, decoded.icc,
         decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
+        _turned(decoded.full_size, decoded.orientation),
     )  # fmt: skip
 
 
@@ -91,6 +108,11 @@ def detect_format(data: bytes) -> str:
         ImageError: `unsupported` or `not_an_image`.
     """
     return detect(data).name
+
+
+def _turned(size: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
+    """Width and height as they are upright."""
+    return size[::-1] if size is not None and orientation in (5, 6, 7, 8) else size
 
 
 def _file_content(path: Path) -> bytes:

@@ -55,6 +55,7 @@ class Enhancer:
         device: where to compute.
         precision: `auto`, `fp32` or `bf16`.
         tile: longest side of a tile without its overlap, pixels, multiple of 8.
+        blend: share of what the network gives in the result, 0..1; the rest is the original.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Enhancer:
         device: torch.device,
         precision: str = "auto",
         tile: int = 1728,
+        blend: float = 1.0,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights_name = info.name
@@ -72,6 +74,7 @@ class Enhancer:
         self._device = device
         self._autocast = pick_autocast(precision, device)
         self._tile = tile
+        self._blend = np.float32(blend)
         self._halo = -(-network.reach // TILE_ALIGNMENT) * TILE_ALIGNMENT
 
     @classmethod
@@ -82,6 +85,7 @@ class Enhancer:
         device: str = "auto",
         threads: int = 0,
         precision: str = "auto",
+        blend: float = 1.0,
     ) -> Enhancer:
         """Load weights.
 
@@ -90,6 +94,7 @@ class Enhancer:
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             threads: CPU threads of this process; 0 leaves them as they are.
             precision: `auto`, `fp32` or `bf16`.
+            blend: share of what the network gives in the result, 0..1.
 
         Raises:
             WeightsError: if the weights cannot be loaded.
@@ -101,7 +106,7 @@ class Enhancer:
         if where.type == "cpu":
             keep_freed_memory()
         network, info = load_weights(weights)
-        return cls(network, info, device=where, precision=precision)
+        return cls(network, info, device=where, precision=precision, blend=blend)
 
     @torch.inference_mode()
     def enhance(
@@ -209,7 +214,7 @@ class Enhancer:
             slice(columns.start - square.left - seen.left, columns.stop - square.left - seen.left),
         )
         full = np.iinfo(pixels.dtype).max
-        share = weight[rows, columns, None].astype(np.float32) / 255
+        share = weight[rows, columns, None].astype(np.float32) / 255 * self._blend
         old = pixels[rows, columns].astype(np.float32)
         into[rows, columns] = np.rint(old + share * (enhanced[inner] * full - old)).astype(
             pixels.dtype

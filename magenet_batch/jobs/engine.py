@@ -18,7 +18,7 @@ from magenet_batch.errors import JobError
 from magenet_batch.jobs.executor import Broken, Done, Event, Executor, Lost, Ready, WorkerId
 from magenet_batch.jobs.files import Log
 from magenet_batch.jobs.ledger import Ledger
-from magenet_batch.jobs.policy import (
+from magenet_batch.jobs.limits import (
     DEATHS_IN_A_ROW,
     IMAGE_TIMEOUT_S,
     START_DEATHS,

@@ -37,12 +37,14 @@ class Counts:
     Attributes:
         by_status: status -> images.
         by_reason: reason -> failed images.
+        kept_by_reason: reason -> kept images.
         flagged: images with at least one flag.
         pixels: pixels of all images whose size is known.
     """
 
     by_status: Counter[str] = field(default_factory=Counter)
     by_reason: Counter[str] = field(default_factory=Counter)
+    kept_by_reason: Counter[str] = field(default_factory=Counter)
     flagged: int = 0
     pixels: int = 0
 
@@ -59,7 +61,9 @@ class Counts:
     def add(self, rows: pa.Table) -> None:
         """Count the rows of a table."""
         self.by_status.update(rows.column("status").to_pylist())
-        self.by_reason.update(r for r in rows.column("reason").to_pylist() if r is not None)
+        for status, reason in _pairs(rows, "status", "reason"):
+            if reason is not None:
+                (self.kept_by_reason if status == "kept" else self.by_reason)[reason] += 1
         self.flagged += sum(bool(flags) for flags in rows.column("flags").to_pylist())
         area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
         self.pixels += int(pc.sum(area).as_py() or 0)
@@ -129,7 +133,7 @@ class Ledger:
         return tuple(
             position
             for position, (status, output) in enumerate(_pairs(rows, "status", "output"))
-            if status == "failed" or not self._is_there(output)
+            if status == "failed" or not self._is_well(status, output)
         )
 
     def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
@@ -193,13 +197,16 @@ class Ledger:
             wrong.extend(
                 f"{output}: its row says {status}, but the file is not there"
                 for status, output in _pairs(rows, "status", "output")
-                if status != "failed" and not self._is_there(output)
+                if status != "failed" and not self._is_well(status, output)
             )
         return counts, wrong
 
-    def _is_there(self, output: str | None) -> bool:
+    def _is_well(self, status: str, output: str | None) -> bool:
+        """Whether an output is there, or was never to be: kept ones may be left out."""
+        if output is None:
+            return status in ("kept", "assessed")
         try:
-            return output is not None and (self.out / output).stat().st_size > 0
+            return (self.out / output).stat().st_size > 0
         except OSError:
             return False
 

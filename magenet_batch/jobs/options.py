@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.part import Part
+from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
 from magenet_batch.jobs.store import is_store
 from magenet_batch.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Kept
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Handling:
         output_format: `source` keeps each image's own.
         metadata: what outputs carry over of their sources.
         page: which picture to take from files that hold several; None refuses those.
+        policy: what is delivered.
+        kept: what becomes of images that are left as they are.
+        rejects: the same of those that are beyond help.
+        evidence: whether a picture of what changed is written beside every enhanced image.
+        assess: only measure; nothing is enhanced or written.
     """
 
     quality: int | None = None
@@ -33,10 +39,15 @@ class Handling:
     output_format: OutputFormat = "source"
     metadata: MetadataPolicy = "keep"
     page: int | None = None
+    policy: Policy = field(default=POLICIES["all"])
+    kept: Kept = "copy"
+    rejects: Kept = "omit"
+    evidence: bool = False
+    assess: bool = False
 
 
 class JobOptions(BaseModel):
-    """The options of `magenet enhance`, checked.
+    """The options of `magenet enhance` and `magenet assess`, checked.
 
     Attributes:
         archive: folders, single images, `.parquet` manifests or places such as `s3://bucket/folder`.
@@ -55,6 +66,13 @@ class JobOptions(BaseModel):
         output_format: `source` keeps each image's own; or jpeg, png, tiff for all.
         metadata: what outputs carry over of their sources: keep, minimal or none.
         page: which picture to take from files that hold several, from 1; None refuses those.
+        policy: what is enhanced and delivered: standard, cautious or all.
+        policy_set: thresholds of it that are changed, such as `fidelity=0.5`.
+        kept: what becomes of images that are left as they are: copy, link or omit.
+        rejects: the same of those that are beyond help.
+        blend: share of the enhanced image in what is written, 0..1; the rest is the original.
+        evidence: whether to write a picture of what changed beside every enhanced image.
+        assess: only measure quality; no network, no outputs.
         address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
         part: work only on a part of the shards, `NUMBER/OF`; None works on all.
         retry_failed: work again on the images that failed, and on nothing that is done.
@@ -78,6 +96,13 @@ class JobOptions(BaseModel):
     output_format: OutputFormat = "source"
     metadata: MetadataPolicy = "keep"
     page: int | None = Field(default=None, ge=1)
+    policy: str = "standard"
+    policy_set: tuple[str, ...] = ()
+    kept: Kept = "copy"
+    rejects: Kept = "omit"
+    blend: float = Field(default=1.0, ge=0, le=1)
+    evidence: bool = False
+    assess: bool = False
     address: str | None = None
     part: str | None = None
     retry_failed: bool = False
@@ -102,6 +127,8 @@ class JobOptions(BaseModel):
         return Handling(
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
+            policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
+            rejects=self.rejects, evidence=self.evidence, assess=self.assess,
         )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
@@ -130,5 +157,11 @@ class JobOptions(BaseModel):
             "output_format": self.output_format,
             "metadata": self.metadata,
             "page": self.page,
+            "policy": self.handling.policy.record(),
+            "kept": self.kept,
+            "rejects": self.rejects,
+            "blend": self.blend,
+            "evidence": self.evidence,
+            "task": "assess" if self.assess else "enhance",
             "row_schema": ROW_SCHEMA_VERSION,
         }

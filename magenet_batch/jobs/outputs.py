@@ -28,6 +28,25 @@ def is_renamed(output: str, *, key: str) -> bool:
     return output != f"images/{key}"
 
 
+def kept_name(key: str) -> str:
+    """Where an image that is left as it is goes: its own path and name, whatever its format.
+
+    No enhanced image can be in its place: `output_name` gives an image whose own name fits that
+    name, so that two that would meet here have met in `refuse_collisions`.
+    """
+    return f"images/{key}"
+
+
+def evidence_name(key: str) -> str:
+    """Where the picture of what changed in an image goes."""
+    return f"evidence/{key}.jpg"
+
+
+def evidence_folder(outputs: str) -> str:
+    """The folder of the pictures that belong to a folder of outputs."""
+    return f"evidence{outputs.removeprefix('images')}"
+
+
 def refuse_own_folder(archive: Path, given: str, *, out: Path) -> None:
     """Refuse an output folder that holds the archive."""
     folder = (archive if archive.is_dir() else archive.parent).resolve()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.files import write_parquet
+from magenet_batch.jobs.limits import shard_size_for
 from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes, list_folder
 from magenet_batch.jobs.manifest import read_manifest
 from magenet_batch.jobs.options import JobOptions
@@ -26,7 +27,6 @@ from magenet_batch.jobs.outputs import (
     refuse_inside,
     refuse_own_folder,
 )
-from magenet_batch.jobs.policy import shard_size_for
 from magenet_batch.jobs.store import is_store, list_store
 
 PLAN_COLUMNS = pa.schema(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,25 +10,32 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import simplejpeg
 
 from magenet_batch.errors import CancelledError, ImageError, JobError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
-from magenet_batch.imaging.write import encode_image, write_atomic
+from magenet_batch.imaging.write import encode_image
+from magenet_batch.jobs.content import (
+    keep_original,
+    read_source,
+    stop_if_out_of_room,
+    write_output,
+)
 from magenet_batch.jobs.options import Handling
-from magenet_batch.jobs.outputs import is_renamed
+from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
-from magenet_batch.jobs.policy import flags_for
+from magenet_batch.jobs.policy import KEPT_REASONS, KeptReason, flags_for
 from magenet_batch.jobs.rows import fail, start_row
-from magenet_batch.jobs.store import is_store, read_object
+from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.measures import measure_quality
+from magenet_batch.quality.grade import assess_quality
 from magenet_batch.schema import Row
 from magenet_batch.settings import MAX_PIXELS
 
-_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
 
 
 class EnhancementLike(Protocol):
@@ -79,6 +84,8 @@ class Work:
         image: the decoded image, dropped when it is no longer needed.
         fov: its field of view.
         enhanced: what the network gave.
+        content: the bytes of the file, while the image may still be kept as it is.
+        kept: why it is left as it is, as far as is known.
         pixel_count: pixels of the image, for the rate.
     """
 
@@ -87,6 +94,8 @@ class Work:
     image: FundusImage | None = None
     fov: FieldOfView | None = None
     enhanced: EnhancementLike | None = None
+    content: bytes = b""
+    kept: KeptReason | None = None
     pixel_count: int = 0
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -109,7 +118,7 @@ class ImageProcessor:
     """Takes one image from path to row, in three steps that may run in three threads.
 
     Args:
-        enhancer: the network.
+        enhancer: the network; None where images are only assessed.
         out: the output folder.
         handling: how images are read and written.
         max_pixels: images with more are refused as `too_large`.
@@ -118,7 +127,7 @@ class ImageProcessor:
 
     def __init__(
         self,
-        enhancer: EnhancerLike,
+        enhancer: EnhancerLike | None,
         *,
         out: Path,
         handling: Handling = Handling(),
@@ -147,13 +156,14 @@ class ImageProcessor:
 
     def load(self, task: Task) -> Work:
         """Read, hash and decode; find the field of view; measure the quality before."""
-        names = self._enhancer
-        row = start_row(task, weights=names.weights_name, weights_hash=names.weights_hash)
+        network = self._enhancer
+        name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
+        row = start_row(task, weights=name, weights_hash=digest)
         work = Work(task, row)
         return self._guarded(work, self._load)
 
     def compute(self, work: Work) -> Work:
-        """Run the network.
+        """Run the network, where the policy wants it.
 
         Raises:
             CancelledError: the image was given up.
@@ -161,9 +171,9 @@ class ImageProcessor:
         return self._guarded(work, self._compute)
 
     def finish(self, work: Work) -> Row:
-        """Measure the result, encode it and write it."""
+        """Measure the result, decide what is delivered, and write that."""
         self._guarded(work, self._finish)
-        work.image = work.enhanced = None
+        work.image, work.enhanced, work.content = None, None, b""
         return {**work.row, **work.timings}
 
     def _guarded(self, work: Work, step: Callable[[Work], None]) -> Work:
@@ -175,49 +185,53 @@ class ImageProcessor:
         except (JobError, CancelledError):
             raise
         except ImageError as error:
-            _stop_if_out_of_room(error.__cause__, self._out)
+            stop_if_out_of_room(error.__cause__, self._out)
             fail(work.row, error.reason, str(error))
         except MemoryError:
             fail(work.row, "error", "not enough memory for this image")
         except Exception as error:
             fail(work.row, "error", f"{type(error).__name__}: {error}")
         if work.failed:
-            work.image = work.enhanced = None
+            work.image, work.enhanced, work.content = None, None, b""
         return work
 
     def _load(self, work: Work) -> None:
+        how = self._handling
         with work.timed("read_s"):
+            work.content = read_source(work.task)
             image = read_image(
-                _source(work.task), max_pixels=self._max_pixels, page=self._handling.page
-            )
-        height, width = image.pixels.shape[:2]
+                work.content, max_pixels=self._max_pixels, page=how.page,
+                reduced_to=_LEAST_TO_MEASURE if how.assess else None,
+            )  # fmt: skip
+        width, height = image.size
         work.row.update(
             bytes=image.bytes, sha256=image.sha256, width=width, height=height,
             format=image.format, bit_depth=image.bit_depth,
         )  # fmt: skip
         work.pixel_count = height * width
-        scale = 1.0
-        widest = self._handling.resolution
-        if widest is not None and width > widest:
-            scale = widest / width
-            image = replace(image, pixels=_reduced(image.pixels, scale))
+        if how.resolution is not None and image.pixels.shape[1] > how.resolution:
+            image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
             fov = find_fov(image.pixels)
         if fov is None:
             raise ImageError(
                 "no_fov", "no field of view was found: probably not a fundus photograph"
             )
-        work.row.update(
-            fov_x=fov.x / scale, fov_y=fov.y / scale, fov_radius=fov.radius / scale,
-            fov_coverage=fov.coverage,
-        )  # fmt: skip
+        work.row.update(_place(fov, width / image.pixels.shape[1]))
         with work.timed("measure_s"):
-            before = measure_quality(image.pixels, fov)
+            before = assess_quality(image.pixels, fov)
         work.row.update({f"{name}_before": value for name, value in before.items()})
         work.image, work.fov = image, fov
+        if not how.assess:
+            work.row["policy"] = how.policy.record()
+            work.kept = how.policy.before(work.row)
+        if how.assess or (work.kept is None and how.policy.fidelity is None):
+            work.content = b""  # it cannot be kept any more
 
     def _compute(self, work: Work) -> None:
         assert work.image is not None and work.fov is not None
+        if self._enhancer is None or work.kept is not None:
+            return
         with work.timed("enhance_s"):
             work.enhanced = self._enhancer.enhance(
                 work.image.pixels, work.fov, cancelled=self._cancelled
@@ -225,18 +239,40 @@ class ImageProcessor:
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
-        assert image is not None and fov is not None and enhanced is not None
-        _refuse_non_finite(enhanced)
-        with work.timed("measure_s"):
-            self._measure(work, image, fov, enhanced)
+        assert image is not None and fov is not None
+        if self._handling.assess:
+            work.row["status"] = "assessed"
+            return
+        if enhanced is not None:
+            _refuse_non_finite(enhanced)
+            with work.timed("measure_s"):
+                self._measure(work, image, fov, enhanced)
+            work.kept = self._handling.policy.after(work.row)
+            if self._handling.evidence:
+                with work.timed("write_s"):
+                    self._show(work, image, fov, enhanced)
+        if work.kept is not None:
+            self._keep(work, work.kept)
+            return
+        assert enhanced is not None
         with work.timed("write_s"):
-            self._write(work.task.output, self._encoded(work.task, image, enhanced.pixels))
+            data = self._encoded(work.task, image, enhanced.pixels)
+            write_output(self._out, work.task.output, data)
         work.row.update(status="enhanced", output=work.task.output)
+
+    def _keep(self, work: Work, reason: KeptReason) -> None:
+        """Deliver the original in the enhanced image's stead, or nothing, as was asked."""
+        how = self._handling.rejects if reason == "reject" else self._handling.kept
+        with work.timed("write_s"):
+            output = keep_original(
+                work.task, work.content, out=self._out, name=kept_name(work.task.image_id), how=how
+            )
+        work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
 
     def _measure(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
     ) -> None:
-        after = measure_quality(enhanced.pixels, fov)
+        after = assess_quality(enhanced.pixels, fov)
         work.row.update({f"{name}_after": value for name, value in after.items()})
         before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
         if before_map is not None and after_map is not None:
@@ -248,7 +284,20 @@ class ImageProcessor:
             )  # fmt: skip
         work.row["flags"] = flags_for(work.row)
 
+    def _show(
+        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
+    ) -> None:
+        """Write the picture of what changed."""
+        drawn = draw_evidence(
+            image.pixels, enhanced.pixels, fov,
+            vessels_before=enhanced.vessels_before, vessels_after=enhanced.vessels_after,
+        )  # fmt: skip
+        name = evidence_name(work.task.image_id)
+        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85))
+        work.row["evidence"] = name
+
     def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
+        assert self._enhancer is not None
         how = self._handling
         renamed = is_renamed(task.output, key=task.image_id)
         options: dict[str, Any] = {} if how.quality is None else {"quality": how.quality}
@@ -259,16 +308,14 @@ class ImageProcessor:
             **options,
         )  # fmt: skip
 
-    def _write(self, output: str, data: bytes) -> None:
-        target = self._out / output
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, data)
-        except OSError as error:
-            _stop_if_out_of_room(error, self._out)
-            raise ImageError(
-                "unwritable", f"{output} cannot be written: {error.strerror or error}"
-            ) from error
+
+def _place(fov: FieldOfView, scale: float) -> Row:
+    """The columns of the field of view, in pixels of the original."""
+    off = np.hypot(fov.x - fov.width / 2, fov.y - fov.height / 2) / fov.radius
+    return {
+        "fov_x": fov.x * scale, "fov_y": fov.y * scale, "fov_radius": fov.radius * scale,
+        "fov_coverage": fov.coverage, "fov_offset": float(off),
+    }  # fmt: skip
 
 
 def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
@@ -279,36 +326,8 @@ def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def _source(task: Task) -> Path | bytes:
-    """The file to read, or the content of an object in a store."""
-    if is_store(task.source):
-        return read_object(task.source)
-    _refuse_special(task.path)
-    return task.path
-
-
-def _refuse_special(path: Path) -> None:
-    """Refuse what is not a plain file: reading a pipe would wait for ever."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ImageError("unreadable", f"cannot be opened: {error.strerror}") from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-        raise ImageError("unreadable", f"is {kind}, not a file")
-
-
 def _refuse_non_finite(enhanced: EnhancementLike) -> None:
     maps = (enhanced.pixels, enhanced.vessels_before, enhanced.vessels_after)
     for values in maps:
         if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
             raise ImageError("non_finite", "the network gave NaN or infinity")
-
-
-def _stop_if_out_of_room(error: BaseException | None, out: Path) -> None:
-    """A full or read-only disk ends the job, so that the images left over are not given up."""
-    if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
-        raise JobError(
-            f"{out} takes no more files: {error.strerror}. "
-            "Make room, then give the same command again: it goes on where it stopped."
-        ) from error

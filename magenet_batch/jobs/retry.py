@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from magenet_batch.jobs.policy import IMAGE_TRIES, SHARD_TRIES
+from magenet_batch.jobs.limits import IMAGE_TRIES, SHARD_TRIES
 from magenet_batch.jobs.worker import Unit
 
 

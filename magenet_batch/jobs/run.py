@@ -16,6 +16,7 @@ from magenet_batch.jobs.ledger import Ledger, sweep
 from magenet_batch.jobs.lock import job_lock, living_holders
 from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.outputs import evidence_folder
 from magenet_batch.jobs.part import state_name
 from magenet_batch.jobs.plan import make_plan
 from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
@@ -35,15 +36,15 @@ class Weights:
     """The weights of a job as the driver knows them, without loading them.
 
     Attributes:
-        name: for people and rows.
+        name: for people and rows; None where nothing is enhanced.
         hash: SHA-256 of the file, first 16 hexadecimal digits; None for an own factory.
-        factory: loads them in a worker.
+        factory: loads them in a worker; None where nothing is enhanced.
         modules: what the factory will import that takes long.
     """
 
-    name: str
+    name: str | None
     hash: str | None
-    factory: EnhancerFactory
+    factory: EnhancerFactory | None
     modules: tuple[str, ...] = ()
 
 
@@ -56,7 +57,7 @@ def run_job(
     command: Sequence[str] = (),
     stop: threading.Event | None = None,
 ) -> JobSummary:
-    """Enhance an archive, or go on where an earlier run stopped.
+    """Enhance or assess an archive, or go on where an earlier run stopped.
 
     Args:
         options: what to do.
@@ -211,7 +212,10 @@ class _Job:
             f"{images} to do"
         )
         digest = f" ({self.weights.hash})" if self.weights.hash else ""
-        self.say(f"weights {self.weights.name}{digest}; {means.text()}")
+        what = "only measured, not enhanced"
+        if self.weights.name is not None:
+            what = f"weights {self.weights.name}{digest}, policy {self.options.policy}"
+        self.say(f"{what}; {means.text()}")
         self.say(f"to {self.ledger.out}")
 
     def _sweep(self, units: list[Unit]) -> None:
@@ -219,8 +223,10 @@ class _Job:
         if len(living_holders(self.ledger.out)) > 1:
             return  # they may be those of a part that works beside this one
         out = self.ledger.out
-        folders = {out / f for f in self.state.plan.output_folders(u.shard for u in units)}
-        sweep(sorted({out, out / "rows"} | folders))
+        folders = self.state.plan.output_folders(u.shard for u in units)
+        if self.options.evidence:
+            folders += [evidence_folder(folder) for folder in folders]
+        sweep(sorted({out, out / "rows"} | {out / folder for folder in folders}))
 
 
 def means_for(options: JobOptions, *, images: int) -> Means:
@@ -234,7 +240,8 @@ def means_for(options: JobOptions, *, images: int) -> Means:
         UsageError: more GPUs are asked for than there are.
     """
     if options.address is None:
-        cpus, gpus = cpu_count(), (0 if options.gpus == 0 else gpu_count())
+        none = options.gpus == 0 or options.assess
+        cpus, gpus = cpu_count(), (0 if none else gpu_count())
     else:
         from magenet_batch.jobs.ray_executor import cluster_resources
 
@@ -276,18 +283,20 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
 
 def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     """Find the weights and hash them, without torch."""
+    if options.assess:
+        return Weights(None, None, None)
     if factory is not None:
         inner = factory.func if isinstance(factory, partial) else factory
         return Weights(getattr(inner, "__qualname__", type(inner).__qualname__), None, factory)
     found = read_weights_file(options.weights)
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
-    factory = partial(load_enhancer, weights=known_as, expected=found.hash)
+    factory = partial(load_enhancer, weights=known_as, expected=found.hash, blend=options.blend)
     return Weights(found.name, found.hash, factory, ("magenet_batch.inference.enhancer",))
 
 
 def load_enhancer(
-    device: str, threads: int, *, weights: str, expected: str | None = None
+    device: str, threads: int, *, weights: str, expected: str | None = None, blend: float = 1.0
 ) -> EnhancerLike:
     """Load the network; runs in the worker, the only place that needs torch.
 
@@ -296,13 +305,14 @@ def load_enhancer(
         threads: CPU threads.
         weights: a shipped name or a file.
         expected: the hash that the job began with; None takes any.
+        blend: share of what the network gives in the result, 0..1.
 
     Raises:
         WeightsError: the weights cannot be loaded, or are others than the job began with.
     """
     from magenet_batch.inference.enhancer import Enhancer
 
-    enhancer = Enhancer.load(weights, device=device, threads=threads)
+    enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(
             f"the weights {weights} are not the same everywhere: this worker has "

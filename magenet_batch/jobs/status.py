@@ -60,7 +60,8 @@ class JobStatus:
             "state": self.state,
             "images": self.images,
             "done": self.counts.images,
-            **{s: by[s] for s in ("enhanced", "kept", "failed")},
+            **{s: by[s] for s in ("enhanced", "kept", "assessed", "failed")},
+            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
             "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
             "flagged": self.counts.flagged,
             "images_per_second": self.rate,
@@ -82,7 +83,7 @@ class JobStatus:
         if self.rate is not None and left is not None:
             lines.append(f"  {self.rate:.2f} images/s, {duration(left)} left")
         by = self.counts.by_status
-        parts = [f"{by[s]} {s}" for s in ("enhanced", "kept") if by[s]]
+        parts = [f"{by[s]} {s}" for s in ("enhanced", "kept", "assessed") if by[s]]
         if by["failed"]:
             why = ", ".join(f"{n} {reason}" for reason, n in self.counts.by_reason.most_common())
             parts.append(f"{by['failed']} failed ({why})")

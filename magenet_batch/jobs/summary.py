@@ -46,7 +46,8 @@ class JobSummary:
             "images": self.images,
             "done": self.counts.images,
             "worked": self.worked,
-            **{s: self.counts.by_status[s] for s in ("enhanced", "kept", "failed")},
+            **{s: self.counts.by_status[s] for s in ("enhanced", "kept", "assessed", "failed")},
+            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
             "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
             "flagged": self.counts.flagged,
             "seconds": round(self.seconds, 3),
@@ -56,7 +57,13 @@ class JobSummary:
     def text(self) -> str:
         """The summary for people."""
         by = self.counts.by_status
-        parts = [f"{by[s]} {s}" for s in ("enhanced", "kept") if by[s] or s == "enhanced"]
+        parts = [] if by["assessed"] else [f"{by['enhanced']} enhanced"]
+        if by["assessed"]:
+            parts.append(f"{by['assessed']} assessed")
+        if by["kept"]:
+            reasons = self.counts.kept_by_reason.most_common()
+            why = ", ".join(f"{n} {reason}" for reason, n in reasons)
+            parts.append(f"{by['kept']} kept ({why})")
         lines = []
         if self.interrupted:
             lines.append(

@@ -71,7 +71,7 @@ class WorkerConfig:
 
     Attributes:
         out: the output folder.
-        factory: makes the enhancer.
+        factory: makes the enhancer; None where nothing is enhanced.
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
         handling: how images are read and written.
@@ -79,7 +79,7 @@ class WorkerConfig:
     """
 
     out: str
-    factory: EnhancerFactory
+    factory: EnhancerFactory | None
     device: str
     threads: int
     handling: Handling
@@ -103,7 +103,7 @@ class Worker:
         cv2.setNumThreads(config.threads)
         self._out = Path(config.out)
         self._ahead = config.ahead
-        enhancer = config.factory(config.device, config.threads)
+        enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()
         self._processor = ImageProcessor(
             enhancer, out=self._out, handling=config.handling, cancelled=self._stop.is_set

@@ -29,7 +29,16 @@ def measure_quality(pixels: np.ndarray, fov: FieldOfView) -> dict[str, float | N
     Returns:
         The keys of `schema.QUALITY_MEASURES`; None where the field of view is too small to tell.
     """
-    rgb, mask = at_measuring_scale(pixels, fov)
+    return measure_scaled(*at_measuring_scale(pixels, fov))
+
+
+def measure_scaled(rgb: np.ndarray, mask: np.ndarray) -> dict[str, float | None]:
+    """All measures of an image that `at_measuring_scale` has reduced.
+
+    Args:
+        rgb: (h, w, 3) float32 in [0, 1].
+        mask: (h, w) bool, where to measure.
+    """
     if mask.sum() < 400:
         return dict.fromkeys(
             ("sharpness", "contrast", "illumination", "colour_cast", "haze", "noise", "brightness",

@@ -49,7 +49,16 @@ def enhance(archive, tmp_path, monkeypatch, capsys):
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
 
     def call(*arguments: str, workers: str = "0") -> tuple[int, str, str]:
-        usual = ["--weights", "fake.safetensors", "--workers", workers, "--gpus", "0"]
+        usual = [
+            "--weights",
+            "fake.safetensors",
+            "--workers",
+            workers,
+            "--gpus",
+            "0",
+            "--policy",
+            "all",
+        ]
         code = main(["enhance", "archive", *usual, *arguments])
         said = capsys.readouterr()
         return code, said.out, said.err
@@ -139,7 +148,7 @@ def test_a_real_network_on_ray(archive, tmp_path):
     weights, out = tmp_path / "untrained.safetensors", tmp_path / "out"
     save_weights(MageNet(magenet_config("tiny")), weights, name="untrained", notes={})
     arguments = ["enhance", str(archive), "-o", str(out), "--weights", str(weights)]
-    assert main([*arguments, "--workers", "1", "--gpus", "0"]) == 0
+    assert main([*arguments, "--workers", "1", "--gpus", "0", "--policy", "all"]) == 0
     rows = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
     assert [r["status"] for r in rows] == ["enhanced"] * 4
     assert {r["weights_hash"] for r in rows} == {read_weights_file(str(weights)).hash}

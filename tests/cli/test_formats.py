@@ -80,7 +80,18 @@ def enhance(tmp_path, monkeypatch, capsys):
             path = tmp_path / "archive" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        usual = ["-o", out, "--weights", "fake.safetensors", "--workers", "0", "--gpus", "0"]
+        usual = [
+            "-o",
+            out,
+            "--weights",
+            "fake.safetensors",
+            "--workers",
+            "0",
+            "--gpus",
+            "0",
+            "--policy",
+            "all",
+        ]
         code = main(["enhance", "archive", *usual, *arguments])
         parts = sorted((tmp_path / out / "rows").glob("*.parquet"))
         rows = {r["image_id"]: r for p in parts for r in pq.read_table(p).to_pylist()}

@@ -32,6 +32,7 @@ def options(archive: Path, tmp_path: Path):
             "workers": 0,
             "gpus": 0,
             "shard_size": 2,
+            "policy": "all",
         }
         return JobOptions(**(values | changes))
 

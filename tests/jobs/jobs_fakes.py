@@ -54,7 +54,7 @@ def measure_nothing(set_attribute=setattr) -> None:
     """Take the measures out of this process's jobs, where thousands of images are to be quick."""
     from magenet_batch.jobs import process
 
-    set_attribute(process, "measure_quality", lambda pixels, fov: {})
+    set_attribute(process, "assess_quality", lambda pixels, fov: {})
     set_attribute(process, "measure_fidelity", lambda *images, **maps: {})
 
 

@@ -46,7 +46,7 @@ JOB = """
         return Slow()
 
     options = JobOptions(
-        archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
+        policy="all", archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
         address={address!r},
     )
     summary = run_job(options, enhancer_factory=slow, say=print)
@@ -115,7 +115,12 @@ def test_a_dozen_kills_change_no_byte(
 ):
     jobs_fakes.measure_nothing(monkeypatch.setattr)
     whole = JobOptions(
-        archive=(str(archive),), out=str(tmp_path / "whole"), workers=0, gpus=0, shard_size=10
+        policy="all",
+        archive=(str(archive),),
+        out=str(tmp_path / "whole"),
+        workers=0,
+        gpus=0,
+        shard_size=10,
     )
     run_job(whole, enhancer_factory=fake_factory)
     out = tmp_path / "out"

@@ -29,7 +29,12 @@ def plan_of(folder: Path, **options):
     """The plan of a manifest, or None when it was refused in a sentence."""
     try:
         plan = make_plan(
-            JobOptions(archive=(str(folder / "m.parquet"),), out=str(folder / "out"), **options)
+            JobOptions(
+                archive=(str(folder / "m.parquet"),),
+                out=str(folder / "out"),
+                policy="all",
+                **options,
+            )
         )
     except UsageError as error:
         assert str(error).strip()

@@ -11,8 +11,8 @@ import pytest
 from jobs_fakes import write_image
 
 from magenet_batch.errors import UsageError
+from magenet_batch.jobs.limits import shard_size_for
 from magenet_batch.jobs.plan import Plan, describe_plan, make_plan, tasks_of
-from magenet_batch.jobs.policy import shard_size_for
 from magenet_batch.jobs.relist import differences
 
 

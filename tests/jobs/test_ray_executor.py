@@ -104,7 +104,8 @@ SCRIPT = """
         return Slow()
 
     say = lambda text: print(text, file=sys.stderr, flush=True)
-    options = JobOptions(archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size=1)
+    options = JobOptions(archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size=1,
+        policy="all")
     summary = run_job(options, enhancer_factory=slow, say=say)
     print(summary.text(), file=sys.stderr)
     sys.exit(summary.exit_code)

@@ -168,13 +168,13 @@ def test_a_missing_output_is_noticed_and_made_again(options, tmp_path):
 
 
 def test_a_full_disk_ends_the_job_and_spoils_no_row(options, tmp_path, monkeypatch):
-    from magenet_batch.jobs import process
+    from magenet_batch.jobs import content
 
     def full(path, data):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(process, "write_atomic", full)
+        patch.setattr(content, "write_atomic", full)
         with pytest.raises(JobError, match="takes no more files: No space left"):
             run_job(options(), enhancer_factory=fake_factory)
     assert run_job(options(), enhancer_factory=fake_factory).exit_code == 0

@@ -35,6 +35,7 @@ class Decoded:
         orientation: the rotation that was asked for, EXIF 1..8.
         bit_depth: bits per channel that were stored, None where the type says it.
         dataset: of a DICOM file, without its pixels.
+        full_size: width and height as stored, where fewer pixels were decoded.
     """
 
     pixels: np.ndarray
@@ -43,6 +44,7 @@ class Decoded:
     orientation: int = 1
     bit_depth: int | None = None
     dataset: Dataset | None = None
+    full_size: tuple[int, int] | None = None
 
 
 def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None:

@@ -73,6 +73,45 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     return Decoded(decode_pixels(data, header=header), icc, exif, orientation)
 
 
+def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
+    """Read a JPEG file at a half, a quarter or an eighth of its size, to measure it.
+
+    The whole file is decoded but for the last step, the inverse transform of each block, which
+    gives fewer pixels (libjpeg's scaling): damage is found as in `decode`.
+
+    Args:
+        data: the file.
+        max_pixels: refuse larger ones, by their full size.
+        least: the shorter side keeps at least so many pixels, if it has them.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    header = frame_header(data)
+    if header.components not in (1, 3) or header.bits != 8 or min(header[2:4]) < 2 * least:
+        return decode(data, max_pixels=max_pixels, page=None)
+    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
+    _refuse_unread(header)
+    with Image.open(io.BytesIO(data)) as image:
+        _, _, orientation = pillow_metadata(image)
+    pixels = simplejpeg.decode_jpeg(
+        data, colorspace="GRAY" if header.components == 1 else "RGB", strict=True,
+        min_height=least, min_width=least, min_factor=1,
+    )  # fmt: skip
+    return Decoded(
+        np.asarray(pixels), orientation=orientation, full_size=(header.width, header.height)
+    )
+
+
+def _refuse_unread(header: FrameHeader) -> None:
+    if header.bits != 8 or header.marker not in (0xC0, 0xC1, 0xC2):
+        raise ImageError(
+            "unsupported",
+            f"JPEG of {header.bits} bits and kind {header.marker:#x} is not read: "
+            "convert it to PNG or TIFF",
+        )
+
+
 def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = False) -> np.ndarray:
     """Decode the pixels, or fail: damage that a decoder could paint over is an error here.
 
@@ -87,12 +126,7 @@ def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = F
     Raises:
         ImageError: `unsupported`, for 12 bits and for lossless JPEG.
     """
-    if header.bits != 8 or header.marker not in (0xC0, 0xC1, 0xC2):
-        raise ImageError(
-            "unsupported",
-            f"JPEG of {header.bits} bits and kind {header.marker:#x} is not read: "
-            "convert it to PNG or TIFF",
-        )
+    _refuse_unread(header)
     if header.components == 4:
         simplejpeg.decode_jpeg(data, colorspace="CMYK", strict=True)  # Pillow is not strict
         with Image.open(io.BytesIO(data)) as image:

@@ -1,0 +1,190 @@
+"""Plants inventions and losses in honest outputs, and sees whether fidelity catches them.
+
+    python benchmarks/planting.py [--data ../shared/data] [--images 16]
+
+The shipped network enhances degraded images of idrid/val_clean and hrf/test-vessels. In each output
+a vessel is drawn, a vessel erased, a lesion added, a lesion removed. Limits are chosen on every
+second image so that honest outputs stay below them; the other half gives the rates, which go to
+benchmarks/results/planting.json. The limits that are printed belong in quality/fidelity.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation.numpy_api import degrade_pixels
+from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
+from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.quality.fidelity import LIMITS, measure_fidelity
+
+RESULTS = Path(__file__).parent / "results"
+SIZE = 560
+QUANTILE = 0.99  # of the honest outputs of the first half, per measure
+CATCHES = {
+    "vessel drawn": ("vessel_new", "vessel_new_longest"),
+    "vessel erased": ("vessel_lost", "vessel_lost_longest"),
+    "lesion added": ("lesion_new",),
+    "lesion removed": ("lesion_lost",),
+}
+
+
+def draw_vessel(pixels, fov, rng, vessels) -> np.ndarray | None:
+    """A curved dark line of 0.45 radii and 1.2 % width, soft, where there was none."""
+    height, width = pixels.shape[:2]
+    free = cv2.resize(cv2.dilate(vessels, np.ones((5, 5))), (width, height))
+    for _ in range(400):
+        angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-1, 1)
+        at = np.array([fov.x, fov.y]) + rng.uniform(-0.5, 0.5, 2) * fov.radius
+        points = []
+        for _ in range(30):
+            points.append(at.copy())
+            at = at + 0.015 * fov.radius * np.array([np.cos(angle), np.sin(angle)])
+            angle += turn * 0.03
+        points = np.round(points).astype(int)
+        inside = ((points >= 0) & (points < (width, height))).all()
+        if inside and (free[points[:, 1], points[:, 0]] > 0.3).mean() < 0.3:
+            line = np.zeros((height, width), np.float32)
+            cv2.polylines(
+                line, [points], False, 1.0, max(2, round(0.024 * fov.radius)), cv2.LINE_AA
+            )
+            line = cv2.GaussianBlur(line, (0, 0), 0.004 * fov.radius)[..., None]
+            return (pixels * (1 - line * (0.15, 0.4, 0.3))).astype(np.uint8)
+    return None
+
+
+def erase_vessel(pixels, fov, rng, vessels) -> np.ndarray | None:
+    """Paint a stretch of about 0.4 radii of a clear vessel over with what surrounds it."""
+    height, width = pixels.shape[:2]
+    sure = cv2.resize(vessels, (width, height)) > 0.6
+    inner = np.hypot(*np.ogrid[-fov.y : height - fov.y, -fov.x : width - fov.x]) < 0.8 * fov.radius
+    candidates = np.argwhere(sure & inner)
+    if not len(candidates):
+        return None
+    y, x = candidates[rng.integers(len(candidates))]
+    disc = np.zeros((height, width), np.uint8)
+    cv2.circle(disc, (int(x), int(y)), round(0.2 * fov.radius), 1, -1)
+    grown = round(0.012 * fov.radius) * 2 + 1
+    hole = cv2.dilate((sure & (disc > 0)).astype(np.uint8), np.ones((grown, grown), np.uint8))
+    return cv2.inpaint(pixels, hole, 3, cv2.INPAINT_TELEA)
+
+
+def add_lesion(pixels, fov, rng, vessels) -> np.ndarray | None:
+    """A soft dark or bright spot of 1 to 2.5 % of the radius, away from vessels."""
+    height, width = pixels.shape[:2]
+    near = cv2.resize(cv2.dilate(vessels, np.ones((9, 9))), (width, height)) > 0.3
+    for _ in range(60):
+        x, y = np.array([fov.x, fov.y]) + rng.uniform(-0.55, 0.55, 2) * fov.radius
+        if 0 <= x < width and 0 <= y < height and not near[int(y), int(x)]:
+            spot = np.zeros((height, width), np.float32)
+            cv2.circle(
+                spot, (int(x), int(y)), max(2, round(rng.uniform(0.015, 0.03) * fov.radius)), 1, -1
+            )
+            spot = cv2.GaussianBlur(spot, (0, 0), 0.005 * fov.radius)[..., None]
+            if rng.random() < 0.5:
+                return (pixels * (1 - spot * (0.2, 0.45, 0.3))).astype(np.uint8)
+            return (pixels + spot * (230 - np.minimum(pixels, 230)) * (0.5, 0.6, 0.3)).astype(
+                np.uint8
+            )
+    return None
+
+
+PLANTS = {"vessel drawn": draw_vessel, "vessel erased": erase_vessel, "lesion added": add_lesion}
+
+
+def trial(enhancer: Enhancer, image: EvaluationImage, seed: int) -> list[tuple[str, dict]]:
+    """Fidelity of the honest output and of every planted one."""
+    rng = np.random.default_rng([11, seed])
+    params = sample_degradation(rng, preset("evaluation"))
+    before = degrade_pixels(image.pixels, params, mask=image.mask)
+    result = enhancer.enhance(before, image.fov)
+    old, seen = result.vessels_before, result.vessels_after
+    found = []
+
+    def add(kind: str, first: np.ndarray, after: np.ndarray, vessels_first: np.ndarray) -> None:
+        last = seen if after is result.pixels else enhancer.vessels(after, image.fov)
+        row = measure_fidelity(
+            first, after, image.fov, vessels_before=vessels_first, vessels_after=last
+        )
+        found.append((kind, row))
+
+    add("honest", before, result.pixels, old)
+    for kind, plant in PLANTS.items():
+        planted = plant(result.pixels, image.fov, rng, seen)
+        if planted is not None:
+            add(kind, before, planted, old)
+    # A lesion that was in the original and is not in the output: planted before, not after.
+    lesion = add_lesion(before, image.fov, rng, seen)
+    if lesion is not None:
+        add("lesion removed", lesion, result.pixels, enhancer.vessels(lesion, image.fov))
+    return found
+
+
+def flagged(row: dict, names, limits) -> bool:
+    agreement = row["structure_agreement"]
+    row = {**row, "disagreement": None if agreement is None else 1 - agreement}
+    return any(row[name] is not None and row[name] > limits[name] for name in names)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--images", type=int, default=16, help="of each folder")
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
+    enhancer = Enhancer.load(threads=1)
+    halves: tuple[list, list] = ([], [])
+    seed = 0
+    for folder in ("idrid/val_clean", "hrf/test-vessels"):
+        for path in list_images(arguments.data / folder, limit=arguments.images):
+            image = load_image(path, size=SIZE)
+            if image is not None:
+                seed += 1
+                halves[seed % 2].extend(trial(enhancer, image, seed))
+                print(seed, path.name, file=sys.stderr, flush=True)
+    limits = {}
+    for name in LIMITS:
+        honest = [
+            1 - r["structure_agreement"] if name == "disagreement" else r[name]
+            for kind, r in halves[0]
+            if kind == "honest"
+            and r["structure_agreement" if name == "disagreement" else name] is not None
+        ]
+        limits[name] = round(float(np.quantile(honest, QUANTILE)), 3)
+    facts = {"weights": enhancer.weights_hash, "images": seed, "chosen": limits, "used": LIMITS}
+    for label, used in (("with_chosen", limits), ("with_used", LIMITS)):
+        honest = [r for kind, r in halves[1] if kind == "honest"]
+        facts[label] = {
+            "honest": len(honest),
+            "false_alarms": sum(flagged(r, LIMITS, used) for r in honest) / len(honest),
+            "undelivered_honest": sum(r["fidelity"] < 0.2 for r in honest) / len(honest),
+        }
+        for kind, names in CATCHES.items():
+            rows = [r for k, r in halves[1] if k == kind]
+            facts[label][kind] = {
+                "planted": len(rows),
+                "caught": sum(flagged(r, names, used) for r in rows) / max(len(rows), 1),
+            }
+    facts["values"] = {
+        kind: {
+            name: np.percentile(
+                [r[name] for half in halves for k, r in half if k == kind and r[name] is not None],
+                [5, 50, 95],
+            ).round(4).tolist()
+            for name in (*list(LIMITS)[:-1], "structure_agreement", "fidelity")
+        }
+        for kind in ("honest", *CATCHES)
+    }  # fmt: skip
+    (RESULTS / "planting.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(facts, indent=1))
+
+
+if __name__ == "__main__":
+    main()

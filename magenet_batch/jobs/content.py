@@ -1,0 +1,113 @@
+"""The bytes of images in and out: reading sources, writing outputs, keeping originals."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from pathlib import Path
+
+from magenet_batch.errors import ImageError, JobError
+from magenet_batch.imaging.write import write_atomic
+from magenet_batch.jobs.plan import Task
+from magenet_batch.jobs.store import is_store, read_object
+from magenet_batch.settings import Kept
+
+_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def read_source(task: Task) -> bytes:
+    """The content of an image's file, or of an object in a store.
+
+    Raises:
+        ImageError: `unreadable`.
+    """
+    if is_store(task.source):
+        return read_object(task.source)
+    _refuse_special(task.path)
+    try:
+        return task.path.read_bytes()
+    except OSError as error:
+        raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+
+
+def write_output(out: Path, name: str, data: bytes) -> None:
+    """Write a file below the output folder, whole or not at all.
+
+    Args:
+        out: the output folder.
+        name: of the file, relative to it.
+        data: its content.
+
+    Raises:
+        JobError: the folder takes nothing more.
+        ImageError: `unwritable`, this one file cannot be written.
+    """
+    target = out / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, data)
+    except OSError as error:
+        stop_if_out_of_room(error, out)
+        raise ImageError(
+            "unwritable", f"{name} cannot be written: {error.strerror or error}"
+        ) from error
+
+
+def keep_original(task: Task, data: bytes, *, out: Path, name: str, how: Kept) -> str | None:
+    """Put an original into the output tree, as it is.
+
+    Args:
+        task: the image.
+        data: its content.
+        out: the output folder.
+        name: where to, relative to it.
+        how: `copy` writes the same bytes, `link` a symbolic link to the original, `omit` nothing.
+
+    Returns:
+        `name`, or None where nothing was put there.
+
+    Raises:
+        JobError: the folder takes nothing more.
+        ImageError: `unwritable`.
+    """
+    if how == "omit":
+        return None
+    if how == "copy":
+        write_output(out, name, data)
+        return name
+    if is_store(task.source):
+        raise ImageError("unwritable", "an object in a store cannot be linked to: use --kept copy")
+    target = out / name
+    # Under a temporary name first, as all files: a link that is there is replaced in one step.
+    temporary = target.with_name(f".{target.name}.link.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(task.path.resolve())
+        temporary.replace(target)
+    except OSError as error:
+        stop_if_out_of_room(error, out)
+        raise ImageError(
+            "unwritable", f"{name} cannot be linked: {error.strerror or error}"
+        ) from error
+    return name
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what is not a plain file: reading a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise ImageError("unreadable", f"is {kind}, not a file")
+
+
+def stop_if_out_of_room(error: BaseException | None, out: Path) -> None:
+    """A full or read-only disk ends the job, so that the images left over are not given up."""
+    if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
+        raise JobError(
+            f"{out} takes no more files: {error.strerror}. "
+            "Make room, then give the same command again: it goes on where it stopped."
+        ) from error

@@ -1,0 +1,96 @@
+"""Are spots of the size of lesions kept? Compared place by place, before and after."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.quality.measures import at_measuring_scale
+
+_SCALES = ((1.5, 5.0), (3.5, 10.0))  # inner and outer Gaussian of a spot, pixels at 512
+_NEAR = 4  # pixels within which two spots are the same
+_SEEN = 0.015  # Weber contrast from which something is there
+
+
+def lesion_changes(
+    before: np.ndarray, after: np.ndarray, fov: FieldOfView
+) -> dict[str, float | None]:
+    """Hold the spots of an enhanced image against those of its original.
+
+    A spot is an extremum of a difference of Gaussians (Marr and Hildreth 1980) of green over the
+    light about it, at two scales: from a microaneurysm to a small haemorrhage or exudate. Vessels
+    answer too; what is long as well as narrow is left to the vessel measures by asking that a spot
+    answers in all directions.
+
+    Args:
+        before: (H, W, 3) RGB, uint8 or uint16.
+        after: the same shape and type.
+        fov: the field of view of both.
+
+    Returns:
+        `lesion_new`, `lesion_lost`: contrast (Weber) of the strongest spot on one side only, over
+        that at the same place on the other, which may have gained as much as all spots did;
+        `lesion_contrast`: how much that is, after over before. None where nothing can be said.
+    """
+    maps = []
+    for pixels in (before, after):
+        rgb, mask = at_measuring_scale(pixels, fov)
+        if mask.sum() < 400:
+            return dict.fromkeys(("lesion_new", "lesion_lost", "lesion_contrast"))
+        maps.append(_spots(rgb[..., 1], mask))
+    old, new = maps
+    gain = _gain(old, new)
+    if gain is None:
+        return {"lesion_new": _most(new, old, 1.0), "lesion_lost": 0.0, "lesion_contrast": None}
+    return {
+        # After may be stronger, as everything is; it may be weaker too, as where glare is taken.
+        "lesion_new": _most(new, old, max(1.0, gain)),
+        "lesion_lost": _most(old, new, max(1.0, 1 / max(gain, 0.2))),
+        "lesion_contrast": gain,
+    }
+
+
+def _spots(green: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Weber contrast of spots, (4, h, w) float32 >= 0: dark and bright, small and large."""
+    weight = mask.astype(np.float32)
+
+    def smooth(x: np.ndarray, sigma: float) -> np.ndarray:
+        total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+        return cv2.GaussianBlur(x * weight, (0, 0), sigma) / total
+
+    around = np.maximum(smooth(green, 16), 0.05)
+    found = []
+    for inner, outer in _SCALES:
+        centre = smooth(green, inner)
+        difference = (centre - smooth(green, outer)) / around
+        for sign in (-1, 1):
+            found.append(np.maximum(sign * difference, 0) * _round(sign * centre, inner) * weight)
+    return np.stack(found)
+
+
+def _round(x: np.ndarray, sigma: float) -> np.ndarray:
+    """How round the top of every bump is, 0 along a line to 1 on a spot (smaller over larger)."""
+    xx = cv2.filter2D(x, cv2.CV_32F, np.array([[1, -2, 1]], np.float32))
+    yy = cv2.filter2D(x, cv2.CV_32F, np.array([[1], [-2], [1]], np.float32))
+    xy = cv2.filter2D(x, cv2.CV_32F, np.array([[1, 0, -1], [0, 0, 0], [-1, 0, 1]], np.float32) / 4)
+    mean, spread = -(xx + yy) / 2, cv2.magnitude((xx - yy) / 2, xy)
+    share = np.clip((mean - spread) / np.maximum(mean + spread, 1e-6), 0, 1)
+    return cv2.GaussianBlur(np.sqrt(share), (0, 0), sigma)
+
+
+def _gain(old: np.ndarray, new: np.ndarray) -> float | None:
+    """The usual ratio of contrast after to before, where something was there before."""
+    there = old.max(0) > _SEEN
+    if there.sum() < 50:
+        return None
+    return float(np.median(new.max(0)[there] / old.max(0)[there]))
+
+
+def _most(a: np.ndarray, b: np.ndarray, gain: float) -> float:
+    """The strongest spot of `a` over what is near in `b` times the gain."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR + 1, 2 * _NEAR + 1))
+    return max(
+        float(np.max(x - gain * cv2.dilate(y, disc), initial=0.0))
+        for x, y in zip(a, b, strict=True)
+    )

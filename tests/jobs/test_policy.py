@@ -1,0 +1,128 @@
+"""What is delivered, and what is not."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs
+
+from magenet_batch.errors import UsageError
+from magenet_batch.jobs import process
+from magenet_batch.jobs.policy import POLICIES, choose_policy, flags_for
+from magenet_batch.jobs.run import run_job
+
+
+def rows(out):
+    return [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
+
+
+@pytest.fixture
+def graded(monkeypatch):
+    """Make every image of this grade, and count nothing else."""
+
+    def make(good, usable, reject):
+        found = {"grade": "usable", "good": good, "usable": usable, "reject": reject}
+        monkeypatch.setattr(process, "assess_quality", lambda pixels, fov: found)
+
+    return make
+
+
+def test_thresholds_can_be_changed_and_recorded():
+    policy = choose_policy("standard", ("fidelity=0.5", "good=off"))
+    recorded = json.loads(policy.record())
+    assert recorded == {"name": "standard", "good": None, "reject": 0.9, "fidelity": 0.5}
+
+
+@pytest.mark.parametrize("change", ["fidelty=0.5", "fidelity", "good=2", "good=maybe", "good=nan"])
+def test_a_wrong_threshold_is_refused(change):
+    with pytest.raises(UsageError, match="--policy-set"):
+        choose_policy("standard", (change,))
+
+
+def test_an_unknown_policy_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'standard'"):
+        choose_policy("standart")
+
+
+@pytest.mark.parametrize("good", np.linspace(0, 1, 7))
+def test_all_never_keeps(good):
+    row = {"good_before": good, "reject_before": 1 - good, "fidelity": 0.0}
+    assert POLICIES["all"].before(row) is POLICIES["all"].after(row) is None
+
+
+def test_good_images_are_copied_byte_for_byte_without_the_network(
+    graded, options, archive, tmp_path
+):
+    graded(0.9, 0.1, 0.0)
+
+    class Never(FakeEnhancer):
+        def enhance(self, pixels, fov, *, cancelled=lambda: False):
+            raise AssertionError("not needed")
+
+    how = options(policy="standard", output_format="png")
+    summary = run_job(how, enhancer_factory=lambda device, threads: Never())
+    originals = {
+        p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()
+    }
+    assert outputs(tmp_path / "out") == originals
+    assert {(r["status"], r["reason"]) for r in rows(tmp_path / "out")} == {("kept", "good")}
+    assert summary.exit_code == 0 and "9 kept (9 good)" in summary.text()
+
+
+def test_links_point_to_the_originals(graded, options, archive, tmp_path):
+    graded(0.9, 0.1, 0.0)
+    run_job(options(policy="standard", kept="link"), enhancer_factory=fake_factory)
+    link = tmp_path / "out" / "images" / "a.jpg"
+    assert link.is_symlink() and link.resolve() == (archive / "a.jpg").resolve()
+
+
+def test_rejects_are_reported_only_unless_asked_for(graded, options, tmp_path):
+    graded(0.0, 0.02, 0.98)
+    assert run_job(options(policy="standard"), enhancer_factory=fake_factory).exit_code == 0
+    assert outputs(tmp_path / "out") == {}
+    assert {(r["reason"], r["output"]) for r in rows(tmp_path / "out")} == {("reject", None)}
+    asked = options(policy="standard", rejects="copy", out=str(tmp_path / "asked"))
+    run_job(asked, enhancer_factory=fake_factory)
+    assert len(outputs(tmp_path / "asked")) == 9
+
+
+class Inventing(FakeEnhancer):
+    """Draws a vessel that was not there."""
+
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
+        before, after = (np.zeros((96, 96), np.float32) for _ in range(2))
+        before[30:34, 20:76] = after[30:34, 20:76] = after[60:64, 20:76] = 0.9
+        return FakeEnhancement(pixels.copy(), before, after)
+
+
+def test_an_invented_vessel_is_flagged_and_not_delivered(graded, options, archive, tmp_path):
+    graded(0.1, 0.8, 0.1)
+    how = options(policy="standard", evidence=True)
+    run_job(how, enhancer_factory=lambda device, threads: Inventing())
+    for row in rows(tmp_path / "out"):
+        assert (row["status"], row["reason"]) == ("kept", "low_fidelity")
+        assert "new_vessels" in row["flags"] and row["fidelity"] < 0.2
+        assert (tmp_path / "out" / row["evidence"]).stat().st_size > 0
+    assert outputs(tmp_path / "out")["a.jpg"] == (archive / "a.jpg").read_bytes()
+
+
+def test_null_measures_raise_no_flag():
+    assert flags_for({"vessel_new": None}) == []
+
+
+def test_the_policy_is_part_of_the_jobs_identity(options):
+    run_job(options(policy="all"), enhancer_factory=fake_factory)
+    with pytest.raises(UsageError, match="policy"):
+        run_job(options(policy="cautious"), enhancer_factory=fake_factory)
+
+
+def test_assess_measures_everything_and_writes_no_image(options, archive, tmp_path):
+    (archive / "torn.jpg").write_bytes((archive / "a.jpg").read_bytes()[:700])
+    summary = run_job(options(assess=True))
+    found = rows(tmp_path / "out")
+    assert summary.counts.by_status == {"assessed": 9, "failed": 1}
+    assert summary.exit_code == 3 and not (tmp_path / "out" / "images").exists()
+    fine = [r for r in found if r["status"] == "assessed"]
+    assert all(r["grade_before"] and r["sharpness_before"] is not None for r in fine)
+    assert all(r["weights"] is None and r["width"] == 96 for r in fine)
