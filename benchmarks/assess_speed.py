@@ -2,8 +2,8 @@
 
     python benchmarks/assess_speed.py ../shared/data/archive
 
-One thread; writes benchmarks/results/assess_speed.json. A worker reads ahead in a second thread: two
-workers on two cores do about twice this rate.
+One thread; writes benchmarks/results/assess_speed.json. A worker reads ahead in a second thread,
+so that a job of two workers on two cores does about twice this rate.
 """
 
 from __future__ import annotations
