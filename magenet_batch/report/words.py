@@ -11,7 +11,7 @@ from typing import Any
 
 KEPT_BECAUSE: dict[str, str] = {
     "good": "already good",
-    "reject": "beyond repair",
+    "reject": "graded reject",
     "low_fidelity": "enhancing would have cost fidelity",
 }
 """Reason of a kept image -> why, in words."""
