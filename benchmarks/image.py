@@ -32,8 +32,8 @@ from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
-from magenet_batch.inference import enhancer as module
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.measures import measure_quality
@@ -86,8 +86,8 @@ def decoders(data: bytes, parts: Parts) -> None:
 
 def measure(data: bytes, *, weights: str, threads: int, keep: bool) -> dict[str, Any]:
     """All parts of the way of one image, in this process."""
-    if not keep:
-        module.keep_freed_memory = lambda: False
+    if keep:
+        keep_freed_memory()
     parts: Parts = {}
     image = timed(parts, "read (hash, decode)", lambda: read_image(data))
     fov = timed(parts, "field of view", lambda: find_fov(image.pixels))

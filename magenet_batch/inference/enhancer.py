@@ -21,7 +21,6 @@ from magenet_batch.models.affine import Window
 from magenet_batch.models.build import Network
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext
-from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.shelf import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
@@ -102,11 +101,8 @@ class Enhancer:
         """
         if threads:
             torch.set_num_threads(threads)
-        where = pick_device(device)
-        if where.type == "cpu":
-            keep_freed_memory()
         network, info = load_weights(weights)
-        return cls(network, info, device=where, precision=precision, blend=blend)
+        return cls(network, info, device=pick_device(device), precision=precision, blend=blend)
 
     @torch.inference_mode()
     def enhance(

@@ -311,7 +311,10 @@ def load_enhancer(
         WeightsError: the weights cannot be loaded, or are others than the job began with.
     """
     from magenet_batch.inference.enhancer import Enhancer
+    from magenet_batch.models.memory import keep_freed_memory
 
+    if device == "cpu":
+        keep_freed_memory()
     enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(

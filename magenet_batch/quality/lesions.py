@@ -11,6 +11,7 @@ from magenet_batch.quality.measures import at_measuring_scale
 _SCALES = ((1.5, 5.0), (3.5, 10.0))  # inner and outer Gaussian of a spot, pixels at 512
 _NEAR = 4  # pixels within which two spots are the same
 _SEEN = 0.015  # Weber contrast from which something is there
+_DIGITS = 4  # what is finer differs with the place of an array in memory
 
 
 def lesion_changes(
@@ -84,13 +85,14 @@ def _gain(old: np.ndarray, new: np.ndarray) -> float | None:
     there = old.max(0) > _SEEN
     if there.sum() < 50:
         return None
-    return float(np.median(new.max(0)[there] / old.max(0)[there]))
+    return round(float(np.median(new.max(0)[there] / old.max(0)[there])), _DIGITS)
 
 
 def _most(a: np.ndarray, b: np.ndarray, gain: float) -> float:
     """The strongest spot of `a` over what is near in `b` times the gain."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR + 1, 2 * _NEAR + 1))
-    return max(
+    most = max(
         float(np.max(x - gain * cv2.dilate(y, disc), initial=0.0))
         for x, y in zip(a, b, strict=True)
     )
+    return round(most, _DIGITS)
