@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
 
     glibc maps every block above 32 MiB anew and returns it when it is freed: each feature map of a
     large tile then costs a page fault for every 4 KiB. On CPU that is a third of the time.
-    Resident memory stays at its peak instead of falling between images. Arrays begin elsewhere than on
-    a page, which can change the last digits of a sum: evaluation does not use it.
+    Resident memory stays at its peak instead of falling between images. Arrays then begin anywhere
+    in a page, which can change the last digits of a sum: evaluation does not use it.
 
     Returns:
         Whether the C library took it; others than glibc are left as they are.
