@@ -1,0 +1,72 @@
+"""The share of the network in what is written: none, half, all; and a job holds on to it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from magenet_batch.cli.main import main
+from magenet_batch.imaging.fov import find_fov
+from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.models.config import magenet_config
+from magenet_batch.models.magenet import MageNet
+from magenet_batch.models.weights import save_weights
+from magenet_batch.phantom import make_phantom
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny network whose heads are stirred, so that it changes images visibly."""
+    torch.manual_seed(0)
+    network = MageNet(magenet_config("tiny", working_size=64))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.02)
+    path = tmp_path_factory.mktemp("weights") / "stirred.safetensors"
+    save_weights(network, path, name="stirred", notes={"data": "none"})
+    return str(path)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_none_half_and_all_of_the_network(weights: str, depth: type):
+    pixels = make_phantom(4, size=256).pixels.astype(depth) * (257 if depth is np.uint16 else 1)
+    fov = find_fov(pixels)
+    assert fov is not None
+    none, half, every = (
+        Enhancer.load(weights, device="cpu", blend=share).enhance(pixels, fov).pixels
+        for share in (0.0, 0.5, 1.0)
+    )
+    usual = Enhancer.load(weights, device="cpu").enhance(pixels, fov).pixels
+    assert np.array_equal(none, pixels)
+    assert np.array_equal(every, usual)
+    assert np.abs(every.astype(int) - pixels).max() > 10, "the network does something"
+    middle = (pixels.astype(np.float64) + every) / 2
+    assert np.abs(half - middle).max() <= 1
+
+
+def identity(**options: object) -> dict[str, object]:
+    return JobOptions(archive=("a",), **options).identity("00")  # type: ignore[arg-type]
+
+
+def test_another_share_is_another_job():
+    assert identity() == identity(blend=1.0)
+    changed = {k for k, v in identity(blend=0.5).items() if identity()[k] != v}
+    assert changed == {"blend"}
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.1", "nan", "half"])
+def test_a_share_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: str
+):
+    out = tmp_path / "out"
+    (tmp_path / "a").mkdir()
+    assert main(["enhance", str(tmp_path / "a"), "-o", str(out), "--blend", share]) == 2
+    said = capsys.readouterr().err
+    assert "blend" in said and "Traceback" not in said
+    assert not out.exists()
+    with pytest.raises(ValidationError, match="blend"):
+        JobOptions(archive=("a",), blend=share)  # type: ignore[arg-type]
