@@ -43,7 +43,8 @@ def lesion_changes(
     old, new = maps
     gain = _gain(old, new)
     if gain is None:
-        return {"lesion_new": _most(new, old, 1.0), "lesion_lost": 0.0, "lesion_contrast": None}
+        new_spot, lost_spot = _most(new, old, 1.0), _most(old, new, 1.0)
+        return {"lesion_new": new_spot, "lesion_lost": lost_spot, "lesion_contrast": None}
     return {
         # After may be stronger, as everything is; it may be weaker too, as where glare is taken.
         "lesion_new": _most(new, old, max(1.0, gain)),

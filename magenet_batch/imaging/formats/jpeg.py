@@ -74,7 +74,7 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 
 def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
-    """Read a JPEG file at a half, a quarter or an eighth of its size, to measure it.
+    """Read a JPEG file at some eighths of its size, to measure it.
 
     The whole file is decoded but for the last step, the inverse transform of each block, which
     gives fewer pixels (libjpeg's scaling): damage is found as in `decode`.
