@@ -38,6 +38,7 @@ class MageNetConfig(BaseModel):
         fusion: features of a stage reach the next one.
         structure: the structure module guides the stages.
         gate: blend with the input by an estimated degree of degradation.
+        statistics: quantiles of the image's colours tell the global stages of its exposure.
         structure_net: the structure module itself.
     """
 
@@ -56,18 +57,19 @@ class MageNetConfig(BaseModel):
     fusion: bool = True
     structure: bool = True
     gate: bool = True
+    statistics: bool = False
     structure_net: StructureConfig = StructureConfig()
 
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "coarse_widths": (8, 12, 16, 24), "fine_widths": (8, 12, 16, 24),
-        "local_widths": (8, 12, 16), "condition_channels": 4,
+        "local_widths": (8, 12, 16), "condition_channels": 4, "statistics": True,
         "structure_net": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {},
+    "small": {"statistics": True},
     "base": {
-        "working_size": 512,
+        "working_size": 512, "statistics": True,
         "coarse_widths": (48, 96, 144, 192), "fine_widths": (40, 80, 144, 208),
         "local_widths": (48, 80, 112), "condition_channels": 24,
         "structure_net": StructureConfig(widths=(24, 48, 80, 112)),

@@ -16,6 +16,7 @@ from torch import nn
 from magenet_batch.models.affine import Affine, Window, cut_resized
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.stages import GlobalStage, LocalStage, StageOutput
+from magenet_batch.models.statistics import colour_statistics
 from magenet_batch.models.structure import Structure, StructureModule
 
 ALIGNMENT = 32  # sides that the global stages see are multiples of this
@@ -81,6 +82,7 @@ class MageNet(nn.Module):
         shared = {
             "attention": config.attention,
             "supervised_attention": config.supervised_attention,
+            "statistics": config.statistics,
         }
         # The coarse stage works at half the working size: its level k has the structure module's
         # features of level k + 1.
@@ -138,11 +140,15 @@ class MageNet(nn.Module):
         structure = self.structure(x) if self.structure is not None else None
         features = structure.features if structure is not None else None
         small = F.avg_pool2d(x, 2)
-        first = self.coarse(small, small, structure=features[1:] if features else None, fused=None)
+        statistics = colour_statistics(x) if self.config.statistics else None
+        first = self.coarse(
+            small, small, fused=None, statistics=statistics,
+            structure=features[1:] if features else None,
+        )  # fmt: skip
         affine = first.affine
         images, last = [first.image], first
         if self.fine is not None:
-            second, affine = self._fine(x, first, features)
+            second, affine = self._fine(x, first, features, statistics)
             images, last = [first.image, second.image], second
         condition = None
         if self.local is not None:
@@ -153,7 +159,11 @@ class MageNet(nn.Module):
         return GlobalContext(images, affine.packed(), condition, last.description, structure)
 
     def _fine(
-        self, x: torch.Tensor, first: StageOutput, features: tuple[torch.Tensor, ...] | None
+        self,
+        x: torch.Tensor,
+        first: StageOutput,
+        features: tuple[torch.Tensor, ...] | None,
+        statistics: torch.Tensor | None,
     ) -> tuple[StageOutput, Affine]:
         """The second stage, and both stages' transforms as one at half the working size."""
         assert self.fine is not None
@@ -168,7 +178,7 @@ class MageNet(nn.Module):
         base = enlarged((height, width)).apply(x.float())
         seen = torch.cat([x, base.to(x.dtype)], 1)
         fused = first if self.config.fusion else None
-        second = self.fine(seen, base, structure=features, fused=fused)
+        second = self.fine(seen, base, structure=features, fused=fused, statistics=statistics)
         return second, second.affine.after(enlarged((height // 2, width // 2)))
 
     def refine(

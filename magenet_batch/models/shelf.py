@@ -88,10 +88,13 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     """Say what a file is instead, as far as its first bytes tell."""
     try:
         with path.open("rb") as file:
-            begin = file.read(4)
+            begin = file.read(9)
     except OSError:
         begin = b""
-    if begin == b"PK\x03\x04" or begin[:1] == b"\x80":
+    header = (
+        begin[8:] == b"{"
+    )  # of safetensors: its length, which may begin with any byte, before it
+    if begin[:4] == b"PK\x03\x04" or (begin[:1] == b"\x80" and not header):
         return (
             f"{path} looks like a PyTorch pickle, which can run code when it is loaded; only "
             "safetensors are read: train with `magenet train`, or save it as safetensors"

@@ -22,6 +22,7 @@ from magenet_batch.models.blocks import (
     zero_conv,
     zero_linear,
 )
+from magenet_batch.models.statistics import DescribeColour
 
 
 class StageOutput(NamedTuple):
@@ -54,6 +55,7 @@ class GlobalStage(nn.Module):
         supervised_attention: bool,
         structure_channels: tuple[int, ...] | None,
         fused_widths: tuple[int, ...] | None,
+        statistics: bool,
     ) -> None:
         super().__init__()
         self.stem = conv3(4 * image_channels, widths[0])
@@ -86,6 +88,7 @@ class GlobalStage(nn.Module):
         )
         self.norm = ChannelNorm(widths[0])
         self.describe = nn.LayerNorm(widths[-1])
+        self.describe_colour = DescribeColour(widths[-1]) if statistics else None
         self.head = zero_conv(widths[0], 12)
         # Light and colour of the whole: one transform for all positions, from the deepest level.
         self.tone = zero_linear(widths[-1], 12)
@@ -98,6 +101,7 @@ class GlobalStage(nn.Module):
         *,
         structure: tuple[torch.Tensor, ...] | None,
         fused: StageOutput | None,
+        statistics: torch.Tensor | None,
     ) -> StageOutput:
         """Run the stage.
 
@@ -106,6 +110,7 @@ class GlobalStage(nn.Module):
             base_B3HW: the image that its transforms apply to.
             structure: features of the structure module, or None without it.
             fused: the coarser stage's output, or None without fusion.
+            statistics: of the input's colours, (B, STATISTICS), or None without them.
 
         Returns:
             The stage's image, transforms and features.
@@ -120,6 +125,8 @@ class GlobalStage(nn.Module):
             skips.append(x)
             x = self.downs[level](x) if level < len(self.downs) else x
         description = self.describe(x.mean((2, 3)))
+        if self.describe_colour is not None:
+            description = description + self.describe_colour(statistics)
         decoded = [x]
         for level in reversed(range(len(self.ups))):
             skip = skips[level]

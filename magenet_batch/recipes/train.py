@@ -13,7 +13,8 @@ from pathlib import Path
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED
 from magenet_batch.imaging.write import write_atomic
-from magenet_batch.models.build import Network
+from magenet_batch.models.build import Network, build_network
+from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.recipes.load import fingerprint
@@ -84,6 +85,7 @@ def settings_of(recipe: Recipe) -> Settings:
     model, begun_from = recipe.model, ""
     if recipe.start.weights:
         start, info = load_weights(recipe.start.weights)
+        start = _with_parts_of(recipe.model, start)
         model = start.config
         steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
         begun_from = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
@@ -93,6 +95,18 @@ def settings_of(recipe: Recipe) -> Settings:
         schedule=recipe.schedule, validation=recipe.validation, fingerprint=fingerprint(recipe),
         start=start, begun_from=begun_from,
     )  # fmt: skip
+
+
+def _with_parts_of(wanted: MageNetConfig, start: Network) -> Network:
+    """The network to begin with, with what the recipe's has and older weights lack.
+
+    Such a part changes nothing at first.
+    """
+    if not wanted.statistics or start.config.statistics:
+        return start
+    grown = build_network(start.config.model_copy(update={"statistics": True}))
+    grown.load_state_dict(start.state_dict(), strict=False)
+    return grown
 
 
 def _finish(trainer: Trainer, teacher: Network) -> None:

@@ -103,6 +103,7 @@ def test_affine_transforms_compose():
         ({"fusion": False}, ("fuse_encoder.", "fuse_decoder.")),
         ({"structure": False}, ("structure.", "guides.")),
         ({"gate": False}, ("local_gate.", "global_gate.")),
+        ({"statistics": False}, ("describe_colour.",)),
     ],
 )
 def test_switching_a_part_off_removes_it(changes: dict[str, object], gone: tuple[str, ...]):

@@ -1,0 +1,54 @@
+"""What a histogram knows of an image: how light and colour are spread, wherever they lie.
+
+A photograph's own exposure shows in its tails: where a channel was clipped, a dimmed copy keeps a
+plateau below one. Convolutions find that slowly, quantiles show it at once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.blocks import zero_linear
+
+_LEVELS = (.005, .02, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .98, .995)  # fmt: skip
+_SIDE = 64  # of the copy that is looked at, so that the working size does not matter
+_DARK = 0.02  # outside the field of view images are 0
+_HIDDEN = 128
+STATISTICS = 3 * len(_LEVELS) + 9
+
+
+def colour_statistics(x_B3HW: torch.Tensor) -> torch.Tensor:
+    """Quantiles per channel and the covariance of the channels, inside the field of view.
+
+    Args:
+        x_B3HW: whole images, RGB, 0..1, 0 outside the field of view.
+
+    Returns:
+        (B, `STATISTICS`) float32; zeros for an image that is black everywhere.
+    """
+    full = x_B3HW.detach().float()
+    x = F.adaptive_avg_pool2d(full, _SIDE)
+    share = F.adaptive_avg_pool2d((full.amax(1, keepdim=True) > _DARK).float(), _SIDE)
+    inside = F.max_pool2d(1 - share, 3, stride=1, padding=1) < 0.01  # no colours mixed with black
+    values = torch.where(inside, x, torch.nan).flatten(2)
+    levels = torch.tensor(_LEVELS, device=x.device)
+    quantiles = torch.nanquantile(values, levels, dim=2).permute(1, 2, 0).flatten(1)
+    apart = torch.nan_to_num(values - values.nanmean(2, keepdim=True))
+    count = inside.flatten(1).sum(1).clamp_min(1)[:, None, None]
+    covariance = 10 * (apart @ apart.mT) / count  # about as large as the quantiles
+    return torch.cat([torch.nan_to_num(quantiles), covariance.flatten(1)], 1)
+
+
+class DescribeColour(nn.Sequential):
+    """From statistics to a part of the description of the whole image; zero at first."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.Linear(STATISTICS, _HIDDEN),
+            nn.GELU(),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.GELU(),
+            zero_linear(_HIDDEN, channels),
+        )
