@@ -30,8 +30,8 @@ from magenet_batch.jobs.engine import Engine
 from magenet_batch.jobs.executor import Done, Event, Ready, Tick, WorkerId
 from magenet_batch.jobs.files import Log
 from magenet_batch.jobs.ledger import Ledger
+from magenet_batch.jobs.limits import shard_size_for
 from magenet_batch.jobs.plan import PLAN_COLUMNS, Plan
-from magenet_batch.jobs.policy import shard_size_for
 from magenet_batch.jobs.progress import SilentProgress
 from magenet_batch.jobs.run import _units
 from magenet_batch.jobs.worker import Counters, Outcome, Unit
