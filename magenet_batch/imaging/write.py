@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import derive, encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
+
+PUT_TRIES = 3
 
 
 def encode_image(
@@ -74,30 +77,52 @@ def _dicom(
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    The content goes to a temporary name in the same folder, is flushed to disk, and renamed. The
-    folder is made if it is missing.
+    """Write a file so that it is there whole or not at all, flushed to the disk.
 
     Raises:
         ImageError: `unwritable`, with the operating system's words as its cause.
     """
-    temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+
+    try:
+        put_whole(path, write)
     except OSError as error:
-        _remove(temporary)
         raise ImageError(
             "unwritable", f"{path} cannot be written: {error.strerror or error}"
         ) from error
-    except BaseException:
-        _remove(temporary)
-        raise
+
+
+def put_whole(path: Path, make: Callable[[Path], None]) -> None:
+    """Make something under a temporary name in the same folder, then rename it.
+
+    The folder is made if it is missing. A temporary name that vanishes meanwhile was swept by a
+    job that took over from this one, or works beside it: it is made again.
+
+    Args:
+        path: its final name; what is there is replaced in one step.
+        make: makes it under the name that it is given.
+
+    Raises:
+        OSError: the folder takes nothing.
+    """
+    for tries_left in reversed(range(PUT_TRIES)):
+        temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(temporary)
+            temporary.replace(path)
+            return
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+        except BaseException:
+            _remove(temporary)
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from magenet_batch.errors import ImageError, JobError
-from magenet_batch.imaging.write import write_atomic
+from magenet_batch.imaging.write import put_whole, write_atomic
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.store import is_store, read_object
 from magenet_batch.settings import Kept
@@ -78,13 +78,8 @@ def keep_original(task: Task, data: bytes, *, out: Path, name: str, how: Kept) -
     if is_store(task.source):
         raise ImageError("unwritable", "an object in a store cannot be linked to: use --kept copy")
     target = out / name
-    # Under a temporary name first, as all files: a link that is there is replaced in one step.
-    temporary = target.with_name(f".{target.name}.link.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(task.path.resolve())
-        temporary.replace(target)
+        put_whole(target, lambda temporary: temporary.symlink_to(task.path.resolve()))
     except OSError as error:
         stop_if_out_of_room(error, out)
         raise ImageError(

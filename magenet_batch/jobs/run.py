@@ -13,7 +13,7 @@ from magenet_batch.jobs.engine import Engine
 from magenet_batch.jobs.executor import Executor, InlineExecutor
 from magenet_batch.jobs.files import Log
 from magenet_batch.jobs.ledger import Ledger, sweep
-from magenet_batch.jobs.lock import job_lock, living_holders
+from magenet_batch.jobs.lock import job_lock
 from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.outputs import evidence_folder
@@ -131,6 +131,8 @@ class _Job:
         units = _units(ledger, retry_failed=self.options.retry_failed)
         worked = sum(len(u.positions) for u in units)
         finished = not units or self.run(units, stop=stop, command=list(command))
+        if not units and self.state.unclean:  # killed between its last image and its end
+            self._sweep()
         if check is not None and (finished or check.failed):
             check.finish()
         counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
@@ -148,14 +150,15 @@ class _Job:
         self._introduce(images, means)
         part = self.state.part
         log = Log(self.ledger.out / ("log.jsonl" if part is None else f"log-{part.label}.jsonl"))
-        if self.state.unclean:
-            self._sweep(units)
+        # Killed runs leave half-written files behind, also beside what is done by now.
+        unswept = self.state.unclean
         self.state.begin(command=command, means=means.text())
         log.write("begin", images=images, shards=len(units), means=means.text())
         ended = "failed"
         began = time.monotonic()
         try:
-            finished = self._work(units, means=means, stop=stop, log=log, images=images)
+            finished, lost = self._work(units, means=means, stop=stop, log=log, images=images)
+            unswept = unswept or lost > 0
             ended = "finished" if finished else "interrupted"
             return finished
         except KeyboardInterrupt:  # the second signal: stop at once
@@ -163,15 +166,16 @@ class _Job:
             return False
         finally:
             self.progress.close()
-            if ended != "finished":
-                self._sweep(units)
+            if unswept or ended != "finished":
+                self._sweep()
             seconds = time.monotonic() - began
             log.write("end", how=ended, seconds=round(seconds, 1))
             self.state.end(how=ended, seconds=round(seconds, 1))
 
     def _work(
         self, units: list[Unit], *, means: Means, stop: threading.Event, log: Log, images: int
-    ) -> bool:
+    ) -> tuple[bool, int]:
+        """Whether it was not stopped before the end, and how many workers died at work."""
         executor: Executor | None = None
         try:
             executor = self._executor(means, stop)
@@ -182,10 +186,7 @@ class _Job:
             )  # fmt: skip
             # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
             with two_stage_stop(stop, say=self.progress.note):
-                finished = engine.run(units)
-            if engine.lost:
-                self._sweep(units)
-            return finished
+                return engine.run(units), engine.lost
         finally:
             if executor is not None:
                 executor.close()
@@ -218,12 +219,13 @@ class _Job:
         self.say(f"{what}; {means.text()}")
         self.say(f"to {self.ledger.out}")
 
-    def _sweep(self, units: list[Unit]) -> None:
-        """Remove half-written files that killed workers left beside the outputs."""
-        if len(living_holders(self.ledger.out)) > 1:
-            return  # they may be those of a part that works beside this one
+    def _sweep(self) -> None:
+        """Remove half-written files that killed workers left beside the outputs.
+
+        Those of a part that works beside this one may be among them: it writes them again.
+        """
         out = self.ledger.out
-        folders = self.state.plan.output_folders(u.shard for u in units)
+        folders = self.state.plan.output_folders(self.ledger.shards)
         if self.options.evidence:
             folders += [evidence_folder(folder) for folder in folders]
         sweep(sorted({out, out / "rows"} | {out / folder for folder in folders}))

@@ -16,7 +16,7 @@ from magenet_batch.imaging.formats.base import full_range, to_bits
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import OutputFormat, format_to_write, suffix_to_append
 from magenet_batch.imaging.read import FundusImage, read_image
-from magenet_batch.imaging.write import encode_image, write_atomic
+from magenet_batch.imaging.write import PUT_TRIES, encode_image, put_whole, write_atomic
 
 KINDS = ["jpeg", "png", "tiff", "jpeg2000"]
 BY = Provenance("small", "0123abcd")
@@ -192,3 +192,25 @@ def test_a_file_in_place_of_a_folder_is_unwritable(tmp_path):
     with pytest.raises(ImageError) as caught:
         write_atomic(tmp_path / "file" / "image.png", b"new")
     assert caught.value.reason == "unwritable"
+
+
+@pytest.mark.parametrize("sweeps", [1, PUT_TRIES - 1])
+def test_a_temporary_file_that_is_swept_is_written_again(tmp_path: Path, sweeps: int):
+    """A job that takes over removes what looks half-written; the writer may still live."""
+    left = [sweeps]
+
+    def make(temporary: Path) -> None:
+        temporary.write_bytes(b"whole")
+        if left[0]:
+            left[0] -= 1
+            temporary.unlink()
+
+    put_whole(tmp_path / "deep" / "a.bin", make)
+    assert (tmp_path / "deep" / "a.bin").read_bytes() == b"whole"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.bin"]
+
+
+def test_a_temporary_file_that_vanishes_every_time_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        put_whole(tmp_path / "a.bin", lambda temporary: None)
+    assert not list(tmp_path.iterdir())

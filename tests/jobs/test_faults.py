@@ -1,5 +1,6 @@
 """What goes wrong around a job: disks, sources, signals. After each, nothing is lost."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -137,3 +138,19 @@ def test_outputs_have_the_users_umask(options, tmp_path: Path):
         os.umask(before)
     modes = {p.stat().st_mode & 0o777 for p in (tmp_path / "out" / "images").rglob("*.png")}
     assert modes == {0o640}
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_what_a_killed_run_left_beside_finished_images_goes_too(options, tmp_path, left):
+    """Also in a folder of which nothing is to do any more, also when nothing is at all."""
+    run_job(options(), enhancer_factory=fake_factory)
+    out = tmp_path / "out"
+    record = json.loads((out / "run.json").read_text())
+    del record["runs"][-1]["finished"]
+    (out / "run.json").write_text(json.dumps(record))
+    for rows in sorted((out / "rows").iterdir())[:left]:
+        rows.unlink()
+    half_written = out / "images" / "right" / ".magenet-0123.tmp"
+    half_written.write_bytes(b"half")
+    whole_again(options, tmp_path)
+    assert not half_written.exists()
