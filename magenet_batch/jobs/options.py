@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
@@ -106,6 +106,14 @@ class JobOptions(BaseModel):
     address: str | None = None
     part: str | None = None
     retry_failed: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> JobOptions:
+        """Raise `UsageError` at once for what would be found out at work."""
+        choose_policy(self.policy, self.policy_set)
+        if self.part is not None:
+            Part.parse(self.part)
+        return self
 
     @property
     def out_path(self) -> Path:

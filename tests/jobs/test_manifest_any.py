@@ -110,10 +110,18 @@ _VALUES = st.one_of(
 def test_any_options(values):
     try:
         options = JobOptions.model_validate_json(json.dumps({"archive": ["x"], **values}))
-    except (ValidationError, ValueError):
+    except (ValidationError, ValueError, UsageError):
         return
     identity = options.identity("0" * 16)
     assert json.loads(json.dumps(identity)) == identity
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"policy": ""}, {"policy_set": ("good=2",)}, {"part": "3/2"}, {"part": "x"}]
+)
+def test_what_cannot_be_read_is_refused_before_any_work(wrong):
+    with pytest.raises(UsageError):
+        JobOptions(archive=("x",), **wrong)
 
 
 @pytest.mark.parametrize(
