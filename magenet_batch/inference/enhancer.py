@@ -164,7 +164,7 @@ class Enhancer:
         height, width = pixels.shape[:2]
         rows, columns, to_rows, to_columns = square.overlap(square.whole(), height, width)
         cut = np.zeros((square.side, square.side, 3), pixels.dtype)
-        cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
+        cut[to_rows, to_columns] = _lit(pixels[rows, columns], mask[rows, columns])
         size = min(size, -(-square.side // ALIGNMENT) * ALIGNMENT)
         how = cv2.INTER_AREA if size < square.side else cv2.INTER_LINEAR
         return self._tensor(cv2.resize(cut, (size, size), interpolation=how))
@@ -195,26 +195,23 @@ class Enhancer:
         seen = square.widened(window, self._halo)
         rows, columns, to_rows, to_columns = square.overlap(seen, height, width)
         cut = np.zeros((seen.bottom - seen.top, seen.right - seen.left, 3), pixels.dtype)
-        cut[to_rows, to_columns] = pixels[rows, columns] * mask[rows, columns, None]
+        cut[to_rows, to_columns] = _lit(pixels[rows, columns], mask[rows, columns])
         tile = self._tensor(cut)
         with self._computing():
             refined = self.network.refine(
                 tile, context, window=seen, height=square.side, width=square.side
             )
-        enhanced = refined[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-        if not np.isfinite(enhanced).all():
+        if not torch.isfinite(refined.sum(dtype=torch.float32)):
             raise ImageError("non_finite", "the network gave values that are not finite")
         rows, columns, _, _ = square.overlap(window, height, width)
-        inner = (
-            slice(rows.start - square.top - seen.top, rows.stop - square.top - seen.top),
-            slice(columns.start - square.left - seen.left, columns.stop - square.left - seen.left),
-        )
-        full = np.iinfo(pixels.dtype).max
-        share = weight[rows, columns, None].astype(np.float32) / 255 * self._blend
-        old = pixels[rows, columns].astype(np.float32)
-        into[rows, columns] = np.rint(old + share * (enhanced[inner] * full - old)).astype(
-            pixels.dtype
-        )
+        inner = refined[
+            0, :,
+            rows.start - square.top - seen.top : rows.stop - square.top - seen.top,
+            columns.start - square.left - seen.left : columns.stop - square.left - seen.left,
+        ]  # fmt: skip
+        enhanced = inner.float().clamp(0, 1).permute(1, 2, 0).cpu()
+        share = torch.from_numpy(weight[rows, columns, None]).float() * (float(self._blend) / 255)
+        into[rows, columns] = _mixed(pixels[rows, columns], enhanced, share)
 
     def _in_picture(
         self, map_11SS: torch.Tensor, square: Square, height: int, width: int
@@ -225,6 +222,21 @@ class Enhancer:
         matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         return cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR)
+
+
+def _lit(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The pixels, black outside the mask."""
+    return cv2.copyTo(np.ascontiguousarray(pixels), np.ascontiguousarray(mask).view(np.uint8))
+
+
+def _mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> np.ndarray:
+    """Original and enhanced (0..1), (h, w, 3), by a share (h, w, 1), in the original's type."""
+    full = int(np.iinfo(pixels.dtype).max)
+    old = torch.from_numpy(pixels.astype(np.float32))
+    mixed = torch.lerp(old, enhanced * full, share).round_()
+    if pixels.dtype == np.uint8:
+        return mixed.to(torch.uint8).numpy()
+    return mixed.numpy().astype(pixels.dtype)
 
 
 def _feathered(mask: np.ndarray, radius: float) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 _GAIN, _OFFSET = 3.0, 1.0  # bounds of the change of one stage
+_STRETCH = 256  # columns resized at a time
 
 
 class Affine(NamedTuple):
@@ -130,10 +131,16 @@ def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int
     """
     if window == Window.whole(height, width):
         return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
-    rows, r = interpolation_matrix(
-        x_BCHW.shape[-2], height, start=window.top, stop=window.bottom, like=x_BCHW
-    )
-    columns, c = interpolation_matrix(
-        x_BCHW.shape[-1], width, start=window.left, stop=window.right, like=x_BCHW
-    )
-    return rows @ x_BCHW[..., r, c] @ columns.mT
+
+    def weights(axis: int, size: int, start: int, stop: int) -> tuple[torch.Tensor, slice]:
+        return interpolation_matrix(x_BCHW.shape[axis], size, start=start, stop=stop, like=x_BCHW)
+
+    rows, r = weights(-2, height, window.top, window.bottom)
+    tall = rows @ x_BCHW[..., r, :]
+    resized = tall.new_empty((*tall.shape[:-1], window.right - window.left))
+    # In stretches: each needs few columns of the small image, one matrix would be mostly zeros.
+    for left in range(window.left, window.right, _STRETCH):
+        right = min(left + _STRETCH, window.right)
+        columns, c = weights(-1, width, left, right)
+        resized[..., left - window.left : right - window.left] = tall[..., c] @ columns.mT
+    return resized

@@ -28,6 +28,47 @@ def zero_linear(inside: int, outside: int) -> nn.Linear:
     return linear
 
 
+def silu(x: torch.Tensor) -> torch.Tensor:
+    """SiLU; over its input where no gradient is asked for: on large images memory is the limit."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+def scaled(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """The product; over the first factor where no gradient is asked for."""
+    return x * factor if torch.is_grad_enabled() else x.mul_(factor)
+
+
+def added(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The sum; over the first summand where no gradient is asked for."""
+    return x + y if torch.is_grad_enabled() else x.add_(y)
+
+
+def conv_shuffled(
+    x_BCHW: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """A convolution and `pixel_shuffle(2)` of what it gives, at the price of one plain copy.
+
+    Channels that belong to one place of the result are computed side by side, so that they move
+    together; a shuffle moves single numbers.
+
+    Args:
+        x_BCHW: features.
+        weight: (4 C, c, k, k) with k odd, in the order that `pixel_shuffle` expects.
+        bias: (4 C,).
+
+    Returns:
+        (B, C, 2 H, 2 W).
+    """
+    channels = len(weight) // 4
+    order = torch.arange(len(weight), device=weight.device).view(channels, 4).T.flatten()
+    y = F.conv2d(
+        x_BCHW, weight[order], None if bias is None else bias[order], padding=weight.shape[-1] // 2
+    )
+    b, _, h, w = y.shape
+    y = y.permute(0, 2, 3, 1).reshape(b, h, w, 2, 2, channels).transpose(2, 3)
+    return y.reshape(b, 2 * h, 2 * w, channels).permute(0, 3, 1, 2)
+
+
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of each position (as in NAFNet, ECCV 2022).
 
@@ -75,9 +116,9 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None) -> torch.Tensor:
-        """The features, each channel scaled."""
+        """The features, each channel scaled; without gradients over the features themselves."""
         source = x_BCHW.mean((2, 3)) if self.pool_own else description_BC
-        return x_BCHW * (2 * torch.sigmoid(self.excite(source)))[:, :, None, None]
+        return scaled(x_BCHW, (2 * torch.sigmoid(self.excite(source)))[:, :, None, None])
 
 
 class AttentionBlock(nn.Module):
@@ -102,11 +143,11 @@ class AttentionBlock(nn.Module):
         self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Features of the same shape."""
-        y = self.second(F.silu(self.first(self.norm(x_BCHW))))
+        y = self.second(silu(self.first(self.norm(x_BCHW))))
         if self.channel is not None and self.spatial is not None:
             y = self.channel(y, description_BC)
-            return torch.addcmul(x_BCHW, y, self.spatial(y))
-        return x_BCHW + y
+            return added(scaled(y, self.spatial(y)), x_BCHW)
+        return added(y, x_BCHW)
 
 
 class Down(nn.Module):
@@ -130,7 +171,7 @@ class Up(nn.Module):
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """(B, inside, H, W) to (B, outside, 2H, 2W)."""
-        return F.pixel_shuffle(self.conv(x_BCHW), 2)
+        return conv_shuffled(x_BCHW, self.conv.weight, self.conv.bias)
 
 
 class StructureGate(nn.Module):
