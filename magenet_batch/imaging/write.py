@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats import derive, encode
+from magenet_batch.imaging.formats import encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
 
@@ -69,6 +69,8 @@ def _dicom(
 ) -> bytes:
     if like is None or like.dataset is None:
         raise ImageError("unwritable", "only images that were DICOM are written as DICOM")
+    from magenet_batch.imaging.formats import derive  # slow to import, and seldom needed
+
     return derive.derive(
         pixels, source=like.dataset, bit_depth=like.bit_depth,
         icc=None if metadata == "none" else like.icc,

@@ -6,39 +6,22 @@ does, because only the engine can say which image was to blame. Pixels never tra
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-# Ray reads these when it is imported: no telemetry.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# A cluster that is started here asks for a token by itself; joining one, Ray does not look for it.
-_TOKEN = "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()
-if _TOKEN and "ray" not in sys.modules:  # later it would be half believed
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+from magenet_batch.errors import JobError, MagenetError
+from magenet_batch.jobs.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId
+from magenet_batch.jobs.ray_start import RayError, RayTaskError, connect, first_line, ray
+from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig
 
-import ray  # noqa: E402
-from ray.exceptions import RayError, RayTaskError  # noqa: E402
-
-from magenet_batch.errors import JobError, MagenetError  # noqa: E402
-from magenet_batch.jobs.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId  # noqa: E402
-from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig  # noqa: E402
-
-OBJECT_STORE_BYTES = 200_000_000
-LOOPBACK = "127.0.0.2"
-"""Ray rewrites 127.0.0.1 to the host's address; this one stays on loopback."""
-_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 POLL_S = 1.0
+FIRST_POLL_S = 0.2
+"""Until the first image is done, so that a user sees it at once."""
 LOOK_S = 5.0
 RESTARTS = 3
 """How often Ray itself is started again when its node on this machine dies."""
@@ -115,9 +98,10 @@ class RayExecutor:
         self._handles: dict[WorkerId, _Handle] = {}
         self._next = 0
         self._polled = 0.0
+        self._begun = False
         self._looked = time.monotonic()
         self._cluster = partial(
-            _connect, workers, gpus=gpus, address=address, threads=config.threads, preload=preload
+            connect, workers, gpus=gpus, address=address, threads=config.threads, preload=preload
         )
         self._restarts = RESTARTS if address is None else 0
         self._cluster()
@@ -151,6 +135,7 @@ class RayExecutor:
         if not by_ref:
             time.sleep(min(timeout, 0.05))
             return []
+        timeout = timeout if self._begun else min(timeout, FIRST_POLL_S)
         ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=timeout, fetch_local=False)
         if ready:  # take all that have answered by now
             ready, _ = ray.wait(list(by_ref), num_returns=len(by_ref), timeout=0)
@@ -200,7 +185,7 @@ class RayExecutor:
             # An unavailable actor may live on behind a broken line and hold its GPU: end it
             # before its unit is given to another.
             self.kill(worker)
-            return Lost(worker, _first_line(error))
+            return Lost(worker, first_line(error))
         if starting:
             handle.pid = answer
             return Ready(worker)
@@ -250,7 +235,7 @@ class RayExecutor:
     def _poll(self) -> None:
         """Ask busy actors for their counters, once a second, without waiting for answers."""
         now = time.monotonic()
-        if now - self._polled < POLL_S:
+        if now - self._polled < (POLL_S if self._begun else FIRST_POLL_S):
             return
         self._polled = now
         busy = [h for h in self._handles.values() if h.waiting is not None and not h.starting]
@@ -263,65 +248,10 @@ class RayExecutor:
                 handle.seen = ray.get(ref)
             except RayError:
                 continue  # its unit's own answer will tell of the death
+            self._begun = self._begun or handle.seen.images > 0
         for handle in busy:
             if handle.poll is None:
                 handle.poll = handle.actor.counters.remote()
-
-
-def cluster_resources(address: str) -> dict[str, float]:
-    """CPUs and GPUs of a running cluster; connects to it.
-
-    Raises:
-        JobError: no cluster answers at that address.
-    """
-    _connect(0, gpus=0, address=address, threads=1)
-    return dict(ray.cluster_resources())
-
-
-def _connect(
-    workers: int, *, gpus: int, address: str | None, threads: int, preload: tuple[str, ...] = ()
-) -> None:
-    if ray.is_initialized():
-        return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    counts = dict.fromkeys(_THREAD_COUNTS, str(threads))
-    try:
-        if address is None:
-            # Inherited by the workers; a runtime environment would take Ray seconds to set up.
-            with _environment({**counts, "RAY_preload_python_modules": ",".join(preload)}):
-                ray.init(
-                    address="local", num_cpus=max(1, workers), num_gpus=gpus,
-                    include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
-                    _node_ip_address=LOOPBACK, **quiet,
-                )  # fmt: skip
-        else:
-            ray.init(address=address, runtime_env={"env_vars": counts}, **quiet)
-    except Exception as error:  # Ray raises plain ones when a machine is too busy
-        where = "on this machine" if address is None else f"at {address}"
-        raise JobError(
-            f"Ray does not start {where}: {_first_line(error).rstrip('.')}. "
-            "`magenet doctor` checks this machine; --workers 0 works without Ray."
-        ) from error
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for what is started inside, and put the old ones back."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: value for name, value in values.items() if value})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _last_line(error: BaseException) -> str:

@@ -245,7 +245,7 @@ def means_for(options: JobOptions, *, images: int) -> Means:
         none = options.gpus == 0 or options.assess
         cpus, gpus = cpu_count(), (0 if none else gpu_count())
     else:
-        from magenet_batch.jobs.ray_executor import cluster_resources
+        from magenet_batch.jobs.ray_start import cluster_resources
 
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))

@@ -18,6 +18,8 @@ import pytest
 from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
 
 from magenet_batch.errors import WeightsError
+from magenet_batch.jobs import ray_start
+from magenet_batch.jobs.progress import SilentProgress
 from magenet_batch.jobs.run import run_job
 
 pytestmark = pytest.mark.ray
@@ -75,6 +77,32 @@ def test_killed_workers_cost_no_image(options, archive, tmp_path):
     calm.pop("many/2.png")
     assert outputs(tmp_path / "out") == calm
     assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+def test_only_what_works_is_started(options):
+    """Ray's own helpers would take the cores before the first image."""
+    names: set[str] = set()
+
+    def look(done):
+        for child in psutil.Process().children(recursive=True):
+            names.add(" ".join(child.cmdline()))
+
+    watch = SilentProgress()
+    watch.update = look
+    summary = run_job(options(workers=1), enhancer_factory=fake_factory, progress=watch)
+    assert summary.exit_code == 0
+    assert any("raylet" in name for name in names)
+    for helper in ("dashboard.py", "monitor.py"):
+        assert not [name for name in names if f"{helper} " in name], helper
+
+
+def test_a_node_without_helpers_leaves_ray_as_it_was():
+    from ray._private.node import Node
+
+    before = [getattr(Node, name) for name in ray_start._NOT_NEEDED]
+    with ray_start._bare_node():
+        assert Node.start_api_server(None, include_dashboard=False) is None
+    assert [getattr(Node, name) for name in ray_start._NOT_NEEDED] == before
 
 
 def test_a_start_up_error_is_a_sentence(options):

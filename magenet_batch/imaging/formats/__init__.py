@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats import dicom, jpeg, jpeg2000, raster, tiff
+from magenet_batch.imaging.formats import jpeg, jpeg2000, raster, tiff
 from magenet_batch.imaging.formats.base import Decoded
 
 
@@ -31,6 +31,13 @@ class Format(NamedTuple):
     decode: Decoder
 
 
+def _decode_dicom(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
+    """Read a DICOM file; its library is slow to import and most archives need none of it."""
+    from magenet_batch.imaging.formats import dicom
+
+    return dicom.decode(data, max_pixels=max_pixels, page=page)
+
+
 FORMATS: tuple[Format, ...] = (
     Format("jpeg", ((0, b"\xff\xd8\xff"),), jpeg.decode),
     Format("png", ((0, b"\x89PNG\r\n\x1a\n"),), raster.decode_png),
@@ -42,7 +49,7 @@ FORMATS: tuple[Format, ...] = (
     Format("jpeg2000", ((4, b"jP  "), (0, jpeg2000.CODESTREAM)), jpeg2000.decode),
     Format("webp", ((8, b"WEBP"),), raster.decode_other),
     Format("bmp", ((0, b"BM"),), raster.decode_other),
-    Format("dicom", ((128, b"DICM"),), dicom.decode),
+    Format("dicom", ((128, b"DICM"),), _decode_dicom),
 )
 _NOT_READ: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "GIF"),

@@ -1,0 +1,129 @@
+"""Starts Ray on this machine, or joins a cluster.
+
+Ray is imported here and nowhere else, because it reads its environment when it is imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# Ray reads these when it is imported: no telemetry.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# A cluster that is started here asks for a token by itself; joining one, Ray does not look for it.
+_TOKEN = "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()
+if _TOKEN and "ray" not in sys.modules:  # later it would be half believed
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+import ray  # noqa: E402
+from ray.exceptions import RayError, RayTaskError  # noqa: E402
+
+from magenet_batch.errors import JobError  # noqa: E402
+
+__all__ = ["RayError", "RayTaskError", "cluster_resources", "connect", "first_line", "ray"]
+
+OBJECT_STORE_BYTES = 200_000_000
+LOOPBACK = "127.0.0.2"
+"""Ray rewrites 127.0.0.1 to the host's address; this one stays on loopback."""
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_NOT_NEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Methods of Ray's node that start its autoscaler, its log reader and its dashboard."""
+
+
+def cluster_resources(address: str) -> dict[str, float]:
+    """CPUs and GPUs of a running cluster; connects to it.
+
+    Raises:
+        JobError: no cluster answers at that address.
+    """
+    connect(0, gpus=0, address=address, threads=1)
+    return dict(ray.cluster_resources())
+
+
+def connect(
+    workers: int, *, gpus: int, address: str | None, threads: int, preload: tuple[str, ...] = ()
+) -> None:
+    """Start Ray here, or join a cluster; nothing is done where that was done already.
+
+    Args:
+        workers: processes that a cluster started here has at the ready.
+        gpus: GPUs of a cluster started here.
+        address: of a running cluster; None starts one here, on loopback only.
+        threads: CPU threads of a worker.
+        preload: modules that processes of a cluster started here import beforehand.
+
+    Raises:
+        JobError: Ray does not start, or no cluster answers.
+    """
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    counts = dict.fromkeys(_THREAD_COUNTS, str(threads))
+    try:
+        if address is None:
+            # Inherited by the workers; a runtime environment would take Ray seconds to set up.
+            settings = {
+                **counts,
+                "RAY_preload_python_modules": ",".join(preload),
+                "RAY_enable_worker_prestart": "1",  # beside Ray's own start, not after it
+            }
+            with _environment(settings), _bare_node():
+                ray.init(
+                    address="local", num_cpus=max(1, workers), num_gpus=gpus,
+                    include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address=LOOPBACK, **quiet,
+                )  # fmt: skip
+        else:
+            ray.init(address=address, runtime_env={"env_vars": counts}, **quiet)
+    except Exception as error:  # Ray raises plain ones when a machine is too busy
+        where = "on this machine" if address is None else f"at {address}"
+        raise JobError(
+            f"Ray does not start {where}: {first_line(error).rstrip('.')}. "
+            "`magenet doctor` checks this machine; --workers 0 works without Ray."
+        ) from error
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for what is started inside, and put the old ones back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _bare_node() -> Iterator[None]:
+    """Leave out of Ray's node what a job on one machine has no use of.
+
+    Each would take a second of a core before the first image, and the dashboard is waited for
+    even where it was not asked for. Ray has no public switch for them; a Ray that is built
+    otherwise inside starts with all it has.
+    """
+    node = getattr(getattr(ray._private, "node", None), "Node", object)
+    before = {name: getattr(node, name) for name in _NOT_NEEDED if hasattr(node, name)}
+    try:
+        for name in before:
+            setattr(node, name, lambda self, **options: None)
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(node, name, method)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
