@@ -12,7 +12,7 @@ import magenet_batch
 
 ROOT = Path(magenet_batch.__file__).parent
 LAYERS = {
-    "errors": 0, "schema": 0, "settings": 0, "phantom": 0,
+    "errors": 0, "schema": 0, "settings": 0, "phantom": 0, "places": 0,
     "imaging": 1,
     "models": 2, "degradation": 2, "quality": 2, "data": 2,
     "inference": 3, "training": 3,
@@ -25,6 +25,7 @@ SIDEWAYS = {
     ("data", "quality"),
     ("schema", "errors"),
     ("phantom", "settings"),
+    ("places", "errors"),
 }
 """Imports within a layer that are allowed."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from magenet_batch.cli.console import make_progress, say
+from magenet_batch.places import Place
 from magenet_batch.settings import DEFAULT_WEIGHTS, PROGRAM
 
 
@@ -58,7 +59,7 @@ def command(
         raise typer.Exit(summary.exit_code)
 
 
-def _where_to_look(archive: Path, out: Path, report: Path) -> str:
+def _where_to_look(archive: Path, out: Place, report: Place) -> str:
     """Say where everything is, and what to type next."""
     return "\n".join(
         [

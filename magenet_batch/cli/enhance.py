@@ -22,7 +22,9 @@ def command(
         list[str],
         typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="The output folder.")] = DEFAULT_OUT,
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="The output folder, or s3://BUCKET/FOLDER.")
+    ] = DEFAULT_OUT,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from magenet_batch.settings import DEFAULT_OUT
+
 
 def command(
-    out: Annotated[Path, typer.Argument(help="The output folder of a job.")] = Path("out"),
+    out: Annotated[str, typer.Argument(help="The output folder or place of a job.")] = DEFAULT_OUT,
     format: Annotated[str, typer.Option("--format", "-f", help="html, json, csv or md.")] = "html",
     target: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "-o",
             "--output",
@@ -37,21 +38,27 @@ def command(
     ] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
+    from magenet_batch.errors import UsageError
+    from magenet_batch.places import StorePath, given_place
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv
 
+    place = given_place(out)
+    goal = None if target is None else given_place(target)
+    if show and isinstance(goal or place, StorePath):
+        raise UsageError("--open shows files of this machine: give one with -o FILE.")
     if target is None and format != "html" and not show and not individual:
         try:
             if format == "csv":
-                write_csv(out, sys.stdout)
+                write_csv(place, sys.stdout)
             else:
-                sys.stdout.write(build_report(out, format=format))
+                sys.stdout.write(build_report(place, format=format))
             sys.stdout.flush()
         except BrokenPipeError:
             # the reader has seen enough, as in `magenet report out -f csv | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    written = write_report(out, format=format, target=target, individual=most if individual else 0)
+    written = write_report(place, format=format, target=goal, individual=most if individual else 0)
     typer.echo(str(written))
     if show:
         typer.launch(str(written))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,11 +11,12 @@ from magenet_batch.settings import DEFAULT_OUT
 
 
 def command(
-    out: Annotated[Path, typer.Argument(help="The output folder of a job.")] = Path(DEFAULT_OUT),
+    out: Annotated[str, typer.Argument(help="The output folder or place of a job.")] = DEFAULT_OUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far a job is, while it runs and after. Changes nothing."""
     from magenet_batch.jobs.status import read_status
+    from magenet_batch.places import given_place
 
-    status = read_status(out)
+    status = read_status(given_place(out))
     typer.echo(json.dumps(status.as_json()) if as_json else status.text())

@@ -14,6 +14,7 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
+from magenet_batch.places import Place, StorePath
 
 PUT_TRIES = 3
 
@@ -78,12 +79,16 @@ def _dicom(
     )  # fmt: skip
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, flushed to the disk.
+def write_atomic(path: Place, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, flushed to the disk; or put an object.
 
     Raises:
         ImageError: `unwritable`, with the operating system's words as its cause.
+        JobError: the store takes nothing.
     """
+    if isinstance(path, StorePath):
+        path.write_bytes(data)
+        return
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:

@@ -9,7 +9,8 @@ from pathlib import Path
 from magenet_batch.errors import ImageError, JobError
 from magenet_batch.imaging.write import put_whole, write_atomic
 from magenet_batch.jobs.plan import Task
-from magenet_batch.jobs.store import is_store, read_object
+from magenet_batch.jobs.store import read_object
+from magenet_batch.places import Place, StorePath, is_store
 from magenet_batch.settings import Kept
 
 _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -30,7 +31,7 @@ def read_source(task: Task) -> bytes:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
 
 
-def write_output(out: Path, name: str, data: bytes) -> None:
+def write_output(out: Place, name: str, data: bytes) -> None:
     """Write a file below the output folder, whole or not at all.
 
     Args:
@@ -53,7 +54,7 @@ def write_output(out: Path, name: str, data: bytes) -> None:
         ) from error
 
 
-def keep_original(task: Task, data: bytes, *, out: Path, name: str, how: Kept) -> str | None:
+def keep_original(task: Task, data: bytes, *, out: Place, name: str, how: Kept) -> str | None:
     """Put an original into the output tree, as it is.
 
     Args:
@@ -78,6 +79,8 @@ def keep_original(task: Task, data: bytes, *, out: Path, name: str, how: Kept) -
     if is_store(task.source):
         raise ImageError("unwritable", "an object in a store cannot be linked to: use --kept copy")
     target = out / name
+    if isinstance(target, StorePath):
+        raise ImageError("unwritable", "an object store holds no links: use --kept copy")
     try:
         put_whole(target, lambda temporary: temporary.symlink_to(task.path.resolve()))
     except OSError as error:
@@ -99,7 +102,7 @@ def _refuse_special(path: Path) -> None:
         raise ImageError("unreadable", f"is {kind}, not a file")
 
 
-def stop_if_out_of_room(error: BaseException | None, out: Path) -> None:
+def stop_if_out_of_room(error: BaseException | None, out: Place) -> None:
     """A full or read-only disk ends the job, so that the images left over are not given up."""
     if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
         raise JobError(

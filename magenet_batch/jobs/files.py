@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,21 +12,25 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import ImageError, JobError
 from magenet_batch.imaging.write import write_atomic
+from magenet_batch.places import Place, StorePath
+
+PUT_EVERY_S = 5.0
+"""A log in a store is put at most so often: a driver that is killed loses that much of it."""
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
+def write_parquet(table: pa.Table, path: Place) -> None:
     """Write a table as one Parquet file: temporary name, fsync, rename."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     _put(path, sink.getvalue().to_pybytes())
 
 
-def write_json(value: Any, path: Path) -> None:
+def write_json(value: Any, path: Place) -> None:
     """Write JSON that a person can read: temporary name, fsync, rename."""
     _put(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _put(path: Path, data: bytes) -> None:
+def _put(path: Place, data: bytes) -> None:
     """Write the job's own file; without it the job cannot go on.
 
     Raises:
@@ -51,12 +55,27 @@ class Log:
     """Appends what happens to `log.jsonl`, one object a line.
 
     Images are named by shard and position, never by path: a path may hold a patient's name.
+    An object cannot be appended to: it is put anew, at most every few seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self._path = path
+        self._text: str | None = None
+        self._put = 0.0
 
-    def write(self, event: str, **values: Any) -> None:
-        """Append one event with its time."""
+    def write(self, event: str, *, last: bool = False, **values: Any) -> None:
+        """Append one event with its time; the `last` one of a run is never held back."""
+        line = json.dumps({"time": now(), "event": event, **values}) + "\n"
+        if isinstance(self._path, StorePath):
+            self._to_store(self._path, line, at_once=last)
+            return
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": now(), "event": event, **values}) + "\n")
+            file.write(line)
+
+    def _to_store(self, path: StorePath, line: str, *, at_once: bool) -> None:
+        if self._text is None:
+            self._text = path.read_text() if path.exists() else ""
+        self._text += line
+        if at_once or time.monotonic() - self._put > PUT_EVERY_S:
+            path.write_text(self._text)
+            self._put = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,13 +18,14 @@ from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
+from magenet_batch.places import Place, Sizes, names_in, readable
 
 TEMPORARY_GLOB = ".*.tmp"
 _COUNTED = ["status", "reason", "flags", "width", "height"]
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
-def rows_file(out: Path, shard: int) -> Path:
+def rows_file(out: Place, shard: int) -> Place:
     """The rows file of a shard."""
     return out / "rows" / f"part-{shard:06d}.parquet"
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def __init__(
         self,
-        out: Path,
+        out: Place,
         plan: Plan,
         *,
         weights: str | None = None,
@@ -90,6 +90,7 @@ class Ledger:
         part: Part | None = None,
     ) -> None:
         self.out = out
+        self._sizes = Sizes(out)
         self.plan = plan
         self.shards = [s for s in range(plan.shards) if part is None or part.has(s)]
         self._weights = weights
@@ -97,10 +98,7 @@ class Ledger:
 
     def done(self) -> set[int]:
         """The shards whose rows file is in place."""
-        folder = self.out / "rows"
-        if not folder.is_dir():
-            return set()
-        found = (_PART.fullmatch(name) for name in os.listdir(folder))  # noqa: PTH208  hot loop
+        found = (_PART.fullmatch(name) for name in names_in(self.out / "rows"))
         return {int(m[1]) for m in found if m} & set(self.shards)
 
     @property
@@ -116,7 +114,7 @@ class Ledger:
         """The rows of a finished shard."""
         path = rows_file(self.out, shard)
         try:
-            with pq.ParquetFile(path) as file:  # a fifth of the time of `read_table`
+            with pq.ParquetFile(readable(path)) as file:  # a fifth of the time of `read_table`
                 table = file.read(columns=columns, use_threads=False)
             if columns is not None and set(columns) - set(table.column_names):
                 raise pa.ArrowInvalid("columns are missing")
@@ -185,6 +183,7 @@ class Ledger:
         """
         counts = Counts()
         wrong: list[str] = []
+        self._sizes = Sizes(self.out)
         missing = len(self.shards) - len(self.done())
         if missing:
             wrong.append(f"{missing} of {len(self.shards)} shards have no rows")
@@ -205,10 +204,7 @@ class Ledger:
         """Whether an output is there, or was never to be: kept ones may be left out."""
         if output is None:
             return status in ("kept", "assessed")
-        try:
-            return (self.out / output).stat().st_size > 0
-        except OSError:
-            return False
+        return self._sizes.of(output) > 0
 
 
 def _pairs(rows: pa.Table, first: str, second: str) -> Iterator[tuple[Any, Any]]:

@@ -12,31 +12,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.files import now
+from magenet_batch.jobs.holder import HEARTBEAT_S, STALE_AFTER_S, lives_here, me, refusal
 from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
+from magenet_batch.jobs.store_lock import store_holders, store_lock
+from magenet_batch.places import Place, StorePath
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-HEARTBEAT_S = 20.0
-STALE_AFTER_S = 180.0
-"""A lock of another host whose file was not touched for so long is taken as dead."""
-
 
 @contextlib.contextmanager
-def job_lock(out: Path, *, part: Part | None = None) -> Iterator[None]:
+def job_lock(out: Place, *, part: Part | None = None) -> Iterator[None]:
     """Hold the lock of an output folder, or of a part of its job.
 
     Parts of one division work side by side; anything else on the same folder is refused.
 
     On one host the operating system's own file lock decides, which ends with its process; where
     there is none, the process id and its start time. Between hosts, where file locks may not
-    reach, the holder touches the file every few seconds.
+    reach, the holder touches the file every few seconds. In an object store: `store_lock`.
 
     Args:
         out: the output folder; must exist.
@@ -45,6 +41,10 @@ def job_lock(out: Path, *, part: Part | None = None) -> Iterator[None]:
     Raises:
         JobError: another job lives in this folder.
     """
+    if isinstance(out, StorePath):
+        with store_lock(out, part=part):
+            yield
+        return
     path = out / lock_name(part)
     handle = _acquire(path)
     try:
@@ -65,8 +65,10 @@ def job_lock(out: Path, *, part: Part | None = None) -> Iterator[None]:
         os.close(handle)
 
 
-def living_holders(out: Path) -> list[dict[str, Any]]:
+def living_holders(out: Place) -> list[dict[str, Any]]:
     """Who works on an output folder now: process, host and since when, one entry per lock."""
+    if isinstance(out, StorePath):
+        return store_holders(out)
     return [holder for path in sorted(out.glob(LOCK_GLOB)) if (holder := _held(path))]
 
 
@@ -78,7 +80,7 @@ def _refuse_others(mine: Path, part: Part | None) -> None:
             continue
         holder = _held(path)
         if holder:
-            raise JobError(_refusal(path, holder))
+            raise JobError(refusal(path.parent, holder))
 
 
 def _held(path: Path) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _acquire(path: Path) -> int:
         try:
             holder = _read(handle)
             if not _take(handle) or _lives(holder, path):
-                raise JobError(_refusal(path, holder))
+                raise JobError(refusal(path.parent, holder))
             # The last holder may have removed the file between open and lock: then what is
             # locked is a file without a name, and somebody else may lock the new one.
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
@@ -136,15 +138,9 @@ def _read(handle: int) -> dict[str, Any]:
 
 
 def _write(handle: int) -> None:
-    me = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "process_started": psutil.Process().create_time(),
-        "locked": now(),
-    }
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, json.dumps(me).encode())
+    os.write(handle, json.dumps(me()).encode())
     os.fsync(handle)
 
 
@@ -156,20 +152,7 @@ def _lives(holder: dict[str, Any], path: Path) -> bool:
         return time.time() - path.stat().st_mtime < STALE_AFTER_S
     if fcntl is not None and holder.get("pid") == os.getpid():
         return False
-    try:
-        started = psutil.Process(int(holder["pid"])).create_time()
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False
-    return abs(started - float(holder.get("process_started", 0))) < 1.0
-
-
-def _refusal(path: Path, holder: dict[str, Any]) -> str:
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return (
-        f"Another job works on {path.parent}: {who}, since {holder.get('locked', '?')}. "
-        "Wait for it, stop it, or give another output folder with -o. "
-        f"If that host is gone, the lock ends by itself {STALE_AFTER_S / 60:.0f} minutes later."
-    )
+    return lives_here(holder)
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from magenet_batch.errors import UsageError
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
-from magenet_batch.jobs.store import is_store
+from magenet_batch.places import Place, is_store, place_of
 from magenet_batch.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Kept
 
@@ -51,7 +52,7 @@ class JobOptions(BaseModel):
 
     Attributes:
         archive: folders, single images, `.parquet` manifests or places such as `s3://bucket/folder`.
-        out: the output folder.
+        out: the output folder, or a place such as `s3://bucket/folder`.
         workers: number of workers; 0 works inside this process; None chooses.
         gpus: number of GPUs shared by the workers; 0 is CPU; None takes all there are.
         weights: name of shipped weights or path of a safetensors file.
@@ -113,12 +114,16 @@ class JobOptions(BaseModel):
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
+        if is_store(self.out) and "link" in (self.kept, self.rejects):
+            raise UsageError(
+                f"{self.out} is in an object store, which holds no links: copy or omit."
+            )
         return self
 
     @property
-    def out_path(self) -> Path:
-        """The output folder, absolute."""
-        return Path(self.out).expanduser().resolve()
+    def out_path(self) -> Place:
+        """The output folder, absolute, or a place in an object store."""
+        return place_of(self.out)
 
     @property
     def part_of_job(self) -> Part | None:

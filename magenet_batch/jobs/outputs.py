@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.names import OutputFormat, suffix_to_append
+from magenet_batch.places import Place, StorePath
 
 
 def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
@@ -47,7 +48,7 @@ def evidence_folder(outputs: str) -> str:
     return f"evidence{outputs.removeprefix('images')}"
 
 
-def refuse_own_folder(archive: Path, given: str, *, out: Path) -> None:
+def refuse_own_folder(archive: Path, given: str, *, out: Place) -> None:
     """Refuse an output folder that holds the archive."""
     folder = (archive if archive.is_dir() else archive.parent).resolve()
     if folder == out or out in folder.parents:
@@ -57,7 +58,19 @@ def refuse_own_folder(archive: Path, given: str, *, out: Path) -> None:
         )
 
 
-def refuse_inside(table: pa.Table, *, out: Path) -> None:
+def refuse_own_place(given: str, *, out: Place) -> None:
+    """Refuse an output place in a store that holds the archive or lies in it."""
+    if not isinstance(out, StorePath):
+        return
+    archive = StorePath(given)
+    if archive.is_relative_to(out) or out.is_relative_to(archive):
+        raise UsageError(
+            f"The output place {out} and the archive {given} lie in one another: originals could "
+            "be overwritten. Give a place of its own with -o."
+        )
+
+
+def refuse_inside(table: pa.Table, *, out: Place) -> None:
     """Refuse images that lie in the output folder."""
     inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
     if pc.any(inside).as_py():

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from magenet_batch.errors import UsageError
+from magenet_batch.places import Place
 
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
@@ -52,10 +53,14 @@ def state_name(part: Part | None) -> str:
     return "run.json" if part is None else f"run-{part.label}.json"
 
 
+def state_files(out: Place) -> list[Place]:
+    """The files in which a job and its parts remember their runs, in order."""
+    return sorted(out.glob("run*.json"), key=lambda path: path.name)
+
+
 def lock_name(part: Part | None) -> str:
     """The lock of a job, or of a part of one."""
     return ".magenet.lock" if part is None else f".magenet-{part.label}.lock"
 
 
-STATE_GLOB = "run*.json"
 LOCK_GLOB = ".magenet*.lock"

@@ -26,8 +26,10 @@ from magenet_batch.jobs.outputs import (
     refuse_collisions,
     refuse_inside,
     refuse_own_folder,
+    refuse_own_place,
 )
-from magenet_batch.jobs.store import is_store, list_store
+from magenet_batch.jobs.store import list_store
+from magenet_batch.places import Place, is_store, readable
 
 PLAN_COLUMNS = pa.schema(
     [
@@ -113,17 +115,17 @@ class Plan:
         outputs = self.table.column("output").filter(pa.array(chosen))
         return pc.unique(pc.replace_substring_regex(outputs, r"/[^/]*$", "")).to_pylist()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """Freeze the plan in a Parquet file."""
         write_parquet(
             self.table.replace_schema_metadata({_SHARD_SIZE_KEY: str(self.shard_size)}), path
         )
 
     @classmethod
-    def load(cls, path: Path) -> Plan:
+    def load(cls, path: Place) -> Plan:
         """Read a frozen plan."""
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(readable(path))
             size = int((table.schema.metadata or {})[_SHARD_SIZE_KEY])
         except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
             raise JobError(
@@ -185,6 +187,7 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
     several = len(options.archive) > 1
     for given in options.archive:
         if is_store(given):
+            refuse_own_place(given, out=options.out_path)
             objects = list_store(given, choice=choice, skipped=skipped)
             name = given.rstrip("/").rpartition("/")[2]
             yield from _parts(objects, f"{name}/" if several else "", options)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +28,7 @@ from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.policy import KEPT_REASONS, KeptReason, flags_for
 from magenet_batch.jobs.rows import fail, start_row
+from magenet_batch.places import Place
 from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
@@ -129,7 +129,7 @@ class ImageProcessor:
         self,
         enhancer: EnhancerLike | None,
         *,
-        out: Path,
+        out: Place,
         handling: Handling = Handling(),
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,

@@ -27,6 +27,7 @@ from magenet_batch.jobs.state import JobState, is_known, open_state, refuse_fore
 from magenet_batch.jobs.summary import JobSummary
 from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
 from magenet_batch.models.shelf import read_weights_file, shipped_names
+from magenet_batch.places import StorePath, make_place
 
 Say = Callable[[str], None]
 
@@ -87,10 +88,7 @@ def run_job(
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
         means_for(options, images=1)  # refuses what this machine has not, before it writes
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JobError(f"{out} cannot be made: {error.strerror}. Give another with -o.") from error
+    make_place(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
         ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
@@ -169,7 +167,7 @@ class _Job:
             if unswept or ended != "finished":
                 self._sweep()
             seconds = time.monotonic() - began
-            log.write("end", how=ended, seconds=round(seconds, 1))
+            log.write("end", last=True, how=ended, seconds=round(seconds, 1))
             self.state.end(how=ended, seconds=round(seconds, 1))
 
     def _work(
@@ -225,6 +223,8 @@ class _Job:
         Those of a part that works beside this one may be among them: it writes them again.
         """
         out = self.ledger.out
+        if isinstance(out, StorePath):
+            return  # objects are put whole: nothing is ever left half-written
         folders = self.state.plan.output_folders(self.ledger.shards)
         if self.options.evidence:
             folders += [evidence_folder(folder) for folder in folders]

@@ -7,15 +7,15 @@ import os
 import platform
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from magenet_batch import __version__
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.jobs.files import now, write_json
-from magenet_batch.jobs.part import STATE_GLOB, Part, state_name
+from magenet_batch.jobs.part import Part, state_files, state_name
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.relist import differences, refuse_other_job
+from magenet_batch.places import Place
 
 _BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
 
@@ -31,7 +31,7 @@ class JobState:
         part: the part of the job that this is; its file is `run-1-of-8.json`.
     """
 
-    out: Path
+    out: Place
     plan: Plan
     record: dict[str, Any]
     part: Part | None = None
@@ -66,7 +66,7 @@ class JobState:
         write_json(self.record, self.out / state_name(self.part))
 
 
-def refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Place) -> None:
     """Refuse an output folder with other things in it.
 
     Raises:
@@ -74,7 +74,7 @@ def refuse_foreign(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file. Give a folder with -o.")
-    if not out.is_dir() or any(out.glob(STATE_GLOB)):
+    if not out.is_dir() or bool(state_files(out)):
         return
     others = sorted(p.name for p in out.iterdir() if p.name not in _BEFORE_RUN_JSON)
     others = [name for name in others if not name.startswith(".")]
@@ -85,13 +85,13 @@ def refuse_foreign(out: Path) -> None:
         )
 
 
-def is_known(out: Path) -> bool:
+def is_known(out: Place) -> bool:
     """Whether a job, or a part of one, has begun in an output folder."""
-    return any(out.glob(STATE_GLOB))
+    return bool(state_files(out))
 
 
 def open_state(
-    out: Path, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
+    out: Place, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
     """Begin a job in an output folder, or go on with the one that is there.
 
@@ -110,7 +110,7 @@ def open_state(
         JobError: `run.json` cannot be read.
     """
     path = out / state_name(part)
-    known = path if path.is_file() else next(iter(sorted(out.glob(STATE_GLOB))), None)
+    known = path if path.is_file() else next(iter(state_files(out)), None)
     if known is not None:
         plan = _same_job(out, known, plan, identity)
     assert plan is not None, "a new job needs a plan"
@@ -123,13 +123,13 @@ def open_state(
             "bytes": plan.bytes,
         }  # fmt: skip
         write_json(record, path)
-        for sibling in sorted(out.glob(STATE_GLOB)):  # one may have begun at the same moment
+        for sibling in state_files(out):  # one may have begun at the same moment
             _same_job(out, sibling, plan, identity)
         return JobState(out, plan, record, part)
     return JobState(out, plan, json.loads(path.read_text(encoding="utf-8")), part)
 
 
-def _same_job(out: Path, path: Path, plan: Plan | None, identity: dict[str, Any]) -> Plan:
+def _same_job(out: Place, path: Place, plan: Plan | None, identity: dict[str, Any]) -> Plan:
     """The frozen plan of the job that a state file belongs to, if it is this one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

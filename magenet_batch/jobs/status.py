@@ -6,15 +6,15 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.jobs.ledger import Counts, Ledger, rows_file
 from magenet_batch.jobs.lock import living_holders
-from magenet_batch.jobs.part import STATE_GLOB
+from magenet_batch.jobs.part import state_files
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.progress import duration
+from magenet_batch.places import Place, facts_in
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class JobStatus:
         return (self.images - self.counts.images) / self.rate
 
 
-def read_status(out: Path) -> JobStatus:
+def read_status(out: Place) -> JobStatus:
     """Look at a job's output folder; changes nothing.
 
     Args:
@@ -111,7 +111,7 @@ def read_status(out: Path) -> JobStatus:
         UsageError: there is no job in it.
         JobError: its plan or a rows file cannot be read.
     """
-    states = sorted(out.glob(STATE_GLOB))
+    states = state_files(out)
     if not states:
         raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote to")
     ledger = Ledger(out, Plan.load(out / "plan.parquet"))
@@ -124,7 +124,7 @@ def read_status(out: Path) -> JobStatus:
     )  # fmt: skip
 
 
-def _runs(path: Path) -> list[dict[str, Any]]:
+def _runs(path: Place) -> list[dict[str, Any]]:
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -138,10 +138,12 @@ def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
     started = min((t for t in begun if t is not None), default=None)
     if started is None:
         return None
-    fresh = 0
-    for shard in ledger.done():
-        if rows_file(ledger.out, shard).stat().st_mtime >= started:
-            fresh += ledger.plan.shard_rows(shard)
+    facts = facts_in(ledger.out / "rows")
+    fresh = sum(
+        ledger.plan.shard_rows(shard)
+        for shard in ledger.done()
+        if (found := facts.get(rows_file(ledger.out, shard).name)) and found.st_mtime >= started
+    )
     return fresh / max(time.time() - started, 1e-3) if fresh else None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,6 +18,7 @@ from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.process import EnhancerFactory, ImageProcessor, Work
 from magenet_batch.jobs.rows import rows_table
+from magenet_batch.places import place_of
 from magenet_batch.schema import Row
 
 
@@ -101,7 +101,7 @@ class Worker:
         import cv2
 
         cv2.setNumThreads(config.threads)
-        self._out = Path(config.out)
+        self._out = place_of(config.out)
         self._ahead = config.ahead
         enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()

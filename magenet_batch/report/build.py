@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-from pathlib import Path
 from urllib.parse import quote
 
 from magenet_batch.errors import JobError, UsageError, nearest
+from magenet_batch.places import Place, draft_of
 from magenet_batch.report.collect import collect
 from magenet_batch.report.gallery import make_gallery
 from magenet_batch.report.html import to_html
@@ -16,7 +15,7 @@ from magenet_batch.report.text import to_json, to_markdown, write_csv
 FORMATS = ("html", "json", "csv", "md")
 
 
-def build_report(out: Path, *, format: str = "html", seed: int = 0) -> str:
+def build_report(out: Place, *, format: str = "html", seed: int = 0) -> str:
     """Make a report in memory.
 
     Args:
@@ -45,9 +44,9 @@ def build_report(out: Path, *, format: str = "html", seed: int = 0) -> str:
 
 
 def write_report(
-    out: Path, *, format: str = "html", target: Path | None = None, individual: int = 0
-) -> Path:
-    """Make a report and write it whole: to a temporary name beside the target, then renamed.
+    out: Place, *, format: str = "html", target: Place | None = None, individual: int = 0
+) -> Place:
+    """Make a report and write it whole or not at all.
 
     Args:
         out: the output folder of a job.
@@ -66,33 +65,29 @@ def write_report(
     if individual and format != "html":
         raise UsageError("--individual writes pages for --format html only. Leave one of them out.")
     target = target if target is not None else out / f"report.{format}"
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        if format == "csv":
-            with temporary.open("w", encoding="utf-8", newline="") as stream:
-                write_csv(out, stream)
-        elif individual:
-            temporary.write_text(_with_pages(out, target, pages=individual), encoding="utf-8")
-        else:
-            text = build_report(out, format=format)
-            temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
+        with draft_of(target) as draft:
+            if format == "csv":
+                with draft.open("w", encoding="utf-8", newline="") as stream:
+                    write_csv(out, stream)
+            elif individual:
+                draft.write_text(_with_pages(out, target, pages=individual), encoding="utf-8")
+            else:
+                draft.write_text(build_report(out, format=format), encoding="utf-8")
     except OSError as error:
         raise JobError(
             f"{target}: the report cannot be written: {error.strerror or error}. "
             "Choose another place with -o FILE."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 
-def pages_folder(target: Path) -> Path:
+def pages_folder(target: Place) -> Place:
     """Where the pages of single images lie: beside the report, named like it without its end."""
     return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-pages")
 
 
-def _with_pages(out: Path, target: Path, *, pages: int) -> str:
+def _with_pages(out: Place, target: Place, *, pages: int) -> str:
     """Write the pages of flagged images; returns the main page, which links to them."""
     from magenet_batch.report.individual import addresses, write_pages
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from magenet_batch.places import Place
 from magenet_batch.report.collected import BETTER, Collected, Failure
 from magenet_batch.report.groups import AVERAGED, ByColumn
 from magenet_batch.report.pick import Top, random_keys
@@ -29,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def collect(out: Path, *, seed: int = 0, reviewed: int = 0) -> Collected:
+def collect(out: Place, *, seed: int = 0, reviewed: int = 0) -> Collected:
     """Read all rows of a job once.
 
     Args:

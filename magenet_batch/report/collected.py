@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from magenet_batch.places import Place
 from magenet_batch.report.groups import ByColumn, Folders
 from magenet_batch.report.histogram import Histogram
 from magenet_batch.report.pick import Top
@@ -108,7 +108,7 @@ class Collected:
         reviewed: flagged rows for pages of their own, those with most flags first to be kept.
     """
 
-    out: Path
+    out: Place
     run: RunInfo
     images: int = 0
     status: Counter[str] = field(default_factory=Counter)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from magenet_batch.places import Place
 from magenet_batch.report.collected import PICKED_BECAUSE, Collected
 from magenet_batch.report.pictures import data_uri, difference, inside, source_path, thumbnail
 from magenet_batch.schema import Row
@@ -67,7 +67,7 @@ class Pair:
 
 
 def _evidence(
-    out: Path, row: Row, before: Image.Image | None, after: Image.Image | None, *, longest: int
+    out: Place, row: Row, before: Image.Image | None, after: Image.Image | None, *, longest: int
 ) -> tuple[Image.Image | None, bool]:
     """The job's picture of what changed, else an own one; and whether it is the job's."""
     path = inside(out, row.get("evidence"))
@@ -80,7 +80,7 @@ def _evidence(
 
 
 def make_pair(
-    out: Path,
+    out: Place,
     row: Row,
     why: tuple[str, ...] = (),
     *,

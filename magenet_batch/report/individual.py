@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from magenet_batch import __version__
+from magenet_batch.places import Place, draft_of
 from magenet_batch.report.charts import rank_bar
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import THREADS, make_pair
@@ -130,7 +130,7 @@ def _render(found: Collected, row: Row, *, back: str, others: Mapping[str, str])
     )
 
 
-def write_pages(found: Collected, folder: Path, *, report: str) -> int:
+def write_pages(found: Collected, folder: Place, *, report: str) -> int:
     """Write the page of each flagged image, and remove those of an earlier report.
 
     Args:
@@ -153,9 +153,8 @@ def write_pages(found: Collected, folder: Path, *, report: str) -> int:
         around = {"previous": names[place - 1] if place else "",
                   "next": names[place + 1] if place + 1 < len(names) else ""}  # fmt: skip
         text = _render(found, rows[place], back=f"../{report}", others=around)
-        temporary = folder / f".{names[place]}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / names[place])
+        with draft_of(folder / names[place]) as draft:
+            draft.write_text(text, encoding="utf-8")
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(write, range(len(rows))))

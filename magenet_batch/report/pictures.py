@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
-from magenet_batch.errors import ImageError
+from magenet_batch.errors import MagenetError
+from magenet_batch.places import Place, StorePath, is_below
 from magenet_batch.schema import Row
 from magenet_batch.settings import MAX_PIXELS
 
@@ -24,17 +25,17 @@ BORDER_BELOW = 10
 DARKER_RGB, LIGHTER_RGB = (255, 140, 26), (64, 170, 255)
 
 
-def _pixels(path: Path, page: int | None) -> Image.Image:
+def _pixels(source: Path | bytes, page: int | None) -> Image.Image:
     """Decode a file that Pillow cannot show rightly (16 bit) or at all (DICOM)."""
     from magenet_batch.imaging.read import read_image
 
-    pixels = read_image(path, max_pixels=MAX_PIXELS, page=page).pixels
+    pixels = read_image(source, max_pixels=MAX_PIXELS, page=page).pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return Image.fromarray(pixels)
 
 
-def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Image | None:
+def thumbnail(path: Place, *, longest: int, page: int | None = None) -> Image.Image | None:
     """Read a file small.
 
     Args:
@@ -46,17 +47,22 @@ def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Ima
         An upright RGB image, or None when the file is missing or cannot be read.
     """
     try:
+        source = path.read_bytes() if isinstance(path, StorePath) else path
         try:
             # A JPEG decoder itself shrinks by 2, 4 or 8: most of the time is saved there.
-            with Image.open(path, formats=["JPEG"]) as opened:
-                opened.draft("RGB", (longest, longest))
-                small = ImageOps.exif_transpose(opened).convert("RGB")
+            with Image.open(_file(source), formats=["JPEG"]) as image:
+                image.draft("RGB", (longest, longest))
+                small = ImageOps.exif_transpose(image).convert("RGB")
         except UnidentifiedImageError:
-            small = _pixels(path, page)
-    except (OSError, ValueError, ImageError, SyntaxError, Image.DecompressionBombError):
+            small = _pixels(source, page)
+    except (OSError, ValueError, MagenetError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return small
+
+
+def _file(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def data_uri(image: Image.Image, *, quality: int = 80) -> str:
@@ -66,7 +72,7 @@ def data_uri(image: Image.Image, *, quality: int = 80) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def inside(out: Path, name: str | None) -> Path | None:
+def inside(out: Place, name: str | None) -> Place | None:
     """A file that a row names, relative to the job's folder.
 
     Args:
@@ -82,7 +88,7 @@ def inside(out: Path, name: str | None) -> Path | None:
     try:
         for candidate in (base / name, base / "images" / name):
             resolved = candidate.resolve()
-            if resolved.is_relative_to(base) and resolved.is_file():
+            if is_below(resolved, base) and resolved.is_file():
                 return resolved
     except (OSError, ValueError):
         return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
+from magenet_batch.places import Place, names_in, readable
 from magenet_batch.schema import Row, row_schema
 
 BATCH_ROWS = 65_536
@@ -34,14 +34,14 @@ class Rows:
         schema: of the first file; the others are read as if they had the same.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Place]) -> None:
         self.files = list(files)
         self.schema: pa.Schema = self._open(0).schema_arrow
 
     def _open(self, number: int) -> pq.ParquetFile:
         path = self.files[number]
         try:
-            return pq.ParquetFile(path, pre_buffer=False)
+            return pq.ParquetFile(readable(path), pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise UsageError(f"{path}: not readable as Parquet: {error}") from error
 
@@ -126,7 +126,7 @@ class Rows:
                 row.update(table.slice(row[PLACE], 1).to_pylist()[0])
 
 
-def open_rows(out: Path) -> Rows:
+def open_rows(out: Place) -> Rows:
     """Open the rows of a job.
 
     Args:
@@ -138,7 +138,8 @@ def open_rows(out: Path) -> Rows:
     Raises:
         UsageError: the folder holds no rows, or none that can be read.
     """
-    files = sorted(p for p in (out / "rows").glob("*.parquet") if p.name[0] not in "._")
+    names = sorted(n for n in names_in(out / "rows") if n.endswith(".parquet") and n[0] not in "._")
+    files = [out / "rows" / name for name in names]
     if not files:
         raise UsageError(
             f"{out}: no rows in {out / 'rows'}. Give the output folder of a job, the one that "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
+
+from magenet_batch.places import Place, names_in
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,14 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Place) -> dict[str, Any]:
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 
 
-def read_run(out: Path) -> RunInfo:
+def read_run(out: Place) -> RunInfo:
     """Read `run.json`, or the files of all parts of a job as if it were one.
 
     Args:
@@ -55,7 +57,8 @@ def read_run(out: Path) -> RunInfo:
     Returns:
         What is there and understood; nothing when the file is missing or damaged.
     """
-    records = [_record(path) for path in sorted(out.glob("run*.json"))]
+    names = sorted(name for name in names_in(out) if fnmatchcase(name, "run*.json"))
+    records = [_record(out / name) for name in names]
     records = [record for record in records if record]
     if not records:
         return RunInfo()

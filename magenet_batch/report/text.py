@@ -6,12 +6,12 @@ import csv
 import dataclasses
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from magenet_batch.places import Place
 from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
 from magenet_batch.report.rows import FILE, PLACE, open_rows
@@ -110,7 +110,7 @@ def to_json(found: Collected) -> str:
     return json.dumps(summary(found), indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def write_csv(out: Path, target: TextIO) -> int:
+def write_csv(out: Place, target: TextIO) -> int:
     """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
 
     Text that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in

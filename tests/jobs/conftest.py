@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from jobs_fakes import write_image
 
+from magenet_batch import places
 from magenet_batch.jobs.options import JobOptions
 
 
@@ -37,3 +39,39 @@ def options(archive: Path, tmp_path: Path):
         return JobOptions(**(values | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """An S3 server on a free port of loopback, with made-up credentials."""
+    server_module = pytest.importorskip("moto.server")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    changes = {
+        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    before = {key: os.environ.get(key) for key in changes}
+    os.environ.update(changes)
+    places.connect.cache_clear()
+    yield url
+    server.stop()
+    places.connect.cache_clear()
+    for key, value in before.items():
+        os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+@pytest.fixture
+def empty_bucket(endpoint):
+    """The files of the server, with nothing but the empty bucket `results`."""
+    import urllib.request
+
+    from pyarrow.fs import S3FileSystem
+
+    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"")
+    files = S3FileSystem(endpoint_override=endpoint, region="us-east-1",
+                         allow_bucket_creation=True)  # fmt: skip
+    files.create_dir("results")
+    return files

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import urllib.request
 
 import pytest
 from jobs_fakes import fake_factory, outputs
 
 from magenet_batch.errors import ImageError, UsageError
-from magenet_batch.jobs import store
 from magenet_batch.jobs.listing import Choice, Skipped
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.store import is_store, list_store, read_object
+from magenet_batch.jobs.store import list_store, read_object
+from magenet_batch.places import is_store
 
 pytestmark = pytest.mark.slow
-server_module = pytest.importorskip("moto.server")
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    """An S3 server on a free port of loopback, with made-up credentials."""
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    changes = {
-        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
-    before = {key: os.environ.get(key) for key in changes}
-    os.environ.update(changes)
-    store._store.cache_clear()
-    yield url
-    server.stop()
-    store._store.cache_clear()
-    for key, value in before.items():
-        os.environ.pop(key) if value is None else os.environ.update({key: value})
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import html.parser
 import json
 import re
+from pathlib import Path
 
 import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.report import build
 from magenet_batch.report.build import build_report, write_report
 from magenet_batch.report.table import json_block
 from magenet_batch.report.words import visible
@@ -219,7 +219,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(out, tmp_path, monkeypat
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(build.Path, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(JobError, match="No space left"):
         write_report(out)
     assert not list(out.glob("*report.html*"))

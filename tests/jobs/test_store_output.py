@@ -1,0 +1,339 @@
+"""Jobs whose outputs, rows and memory lie in an object store: a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
+
+from magenet_batch import places
+from magenet_batch.cli.main import main
+from magenet_batch.errors import EXIT_DONE, ImageError, JobError, UsageError
+from magenet_batch.jobs import holder, store_lock
+from magenet_batch.jobs.lock import job_lock, living_holders
+from magenet_batch.jobs.part import Part
+from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.status import read_status
+from magenet_batch.places import Sizes, StorePath, is_below, names_in
+from magenet_batch.report.build import build_report
+
+pytestmark = pytest.mark.slow
+OUT = "s3://results/made/here"
+
+
+def stored(files, below: str = "results/made/here") -> dict[str, bytes]:
+    """Every object below a place by its relative name."""
+    from pyarrow.fs import FileSelector, FileType
+
+    found = files.get_file_info(FileSelector(below, recursive=True, allow_not_found=True))
+    return {
+        info.path.removeprefix(f"{below}/"): files.open_input_file(info.path).read()
+        for info in found
+        if info.type == FileType.File
+    }
+
+
+def rows_of(content: dict[str, bytes]) -> list[dict]:
+    """All rows without their timings."""
+    import pyarrow as pa
+
+    tables = [pq.read_table(pa.BufferReader(content[name]))
+              for name in sorted(content) if name.startswith("rows/")]  # fmt: skip
+    rows = [row for table in tables for row in table.to_pylist()]
+    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in rows]
+
+
+def folder_content(out: Path) -> dict[str, bytes]:
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def same_images(files, local: Path) -> None:
+    found = stored(files)
+    images = {k.removeprefix("images/"): v for k, v in found.items() if k.startswith("images/")}
+    assert images == outputs(local)
+    assert rows_of(found) == rows_of(folder_content(local))
+
+
+def test_a_store_gets_what_a_folder_gets(empty_bucket, options, archive, tmp_path):
+    (archive / "bad.png").write_bytes(b"no image")
+    local = options(out=str(tmp_path / "local"), evidence=True)
+    run_job(local, enhancer_factory=fake_factory)
+    summary = run_job(options(out=OUT, evidence=True), enhancer_factory=fake_factory)
+    assert summary.counts.by_reason == {"not_an_image": 1} and summary.out == OUT
+    same_images(empty_bucket, tmp_path / "local")
+    there, here = stored(empty_bucket), folder_content(tmp_path / "local")
+    assert set(there) == set(here), "the same files, no lock and nothing temporary"
+    assert {k: v for k, v in there.items() if k.startswith("evidence/")} == {
+        k: v for k, v in here.items() if k.startswith("evidence/")
+    }
+    assert there["plan.parquet"] == here["plan.parquet"]
+    run = json.loads(there["run.json"])["runs"][0]
+    assert run["how"] == "finished"
+    events = [json.loads(line)["event"] for line in there["log.jsonl"].splitlines()]
+    assert events[0] == "begin" and events[-1] == "end"
+    assert run_job(options(out=OUT, evidence=True), enhancer_factory=fake_factory).worked == 0
+
+
+def test_from_store_to_store_and_the_output_is_no_source(empty_bucket, options, archive, tmp_path):
+    for path in archive.rglob("*.*"):
+        with empty_bucket.open_output_stream(
+            f"results/eyes/{path.relative_to(archive).as_posix()}"
+        ) as stream:
+            stream.write(path.read_bytes())
+    given = options(archive=("s3://results/eyes",), out=OUT)
+    run_job(given, enhancer_factory=fake_factory)
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    images = {k.removeprefix("images/"): v
+              for k, v in stored(empty_bucket).items() if k.startswith("images/")}  # fmt: skip
+    assert images == outputs(tmp_path / "local")
+    for out in ("s3://results/eyes", "s3://results/eyes/out", "s3://results"):
+        with pytest.raises(UsageError, match="lie in one another"):
+            run_job(options(archive=("s3://results/eyes",), out=out), enhancer_factory=fake_factory)
+    # the output of another job within an archive is passed over, as in folders
+    whole = options(archive=("s3://results",), out=str(tmp_path / "all"))
+    summary = run_job(whole, enhancer_factory=fake_factory)
+    assert summary.images == 9
+
+
+class Stops(FakeEnhancer):
+    """Gives up in the middle, as a driver that is killed does."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def enhance(self, pixels, fov, *, cancelled=lambda: False):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().enhance(pixels, fov)
+
+
+def test_interrupted_and_resumed_gives_the_same_bytes(empty_bucket, options, tmp_path):
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    first = run_job(options(out=OUT), enhancer_factory=lambda device, threads: Stops(5))
+    assert first.interrupted and 0 < first.counts.images < 9
+    with pytest.raises(UsageError, match="quality: not set -> 80"):
+        run_job(options(out=OUT, quality=80), enhancer_factory=fake_factory)
+    second = run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert second.before == first.counts.images and second.exit_code == EXIT_DONE
+    # the name of the factory's network is in the rows; the images are the same
+    images = {k.removeprefix("images/"): v
+              for k, v in stored(empty_bucket).items() if k.startswith("images/")}  # fmt: skip
+    assert images == outputs(tmp_path / "local")
+
+
+SCRIPT = """
+    import sys, time
+    sys.path.insert(0, {here!r})
+    import jobs_fakes
+    from magenet_batch.jobs.options import JobOptions
+    from magenet_batch.jobs.run import run_job
+
+    class Slow(jobs_fakes.FakeEnhancer):
+        def enhance(self, pixels, fov, *, cancelled=lambda: False):
+            time.sleep(0.3)
+            return super().enhance(pixels, fov)
+
+    run_job(JobOptions(archive=({archive!r},), out={out!r}, workers=0, gpus=0, shard_size=2,
+        policy="all"), enhancer_factory=lambda device, threads: Slow())
+"""
+
+
+def test_a_killed_driver_blocks_nobody(empty_bucket, options, archive, tmp_path):
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    text = SCRIPT.format(here=str(Path(__file__).parent), archive=str(archive), out=OUT)
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)])
+    rows = StorePath(f"{OUT}/rows")
+    deadline = time.monotonic() + 120
+    while not names_in(rows):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(JobError, match=f"Another job works on {OUT}: process {process.pid}"):
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert read_status(StorePath(OUT)).state == "running"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert read_status(StorePath(OUT)).state == "killed"
+    summary = run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert summary.before > 0 and summary.exit_code == EXIT_DONE
+    same_images(empty_bucket, tmp_path / "local")
+    assert set(stored(empty_bucket)) == set(folder_content(tmp_path / "local"))
+
+
+def test_retry_failed_and_lost_outputs(empty_bucket, options, archive):
+    write_image(archive / "many" / "2.png", seed=7)
+    good = (archive / "many" / "2.png").read_bytes()
+    (archive / "many" / "2.png").write_bytes(b"x" * len(good))
+    given = options(out=OUT)
+    assert run_job(given, enhancer_factory=fake_factory).counts.failed == 1
+    (archive / "many" / "2.png").write_bytes(good)
+    empty_bucket.delete_file("results/made/here/images/a.png")
+    with pytest.raises(JobError, match=r"images/a\.png: its row says enhanced"):
+        run_job(given, enhancer_factory=fake_factory)
+    again = run_job(options(out=OUT, retry_failed=True), enhancer_factory=fake_factory)
+    assert again.worked == 2 and again.counts.failed == 0
+
+
+def test_parts_share_a_place(empty_bucket, options, tmp_path):
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    out = StorePath(OUT)
+    for number in (2, 1):
+        with job_lock(out, part=Part(3, 3)):  # a sibling at work
+            run_job(options(out=OUT, part=f"{number}/3"), enhancer_factory=fake_factory)
+            with pytest.raises(JobError, match="Another job works"):
+                run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert not read_status(out).complete
+    run_job(options(out=OUT, part="3/3"), enhancer_factory=fake_factory)
+    assert read_status(out).complete
+    same_images(empty_bucket, tmp_path / "local")
+
+
+def test_status_and_report_read_a_store(empty_bucket, options, tmp_path, capsys):
+    run_job(options(out=OUT), enhancer_factory=fake_factory)
+    run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
+    assert main(["status", OUT]) == EXIT_DONE
+    assert f"{OUT}: complete, 9 of 9 images" in capsys.readouterr().out
+    assert main(["report", OUT, "-f", "csv"]) == EXIT_DONE
+    assert capsys.readouterr().out.count("many/") >= 4
+    assert main(["report", OUT, "--individual"]) == EXIT_DONE
+    assert capsys.readouterr().out.strip() == f"{OUT}/report.html"
+    page = stored(empty_bucket)["report.html"].decode()
+    assert page.count("data:image/jpeg") > 0
+    assert main(["report", OUT, "-o", str(tmp_path / "page.html")]) == EXIT_DONE
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+    assert main(["report", OUT, "--open"]) == 2
+    assert "9" in build_report(StorePath(OUT), format="md")
+
+
+def refuse_strangers(endpoint: str, after: str) -> None:
+    """Make the server ask for credentials that it knows, after so many requests."""
+    urllib.request.urlopen(f"{endpoint}/moto-api/reset-auth", data=after.encode())
+
+
+def test_what_cannot_be_written_to_is_one_sentence(endpoint, empty_bucket, options, monkeypatch):
+    with pytest.raises(JobError, match="s3://nobody/x: no such bucket"):
+        run_job(options(out="s3://nobody/x"), enhancer_factory=fake_factory)
+    with pytest.raises(UsageError, match="holds no links"):
+        options(out=OUT, kept="link")
+    with empty_bucket.open_output_stream("results/full/of/things.txt") as stream:
+        stream.write(b"x")
+    with pytest.raises(UsageError, match="not empty and holds no job"):
+        run_job(options(out="s3://results/full"), enhancer_factory=fake_factory)
+    assert set(stored(empty_bucket, "results")) == {"full/of/things.txt"}
+    assert main(["status", "s3://results/full"]) == 2
+    refuse_strangers(endpoint, "0")
+    with pytest.raises(JobError, match=r"ACCESS_DENIED|access key|InvalidAccessKeyId") as caught:
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert "credentials" in str(caught.value) and "\n" not in str(caught.value)
+    refuse_strangers(endpoint, "inf")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    places.connect.cache_clear()
+    with pytest.raises(JobError, match=r"cannot be .*network") as caught:
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    places.connect.cache_clear()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.ray
+def test_from_the_command_line_with_a_worker(empty_bucket, archive, capsys):
+    given = [str(archive), "-o", OUT, "--workers", "1", "--gpus", "0", "--limit", "2"]
+    assert main(["enhance", *given, "--policy", "all", "--evidence"]) == EXIT_DONE
+    there = stored(empty_bucket)
+    assert {"images/a.jpg", "images/a.png", "evidence/a.jpg.jpg", "run.json"} <= set(there)
+    assert f"Next: magenet report {OUT}" in capsys.readouterr().err
+    assert main(["enhance", *given, "--policy", "all", "--evidence", "--json"]) == EXIT_DONE
+    assert json.loads(capsys.readouterr().out)["worked"] == 0
+
+
+def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, options, monkeypatch):
+    put, puts = StorePath.write_bytes, []
+
+    def fails(self, data):
+        puts.append(self)
+        if "images/" in str(self) and len(puts) > 8:
+            raise self._refused("written", OSError("Slow Down"))
+        put(self, data)
+
+    monkeypatch.setattr(StorePath, "write_bytes", fails)
+    with pytest.raises(JobError, match="cannot be written: Slow Down"):
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    monkeypatch.undo()
+    assert read_status(StorePath(OUT)).state == "failed"
+    summary = run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert summary.exit_code == EXIT_DONE and summary.counts.by_status["enhanced"] == 9
+
+
+def test_locks_of_dead_hosts_end_by_themselves(empty_bucket, monkeypatch):
+    out = StorePath(OUT)
+    elsewhere = {"pid": 1, "host": "gone", "process_started": 0, "locked": "long ago"}
+    lock = out / f".magenet.{'0' * 32}.lock"
+    lock.write_text(json.dumps(elsewhere))
+    assert [one["host"] for one in living_holders(out)] == ["gone"]
+    with pytest.raises(JobError, match="process 1 on gone"), job_lock(out):
+        pass
+    assert [p.name for p in out.iterdir()] == [lock.name], "the refused one leaves nothing"
+    monkeypatch.setattr(store_lock, "STALE_AFTER_S", 1.0)
+    time.sleep(2.1)  # by the server's clock, of whole seconds
+    with job_lock(out):
+        assert len(living_holders(out)) == 1 and not lock.exists()
+    assert not list(out.iterdir())
+
+
+def test_a_lock_is_put_again_while_it_is_held(empty_bucket, monkeypatch):
+    monkeypatch.setattr(store_lock, "HEARTBEAT_S", 0.2)
+    out = StorePath(OUT)
+    with job_lock(out):
+        (lock,) = out.iterdir()
+        lock.unlink()
+        deadline = time.monotonic() + 20
+        while not lock.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert not list(out.iterdir())
+    assert holder.lives_here(holder.me())
+
+
+def test_a_place_acts_as_a_path_does(empty_bucket, tmp_path):
+    for root in (StorePath("s3://results/tree"), tmp_path):
+        for name in ("a.txt", "b.json", "sub/c.txt"):
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(name.encode())
+        file = root / "sub/c.txt"
+        assert (file.name, file.suffix, file.with_suffix(".x").name) == ("c.txt", ".txt", "c.x")
+        assert file.read_text(encoding="utf-8") == "sub/c.txt" and file.stat().st_size == 9
+        assert file.with_name("d") == file.parent / "d"
+        assert sorted(names_in(root)) == ["a.txt", "b.json", "sub"]
+        assert {n: f.st_size for n, f in places.facts_in(root).items()} == {"a.txt": 5, "b.json": 6}
+        assert [p.name for p in root.glob("*.json")] == ["b.json"]
+        assert (root / "sub").is_dir() and not (root / "sub").is_file()
+        assert not (root / "none").exists() and names_in(root / "none") == []
+        assert places.facts_in(root / "none") == {}
+        sizes = Sizes(root)
+        assert [sizes.of(n) for n in ("a.txt", "sub/c.txt", "sub/x", "no/x")] == [5, 9, 0, 0]
+        assert is_below(file, root) and not is_below(root, file)
+        assert not is_below(StorePath("s3://results/tree2/a"), root)
+        for absent in (root / "none").read_bytes, (root / "none").stat, (root / "none").unlink:
+            with pytest.raises(FileNotFoundError):
+                absent()
+        with places.draft_of(root / "new") as draft:
+            draft.write_text("whole")
+        assert (root / "new").read_bytes() == b"whole"
+        with pytest.raises(RuntimeError), places.draft_of(root / "half") as draft:
+            draft.write_text("half")
+            raise RuntimeError
+        assert sorted(names_in(root)) == ["a.txt", "b.json", "new", "sub"]
+        (root / "new").unlink()
+        (root / "new").unlink(missing_ok=True)
+    assert not is_below(StorePath("s3://results/tree/../x"), StorePath("s3://results/tree"))
+    with pytest.raises(ImageError, match="1024 bytes"):
+        (StorePath("s3://results") / ("ä" * 600)).write_bytes(b"")
