@@ -163,6 +163,20 @@ def learned(results: Numbers) -> str:
     return table(["degradation", "", *methods], rows)
 
 
+def bands(results: Numbers) -> str:
+    """Where the error lies, and what would be left of it."""
+    found = results["bands"]["presets"]
+    names = list(next(iter(next(iter(found.values())).values()))["share"])
+    rows = [
+        [name, method, f"{one['psnr']:.2f}", *(f"{one['share'][n]:.0%}" for n in names),
+         *(f"{one['psnr_if_right_up_to'][n]:.1f}" for n in names[:2])]
+        for name, methods in found.items() for method, one in methods.items()
+    ]  # fmt: skip
+    head = ["degradation", "method", "PSNR", *names, f"if {names[0]} were right",
+            f"and {names[1]}"]  # fmt: skip
+    return table(head, rows)
+
+
 def image(results: Numbers) -> str:
     """One large image, part by part."""
     found = results["image"]

@@ -220,11 +220,9 @@ class LocalStage(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](added(self.ups[level](x), skips[level]), description_BC)
         x = self.norm(x)
-        weights, biases = self.residual.weight, self.residual.bias
-        if self.local_gate is not None:
-            weights = torch.cat([weights, self.local_gate.weight])
-            biases = torch.cat([biases, self.local_gate.bias])
-        heads = conv_shuffled(x, weights, biases).float()
+        convs = [self.residual] if self.local_gate is None else [self.residual, self.local_gate]
+        biases = [conv.bias for conv in convs if conv.bias is not None]
+        heads = conv_shuffled(x, torch.cat([c.weight for c in convs]), torch.cat(biases)).float()
         residual = torch.tanh(heads)[:, :3]  # of all: quicker than of some
         change = added(residual, base_B3HW) - input_B3HW
         if self.global_gate is None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from magenet_batch.quality.appearance import APPEARANCE, describe_appearance
+
 _CELLS = 8  # the field of view is looked at in 8 x 8 cells
 _LEAST = 1e-4  # relative second derivative that counts as nothing
 _SCALES = (2.0, 3.5)  # standard deviations across small and large vessels, pixels
 
-FEATURES: tuple[str, ...] = (
+_SEEN: tuple[str, ...] = (
     "ridge_fine", "ridge_coarse", "ridge_sparse", "ridge_dark_cells", "ridge_bright_cells",
     "detail", "detail_plain", "fall_off", "light_low", "light_high", "red", "green", "blue",
     "contrast", "illumination", "colour_cast", "haze", "noise", "brightness", "clipped",
 )  # fmt: skip
+FEATURES: tuple[str, ...] = _SEEN + APPEARANCE
 """Names of the features, in the order in which the grader's weights have them."""
 
 
@@ -41,7 +44,8 @@ def describe(
     around = _around(green, weight)
     relative = np.where(mask, green / np.maximum(around, 0.03), 1.0).astype(np.float32)
     found = [*_ridges(relative, mask), *_detail(relative, mask), *_light(around, rgb, mask)]
-    found += [float(measures[name] or 0.0) for name in FEATURES[len(found) :]]
+    found += [float(measures[name] or 0.0) for name in _SEEN[len(found) :]]
+    found += describe_appearance(rgb, mask, around)
     return np.nan_to_num(np.array(found, np.float64), posinf=10.0, neginf=-10.0)
 
 
