@@ -15,6 +15,7 @@ import csv
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,8 @@ import numpy as np
 from fit_grader import degraded, restored
 from scipy.stats import spearmanr
 
+from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.baselines import BASELINES
 from magenet_batch.evaluation.images import list_images, load_image
 from magenet_batch.evaluation.segmenter import Segmenter
@@ -128,6 +131,28 @@ def synthetic(data: Path, images: int) -> dict:
     }
 
 
+def ladders(data: Path, images: int, steps: int = 6) -> dict:
+    """One degradation of one image, stronger step by step: does the score fall with it?"""
+    found = []
+    for number, path in enumerate(list_images(data / "idrid/val_clean", limit=images)):
+        image = load_image(path, size=1024)
+        if image is None:
+            continue
+        scores = [score(image.pixels)]
+        for level in np.linspace(0, 1, steps)[1:]:
+            how = replace(preset("evaluation"), severity=(level, level))
+            params = sample_degradation(np.random.default_rng([97, number]), how)
+            scores.append(score(degrade_pixels(image.pixels, params, mask=image.mask)))
+        values = [0.0 if r is None else quality_score(r) for r in scores]
+        found.append(float(-spearmanr(range(steps), values)[0]))
+    return {
+        "images": len(found),
+        "steps": steps,
+        "spearman_mean": float(np.mean(found)),
+        "spearman_p10": float(np.percentile(found, 10)),
+    }
+
+
 def filters(data: Path, images: int) -> dict:
     """Does a filter that restores nothing raise the grade, and does fidelity catch it?"""
     segment = Segmenter.load().segment
@@ -212,6 +237,7 @@ def main() -> None:
         ("drimdb", lambda: drimdb(arguments.data)),
         ("cataract", lambda: cataract(arguments.data)),
         ("synthetic", lambda: synthetic(arguments.data, arguments.images)),
+        ("ladders", lambda: ladders(arguments.data, arguments.images)),
         ("filters", lambda: filters(arguments.data, arguments.images // 3)),
         ("delivered", lambda: delivered(arguments.data, arguments.enhance)),
     ):
