@@ -185,7 +185,12 @@ def image(results: Numbers) -> str:
     total = found["total"]
     rows.append(["the way of an image, one part after another", f"{total['seconds']:.2f}",
                  f"{total['cpu_seconds']:.2f}"])  # fmt: skip
-    said = f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB."
+    base = found["base"]["total"]
+    rows.append(["the same with `base`", f"{base['seconds']:.2f}", f"{base['cpu_seconds']:.2f}"])
+    said = (
+        f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB "
+        f"(`base`, untrained: {found['base']['peak_mib']:.0f} MiB)."
+    )
     return f"{said}\n\n{table(['part', 'seconds', 'CPU seconds'], rows)}"
 
 
