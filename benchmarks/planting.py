@@ -4,9 +4,10 @@
 
 The shipped network enhances images of idrid/val_clean and hrf/test-vessels, each degraded in
 several ways. In each output a vessel is drawn, a vessel erased, a lesion added, a lesion removed.
-Limits are chosen on every second image so that honest outputs stay below them; the other images
-give the rates, which go to benchmarks/results/planting.json. The limits that are printed belong in
-quality/fidelity.py.
+The limits in quality/fidelity.py were chosen while looking at every second image (`chosen_on`); the
+others (`held_out`) give the rates that are stated. Where the degradation put spots on the lens, a
+spot that is gone is what was asked for, so false alarms are counted with and without these images.
+Writes benchmarks/results/planting.json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -27,8 +29,6 @@ from magenet_batch.quality.fidelity import LIMITS, measure_fidelity
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = 560
-QUANTILE = 0.95  # of the honest outputs of the first half: the unit of every measure's limit
-ALARMS = 0.03  # share of them that any limit may flag
 CATCHES = {
     "vessel drawn": ("vessel_new", "vessel_new_longest"),
     "vessel erased": ("vessel_lost", "vessel_lost_longest"),
@@ -114,7 +114,7 @@ def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple
         row = measure_fidelity(
             first, after, image.fov, vessels_before=vessels_first, vessels_after=last
         )
-        found.append((kind, row))
+        found.append((kind, {**row, "dirt": bool(params.spots)}))
 
     add("honest", before, result.pixels, old)
     for kind, plant in PLANTS.items():
@@ -128,10 +128,10 @@ def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple
     return found
 
 
-def flagged(row: dict, names, limits) -> bool:
+def flagged(row: dict, names) -> bool:
     agreement = row["structure_agreement"]
     row = {**row, "disagreement": None if agreement is None else 1 - agreement}
-    return any(row[name] is not None and row[name] > limits[name] for name in names)
+    return any(row[name] is not None and row[name] > LIMITS[name] for name in names)
 
 
 def measured(rows: list[tuple[str, dict]], kind: str, name: str) -> list[float]:
@@ -141,15 +141,29 @@ def measured(rows: list[tuple[str, dict]], kind: str, name: str) -> list[float]:
     return [1 - value for value in values] if name == "disagreement" else values
 
 
-def choose(rows: list[tuple[str, dict]]) -> dict[str, float]:
-    """The narrowest limits, all as many times their unit, that flag few enough honest outputs."""
-    unit = {name: float(np.quantile(measured(rows, "honest", name), QUANTILE)) for name in LIMITS}
-    honest = [row for kind, row in rows if kind == "honest"]
-    for factor in np.arange(1.0, 5.0, 0.05):
-        limits = {name: round(float(factor * value), 3) for name, value in unit.items()}
-        if np.mean([flagged(row, LIMITS, limits) for row in honest]) <= ALARMS:
-            break
-    return limits
+def rates(rows: list[tuple[str, dict]]) -> dict:
+    """Share of honest outputs that are flagged, by what flags them, and of planted ones caught."""
+
+    def share(kind: str, names, *, dirt: bool = True) -> float:
+        found = [row for what, row in rows if what == kind and (dirt or not row["dirt"])]
+        return sum(flagged(row, names) for row in found) / max(len(found), 1)
+
+    anatomy = [name for name in LIMITS if name != "colour_shift"]
+    counts = Counter(kind for kind, _ in rows)
+    return {
+        "images": counts["honest"],
+        "with_dirt": sum(row["dirt"] for kind, row in rows if kind == "honest"),
+        "false_alarms": {
+            **{name: share("honest", [name]) for name in LIMITS},
+            "anatomy": share("honest", anatomy),
+            "anatomy_without_dirt": share("honest", anatomy, dirt=False),
+        },
+        "undelivered": float(np.mean([r["fidelity"] < 0.2 for k, r in rows if k == "honest"])),
+        "caught": {
+            kind: {"planted": counts[kind], "share": share(kind, names)}
+            for kind, names in CATCHES.items()
+        },
+    }
 
 
 def main() -> None:
@@ -171,21 +185,8 @@ def main() -> None:
                 for number in range(arguments.trials):
                     halves[seed % 2].extend(trial(enhancer, image, seed, number))
                 print(seed, path.name, file=sys.stderr, flush=True)
-    limits = choose(halves[0])
-    facts = {"weights": enhancer.weights_hash, "images": seed, "chosen": limits, "used": LIMITS}
-    for label, used in (("with_chosen", limits), ("with_used", LIMITS)):
-        honest = [r for kind, r in halves[1] if kind == "honest"]
-        facts[label] = {
-            "honest": len(honest),
-            "false_alarms": sum(flagged(r, LIMITS, used) for r in honest) / len(honest),
-            "undelivered_honest": sum(r["fidelity"] < 0.2 for r in honest) / len(honest),
-        }
-        for kind, names in CATCHES.items():
-            rows = [r for k, r in halves[1] if k == kind]
-            facts[label][kind] = {
-                "planted": len(rows),
-                "caught": sum(flagged(r, names, used) for r in rows) / max(len(rows), 1),
-            }
+    facts = {"weights": enhancer.weights_hash, "images": seed, "limits": LIMITS}
+    facts |= {"chosen_on": rates(halves[0]), "held_out": rates(halves[1])}
     facts["values"] = {
         kind: {
             name: np.percentile(measured([*halves[0], *halves[1]], kind, name), [5, 50, 95])
