@@ -28,7 +28,6 @@ from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.baselines import BASELINES
 from magenet_batch.evaluation.images import list_images, load_image
-from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs.policy import POLICIES, flags_for
@@ -156,7 +155,9 @@ def ladders(data: Path, images: int, steps: int = 6) -> dict:
 
 def filters(data: Path, images: int) -> dict:
     """Does a filter that restores nothing raise the grade, and does fidelity catch it?"""
-    segment = Segmenter.load().segment
+    from magenet_batch.inference.enhancer import Enhancer
+
+    segment = Enhancer.load(threads=1).vessels
     found: dict[str, list[tuple[float, float, float]]] = {}
     for number, path in enumerate(list_images(data / "idrid/val_clean", limit=images)):
         image = load_image(path, size=640)
