@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.no_pandas import do_without_pandas
+
 
 def command(
     out: Annotated[Path, typer.Argument(help="The output folder of a job.")] = Path("out"),
@@ -37,6 +39,7 @@ def command(
     ] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
+    do_without_pandas()
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv
 

@@ -55,7 +55,7 @@ def thumbnail(path: Path, *, longest: int, page: int | None = None) -> Image.Ima
             small = _pixels(path, page)
     except (OSError, ValueError, ImageError, SyntaxError, Image.DecompressionBombError):
         return None
-    small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    small.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)
     return small
 
 
