@@ -114,6 +114,7 @@ def assess_speed(results: Numbers) -> str:
         f"On {found['images']} photographs of {found['megapixels']:.0f} megapixels one thread",
         f"takes {found['cpu_s_per_image']:.2f} s of processor time an image; a job of",
         f"{job['workers']} workers on two cores does {job['images_per_s']:.1f} images a second",
-        f"(steady, over {job['images']} images). No measure moved by more than {measures:.3f}, the probability",
-        f"of good by up to {off['good']:.3f} (`python benchmarks/assess_speed.py ARCHIVE`).",
+        f"(steady, over {job['images']} images). Decoding at reduced size moved no measure by",
+        f"more than {measures:.3f}, and the probability of good by up to {off['good']:.3f}",
+        "(`python benchmarks/assess_speed.py ARCHIVE`).",
     ])  # fmt: skip
