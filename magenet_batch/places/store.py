@@ -221,7 +221,7 @@ def is_store(text: str) -> bool:
 
 def brief(error: BaseException) -> str:
     """What a store says, on one line."""
-    return str(error).strip().splitlines()[0][:200]
+    return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
 
 
 def _facts(found: FileInfo) -> Facts:
