@@ -28,6 +28,7 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "without attention": ("small", ("model.attention=false", "model.supervised_attention=false")),
     "without structure module": ("small", ("model.structure=false",)),
     "without consistency": ("small", ("consistency.weight=0.0",)),
+    "without statistics": ("small", ("model.statistics=false",)),
     "plain U-Net": ("unet", ()),
 }
 """Name -> recipe, and what is changed in it."""

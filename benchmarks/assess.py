@@ -1,11 +1,12 @@
 """The grader and the policy on photographs that it was not fitted on: docs/quality.md.
 
-    python benchmarks/assess.py [--data ../shared/data] [--enhance 6]
+    python benchmarks/assess.py [--data ../shared/data] [--enhance 24] [--only delivered]
 
 drimdb (good against bad), cataract (against severity), idrid/val_clean with degradations of known
 severity, stored at half size and as JPEG 85, and Graham's local-average subtraction. With --enhance
-N, N images of each kind are enhanced and the policy's decisions counted. Writes
-benchmarks/results/assess.json.
+N, N images of each kind are enhanced and the policy's decisions counted; those to which it said no
+are drawn beside their originals in eval/assess. Writes benchmarks/results/assess.json; --only
+replaces one part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import csv
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,9 +24,10 @@ import numpy as np
 from fit_grader import degraded, restored
 from scipy.stats import spearmanr
 
+from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.baselines import BASELINES
 from magenet_batch.evaluation.images import list_images, load_image
-from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs.policy import POLICIES, flags_for
@@ -128,9 +131,33 @@ def synthetic(data: Path, images: int) -> dict:
     }
 
 
+def ladders(data: Path, images: int, steps: int = 6) -> dict:
+    """One degradation of one image, stronger step by step: does the score fall with it?"""
+    found = []
+    for number, path in enumerate(list_images(data / "idrid/val_clean", limit=images)):
+        image = load_image(path, size=1024)
+        if image is None:
+            continue
+        scores = [score(image.pixels)]
+        for level in np.linspace(0, 1, steps)[1:]:
+            how = replace(preset("evaluation"), severity=(level, level))
+            params = sample_degradation(np.random.default_rng([97, number]), how)
+            scores.append(score(degrade_pixels(image.pixels, params, mask=image.mask)))
+        values = [0.0 if r is None else quality_score(r) for r in scores]
+        found.append(float(-spearmanr(range(steps), values)[0]))
+    return {
+        "images": len(found),
+        "steps": steps,
+        "spearman_mean": float(np.mean(found)),
+        "spearman_p10": float(np.percentile(found, 10)),
+    }
+
+
 def filters(data: Path, images: int) -> dict:
     """Does a filter that restores nothing raise the grade, and does fidelity catch it?"""
-    segment = Segmenter.load().segment
+    from magenet_batch.inference.enhancer import Enhancer
+
+    segment = Enhancer.load(threads=1).vessels
     found: dict[str, list[tuple[float, float, float]]] = {}
     for number, path in enumerate(list_images(data / "idrid/val_clean", limit=images)):
         image = load_image(path, size=640)
@@ -164,6 +191,25 @@ def filters(data: Path, images: int) -> dict:
     }
 
 
+def show(path: Path, pictures: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """Originals above their outputs, each with its name and what was said, 260 px wide."""
+    columns = []
+    for text, before, after in pictures:
+        height = round(before.shape[0] * 260 / before.shape[1])
+        both = [cv2.resize(x, (260, height), interpolation=cv2.INTER_AREA) for x in (before, after)]
+        column = np.vstack([*both, np.zeros((600, 260, 3), np.uint8)])[:600]
+        for line, words in enumerate(text.splitlines()):
+            cv2.putText(column, words, (4, 550 + 16 * line), 0, 0.42, (255, 255, 255))
+        columns.append(column)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [np.hstack(columns[i : i + 6]) for i in range(0, len(columns) - 5, 6)]
+    rest = columns[len(rows) * 6 :]
+    if rest:
+        blank = [np.zeros_like(columns[0])] * (6 - len(rest))
+        rows.append(np.hstack(rest + blank))
+    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+
+
 def delivered(data: Path, count: int) -> dict:
     """Grades before and after, fidelity, and what the standard policy says."""
     from magenet_batch.inference.enhancer import Enhancer
@@ -172,6 +218,7 @@ def delivered(data: Path, count: int) -> dict:
     table = {}
     for folder in ("cataract/images", "drimdb/good", "drimdb/bad"):
         before, after, said, fidelity = Counter(), Counter(), Counter(), []
+        refused = []
         for path in list_images(data / folder, limit=count):
             image = load_image(path, size=640)
             if image is None:
@@ -188,8 +235,15 @@ def delivered(data: Path, count: int) -> dict:
             before[first["grade"]] += 1
             after[last["grade"]] += 1
             fidelity.append(row["fidelity"])
-            said[policy.before(row) or policy.after(row) or "enhanced"] += 1
-            said["flagged"] += bool(flags_for(row))
+            verdict = policy.before(row) or policy.after(row) or "enhanced"
+            flags = flags_for(row)
+            said[verdict] += 1
+            said["flagged"] += bool(flags)
+            if verdict not in ("enhanced", "good"):
+                words = f"{path.stem}\n{verdict}, fidelity {row['fidelity']:.2f}\n{' '.join(flags)}"
+                refused.append((words, image.pixels, result.pixels))
+        if refused:
+            show(Path("eval/assess") / f"{folder.replace('/', '_')}.png", refused)
         table[folder] = {
             "before": dict(before), "after": dict(after), "policy": dict(said),
             "fidelity_median": float(np.median(fidelity)) if fidelity else None,
@@ -201,20 +255,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--images", type=int, default=24)
-    parser.add_argument("--enhance", type=int, default=6)
+    parser.add_argument("--enhance", type=int, default=24)
+    parser.add_argument("--only", default="", help="one part of it")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
     cv2.setNumThreads(1)
     path = RESULTS / "assess.json"
-    facts: dict = {}
+    facts = json.loads(path.read_text(encoding="utf-8")) if arguments.only else {}
     for name, work in (
         ("drimdb", lambda: drimdb(arguments.data)),
         ("cataract", lambda: cataract(arguments.data)),
         ("synthetic", lambda: synthetic(arguments.data, arguments.images)),
+        ("ladders", lambda: ladders(arguments.data, arguments.images)),
         ("filters", lambda: filters(arguments.data, arguments.images // 3)),
         ("delivered", lambda: delivered(arguments.data, arguments.enhance)),
     ):
+        if arguments.only not in ("", name):
+            continue
         facts[name] = work()
         print(name, json.dumps(facts[name]), flush=True)
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -11,20 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import of_quality
+from of_quality import Numbers, table
 
 from magenet_batch.jobs.estimate import SECONDS_PER_MEGAPIXEL
 from magenet_batch.recipes.load import load_recipe
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-Numbers = dict[str, Any]
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def mean(found: Numbers, digits: int) -> str:
@@ -163,20 +158,6 @@ def learned(results: Numbers) -> str:
     return table(["degradation", "", *methods], rows)
 
 
-def bands(results: Numbers) -> str:
-    """Where the error lies, and what would be left of it."""
-    found = results["bands"]["presets"]
-    names = list(next(iter(next(iter(found.values())).values()))["share"])
-    rows = [
-        [name, method, f"{one['psnr']:.2f}", *(f"{one['share'][n]:.0%}" for n in names),
-         *(f"{one['psnr_if_right_up_to'][n]:.1f}" for n in names[:2])]
-        for name, methods in found.items() for method, one in methods.items()
-    ]  # fmt: skip
-    head = ["degradation", "method", "PSNR", *names, f"if {names[0]} were right",
-            f"and {names[1]}"]  # fmt: skip
-    return table(head, rows)
-
-
 def image(results: Numbers) -> str:
     """One large image, part by part."""
     found = results["image"]
@@ -185,7 +166,12 @@ def image(results: Numbers) -> str:
     total = found["total"]
     rows.append(["the way of an image, one part after another", f"{total['seconds']:.2f}",
                  f"{total['cpu_seconds']:.2f}"])  # fmt: skip
-    said = f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB."
+    base = found["base"]["total"]
+    rows.append(["the same with `base`", f"{base['seconds']:.2f}", f"{base['cpu_seconds']:.2f}"])
+    said = (
+        f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB "
+        f"(`base`, untrained: {found['base']['peak_mib']:.0f} MiB)."
+    )
     return f"{said}\n\n{table(['part', 'seconds', 'CPU seconds'], rows)}"
 
 
@@ -261,7 +247,13 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md archive": ("archive", archive),
     "docs/benchmarks.md scaling": ("scaling", scaling),
     "docs/benchmarks.md resume": ("resume", resume),
+    "docs/benchmarks.md bands": ("bands", of_quality.bands),
     "docs/running.md": ("capacity", capacity),
+    "docs/quality.md grades": ("grades", of_quality.grades),
+    "docs/quality.md filters": ("filters", of_quality.filters),
+    "docs/quality.md planting": ("planting", of_quality.planting),
+    "docs/quality.md assess": ("assess", of_quality.assess_speed),
+    "docs/quality.md delivered": ("delivered", of_quality.delivered),
 }
 
 

@@ -4,9 +4,9 @@
 
 The picture is a phantom of 4288 x 2848 pixels with the field of view cut at top and bottom, as the
 commonest cameras give it; `--image` takes another. The decoders are compared on the same bytes. The
-network is timed with freed memory kept and, in its own process, given back (`--no-keep`). Every
-part runs three times; the fastest counts. CPU seconds are those of the process over all threads:
-beside other work they say more than seconds.
+network is timed with freed memory kept and, in its own process, given back (`--no-keep`); so is
+`base`, with untrained weights, which take as long. Every part runs three times; the fastest counts.
+CPU seconds are those of the process over all threads: beside other work they say more than seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,10 +34,13 @@ from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.build import build_network
+from magenet_batch.models.config import magenet_config
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.weights import save_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.measures import measure_quality
+from magenet_batch.quality.grade import assess_quality
 
 WIDTH, HEIGHT = 4288, 2848
 TIMES = 3
@@ -92,13 +96,13 @@ def measure(data: bytes, *, weights: str, threads: int, keep: bool) -> dict[str,
     image = timed(parts, "read (hash, decode)", lambda: read_image(data))
     fov = timed(parts, "field of view", lambda: find_fov(image.pixels))
     assert fov is not None
-    timed(parts, "quality", lambda: measure_quality(image.pixels, fov))
+    timed(parts, "quality, grade", lambda: assess_quality(image.pixels, fov))
     network = Enhancer.load(weights, device="cpu", threads=threads)
     done = timed(parts, "network", lambda: network.enhance(image.pixels, fov))
     timed(
-        parts, "quality after, fidelity",
+        parts, "quality and grade after, fidelity",
         lambda: (
-            measure_quality(done.pixels, fov),
+            assess_quality(done.pixels, fov),
             measure_fidelity(
                 image.pixels, done.pixels, fov,
                 vessels_before=done.vessels_before, vessels_after=done.vessels_after,
@@ -121,14 +125,21 @@ def measure(data: bytes, *, weights: str, threads: int, keep: bool) -> dict[str,
     return {"parts": parts, "total": total, "peak_mib": peak}
 
 
-def apart(arguments: argparse.Namespace, *flags: str) -> dict[str, Any]:
+def apart(arguments: argparse.Namespace, weights: str, *flags: str) -> dict[str, Any]:
     """Measure in a process of its own, so that memory and its peak are its own."""
     command = [sys.executable, __file__, "--here", "--threads", str(arguments.threads)]
-    command += ["--weights", arguments.weights, *flags]
+    command += ["--weights", weights, *flags]
     if arguments.image:
         command += ["--image", str(arguments.image)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def untrained(size: str, folder: str) -> str:
+    """Weights that were never trained: they take as long as others."""
+    path = Path(folder) / f"{size}.safetensors"
+    save_weights(build_network(magenet_config(size)), path, name=size, notes={})
+    return str(path)
 
 
 def show(found: dict[str, Any]) -> None:
@@ -154,11 +165,16 @@ def main() -> None:
         found = measure(data, weights=told.weights, threads=told.threads, keep=not told.no_keep)
         print(json.dumps(found))
         return
-    found = {"threads": told.threads, "weights": told.weights, **apart(told)}
-    found["memory_given_back"] = apart(told, "--no-keep")["parts"]["network"]
+    found = {"threads": told.threads, "weights": told.weights, **apart(told, told.weights)}
+    found["memory_given_back"] = apart(told, told.weights, "--no-keep")["parts"]["network"]
+    with tempfile.TemporaryDirectory() as folder:
+        base = apart(told, untrained("base", folder))
+    found["base"] = {key: base[key] for key in ("total", "peak_mib")}
     show(found)
     print(f"{'network, memory given back':34s} {found['memory_given_back']['seconds']:7.3f} s "
           f"{found['memory_given_back']['cpu_seconds']:7.3f} s of CPU")  # fmt: skip
+    print(f"{'the same with base':34s} {base['total']['seconds']:7.3f} s "
+          f"{base['total']['cpu_seconds']:7.3f} s of CPU, {base['peak_mib']:.0f} MiB")  # fmt: skip
     if told.output:
         told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -1,11 +1,13 @@
 """Plants inventions and losses in honest outputs, and sees whether fidelity catches them.
 
-    python benchmarks/planting.py [--data ../shared/data] [--images 16]
+    python benchmarks/planting.py [--data ../shared/data] [--images 32] [--trials 3]
 
-The shipped network enhances degraded images of idrid/val_clean and hrf/test-vessels. In each output
-a vessel is drawn, a vessel erased, a lesion added, a lesion removed. Limits are chosen on every
-second image so that honest outputs stay below them; the other half gives the rates, which go to
-benchmarks/results/planting.json. The limits that are printed belong in quality/fidelity.py.
+The shipped network enhances images of idrid/val_clean and hrf/test-vessels, each degraded in
+several ways. In each output a vessel is drawn, a vessel erased, a lesion added, a lesion removed.
+The limits in quality/fidelity.py were chosen while looking at every second image (`chosen_on`); the
+others (`held_out`) give the rates that are stated. Where the degradation put spots on the lens, a
+spot that is gone is what was asked for, so false alarms are counted with and without these images.
+Writes benchmarks/results/planting.json.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -26,7 +29,6 @@ from magenet_batch.quality.fidelity import LIMITS, measure_fidelity
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = 560
-QUANTILE = 0.99  # of the honest outputs of the first half, per measure
 CATCHES = {
     "vessel drawn": ("vessel_new", "vessel_new_longest"),
     "vessel erased": ("vessel_lost", "vessel_lost_longest"),
@@ -98,9 +100,9 @@ def add_lesion(pixels, fov, rng, vessels) -> np.ndarray | None:
 PLANTS = {"vessel drawn": draw_vessel, "vessel erased": erase_vessel, "lesion added": add_lesion}
 
 
-def trial(enhancer: Enhancer, image: EvaluationImage, seed: int) -> list[tuple[str, dict]]:
+def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple[str, dict]]:
     """Fidelity of the honest output and of every planted one."""
-    rng = np.random.default_rng([11, seed])
+    rng = np.random.default_rng([11, *seeds])
     params = sample_degradation(rng, preset("evaluation"))
     before = degrade_pixels(image.pixels, params, mask=image.mask)
     result = enhancer.enhance(before, image.fov)
@@ -112,7 +114,7 @@ def trial(enhancer: Enhancer, image: EvaluationImage, seed: int) -> list[tuple[s
         row = measure_fidelity(
             first, after, image.fov, vessels_before=vessels_first, vessels_after=last
         )
-        found.append((kind, row))
+        found.append((kind, {**row, "dirt": bool(params.spots)}))
 
     add("honest", before, result.pixels, old)
     for kind, plant in PLANTS.items():
@@ -126,16 +128,49 @@ def trial(enhancer: Enhancer, image: EvaluationImage, seed: int) -> list[tuple[s
     return found
 
 
-def flagged(row: dict, names, limits) -> bool:
+def flagged(row: dict, names) -> bool:
     agreement = row["structure_agreement"]
     row = {**row, "disagreement": None if agreement is None else 1 - agreement}
-    return any(row[name] is not None and row[name] > limits[name] for name in names)
+    return any(row[name] is not None and row[name] > LIMITS[name] for name in names)
+
+
+def measured(rows: list[tuple[str, dict]], kind: str, name: str) -> list[float]:
+    """Values of one measure in the outputs of one kind."""
+    shown = "structure_agreement" if name == "disagreement" else name
+    values = [row[shown] for what, row in rows if what == kind and row[shown] is not None]
+    return [1 - value for value in values] if name == "disagreement" else values
+
+
+def rates(rows: list[tuple[str, dict]]) -> dict:
+    """Share of honest outputs that are flagged, by what flags them, and of planted ones caught."""
+
+    def share(kind: str, names, *, dirt: bool = True) -> float:
+        found = [row for what, row in rows if what == kind and (dirt or not row["dirt"])]
+        return sum(flagged(row, names) for row in found) / max(len(found), 1)
+
+    anatomy = [name for name in LIMITS if name != "colour_shift"]
+    counts = Counter(kind for kind, _ in rows)
+    return {
+        "images": counts["honest"],
+        "with_dirt": sum(row["dirt"] for kind, row in rows if kind == "honest"),
+        "false_alarms": {
+            **{name: share("honest", [name]) for name in LIMITS},
+            "anatomy": share("honest", anatomy),
+            "anatomy_without_dirt": share("honest", anatomy, dirt=False),
+        },
+        "undelivered": float(np.mean([r["fidelity"] < 0.2 for k, r in rows if k == "honest"])),
+        "caught": {
+            kind: {"planted": counts[kind], "share": share(kind, names)}
+            for kind, names in CATCHES.items()
+        },
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--images", type=int, default=16, help="of each folder")
+    parser.add_argument("--images", type=int, default=32, help="of each folder")
+    parser.add_argument("--trials", type=int, default=3, help="degradations of each image")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
@@ -147,38 +182,16 @@ def main() -> None:
             image = load_image(path, size=SIZE)
             if image is not None:
                 seed += 1
-                halves[seed % 2].extend(trial(enhancer, image, seed))
+                for number in range(arguments.trials):
+                    halves[seed % 2].extend(trial(enhancer, image, seed, number))
                 print(seed, path.name, file=sys.stderr, flush=True)
-    limits = {}
-    for name in LIMITS:
-        honest = [
-            1 - r["structure_agreement"] if name == "disagreement" else r[name]
-            for kind, r in halves[0]
-            if kind == "honest"
-            and r["structure_agreement" if name == "disagreement" else name] is not None
-        ]
-        limits[name] = round(float(np.quantile(honest, QUANTILE)), 3)
-    facts = {"weights": enhancer.weights_hash, "images": seed, "chosen": limits, "used": LIMITS}
-    for label, used in (("with_chosen", limits), ("with_used", LIMITS)):
-        honest = [r for kind, r in halves[1] if kind == "honest"]
-        facts[label] = {
-            "honest": len(honest),
-            "false_alarms": sum(flagged(r, LIMITS, used) for r in honest) / len(honest),
-            "undelivered_honest": sum(r["fidelity"] < 0.2 for r in honest) / len(honest),
-        }
-        for kind, names in CATCHES.items():
-            rows = [r for k, r in halves[1] if k == kind]
-            facts[label][kind] = {
-                "planted": len(rows),
-                "caught": sum(flagged(r, names, used) for r in rows) / max(len(rows), 1),
-            }
+    facts = {"weights": enhancer.weights_hash, "images": seed, "limits": LIMITS}
+    facts |= {"chosen_on": rates(halves[0]), "held_out": rates(halves[1])}
     facts["values"] = {
         kind: {
-            name: np.percentile(
-                [r[name] for half in halves for k, r in half if k == kind and r[name] is not None],
-                [5, 50, 95],
-            ).round(4).tolist()
-            for name in (*list(LIMITS)[:-1], "structure_agreement", "fidelity")
+            name: np.percentile(measured([*halves[0], *halves[1]], kind, name), [5, 50, 95])
+            .round(4).tolist()
+            for name in (*LIMITS, "fidelity")
         }
         for kind in ("honest", *CATCHES)
     }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.no_pandas import do_without_pandas
 from magenet_batch.settings import DEFAULT_OUT
 
 
@@ -38,6 +39,7 @@ def command(
     ] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
+    do_without_pandas()
     from magenet_batch.errors import UsageError
     from magenet_batch.places import StorePath, given_place
     from magenet_batch.report.build import build_report, write_report

@@ -69,6 +69,16 @@ class FieldOfView:
             height=max(1, round(self.height * factor)),
         )
 
+    def without_rim(self, share: float) -> FieldOfView:
+        """The same field of view less a rim, in radii, where cameras and networks draw edges."""
+        rim = share * self.radius
+        return replace(
+            self, radius=self.radius - rim, left=max(self.left, self.x - self.radius) + rim,
+            top=max(self.top, self.y - self.radius) + rim,
+            right=min(self.right, self.x + self.radius) - rim,
+            bottom=min(self.bottom, self.y + self.radius) - rim,
+        )  # fmt: skip
+
     def mask(self, height: int, width: int) -> np.ndarray:
         """The field of view as (height, width) bool, for the picture resized to that size."""
         sx, sy = width / self.width, height / self.height

@@ -17,10 +17,11 @@ START_TIMEOUT_S = 900.0
 """Without a single worker ready after so long, the job fails."""
 
 # Shards: small enough that little is redone and all workers finish together, large enough that
-# a million images do not give a million files.
+# the rows of a million images are read in seconds: one file per shard.
 SHARDS_WANTED = 32
 SHARD_MIN, SHARD_MAX = 2, 64
-SHARD_FILES_MAX = 20_000
+SHARD_FILES_WANTED, SHARD_FILES_MAX = 4_000, 20_000
+LARGE_SHARD_MAX = 500
 
 
 def shard_size_for(images: int) -> int:
@@ -33,4 +34,5 @@ def shard_size_for(images: int) -> int:
         Images per shard, at least 1.
     """
     usual = min(SHARD_MAX, max(SHARD_MIN, -(-images // SHARDS_WANTED)))
-    return max(usual, -(-images // SHARD_FILES_MAX))
+    large = min(LARGE_SHARD_MAX, -(-images // SHARD_FILES_WANTED))
+    return max(usual, large, -(-images // SHARD_FILES_MAX))

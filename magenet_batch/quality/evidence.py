@@ -7,6 +7,7 @@ import numpy as np
 
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.quality.fidelity import RIM
 
 _WIDTH = 560  # pixels of one of the four panels
 _VESSEL = 0.5
@@ -47,7 +48,8 @@ def draw_evidence(
     if vessels_before is None or vessels_after is None:
         panels.append(np.zeros_like(old))
     else:
-        panels.append(_vessels(vessels_before, vessels_after, mask))
+        inner = fov.without_rim(RIM).mask(height, _WIDTH)[..., None]
+        panels.append(_vessels(vessels_before, vessels_after, inner))
     return np.vstack([np.hstack(panels[:2]), np.hstack(panels[2:])])
 
 

@@ -18,22 +18,24 @@ from magenet_batch.quality.lesions import lesion_changes
 _SURE, _POSSIBLE = 0.5, 0.25  # a vessel is there; a vessel may be there
 _NEAR = 3  # pixels of the vessel map within which two vessels are the same
 _LEAST_LENGTH = 20  # pixels of vessel below which nothing can be said
+RIM = 0.03  # radii from the edge of the field of view within which edges pass for vessels
 _SCALE = 512  # longest side at which colours are compared
 
 LIMITS: dict[str, float] = {
     "vessel_new": 0.03,
-    "vessel_lost": 0.03,
+    "vessel_lost": 0.04,
     "vessel_new_longest": 0.05,
-    "vessel_lost_longest": 0.05,
-    "lesion_new": 0.1,
+    "vessel_lost_longest": 0.06,
+    "lesion_new": 0.11,
     "lesion_lost": 0.15,
     "colour_shift": 30.0,
     "disagreement": 0.15,
 }
 """Measure -> its value at which fidelity is one half; `disagreement` is 1 - structure_agreement.
 
-About three times (colour: one and a half times) what the honest outputs of seven images reached in
-`benchmarks/planting.py`: so few images say little of how far the next honest ones may go."""
+What few honest outputs reach and most planted inventions and losses do, on the images on which
+`benchmarks/planting.py` says they were chosen (docs/quality.md); `colour_shift` is a matter of
+taste: one in seven of severely degraded images needs more."""
 
 
 def measure_fidelity(
@@ -56,7 +58,7 @@ def measure_fidelity(
     Returns:
         The keys of `schema.FIDELITY_MEASURES`; None where there is no vessel to speak of.
     """
-    mask = fov.mask(*vessels_before.shape)
+    mask = fov.without_rim(RIM).mask(*vessels_before.shape)
     old, new = vessels_before * mask, vessels_after * mask
     diameter = max(1.0, 2 * fov.radius * vessels_before.shape[1] / fov.width)
     colours = _colour_changes(before, after, fov)

@@ -9,6 +9,7 @@ from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.measures import at_measuring_scale
 
 _SCALES = ((1.5, 5.0), (3.5, 10.0))  # inner and outer Gaussian of a spot, pixels at 512
+_AROUND = 16.0  # standard deviation of the light about a spot, pixels
 _NEAR = 4  # pixels within which two spots are the same
 _SEEN = 0.015  # Weber contrast from which something is there
 _DIGITS = 4  # what is finer differs with the place of an array in memory
@@ -34,13 +35,11 @@ def lesion_changes(
         that at the same place on the other, which may have gained as much as all spots did;
         `lesion_contrast`: how much that is, after over before. None where nothing can be said.
     """
-    maps = []
-    for pixels in (before, after):
-        rgb, mask = at_measuring_scale(pixels, fov)
-        if mask.sum() < 400:
-            return dict.fromkeys(("lesion_new", "lesion_lost", "lesion_contrast"))
-        maps.append(_spots(rgb[..., 1], mask))
-    old, new = maps
+    rgb, mask = at_measuring_scale(before, fov)
+    if mask.sum() < 400:
+        return dict.fromkeys(("lesion_new", "lesion_lost", "lesion_contrast"))
+    spots = _Spots(mask)
+    old, new = spots.of(rgb[..., 1]), spots.of(at_measuring_scale(after, fov)[0][..., 1])
     gain = _gain(old, new)
     if gain is None:
         new_spot, lost_spot = _most(new, old, 1.0), _most(old, new, 1.0)
@@ -53,22 +52,31 @@ def lesion_changes(
     }
 
 
-def _spots(green: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Weber contrast of spots, (4, h, w) float32 >= 0: dark and bright, small and large."""
-    weight = mask.astype(np.float32)
+class _Spots:
+    """Finds spots inside one mask."""
 
-    def smooth(x: np.ndarray, sigma: float) -> np.ndarray:
-        total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
-        return cv2.GaussianBlur(x * weight, (0, 0), sigma) / total
+    def __init__(self, mask: np.ndarray) -> None:
+        self._weight = mask.astype(np.float32)
+        sigmas = {_AROUND, *(sigma for pair in _SCALES for sigma in pair)}
+        self._inside = {
+            sigma: np.maximum(cv2.GaussianBlur(self._weight, (0, 0), sigma), 1e-3)
+            for sigma in sigmas
+        }
 
-    around = np.maximum(smooth(green, 16), 0.05)
-    found = []
-    for inner, outer in _SCALES:
-        centre = smooth(green, inner)
-        difference = (centre - smooth(green, outer)) / around
-        for sign in (-1, 1):
-            found.append(np.maximum(sign * difference, 0) * _round(sign * centre, inner) * weight)
-    return np.stack(found)
+    def of(self, green: np.ndarray) -> np.ndarray:
+        """Weber contrast of spots, (4, h, w) float32 >= 0: dark and bright, small and large."""
+        around = np.maximum(self._smooth(green, _AROUND), 0.05)
+        found = []
+        for inner, outer in _SCALES:
+            centre = self._smooth(green, inner)
+            difference = (centre - self._smooth(green, outer)) / around
+            for sign in (-1, 1):
+                bump = np.maximum(sign * difference, 0)
+                found.append(bump * _round(sign * centre, inner) * self._weight)
+        return np.stack(found)
+
+    def _smooth(self, x: np.ndarray, sigma: float) -> np.ndarray:
+        return cv2.GaussianBlur(x * self._weight, (0, 0), sigma) / self._inside[sigma]
 
 
 def _round(x: np.ndarray, sigma: float) -> np.ndarray:

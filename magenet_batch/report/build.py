@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from magenet_batch.errors import JobError, UsageError, nearest
 from magenet_batch.places import Place, draft_of
 from magenet_batch.report.collect import collect
+from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import make_gallery
-from magenet_batch.report.html import to_html
+from magenet_batch.report.html import PAGE, environment, to_html
 from magenet_batch.report.text import to_json, to_markdown, write_csv
 
 FORMATS = ("html", "json", "csv", "md")
@@ -40,7 +43,15 @@ def build_report(out: Place, *, format: str = "html", seed: int = 0) -> str:
         return to_json(found)
     if format == "md":
         return to_markdown(found)
-    return to_html(found, make_gallery(found))
+    return _page(found)
+
+
+def _page(found: Collected, *, pages: Mapping[str, str] | None = None) -> str:
+    """The page of what was collected; its template is compiled while pictures are decoded."""
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(environment().get_template, PAGE)
+        pairs = make_gallery(found, pages=pages)
+    return to_html(found, pairs, pages=pages)
 
 
 def write_report(
@@ -95,4 +106,4 @@ def _with_pages(out: Place, target: Place, *, pages: int) -> str:
     folder = pages_folder(target)
     links = {i: quote(a) for i, a in addresses(found, folder.name).items()}
     write_pages(found, folder, report=quote(target.name))
-    return to_html(found, make_gallery(found, pages=links), pages=links)
+    return _page(found, pages=links)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 
@@ -19,10 +20,12 @@ from magenet_batch.report.table import TEXT, filters, json_block, table_data
 from magenet_batch.report.text import speed
 from magenet_batch.schema import GRADES
 
+PAGE = "page.html"
 CHIPS = ("sharpness", "contrast", "illumination", "haze")
 """Quality measures shown under each pair, before and after."""
 
 
+@lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """The templates, with everything escaped and the words as filters."""
     env = jinja2.Environment(
@@ -85,7 +88,7 @@ def to_html(found: Collected, pairs: list[Pair], *, pages: Mapping[str, str] | N
     kinds = {key for pair in pairs[1:] for key in pair.why}
     return (
         environment()
-        .get_template("page.html")
+        .get_template(PAGE)
         .render(
             css=asset("style.css"),
             js=asset("theme.js") + asset("viewer.js") + asset("page.js"),

@@ -57,7 +57,7 @@ def thumbnail(path: Place, *, longest: int, page: int | None = None) -> Image.Im
             small = _pixels(source, page)
     except (OSError, ValueError, MagenetError, SyntaxError, Image.DecompressionBombError):
         return None
-    small.thumbnail((longest, longest), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    small.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)
     return small
 
 

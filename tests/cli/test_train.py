@@ -119,7 +119,9 @@ ON_PHANTOMS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({"default", "small", "paper", "unet", "single_stage"}))
+@pytest.mark.parametrize(
+    "name", sorted({"default", "small", "continue", "paper", "unet", "single_stage"})
+)
 def test_every_shipped_recipe_trains(name: str, tmp_path: Path):
     recipe = load_recipe(name, changes=[*ON_PHANTOMS, f"run.output={tmp_path}"])
     assert train(recipe) == EXIT_DONE

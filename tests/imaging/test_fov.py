@@ -148,3 +148,14 @@ def test_mask_and_box_scale():
     assert abs(left - columns[0]) <= 1
     assert abs(right - columns[-1] - 1) <= 1
     assert fov.scaled(2).mask(320, 400).sum() == mask.sum()
+
+
+@pytest.mark.parametrize("cut", [0, 45])
+def test_without_its_rim_every_pixel_is_that_far_from_the_edge(cut: int):
+    """Disc, and disc cut at top and bottom: what is left lies a tenth of the radius inside."""
+    fov = FieldOfView(100, 100, 80, 0, cut, 200, 200 - cut, 200, 200)
+    mask, inner = (f.mask(200, 200) for f in (fov, fov.without_rim(0.1)))
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    assert depth[inner].min() >= 8 - 1
+    assert inner[depth > 8 + 3].all()
+    assert np.array_equal(fov.without_rim(0).mask(200, 200), mask)

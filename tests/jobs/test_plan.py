@@ -121,7 +121,9 @@ def test_a_plan_survives_its_file(options, tmp_path):
 
 
 def test_shards_depend_on_the_plan_alone():
-    assert [shard_size_for(n) for n in (1, 20, 320, 5_000, 10_000_000)] == [2, 2, 10, 64, 500]
+    sizes = {1: 2, 20: 2, 320: 10, 5_000: 64, 200_000: 64, 1_000_000: 250, 10_000_000: 500}
+    assert {n: shard_size_for(n) for n in sizes} == sizes
+    assert shard_size_for(40_000_000) == 2_000, "never more than 20,000 files"
 
 
 @pytest.fixture

@@ -76,6 +76,16 @@ def test_what_lies_outside_the_field_of_view_does_not_count():
     assert measured(vessels(LONG), vessels(LONG, outside))["vessel_new"] == 0
 
 
+def test_an_edge_along_the_rim_is_no_vessel():
+    """Networks draw the edge of the field of view now on this side, now on that."""
+    rim = np.zeros((SIZE, SIZE), np.float32)
+    cv2.circle(rim, (128, 128), 119, 0.9, 2)
+    row = measured(vessels(LONG), np.maximum(vessels(LONG), rim))
+    assert row["vessel_new"] == row["vessel_new_longest"] == 0
+    further_in = np.maximum(vessels(LONG), cv2.circle(np.zeros_like(rim), (128, 128), 108, 0.9, 2))
+    assert measured(vessels(LONG), further_in)["vessel_new"] > 0.5
+
+
 def test_no_vessels_give_nulls():
     none = np.zeros((SIZE, SIZE), np.float32)
     row = measured(none, none)

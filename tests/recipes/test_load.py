@@ -18,7 +18,8 @@ def recipe(tmp_path: Path, text: str, name: str = "mine.toml") -> Path:
 
 
 def test_the_shipped_recipes_are_found():
-    assert {"default", "small", "smoke", "adapt", "paper", "unet", "single_stage"} == set(RECIPES)
+    names = "default small continue smoke adapt paper unet single_stage"
+    assert set(names.split()) == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -1,0 +1,119 @@
+"""Tables of grades, fidelity and where the error lies, for document.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magenet_batch.schema import GRADES
+
+Numbers = dict[str, Any]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def bands(results: Numbers) -> str:
+    """Where the error lies, and what would be left of it."""
+    found = results["bands"]["presets"]
+    names = list(next(iter(next(iter(found.values())).values()))["share"])
+    rows = [
+        [name, method, f"{one['psnr']:.2f}", *(f"{one['share'][n]:.0%}" for n in names),
+         *(f"{one['psnr_if_right_up_to'][n]:.1f}" for n in names[:2])]
+        for name, methods in found.items() for method, one in methods.items()
+    ]  # fmt: skip
+    head = ["degradation", "method", "PSNR", *names, f"if {names[0]} were right",
+            f"and {names[1]}"]  # fmt: skip
+    return table(head, rows)
+
+
+def grades(results: Numbers) -> str:
+    """The grade against what is known of photographs, beside sharpness alone."""
+    found = results["assess"]
+    drimdb, cataract = found["drimdb"], found["cataract"]
+    synthetic, ladders, stored = (
+        found["synthetic"], found["ladders"], found["synthetic"]["stored_otherwise"],
+    )  # fmt: skip
+    good, bad = drimdb["images"]["good"], drimdb["images"]["bad"]
+    rows = [
+        [f"DRIMDB, {good} good against {bad} bad: AUC",
+         f"{drimdb['auc_grade']:.3f}", f"{drimdb['auc_sharpness']:.3f}"],
+        [f"CSDI, {cataract['images']} images: rank correlation with severity of cataract",
+         f"{cataract['spearman_grade']:.2f}", f"{cataract['spearman_sharpness']:.2f}"],
+        [f"one degradation, stronger in {ladders['steps']} steps: rank correlation with the step, "
+         f"mean over {ladders['images']} images", f"{-ladders['spearman_mean']:.2f}", ""],
+        [f"{synthetic['pictures']} pictures, all sorts of degradation pooled: rank correlation "
+         "with severity", f"{-synthetic['spearman_grade']:.2f}", ""],
+        *([f"the same picture stored {name}: mean change of the score",
+           f"{stored[how]['mean']:.3f}", ""]
+          for how, name in (("half", "at half size"), ("jpeg", "as JPEG 85"))),
+    ]  # fmt: skip
+    return table(["", "grade", "sharpness alone"], rows)
+
+
+def filters(results: Numbers) -> str:
+    """What filters do to the score, and fidelity to them."""
+    rows = [
+        [name, f"{f['score_before']:.2f}", f"{f['score_after']:.2f}", f"{f['fidelity']:.3f}",
+         f"{f['raised_and_delivered']:.0%}"]
+        for name, f in results["assess"]["filters"].items()
+    ]  # fmt: skip
+    return table(
+        ["filter", "score before", "score after", "fidelity", "raised and delivered"], rows
+    )
+
+
+def planting(results: Numbers) -> str:
+    """What was planted in the outputs of held-out images, and how much of it was caught."""
+    found = results["planting"]["held_out"]
+    alarms = found["false_alarms"]
+    clean = found["images"] - found["with_dirt"]
+    rows = [
+        [kind, str(caught["planted"]), f"{caught['share']:.0%}"]
+        for kind, caught in found["caught"].items()
+    ]
+    rows += [
+        ["nothing: flagged for vessels or lesions", str(found["images"]),
+         f"{alarms['anatomy']:.1%}"],
+        ["nothing, and no dirt on the lens: the same", str(clean),
+         f"{alarms['anatomy_without_dirt']:.1%}"],
+        ["nothing: flagged for colour", str(found["images"]), f"{alarms['colour_shift']:.0%}"],
+        ["nothing: not delivered (fidelity below 0.2)", str(found["images"]),
+         f"{found['undelivered']:.0%}"],
+    ]  # fmt: skip
+    return table(["planted", "outputs", "caught"], rows)
+
+
+def delivered(results: Numbers) -> str:
+    """Grades before and after, and what the policy `standard` said."""
+    rows = []
+    for folder, found in results["assess"]["delivered"]["folders"].items():
+        before, after = (
+            " / ".join(str(found[when].get(g, 0)) for g in ("good", "usable", "reject"))
+            for when in ("before", "after")
+        )
+        said = found["policy"]
+        rows.append([
+            folder, before, after, f"{found['fidelity_median']:.2f}",
+            *(str(said.get(key, 0)) for key in ("good", "enhanced", "reject", "low_fidelity")),
+            str(said["flagged"]),
+        ])  # fmt: skip
+    head = ["images", "before: good / usable / reject", "after, all enhanced", "median fidelity",
+            "kept", "enhanced", "only reported", "not delivered", "flagged"]  # fmt: skip
+    return table(head, rows)
+
+
+def assess_speed(results: Numbers) -> str:
+    """How fast images are assessed, and what reduced decoding changes."""
+    found = results["assess_speed"]
+    job, off = found["job"], found["largest_difference_to_whole_decoding"]
+    measures = max(value for name, value in off.items() if name not in GRADES)
+    return "\n".join([
+        f"On {found['images']} photographs of {found['megapixels']:.0f} megapixels one thread",
+        f"takes {found['cpu_s_per_image']:.2f} s of processor time an image; a job of",
+        f"{job['workers']} workers on two cores does {job['images_per_s']:.1f} images a second (steady, over",
+        f"{job['images']} images). No measure moved by more than {measures:.3f}, the probability",
+        f"of good by up to {off['good']:.3f} (`python benchmarks/assess_speed.py ARCHIVE`).",
+    ])  # fmt: skip
