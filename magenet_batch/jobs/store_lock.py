@@ -5,8 +5,8 @@ lock object of its own and then looks at all there are: of two that begin at onc
 the other. Whoever sees another that lives takes its own away and is refused.
 
 Its limits: two that begin at the same moment may both be refused. A store whose lists lag behind
-its puts (S3, Google's and MinIO do not) may let both in, and so may a holder that could not reach the
-store for `STALE_AFTER_S`. Both jobs then put the same objects, each whole: time is lost, no image.
+its puts (S3, Google's and MinIO do not) may let both in, and so may a holder that could not reach
+the store for `STALE_AFTER_S`. Both then put the same objects, each whole: time is lost, no image.
 Processes tell whether another lives by its id where host names are equal, so these must differ.
 """
 
