@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,9 +12,6 @@ import pyarrow.parquet as pq
 from magenet_batch.errors import ImageError, JobError
 from magenet_batch.imaging.write import write_atomic
 from magenet_batch.places import Place, StorePath
-
-PUT_EVERY_S = 5.0
-"""A log in a store is put at most so often: a driver that is killed loses that much of it."""
 
 
 def write_parquet(table: pa.Table, path: Place) -> None:
@@ -55,27 +51,21 @@ class Log:
     """Appends what happens to `log.jsonl`, one object a line.
 
     Images are named by shard and position, never by path: a path may hold a patient's name.
-    An object cannot be appended to: it is put anew, at most every few seconds.
+    An object cannot be appended to: it is put anew, which is cheap, for events are few.
     """
 
     def __init__(self, path: Place) -> None:
         self._path = path
-        self._text: str | None = None
-        self._put = 0.0
+        self._stored: str | None = None
 
-    def write(self, event: str, *, last: bool = False, **values: Any) -> None:
-        """Append one event with its time; the `last` one of a run is never held back."""
+    def write(self, event: str, **values: Any) -> None:
+        """Append one event with its time."""
         line = json.dumps({"time": now(), "event": event, **values}) + "\n"
         if isinstance(self._path, StorePath):
-            self._to_store(self._path, line, at_once=last)
+            if self._stored is None:
+                self._stored = self._path.read_text() if self._path.exists() else ""
+            self._stored += line
+            self._path.write_text(self._stored)
             return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line)
-
-    def _to_store(self, path: StorePath, line: str, *, at_once: bool) -> None:
-        if self._text is None:
-            self._text = path.read_text() if path.exists() else ""
-        self._text += line
-        if at_once or time.monotonic() - self._put > PUT_EVERY_S:
-            path.write_text(self._text)
-            self._put = time.monotonic()

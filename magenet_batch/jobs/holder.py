@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from typing import Any
@@ -24,6 +25,15 @@ def me() -> dict[str, Any]:
         "process_started": psutil.Process().create_time(),
         "locked": now(),
     }
+
+
+def read_holder(content: bytes) -> dict[str, Any]:
+    """What a lock says of its holder; nothing where that is damaged or not there yet."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def lives_here(holder: dict[str, Any]) -> bool:

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.holder import HEARTBEAT_S, STALE_AFTER_S, lives_here, me, refusal
+from magenet_batch.jobs.holder import (
+    HEARTBEAT_S,
+    STALE_AFTER_S,
+    lives_here,
+    me,
+    read_holder,
+    refusal,
+)
 from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
 from magenet_batch.jobs.store_lock import store_holders, store_lock
 from magenet_batch.places import Place, StorePath
@@ -130,11 +137,7 @@ def _take(handle: int) -> bool:
 
 def _read(handle: int) -> dict[str, Any]:
     os.lseek(handle, 0, os.SEEK_SET)
-    try:
-        found = json.loads(os.read(handle, 4096))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_holder(os.read(handle, 4096))
 
 
 def _write(handle: int) -> None:

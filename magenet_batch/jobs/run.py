@@ -167,7 +167,7 @@ class _Job:
             if unswept or ended != "finished":
                 self._sweep()
             seconds = time.monotonic() - began
-            log.write("end", last=True, how=ended, seconds=round(seconds, 1))
+            log.write("end", how=ended, seconds=round(seconds, 1))
             self.state.end(how=ended, seconds=round(seconds, 1))
 
     def _work(

@@ -3,6 +3,11 @@
 Stores have no locks, but a list that is taken after a put shows what was put. So every job puts a
 lock object of its own and then looks at all there are: of two that begin at once, at least one sees
 the other. Whoever sees another that lives takes its own away and is refused.
+
+Its limits: two that begin at the same moment may both be refused. A store whose lists lag behind
+its puts (S3, Google's and MinIO do not) may let both in, and so may a holder that could not reach
+the store for `STALE_AFTER_S`. Both then put the same objects, each whole: time is lost, no image.
+Processes tell whether another lives by its id where host names are equal, so these must differ.
 """
 
 from __future__ import annotations
@@ -18,7 +23,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from magenet_batch.errors import JobError, MagenetError
-from magenet_batch.jobs.holder import HEARTBEAT_S, STALE_AFTER_S, lives_here, me, refusal
+from magenet_batch.jobs.holder import (
+    HEARTBEAT_S,
+    STALE_AFTER_S,
+    lives_here,
+    me,
+    read_holder,
+    refusal,
+)
 from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
 from magenet_batch.places import StorePath
 
@@ -62,7 +74,8 @@ def _refuse_others(out: StorePath, mine: StorePath, part: Part | None) -> None:
     """Refuse when a job lives here that is no sibling; remove the locks of dead ones."""
     for lock, holder, lives in _locks(out, clock=mine.stat().st_mtime):
         if not lives:
-            lock.unlink(missing_ok=True)
+            with contextlib.suppress(MagenetError):  # a bucket that lets nobody remove anything
+                lock.unlink(missing_ok=True)
         elif lock != mine and not _is_sibling(lock.name, part):
             raise JobError(refusal(out, holder))
 
@@ -73,7 +86,7 @@ def _locks(out: StorePath, *, clock: float) -> Iterator[tuple[StorePath, dict[st
         if not fnmatchcase(name, LOCK_GLOB):
             continue
         try:
-            holder = json.loads((out / name).read_bytes())
+            holder = read_holder((out / name).read_bytes())
         except FileNotFoundError:  # given up just now
             continue
         if holder.get("host") == socket.gethostname():

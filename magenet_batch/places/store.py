@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 1024
 """Longest name of an object, in bytes of UTF-8, that S3 and Google's store take."""
+ONE_PUT_BYTES = 4_000_000
+"""Up to here an object is one request; pyarrow, in all its versions, cuts only larger ones."""
 _URI = re.compile(r"(s3|gs)://[^/]+")
 
 
@@ -153,7 +155,7 @@ class StorePath:
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, data: bytes) -> None:
-        """Put an object, whole or not at all.
+        """Put an object, whole or not at all: what was there stays until all of it has arrived.
 
         Raises:
             ImageError: `unwritable`, if its name is too long.
@@ -161,10 +163,11 @@ class StorePath:
         if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
             raise ImageError("unwritable", f"a store takes names of at most {KEY_BYTES} bytes")
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+        # A stream that is opened late, and cannot begin an upload in parts, puts an empty object
+        # when it is closed. Opened at once, it fails before there is anything to close.
+        store = self._store if len(data) <= ONE_PUT_BYTES else connect(self._scheme, late=False)
         try:
-            with self._store.open_output_stream(
-                self._path, metadata={"Content-Type": kind}
-            ) as stream:
+            with store.open_output_stream(self._path, metadata={"Content-Type": kind}) as stream:
                 stream.write(data)
         except OSError as error:
             raise self._refused("written", error) from error
@@ -228,9 +231,14 @@ def _facts(found: FileInfo) -> Facts:
     return Facts(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
 
 
-@lru_cache(maxsize=2)
-def connect(scheme: str) -> FileSystem:
+@lru_cache(maxsize=4)
+def connect(scheme: str, *, late: bool = True) -> FileSystem:
     """The connection to a store; one for a process, with its timeouts bounded.
+
+    Args:
+        scheme: `s3` or `gs`.
+        late: whether an object's upload begins when its stream is closed, which makes it one
+            request and not three; only for what fits into one.
 
     Raises:
         UsageError: the store cannot be used from here.
@@ -244,7 +252,7 @@ def connect(scheme: str) -> FileSystem:
         how: dict[str, Any] = {"endpoint_override": endpoint} if endpoint else {}
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if "allow_delayed_open" in (S3FileSystem.__doc__ or ""):  # not in old pyarrow
-            how["allow_delayed_open"] = True  # a small object is one request, not three
+            how["allow_delayed_open"] = late
         return S3FileSystem(region=region, connect_timeout=20, request_timeout=120, **how)
     except (OSError, ValueError) as error:
         raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}") from error

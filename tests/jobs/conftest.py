@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from jobs_fakes import write_image
+from s3_server import DenyingServer
 
 from magenet_batch import places
 from magenet_batch.jobs.options import JobOptions
@@ -42,13 +43,11 @@ def options(archive: Path, tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
-def endpoint():
+def store_server():
     """An S3 server on a free port of loopback, with made-up credentials."""
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
+    pytest.importorskip("moto.server")
+    server = DenyingServer()
+    url = server.url
     changes = {
         "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
@@ -56,11 +55,29 @@ def endpoint():
     before = {key: os.environ.get(key) for key in changes}
     os.environ.update(changes)
     places.connect.cache_clear()
-    yield url
+    yield server
     server.stop()
     places.connect.cache_clear()
     for key, value in before.items():
         os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+@pytest.fixture
+def endpoint(store_server):
+    """The address of an S3 server that denies nothing."""
+    store_server.denied = None
+    return store_server.url
+
+
+@pytest.fixture
+def deny(store_server, endpoint):
+    """Make the server deny requests: give it a function of method and address, or None."""
+
+    def set_to(denied):
+        store_server.denied = denied
+
+    yield set_to
+    store_server.denied = None
 
 
 @pytest.fixture

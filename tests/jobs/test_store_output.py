@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,8 +17,7 @@ from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
 from magenet_batch import places
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, ImageError, JobError, UsageError
-from magenet_batch.jobs import holder, store_lock
-from magenet_batch.jobs.lock import job_lock, living_holders
+from magenet_batch.jobs.lock import job_lock
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.status import read_status
@@ -214,39 +212,6 @@ def test_status_and_report_read_a_store(empty_bucket, options, tmp_path, capsys)
     assert "9" in build_report(StorePath(OUT), format="md")
 
 
-def refuse_strangers(endpoint: str, after: str) -> None:
-    """Make the server ask for credentials that it knows, after so many requests."""
-    told = urllib.request.Request(
-        f"{endpoint}/moto-api/reset-auth", data=after.encode(),
-        headers={"Content-Type": "text/plain"},
-    )  # fmt: skip
-    urllib.request.urlopen(told)
-
-
-def test_what_cannot_be_written_to_is_one_sentence(endpoint, empty_bucket, options, monkeypatch):
-    with pytest.raises(JobError, match="s3://nobody/x: no such bucket"):
-        run_job(options(out="s3://nobody/x"), enhancer_factory=fake_factory)
-    with pytest.raises(UsageError, match="holds no links"):
-        options(out=OUT, kept="link")
-    with empty_bucket.open_output_stream("results/full/of/things.txt") as stream:
-        stream.write(b"x")
-    with pytest.raises(UsageError, match="not empty and holds no job"):
-        run_job(options(out="s3://results/full"), enhancer_factory=fake_factory)
-    assert set(stored(empty_bucket, "results")) == {"full/of/things.txt"}
-    assert main(["status", "s3://results/full"]) == 2
-    refuse_strangers(endpoint, "0")
-    with pytest.raises(JobError, match="INVALID_ACCESS_KEY_ID") as caught:
-        run_job(options(out=OUT), enhancer_factory=fake_factory)
-    assert "credentials" in str(caught.value) and "\n" not in str(caught.value)
-    refuse_strangers(endpoint, "inf")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    places.connect.cache_clear()
-    with pytest.raises(JobError, match=r"cannot be .*network") as caught:
-        run_job(options(out=OUT), enhancer_factory=fake_factory)
-    places.connect.cache_clear()
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.ray
 def test_from_the_command_line_with_a_worker(empty_bucket, archive, capsys):
     given = [str(archive), "-o", OUT, "--workers", "1", "--gpus", "0", "--limit", "2"]
@@ -256,54 +221,6 @@ def test_from_the_command_line_with_a_worker(empty_bucket, archive, capsys):
     assert f"Next: magenet report {OUT}" in capsys.readouterr().err
     assert main(["enhance", *given, "--policy", "all", "--evidence", "--json"]) == EXIT_DONE
     assert json.loads(capsys.readouterr().out)["worked"] == 0
-
-
-def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, options, monkeypatch):
-    put, puts = StorePath.write_bytes, []
-
-    def fails(self, data):
-        puts.append(self)
-        if "images/" in str(self) and len(puts) > 8:
-            raise self._refused("written", OSError("Slow Down"))
-        put(self, data)
-
-    monkeypatch.setattr(StorePath, "write_bytes", fails)
-    with pytest.raises(JobError, match="cannot be written: Slow Down"):
-        run_job(options(out=OUT), enhancer_factory=fake_factory)
-    monkeypatch.undo()
-    assert read_status(StorePath(OUT)).state == "failed"
-    summary = run_job(options(out=OUT), enhancer_factory=fake_factory)
-    assert summary.exit_code == EXIT_DONE and summary.counts.by_status["enhanced"] == 9
-
-
-def test_locks_of_dead_hosts_end_by_themselves(empty_bucket, monkeypatch):
-    out = StorePath(OUT)
-    elsewhere = {"pid": 1, "host": "gone", "process_started": 0, "locked": "long ago"}
-    lock = out / f".magenet.{'0' * 32}.lock"
-    lock.write_text(json.dumps(elsewhere))
-    assert [one["host"] for one in living_holders(out)] == ["gone"]
-    with pytest.raises(JobError, match="process 1 on gone"), job_lock(out):
-        pass
-    assert [p.name for p in out.iterdir()] == [lock.name], "the refused one leaves nothing"
-    monkeypatch.setattr(store_lock, "STALE_AFTER_S", 1.0)
-    time.sleep(2.1)  # by the server's clock, of whole seconds
-    with job_lock(out):
-        assert len(living_holders(out)) == 1 and not lock.exists()
-    assert not list(out.iterdir())
-
-
-def test_a_lock_is_put_again_while_it_is_held(empty_bucket, monkeypatch):
-    monkeypatch.setattr(store_lock, "HEARTBEAT_S", 0.2)
-    out = StorePath(OUT)
-    with job_lock(out):
-        (lock,) = out.iterdir()
-        lock.unlink()
-        deadline = time.monotonic() + 20
-        while not lock.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    assert not list(out.iterdir())
-    assert holder.lives_here(holder.me())
 
 
 def test_a_place_acts_as_a_path_does(empty_bucket, tmp_path):

@@ -1,0 +1,164 @@
+"""What a store denies, and locks in it: nothing is half there, and everything is one sentence."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from jobs_fakes import fake_factory
+
+from magenet_batch import places
+from magenet_batch.cli.main import main
+from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, JobError, UsageError
+from magenet_batch.jobs import holder, store_lock
+from magenet_batch.jobs.lock import job_lock, living_holders
+from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.status import read_status
+from magenet_batch.places import StorePath, names_in
+
+pytestmark = pytest.mark.slow
+OUT = "s3://results/made/here"
+STEPS = {
+    "begin": lambda asked: "?uploads" in asked,
+    "a part": lambda asked: "partNumber=2" in asked,
+    "complete": lambda asked: asked.startswith("POST") and "uploadId=" in asked,
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_large_object_is_whole_or_as_it_was(empty_bucket, deny, step):
+    place = StorePath(f"{OUT}/large.png")
+    place.write_bytes(b"as it was")
+    deny(STEPS[step])
+    with pytest.raises(JobError, match="cannot be written"):
+        place.write_bytes(b"x" * 24_000_000)
+    deny(None)
+    assert place.read_bytes() == b"as it was"
+    place.write_bytes(b"x" * 24_000_000)
+    assert place.stat().st_size == 24_000_000
+
+
+def test_the_largest_object_of_one_request_is_one(empty_bucket, deny):
+    deny(lambda asked: "upload" in asked)
+    place = StorePath(f"{OUT}/small.png")
+    place.write_bytes(b"x" * places.store.ONE_PUT_BYTES)
+    assert place.stat().st_size == places.store.ONE_PUT_BYTES
+    with pytest.raises(JobError):
+        place.write_bytes(b"x" * (places.store.ONE_PUT_BYTES + 1))
+
+
+def test_a_bucket_that_is_read_only(empty_bucket, deny, archive, capsys):
+    deny(lambda asked: asked.startswith(("PUT", "POST")))
+    given = ["enhance", str(archive), "-o", OUT, "--workers", "0", "--gpus", "0"]
+    assert main(given) == EXIT_FAILED
+    said = capsys.readouterr().err
+    assert f"{OUT}/" in said and "cannot be written" in said and "ACCESS_DENIED" in said
+    assert "credentials" in said and "Traceback" not in said
+    assert not list(StorePath(OUT).iterdir())
+
+
+def test_a_bucket_that_shows_nothing(empty_bucket, deny, options, capsys):
+    deny(lambda asked: True)
+    with pytest.raises(JobError, match="ACCESS_DENIED") as caught:
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert "credentials" in str(caught.value) and "\n" not in str(caught.value)
+    for command in ("status", "report"):
+        assert main([command, OUT]) == EXIT_FAILED
+        assert "ACCESS_DENIED" in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer(endpoint, options, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    places.connect.cache_clear()
+    try:
+        with pytest.raises(JobError, match=r"cannot be .*network") as caught:
+            run_job(options(out=OUT), enhancer_factory=fake_factory)
+    finally:
+        places.connect.cache_clear()
+    assert "\n" not in str(caught.value)
+
+
+def test_places_that_are_refused(empty_bucket, options):
+    with pytest.raises(JobError, match="s3://nobody/x: no such bucket"):
+        run_job(options(out="s3://nobody/x"), enhancer_factory=fake_factory)
+    with pytest.raises(UsageError, match="holds no links"):
+        options(out=OUT, kept="link")
+    stranger = StorePath("s3://results/full/of/things.txt")
+    stranger.write_bytes(b"x")
+    with pytest.raises(UsageError, match="not empty and holds no job"):
+        run_job(options(out="s3://results/full"), enhancer_factory=fake_factory)
+    assert names_in(StorePath("s3://results/full")) == ["of"]
+    assert main(["status", "s3://results/full"]) == EXIT_USAGE
+    assert main(["report", "s3://results/full"]) == EXIT_USAGE
+
+
+def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, deny, options):
+    images = []
+
+    def after_four(asked):
+        if asked.startswith("PUT /results/made/here/images/"):
+            images.append(asked)
+        return len(images) > 4 and asked == images[-1]
+
+    deny(after_four)
+    with pytest.raises(JobError, match="cannot be written"):
+        run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert read_status(StorePath(OUT)).state == "failed"
+    deny(None)
+    summary = run_job(options(out=OUT), enhancer_factory=fake_factory)
+    assert summary.before > 0
+    assert summary.exit_code == EXIT_DONE and summary.counts.by_status["enhanced"] == 9
+
+
+def test_a_bucket_that_lets_nobody_remove_anything(empty_bucket, deny, options):
+    deny(lambda asked: asked.startswith("DELETE"))
+    place = StorePath(OUT)
+    dead = holder.me() | {"pid": 2**22 + 1}
+    (place / f".magenet.{'0' * 32}.lock").write_text(json.dumps(dead))
+    assert run_job(options(out=OUT), enhancer_factory=fake_factory).exit_code == EXIT_DONE
+    assert len(list(place.glob(".magenet*.lock"))) == 2, "its own stays too"
+    assert read_status(place).state == "running", "as long as its process lives"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_damaged_locks_end_by_themselves(empty_bucket, monkeypatch, content):
+    place = StorePath(OUT)
+    (place / ".magenet.lock").write_bytes(content)
+    with pytest.raises(JobError, match=r"process \? on \?"), job_lock(place):
+        pass
+    monkeypatch.setattr(store_lock, "STALE_AFTER_S", 1.0)
+    time.sleep(2.1)  # by the server's clock, of whole seconds
+    with job_lock(place):
+        assert len(names_in(place)) == 1
+    assert not names_in(place)
+
+
+def test_locks_of_dead_hosts_end_by_themselves(empty_bucket, monkeypatch):
+    out = StorePath(OUT)
+    elsewhere = {"pid": 1, "host": "gone", "process_started": 0, "locked": "long ago"}
+    lock = out / f".magenet.{'0' * 32}.lock"
+    lock.write_text(json.dumps(elsewhere))
+    assert [one["host"] for one in living_holders(out)] == ["gone"]
+    with pytest.raises(JobError, match="process 1 on gone"), job_lock(out):
+        pass
+    assert [p.name for p in out.iterdir()] == [lock.name], "the refused one leaves nothing"
+    monkeypatch.setattr(store_lock, "STALE_AFTER_S", 1.0)
+    time.sleep(2.1)  # by the server's clock, of whole seconds
+    with job_lock(out):
+        assert len(living_holders(out)) == 1 and not lock.exists()
+    assert not list(out.iterdir())
+
+
+def test_a_lock_is_put_again_while_it_is_held(empty_bucket, monkeypatch):
+    monkeypatch.setattr(store_lock, "HEARTBEAT_S", 0.2)
+    out = StorePath(OUT)
+    with job_lock(out):
+        (lock,) = out.iterdir()
+        lock.unlink()
+        deadline = time.monotonic() + 20
+        while not lock.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert not list(out.iterdir())
+    assert holder.lives_here(holder.me())

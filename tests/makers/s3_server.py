@@ -1,0 +1,45 @@
+"""An S3 server on loopback that answers as a store does, and can be made to deny requests."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+_DENIED = b"""<?xml version="1.0"?>
+<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"""
+
+
+class DenyingServer:
+    """An S3 server in threads of this process.
+
+    Attributes:
+        url: where it listens.
+        denied: of method and address, such as `PUT /bucket/name?partNumber=2`: whether a request
+            is denied, as the policy of a bucket would; None denies nothing.
+    """
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self.denied: Callable[[str], bool] | None = None
+        self._store = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._thread.join()
+
+    def _answer(self, environ, start_response):
+        asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+        if self.denied is None or not self.denied(asked):
+            return self._store(environ, start_response)
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response("403 Forbidden", [("Content-Type", "application/xml")])
+        return [_DENIED]
