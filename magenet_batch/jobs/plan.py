@@ -29,7 +29,7 @@ from magenet_batch.jobs.outputs import (
     refuse_own_place,
 )
 from magenet_batch.jobs.store import list_store
-from magenet_batch.places import Place, is_store, readable
+from magenet_batch.places import Place, is_store, readable, refuse_other_schemes
 
 PLAN_COLUMNS = pa.schema(
     [
@@ -192,6 +192,7 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
             name = given.rstrip("/").rpartition("/")[2]
             yield from _parts(objects, f"{name}/" if several else "", options)
             continue
+        refuse_other_schemes(given)
         archive = Path(given).expanduser().absolute()
         refuse_own_folder(archive, given, out=options.out_path)
         found, extra = _list_one(archive, given, options, choice, skipped)

@@ -22,8 +22,8 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
     """
     from pyarrow.fs import FileSelector, FileType
 
-    scheme = uri.partition("://")[0]
-    files, root = connect(scheme), uri.partition("://")[2].rstrip("/")
+    scheme, _, root = str(StorePath(uri)).partition("://")
+    files = connect(scheme)
     try:
         entries = files.get_file_info(FileSelector(root, recursive=True))
     except OSError as error:

@@ -18,24 +18,41 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from magenet_batch.errors import JobError
-from magenet_batch.places.store import Facts, StorePath, brief, connect, is_store
+from magenet_batch.places.store import (
+    Facts,
+    StorePath,
+    brief,
+    connect,
+    is_store,
+    refuse_other_schemes,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Facts", "StorePath", "brief", "connect", "is_store"]
+__all__ = ["Facts", "StorePath", "brief", "connect", "is_store", "refuse_other_schemes"]
 
 Place = Path | StorePath
 """A folder or file of this machine, or a place in an object store."""
 
 
 def place_of(text: str) -> Place:
-    """The place that a text names; paths become absolute."""
-    return StorePath(text) if is_store(text) else Path(text).expanduser().resolve()
+    """The place that a text names; paths become absolute.
+
+    Raises:
+        UsageError: it is a URI of another kind.
+    """
+    place = given_place(text)
+    return place if isinstance(place, StorePath) else place.expanduser().resolve()
 
 
 def given_place(text: str) -> Place:
-    """The place that a text names; paths stay as they were given."""
+    """The place that a text names; paths stay as they were given.
+
+    Raises:
+        UsageError: it is a URI of another kind.
+    """
+    refuse_other_schemes(text)
     return StorePath(text) if is_store(text) else Path(text)
 
 

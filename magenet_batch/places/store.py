@@ -20,7 +20,11 @@ KEY_BYTES = 1024
 """Longest name of an object, in bytes of UTF-8, that S3 and Google's store take."""
 ONE_PUT_BYTES = 4_000_000
 """Up to here an object is one request; pyarrow, in all its versions, cuts only larger ones."""
+TRIES = 5
+"""How often S3 is asked before it is believed to be out of reach: an outage of some seconds, or a
+store that asks to be asked less often, ends no job."""
 _URI = re.compile(r"(s3|gs)://[^/]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Facts(NamedTuple):
@@ -41,12 +45,15 @@ class StorePath:
         uri: such as `s3://bucket/folder`.
 
     Raises:
+        UsageError: the URI has empty parts.
         JobError: from every method that asks the store, if it refuses or does not answer.
     """
 
     def __init__(self, uri: str) -> None:
         self._scheme, _, path = uri.partition("://")
         self._path = path.strip("/")
+        if "//" in self._path:
+            raise UsageError(f"{uri}: write single slashes; names with empty parts are not read")
 
     def __str__(self) -> str:
         return f"{self._scheme}://{self._path}"
@@ -222,6 +229,20 @@ def is_store(text: str) -> bool:
     return _URI.match(text) is not None
 
 
+def refuse_other_schemes(text: str) -> None:
+    """Refuse what names no place in a store that is known, and would be taken for a folder.
+
+    Raises:
+        UsageError: it begins as a URI does.
+    """
+    if _SCHEME.match(text) and not is_store(text):
+        raise UsageError(
+            f"{text}: not a place that is known. Give a folder, s3://BUCKET/FOLDER or "
+            "gs://BUCKET/FOLDER; stores that speak S3's language are reached through "
+            "AWS_ENDPOINT_URL."
+        )
+
+
 def brief(error: BaseException) -> str:
     """What a store says, on one line."""
     return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
@@ -243,7 +264,7 @@ def connect(scheme: str, *, late: bool = True) -> FileSystem:
     Raises:
         UsageError: the store cannot be used from here.
     """
-    from pyarrow.fs import GcsFileSystem, S3FileSystem
+    from pyarrow.fs import AwsStandardS3RetryStrategy, GcsFileSystem, S3FileSystem
 
     try:
         if scheme == "gs":
@@ -253,6 +274,9 @@ def connect(scheme: str, *, late: bool = True) -> FileSystem:
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         if "allow_delayed_open" in (S3FileSystem.__doc__ or ""):  # not in old pyarrow
             how["allow_delayed_open"] = late
-        return S3FileSystem(region=region, connect_timeout=20, request_timeout=120, **how)
+        return S3FileSystem(
+            region=region, connect_timeout=20, request_timeout=120,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES), **how,
+        )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}") from error

@@ -73,8 +73,8 @@ def endpoint(store_server):
 def deny(store_server, endpoint):
     """Make the server deny requests: give it a function of method and address, or None."""
 
-    def set_to(denied):
-        store_server.denied = denied
+    def set_to(denied, *, status="403 Forbidden", code="AccessDenied"):
+        store_server.denied, store_server.status, store_server.code = denied, status, code
 
     yield set_to
     store_server.denied = None

@@ -82,6 +82,10 @@ def test_a_store_that_does_not_answer(endpoint, options, monkeypatch):
 def test_places_that_are_refused(empty_bucket, options):
     with pytest.raises(JobError, match="s3://nobody/x: no such bucket"):
         run_job(options(out="s3://nobody/x"), enhancer_factory=fake_factory)
+    with pytest.raises(UsageError, match="single slashes"):
+        run_job(options(out="s3://results//x"), enhancer_factory=fake_factory)
+    with pytest.raises(UsageError, match="single slashes"):
+        run_job(options(archive=("s3://results//x",)), enhancer_factory=fake_factory)
     with pytest.raises(UsageError, match="holds no links"):
         options(out=OUT, kept="link")
     stranger = StorePath("s3://results/full/of/things.txt")
@@ -91,6 +95,32 @@ def test_places_that_are_refused(empty_bucket, options):
     assert names_in(StorePath("s3://results/full")) == ["of"]
     assert main(["status", "s3://results/full"]) == EXIT_USAGE
     assert main(["report", "s3://results/full"]) == EXIT_USAGE
+
+
+@pytest.mark.parametrize("uri", ["gcs://b/x", "S3://b/x", "az://b/x", "s3://", "s3:///x"])
+def test_other_kinds_of_stores_are_no_folders(options, archive, uri, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    for given in ({"out": uri}, {"archive": (uri,)}, {"archive": (str(archive), uri)}):
+        with pytest.raises(UsageError, match=r"not a place that is known.*s3://BUCKET"):
+            run_job(options(**given), enhancer_factory=fake_factory)
+    assert main(["status", uri]) == EXIT_USAGE
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_store_that_is_busy_is_asked_again(empty_bucket, deny):
+    asked = []
+
+    def busy(request):
+        asked.append(request)
+        return len(asked) < places.store.TRIES
+
+    deny(busy, status="503 Slow Down", code="SlowDown")
+    place = StorePath(f"{OUT}/x.png")
+    place.write_bytes(b"x")
+    assert len(asked) == places.store.TRIES
+    deny(None)
+    assert place.read_bytes() == b"x"
 
 
 def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, deny, options):

@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-_DENIED = b"""<?xml version="1.0"?>
-<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"""
+_ERROR = """<?xml version="1.0"?>
+<Error><Code>{code}</Code><Message>Not now, not here</Message></Error>"""
 
 
 class DenyingServer:
@@ -17,6 +17,8 @@ class DenyingServer:
         url: where it listens.
         denied: of method and address, such as `PUT /bucket/name?partNumber=2`: whether a request
             is denied, as the policy of a bucket would; None denies nothing.
+        status: of an answer that denies.
+        code: of the error in such an answer.
     """
 
     def __init__(self) -> None:
@@ -25,6 +27,7 @@ class DenyingServer:
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.denied: Callable[[str], bool] | None = None
+        self.status, self.code = "403 Forbidden", "AccessDenied"
         self._store = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.port}"
@@ -41,5 +44,5 @@ class DenyingServer:
         if self.denied is None or not self.denied(asked):
             return self._store(environ, start_response)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        start_response("403 Forbidden", [("Content-Type", "application/xml")])
-        return [_DENIED]
+        start_response(self.status, [("Content-Type", "application/xml")])
+        return [_ERROR.format(code=self.code).encode()]
