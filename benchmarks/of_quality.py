@@ -118,3 +118,19 @@ def assess_speed(results: Numbers) -> str:
         f"more than {measures:.3f}, and the probability of good by up to {off['good']:.3f}",
         "(`python benchmarks/assess_speed.py ARCHIVE`).",
     ])  # fmt: skip
+
+
+def adapted(results: Numbers) -> str:
+    """Adaptation with and without consistency, on unseen images, and what it forgets."""
+    numbers = results["adapt"]["numbers"]
+    real = next(iter(numbers["real"].values()))
+    names = {"identity": "nothing", "magenet": "shipped weights", "without": "adapted, without",
+             "consistency": "adapted, with consistency"}  # fmt: skip
+    measures = ("sharpness", "illumination", "haze", "structure_agreement", "vessel_new",
+                "vessel_lost", "colour_shift")  # fmt: skip
+    rows = [
+        [shown, *(f"{real[name][measure]['value']:.3f}" for measure in measures),
+         f"{numbers['synthetic']['evaluation'][name]['psnr']['value']:.2f}"]
+        for name, shown in names.items()
+    ]  # fmt: skip
+    return table(["done", *measures, "synthetic pairs, dB"], rows)
