@@ -247,6 +247,8 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md archive": ("archive", archive),
     "docs/benchmarks.md scaling": ("scaling", scaling),
     "docs/benchmarks.md resume": ("resume", resume),
+    "docs/benchmarks.md pairs": ("pairs", of_quality.pairs),
+    "docs/benchmarks.md adapt": ("adapt", of_quality.adapted),
     "docs/benchmarks.md bands": ("bands", of_quality.bands),
     "docs/running.md": ("capacity", capacity),
     "docs/quality.md grades": ("grades", of_quality.grades),

@@ -118,3 +118,44 @@ def assess_speed(results: Numbers) -> str:
         f"more than {measures:.3f}, and the probability of good by up to {off['good']:.3f}",
         "(`python benchmarks/assess_speed.py ARCHIVE`).",
     ])  # fmt: skip
+
+
+def adapted(results: Numbers) -> str:
+    """Adaptation with and without consistency, on unseen images, and what it forgets."""
+    numbers = results["adapt"]["numbers"]
+    real = next(iter(numbers["real"].values()))
+    names = {"identity": "nothing", "magenet": "shipped weights", "without": "adapted, without",
+             "consistency": "adapted, with consistency"}  # fmt: skip
+    measures = ("sharpness", "illumination", "haze", "structure_agreement", "vessel_new",
+                "vessel_lost", "colour_shift")  # fmt: skip
+    rows = [
+        [shown, *(f"{real[name][measure]['value']:.3f}" for measure in measures),
+         f"{numbers['synthetic']['evaluation'][name]['psnr']['value']:.2f}"]
+        for name, shown in names.items()
+    ]  # fmt: skip
+    return table(["done", *measures, "synthetic pairs, dB"], rows)
+
+
+def pairs(results: Numbers) -> str:
+    """The headline: all photographs, three presets, intervals, and the share of the gap closed."""
+    rows = []
+    for name, found in results["pairs"]["numbers"]["synthetic"].items():
+        own, left = found["magenet"], found["identity"]
+        psnr, ssim = ({m: found[m][k]["value"] for m in found} for k in ("psnr", "ssim"))
+        best = max((m for m in found if m not in ("identity", "magenet")), key=psnr.__getitem__)
+        gap = (
+            (ssim["magenet"] - ssim["identity"]) / (1 - ssim["identity"]) if name != "clean" else 0
+        )
+        low, high = own["psnr"]["low"], own["psnr"]["high"]
+        rows.append([
+            name, f"{left['psnr']['value']:.2f}",
+            f"{own['psnr']['value']:.2f} [{low:.2f}, {high:.2f}]",
+            f"{psnr['magenet'] - psnr['identity']:+.2f}",
+            f"{psnr['magenet'] - psnr[best]:+.2f} ({best})", f"{ssim['identity']:.4f}",
+            f"{ssim['magenet']:.4f}", gap,
+        ])  # fmt: skip
+    head = [
+        "degradation", "PSNR identity", "PSNR magenet [95 %]", "gain (dB)",
+        "over the best classical", "SSIM identity", "SSIM magenet", "SSIM gap closed",
+    ]  # fmt: skip
+    return table(head, rows)
