@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from typing import Annotated
 
@@ -26,6 +27,10 @@ COMMANDS = (
     "doctor",
 )
 """Modules of `magenet_batch.cli` with a function `command`, in the order of the help."""
+
+# Read when torch is loaded. Threads that wait for each other must not keep the cores busy that read
+# and measure images, or that belong to others: it would make the network several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name=PROGRAM,

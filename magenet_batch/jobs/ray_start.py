@@ -65,6 +65,7 @@ def connect(
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     counts = dict.fromkeys(_THREAD_COUNTS, str(threads))
+    counts["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # why: cli/main.py
     try:
         if address is None:
             # Inherited by the workers; a runtime environment would take Ray seconds to set up.
