@@ -26,9 +26,9 @@ def draw_evidence(
 ) -> np.ndarray:
     """Four panels: original, enhanced; difference, vessels.
 
-    The difference is that of lightness without the slow change that evening out the light makes, four
-    times enlarged about middle grey: brighter is lighter than around it before. Vessels are white where they are on both sides, red where they are new, blue where
-    they are lost.
+    The difference is that of lightness without the slow change that evening out the light makes,
+    four times enlarged about middle grey: brighter is lighter than around it before. Vessels are
+    white where they are on both sides, red where they are new, blue where they are lost.
 
     Args:
         before: (H, W, 3) RGB, uint8 or uint16.
