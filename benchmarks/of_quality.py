@@ -143,9 +143,8 @@ def pairs(results: Numbers) -> str:
         own, left = found["magenet"], found["identity"]
         psnr, ssim = ({m: found[m][k]["value"] for m in found} for k in ("psnr", "ssim"))
         best = max((m for m in found if m not in ("identity", "magenet")), key=psnr.__getitem__)
-        gap = (
-            (ssim["magenet"] - ssim["identity"]) / (1 - ssim["identity"]) if name != "clean" else 0
-        )
+        room = 1 - ssim["identity"]
+        gap = f"{(ssim['magenet'] - ssim['identity']) / room:.2f}" if room > 1e-6 else "–"
         low, high = own["psnr"]["low"], own["psnr"]["high"]
         rows.append([
             name, f"{left['psnr']['value']:.2f}",

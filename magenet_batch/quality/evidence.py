@@ -11,6 +11,7 @@ from magenet_batch.quality.fidelity import RIM
 
 _WIDTH = 560  # pixels of one of the four panels
 _VESSEL = 0.5
+_SLOW = 0.15  # of the field's radius: changes of light that are wider are left out
 KEPT, NEW, LOST = (235, 235, 235), (255, 60, 60), (70, 140, 255)
 """Colours of vessels on both sides, only after, and only before."""
 
@@ -25,9 +26,9 @@ def draw_evidence(
 ) -> np.ndarray:
     """Four panels: original, enhanced; difference, vessels.
 
-    The difference is that of lightness, four times enlarged about middle grey: brighter is lighter
-    than before. Vessels are white where they are on both sides, red where they are new, blue where
-    they are lost.
+    The difference is that of lightness without the slow change that evening out the light makes,
+    four times enlarged about middle grey: brighter is lighter than around it before. Vessels are
+    white where they are on both sides, red where they are new, blue where they are lost.
 
     Args:
         before: (H, W, 3) RGB, uint8 or uint16.
@@ -41,10 +42,7 @@ def draw_evidence(
     """
     height = max(1, round(before.shape[0] * _WIDTH / before.shape[1]))
     old, new = (_small(pixels, height) for pixels in (before, after))
-    mask = fov.mask(height, _WIDTH)[..., None]
-    difference = new.astype(np.float32).mean(2) - old.astype(np.float32).mean(2)
-    grey = np.clip(128 + 4 * difference, 0, 255).astype(np.uint8)[..., None].repeat(3, 2)
-    panels = [old, new, np.where(mask, grey, 0).astype(np.uint8)]
+    panels = [old, new, _difference(old, new, fov)]
     if vessels_before is None or vessels_after is None:
         panels.append(np.zeros_like(old))
     else:
@@ -56,6 +54,17 @@ def draw_evidence(
 def _small(pixels: np.ndarray, height: int) -> np.ndarray:
     small = resize_area(pixels, _WIDTH, height)
     return small if small.dtype == np.uint8 else (small // 257).astype(np.uint8)
+
+
+def _difference(old: np.ndarray, new: np.ndarray, fov: FieldOfView) -> np.ndarray:
+    mask = fov.mask(*old.shape[:2])
+    weight = mask.astype(np.float32)
+    change = (new.astype(np.float32).mean(2) - old.astype(np.float32).mean(2)) * weight
+    sigma = _SLOW * fov.radius * old.shape[1] / fov.width
+    slow, share = (cv2.GaussianBlur(x, (0, 0), sigma) for x in (change, weight))
+    detail = change - slow / np.maximum(share, 1e-3)
+    grey = np.clip(np.rint(128 + 4 * detail), 0, 255).astype(np.uint8)
+    return np.where(mask, grey, 0).astype(np.uint8)[..., None].repeat(3, 2)
 
 
 def _vessels(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ KEPT_BECAUSE: dict[str, str] = {
 FLAGS_MEAN: dict[str, str] = {
     "new_vessels": "vessels that were not there before",
     "lost_vessels": "vessels that are gone",
+    "new_lesion": "a spot of the size of a lesion that was not there before",
+    "lost_lesion": "a spot of the size of a lesion that is gone",
     "colour_shift": "the colours moved far",
     "low_agreement": "vessel maps before and after overlap little",
     "low_fidelity": "the anatomy may not have been kept",
@@ -64,7 +66,7 @@ def percent(share: float | None) -> str:
 
 def words(name: str) -> str:
     """A column's or flag's name as words."""
-    return name.replace("_", " ")
+    return " ".join("field of view" if part == "fov" else part for part in name.split("_"))
 
 
 def kept_because(reason: str) -> str:

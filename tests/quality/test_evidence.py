@@ -58,12 +58,22 @@ def test_without_vessel_maps_their_panel_is_black():
 
 
 def test_the_difference_is_four_times_that_of_lightness_inside_the_field_of_view():
-    original, enhanced, difference, _ = panels(after=PLAIN + 10)
-    assert (original == 100).all() and (enhanced == 110).all()
-    assert at(difference, 120) == (168, 168, 168)
+    spot = PLAIN.copy()
+    cv2.circle(spot, (150, 120), 3, (110,) * 3, -1)
+    original, enhanced, difference, _ = panels(after=spot)
+    assert (original == 100).all() and at(enhanced, 120) == (110,) * 3
+    assert 128 + 36 <= at(difference, 120)[0] <= 128 + 40, "but for what the spot adds around it"
+    assert at(difference, 40) == (128, 128, 128)
     assert not difference[:3, :3].any(), "nothing is said of the border"
-    assert at(panels()[2], 120) == (128, 128, 128)
-    assert at(panels(after=PLAIN + 150)[2], 120) == (255, 255, 255)
+    assert at(panels(after=PLAIN - (spot - PLAIN))[2], 120)[0] <= 128 - 36, "darker is darker"
+
+
+@pytest.mark.parametrize("light", [0, 10, 150])
+def test_light_that_changes_slowly_is_no_difference(light: int):
+    lit = PLAIN + np.linspace(0, light, WIDTH).astype(np.uint8)[None, :, None]
+    inside = FOV.without_rim(0.2).mask(*PANEL)
+    assert np.abs(panels(after=lit)[2][inside].astype(int) - 128).max() <= 12
+    assert (panels(after=PLAIN + np.uint8(light))[2][inside] == 128).all()
 
 
 def test_both_depths_give_the_same_picture_every_time():
