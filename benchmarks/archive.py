@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as out:
         options = JobOptions(
             archive=(str(arguments.archive),), out=f"{out}/out", workers=arguments.workers, gpus=0,
-            limit=arguments.limit,
+            limit=arguments.limit, policy="all",
         )  # fmt: skip
         start = time.perf_counter()
         summary = run_job(options)

@@ -167,7 +167,10 @@ def time_of(run: Callable[[], Iterable[float]]) -> dict[str, float]:
 def job(archive: Path, out: Path, *, network: str, workers: int) -> dict[str, float]:
     began, cpu = time.perf_counter(), time.process_time()
     clock = Clock()
-    options = JobOptions(archive=(str(archive),), out=str(out), workers=workers, gpus=0)
+    options = JobOptions(
+        archive=(str(archive),), out=str(out), workers=workers, gpus=0,
+        policy="all",  # as the functions beside it do
+    )  # fmt: skip
     factory = None if network == "small" else FACTORIES[network]
     run_job(options, enhancer_factory=factory, progress=clock)
     return {
