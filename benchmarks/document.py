@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import of_jobs
 import of_quality
 from of_quality import Numbers, table
 
@@ -109,30 +110,6 @@ def training(results: Numbers) -> str:
     rows.append(["a run of the recipe", "", f"{images / sum(times):.1f}",
                  f"{100 * sum(shares) / sum(times):.1f} %"])  # fmt: skip
     return table(["view", "batch", "images/s", "outside the network"], rows)
-
-
-def job(results: Numbers) -> str:
-    found = results["job"]
-    rows = [
-        [name, f"{rate:.2f}", f"{found['first_image_s'][name]:.1f}"
-         if name in found["first_image_s"] else "-"]
-        for name, rate in found["rates"].items()
-    ]  # fmt: skip
-    ratios = [[name, f"{value:.2f}"] for name, value in found["ratios"].items()]
-    return table(["", "images/s", "first image after (s)"], rows) + "\n\n" + table(
-        ["ratio in one run", ""], ratios
-    )  # fmt: skip
-
-
-def archive(results: Numbers) -> str:
-    found = results["archive"]
-    steps = found["step_seconds_per_megapixel"]
-    rows = [[name.removesuffix("_s"), f"{value:.3f}"] for name, value in steps.items()]
-    said = (
-        f"{found['images']} images, {found['megapixels']:.0f} megapixels, "
-        f"{found['workers']} workers: {found['seconds']:.0f} s with start-up."
-    )
-    return f"{said}\n\n{table(['step', 'worker seconds per megapixel'], rows)}"
 
 
 def variants(found: Numbers) -> str:
@@ -243,8 +220,9 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md image": ("image", image),
     "docs/benchmarks.md network": ("network", network),
     "docs/benchmarks.md training": ("training", training),
-    "docs/benchmarks.md job": ("job", job),
-    "docs/benchmarks.md archive": ("archive", archive),
+    "docs/benchmarks.md job": ("job", of_jobs.job),
+    "docs/benchmarks.md beside": ("beside", of_jobs.beside),
+    "docs/benchmarks.md archive": ("archive", of_jobs.archive),
     "docs/benchmarks.md scaling": ("scaling", scaling),
     "docs/benchmarks.md resume": ("resume", resume),
     "docs/benchmarks.md pairs": ("pairs", of_quality.pairs),

@@ -57,6 +57,8 @@ def _numbers(found: Collected) -> dict[str, Any]:
         "status_bar": views.status_bar(found),
         "grades": GRADES,
         "flow": flow_chart(found.grades.flow),
+        "grade_bar": views.grade_bar(found),
+        "assessed_only": views.assessed_only(found),
         "grade_sentence": views.grade_sentence(found),
         "speed": speed(found),
         "stages": stages,

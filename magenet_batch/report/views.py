@@ -22,9 +22,9 @@ def headline(found: Collected) -> str:
     total, failed = found.images, found.status["failed"]
     if not total:
         return "No images yet."
-    what = "were assessed" if _assessed_only(found) else "came through"
+    what = "were assessed" if assessed_only(found) else "came through"
     if total == 1:
-        one = "was assessed" if _assessed_only(found) else "came through"
+        one = "was assessed" if assessed_only(found) else "came through"
         return "The one image failed." if failed else f"The one image {one}."
     if failed == total:
         return f"None of {total:,} images {what}."
@@ -33,7 +33,8 @@ def headline(found: Collected) -> str:
     return f"{total - failed:,} of {total:,} images {what}."
 
 
-def _assessed_only(found: Collected) -> bool:
+def assessed_only(found: Collected) -> bool:
+    """Whether images were measured and none was to be enhanced."""
     return bool(found.status["assessed"]) and not found.status["enhanced"] + found.status["kept"]
 
 
@@ -77,10 +78,12 @@ def grade_sentence(found: Collected) -> str:
 
 
 def quality_charts(found: Collected) -> list[dict[str, Any]]:
-    """One chart per quality measure, before and after."""
+    """One chart per quality measure that was measured, before and after."""
     charts = []
     for name, (unit, meaning) in QUALITY_MEASURES.items():
         before, after = found.before[name], found.after[name]
+        if not before.n + after.n:
+            continue
         better, compared = found.better[name]
         series = [Series(before, "before", "before"), Series(after, "after", "after")]
         direction = {1: "higher is better", -1: "lower is better"}.get(BETTER.get(name, 0), "")
@@ -166,6 +169,14 @@ def status_bar(found: Collected) -> Markup:
     """All images by status, as one bar."""
     parts = [(f"part {s}", s, float(found.status[s])) for s in STATUSES]
     return stacked_bar(parts, title="images by status")
+
+
+def grade_bar(found: Collected) -> Markup:
+    """Images by the grade that they came with, as one bar; empty without grades."""
+    if not any(found.grades.before.values()):
+        return Markup("")
+    parts = [(f"grade {g}", g, float(found.grades.before[g])) for g in GRADES]
+    return stacked_bar(parts, title="images by grade")
 
 
 def stage_parts(found: Collected) -> list[tuple[str, str, float]]:

@@ -130,7 +130,9 @@ def test_a_job_that_enhanced_nothing_has_a_page(tmp_path, status, said):
     page = Page(text)
     assert all(sentence in page.text for sentence in said)
     assert "fidelity" not in page.ids
-    assert ("grades" in page.ids) == (status == "kept")
+    assert ("grades" in page.ids) == (status != "failed")
+    assert ("quality" in page.ids) == (status != "failed")
+    assert ("Quality report" in page.text) == (status == "assessed")
     assert 'class="cut"' not in text
 
 

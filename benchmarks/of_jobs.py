@@ -1,0 +1,44 @@
+"""Tables of what archive jobs cost, for `document.py`."""
+
+from __future__ import annotations
+
+from of_quality import Numbers, table
+
+
+def job(results: Numbers) -> str:
+    found = results["job"]
+    rows = [
+        [name, f"{rate:.2f}", f"{found['first_image_s'][name]:.1f}"
+         if name in found["first_image_s"] else "-"]
+        for name, rate in found["rates"].items()
+    ]  # fmt: skip
+    ratios = [[name, f"{value:.2f}"] for name, value in found["ratios"].items()]
+    return table(["", "images/s", "first image after (s)"], rows) + "\n\n" + table(
+        ["ratio in one run", ""], ratios
+    )  # fmt: skip
+
+
+def archive(results: Numbers) -> str:
+    found = results["archive"]
+    steps = found["step_seconds_per_megapixel"]
+    rows = [[name.removesuffix("_s"), f"{value:.3f}"] for name, value in steps.items()]
+    said = (
+        f"{found['images']} images, {found['megapixels']:.0f} megapixels, "
+        f"{found['workers']} workers: {found['seconds']:.0f} s with start-up."
+    )
+    return f"{said}\n\n{table(['step', 'worker seconds per megapixel'], rows)}"
+
+
+def beside(results: Numbers) -> str:
+    """The job and what a user would write instead, once for each network."""
+    said = {"sleep": "A network that pauses for 0.1 s", "small": "Weights `small`"}
+    parts = []
+    for network, found in results["beside"].items():
+        rows = [
+            [name, f"{one['seconds']:.1f}", f"{one['first_s']:.1f}", f"{one['steady_per_s']:.2f}"]
+            for name, one in found["ways"].items()
+        ]
+        head = ["", "whole run (s)", "first image after (s)", "images/s"]
+        title = f"{said[network]}, {found['images']} images of {found['size']} px:"
+        parts.append(f"{title}\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
