@@ -61,6 +61,17 @@ class Deadly(FakeEnhancer):
         return super().enhance(pixels, fov)
 
 
+def test_workers_know_their_threads_and_leave_waiting_cores(options, tmp_path):
+    def factory(device, threads):
+        seen = [os.environ[name] for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")]
+        (tmp_path / "seen").write_text(" ".join([str(threads), *seen]))
+        return FakeEnhancer()
+
+    run_job(options(workers=1), enhancer_factory=factory)
+    threads, counted, waiting = (tmp_path / "seen").read_text().split()
+    assert threads == counted and waiting == "PASSIVE"
+
+
 def test_killed_workers_cost_no_image(options, archive, tmp_path):
     write_image(archive / "many" / "1.png", size=80)
     write_image(archive / "many" / "2.png", size=64)
