@@ -94,22 +94,27 @@ def network(results: Numbers) -> str:
 
 
 def training(results: Numbers) -> str:
+    """Steps of both sizes view by view, and a whole run of `small`."""
+    measured = results["network"]["training"]
+    sizes = {"small": "small", "default": "base"}
     rows = [
-        [row["view"], str(row["batch"]), f"{row['images_per_second']:.1f}",
-         f"{100 * row['outside_network']:.0f} %"]
-        for row in results["network"]["training"]
+        [sizes[name], row["view"], str(row["batch"]), f"{row['images_per_second']:.2f}",
+         f"{100 * row['outside_network']:.0f} %", f"{row['peak_mib']:.0f}"]
+        for name, found in measured.items() for row in found
     ]  # fmt: skip
     # Every step draws a view; its weight goes along a line, so over a run it is the middle.
     weights = [(first + last) / 2 for *_, first, last in load_recipe("small").schedule.views]
-    measured = results["network"]["training"]
     times = [
-        w * r["batch"] / r["images_per_second"] for w, r in zip(weights, measured, strict=True)
+        w * r["batch"] / r["images_per_second"]
+        for w, r in zip(weights, measured["small"], strict=True)
     ]
-    shares = [t * r["outside_network"] for t, r in zip(times, measured, strict=True)]
-    images = sum(w * r["batch"] for w, r in zip(weights, measured, strict=True))
-    rows.append(["a run of the recipe", "", f"{images / sum(times):.1f}",
-                 f"{100 * sum(shares) / sum(times):.1f} %"])  # fmt: skip
-    return table(["view", "batch", "images/s", "outside the network"], rows)
+    shares = [t * r["outside_network"] for t, r in zip(times, measured["small"], strict=True)]
+    images = sum(w * r["batch"] for w, r in zip(weights, measured["small"], strict=True))
+    rows.append(["small", "a run of the recipe", "", f"{images / sum(times):.1f}",
+                 f"{100 * sum(shares) / sum(times):.1f} %", ""])  # fmt: skip
+    return table(
+        ["size", "view", "batch", "images/s", "outside the network", "peak MiB so far"], rows
+    )
 
 
 def variants(found: Numbers) -> str:

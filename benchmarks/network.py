@@ -5,8 +5,9 @@
 For a 512 x 512 image: MAGE-Net `small` and `base`, a plain U-Net of usual widths, and a ResNet
 generator of nine blocks (Johnson et al., ECCV 2016; the generator of I-SECRET, Cheng et al., MICCAI
 2021). Each network is measured in a process of its own, so that peak memory is its own. With
---training: images per second of a training step of `small`, and the share of the step that is spent
-outside the network, on phantoms.
+--training: images per second of a training step, the share of it that is spent outside the network,
+and peak memory, for the recipes of both sizes, on phantoms. Steps of `base` have a small batch: the
+recipe's is for a GPU.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,6 +30,8 @@ from magenet_batch.models.config import MageNetConfig, magenet_config
 
 SIZE = 512
 NETWORKS = ("small", "base", "unet", "resnet9")
+MOST = {"small": 8, "default": 2}
+"""Recipe -> images of the largest batch that is measured."""
 
 
 def resnet9() -> nn.Module:
@@ -108,8 +112,8 @@ def run(network: nn.Module, image: torch.Tensor) -> None:
     )
 
 
-def training(threads: int, *, steps: int) -> list[dict[str, float | str]]:
-    """Images per second and the share outside the network, per view of the recipe `small`."""
+def training(name: str, threads: int, *, steps: int) -> list[dict[str, float | str]]:
+    """Images per second, share outside the network and peak memory, per view of a recipe."""
     from magenet_batch.data.batches import View, generator, synthetic_pairs
     from magenet_batch.data.canvas import load_canvases
     from magenet_batch.degradation.sample import preset
@@ -118,7 +122,7 @@ def training(threads: int, *, steps: int) -> list[dict[str, float | str]]:
     from magenet_batch.training.step import StepConfig, training_losses
 
     torch.set_num_threads(threads)
-    recipe = load_recipe("small", changes=["data.clean=phantom:8", "data.size=640"])
+    recipe = load_recipe(name, changes=["data.clean=phantom:8", "data.size=640"])
     canvases = load_canvases(recipe.data, recipe.data.clean)
     student = build_network(recipe.model)
     if student.structure is not None:
@@ -131,6 +135,7 @@ def training(threads: int, *, steps: int) -> list[dict[str, float | str]]:
     rows: list[dict[str, float | str]] = []
     for working, ratio, *_ in recipe.schedule.views:
         count = max(1, round(recipe.schedule.batch / (working / smallest) ** 2))
+        count = min(count, MOST[name])
         spent = {"data": 0.0, "network": 0.0, "rest": 0.0}
         for step in range(steps + 1):
             marks = [time.perf_counter()]
@@ -157,6 +162,7 @@ def training(threads: int, *, steps: int) -> list[dict[str, float | str]]:
             "view": f"{working} px, original {ratio} x", "batch": count,
             "images_per_second": steps * count / total,
             "outside_network": (spent["data"] + spent["rest"]) / total,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         })  # fmt: skip
     return rows
 
@@ -166,13 +172,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--network", choices=NETWORKS)
     parser.add_argument("--training", action="store_true")
+    parser.add_argument("--training-of", choices=MOST)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
+    if arguments.training_of:
+        rows = training(arguments.training_of, arguments.threads, steps=arguments.steps)
+        print(json.dumps(rows))
+        return
     if arguments.network:
         print(json.dumps(measure(arguments.network, threads=arguments.threads)))
         return
-    found: dict[str, object] = {"threads": arguments.threads, "torch": torch.__version__}
+    found: dict[str, Any] = {"threads": arguments.threads, "torch": torch.__version__}
     print(f"one 512 x 512 image, fp32, {arguments.threads} threads, torch {torch.__version__}\n")
     print(
         "| network | GMAC | million parameters | ms | peak MiB |\n| --- | --- | --- | --- | --- |"
@@ -184,13 +195,26 @@ def main() -> None:
         print(f"| {name} | {one['gmac']:.2f} | {one['million_parameters']:.2f} | "
               f"{one['milliseconds']:.0f} | {one['peak_mib']:.0f} |", flush=True)  # fmt: skip
     if arguments.training:
-        rows = training(arguments.threads, steps=arguments.steps)
-        found["training"] = rows
-        print("\n| training step of `small` | batch | images/s | outside the network |")
-        print("| --- | --- | --- | --- |")
-        for row in rows:
-            print(f"| {row['view']} | {row['batch']} | {row['images_per_second']:.1f} | "
-                  f"{100 * float(row['outside_network']):.0f} % |")  # fmt: skip
+        found["training"] = {}
+        for name in MOST:
+            command = [
+                sys.executable,
+                __file__,
+                "--training-of",
+                name,
+                "--threads",
+                str(arguments.threads),
+                "--steps",
+                str(arguments.steps),
+            ]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found["training"][name] = rows = json.loads(done.stdout)
+            print(f"\n| step of `{name}` | batch | images/s | outside the network | peak MiB |")
+            print("| --- | --- | --- | --- | --- |")
+            for row in rows:
+                print(f"| {row['view']} | {row['batch']} | {row['images_per_second']:.2f} | "
+                      f"{100 * float(row['outside_network']):.0f} % | {row['peak_mib']:.0f} |",
+                      flush=True)  # fmt: skip
     if arguments.output:
         arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -26,7 +26,6 @@ from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
 _VESSEL_SIZE = 512  # pixels across the square in which vessels are looked for, as in training
-_FEATHER = 0.004  # width of the seam to the untouched border, fraction of the radius
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class Enhancer:
                 self._reduced(pixels, mask, square, size=self.network.config.working_size)
             )
         result = pixels.copy()
-        weight = _feathered(mask, fov.radius)
+        weight = _feathered(mask)
         for window in square.tiles(mask, largest=self._tile):
             if cancelled():
                 raise CancelledError("given up between two tiles")
@@ -239,9 +238,11 @@ def _mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> n
     return mixed.numpy().astype(pixels.dtype)
 
 
-def _feathered(mask: np.ndarray, radius: float) -> np.ndarray:
-    """The mask as weights (H, W) uint8 that fall to 0 at its edge, never outside it."""
-    width = max(1, round(radius * _FEATHER))
-    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+def _feathered(mask: np.ndarray) -> np.ndarray:
+    """The mask as weights (H, W) uint8 that fall to 0 at its edge, never outside it.
+
+    They fall within two pixels: a wider seam would leave a bright ring of the original's haze.
+    """
+    kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)
-    return cv2.blur(inner, (2 * width + 1, 2 * width + 1)) * mask
+    return cv2.blur(inner, (3, 3)) * mask
