@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def apart(arguments: argparse.Namespace, weights: str, *flags: str) -> dict[str,
     command += ["--weights", weights, *flags]
     if arguments.image:
         command += ["--image", str(arguments.image)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ  # as the command line sets it
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

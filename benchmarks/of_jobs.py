@@ -42,3 +42,12 @@ def beside(results: Numbers) -> str:
         title = f"{said[network]}, {found['images']} images of {found['size']} px:"
         parts.append(f"{title}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
+
+
+def waiting(results: Numbers) -> str:
+    """Threads that spin or sleep while they wait."""
+    rows = [
+        [machine, way, f"{one['seconds']:.2f}", f"{one['cpu_seconds']:.2f}"]
+        for machine, ways in results["waiting"].items() for way, one in ways.items()
+    ]  # fmt: skip
+    return table(["machine", "threads that wait", "seconds", "CPU seconds"], rows)
