@@ -88,7 +88,7 @@ def network(results: Numbers) -> str:
         [name, f"{one['gmac']:.2f}", f"{one['million_parameters']:.2f}",
          f"{one['milliseconds']:.0f}", f"{one['peak_mib']:.0f}"]
         for name, one in results["network"].items()
-        if isinstance(one, dict)
+        if isinstance(one, dict) and name != "training"
     ]  # fmt: skip
     return table(["network", "GMAC", "million parameters", "ms", "peak MiB"], rows)
 
