@@ -20,7 +20,7 @@ from magenet_batch.jobs.ray_start import RayError, RayTaskError, connect, first_
 from magenet_batch.jobs.worker import Counters, Unit, Worker, WorkerConfig
 
 POLL_S = 1.0
-FIRST_POLL_S = 0.2
+FIRST_POLL_S = 0.1
 """Until the first image is done, so that a user sees it at once."""
 LOOK_S = 5.0
 RESTARTS = 3

@@ -130,7 +130,7 @@ class Worker:
         Args:
             unit: which images.
             part: the plan's rows of these images, in the same order.
-            on_image: called after every image.
+            on_image: called after every image, by the thread that writes them.
 
         Returns:
             What was done.
@@ -154,7 +154,7 @@ class Worker:
         At most `2 * ahead + 1` decoded images are alive at a time.
         """
         rows: list[Row] = []
-        writing: deque[tuple[Future[Row], int]] = deque()
+        writing: deque[Future[Row]] = deque()
         for work in self._loaded(tasks):
             if self._stop.is_set():
                 break
@@ -163,10 +163,9 @@ class Worker:
             except CancelledError:
                 break
             while len(writing) >= self._ahead:
-                rows.append(self._written(*writing.popleft(), on_image))
-            writing.append((self._writer.submit(self._processor.finish, done), done.pixel_count))
-        while writing:
-            rows.append(self._written(*writing.popleft(), on_image))
+                rows.append(writing.popleft().result())
+            writing.append(self._writer.submit(self._finish, done, on_image))
+        rows.extend(future.result() for future in writing)
         return rows if len(rows) == len(tasks) else None
 
     def _loaded(self, tasks: Sequence[Task]) -> Iterator[Work]:
@@ -186,13 +185,14 @@ class Worker:
             for future in loading:
                 future.cancel()
 
-    def _written(self, future: Future[Row], pixels: int, on_image: Callable[[], None]) -> Row:
-        row = future.result()
+    def _finish(self, work: Work, on_image: Callable[[], None]) -> Row:
+        """Measure and write an image, and count it; runs beside the network."""
+        row = self._processor.finish(work)
         before = self._counters
         self._counters = Counters(
             images=before.images + 1,
             failed=before.failed + (row["status"] == "failed"),
-            pixels=before.pixels + pixels,
+            pixels=before.pixels + work.pixel_count,
         )
         on_image()
         return row

@@ -149,9 +149,10 @@ def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
     return [(row, tuple(why)) for row, why in chosen.values()]
 
 
-def _leads(pair: Pair) -> tuple[bool, bool]:
+def _leads(out: Place, row: Row) -> tuple[bool, bool]:
     """Sorts what may lead the page first: both pictures are there, and nothing is flagged."""
-    return not (pair.before and pair.after), bool(pair.row.get("flags"))
+    enhanced = row.get("status") == "enhanced" and inside(out, row.get("output"))
+    return not (enhanced and source_path(row)), bool(row.get("flags"))
 
 
 def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) -> list[Pair]:
@@ -166,14 +167,18 @@ def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) ->
     Returns:
         At most `LIMIT` pairs.
     """
+    chosen = select(found)
+    if not chosen:
+        return []
+    chosen.insert(
+        0, chosen.pop(min(range(len(chosen)), key=lambda i: _leads(found.out, chosen[i][0])))
+    )
 
-    def made(row: Row, why: tuple[str, ...], longest: int) -> Pair:
+    def made(one: tuple[int, tuple[Row, tuple[str, ...]]]) -> Pair:
+        place, (row, why) = one
         href = (pages or {}).get(row["image_id"])
+        longest = THUMBNAIL_PX if place else LEAD_PX
         return make_pair(found.out, row, why, longest=longest, page=found.page, href=href)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        pairs = list(pool.map(lambda one: made(one[0], one[1], THUMBNAIL_PX), select(found)))
-    if pairs:
-        lead = pairs.pop(min(range(len(pairs)), key=lambda i: _leads(pairs[i])))
-        pairs.insert(0, made(lead.row, lead.why, LEAD_PX))
-    return pairs
+        return list(pool.map(made, enumerate(chosen)))

@@ -125,22 +125,23 @@ def difference(
     Returns:
         An RGB image.
     """
-    size = after.copy()
-    size.thumbnail((longest, longest), Image.Resampling.BILINEAR)
-    before, after = before.resize(size.size, Image.Resampling.BILINEAR), size
     green = [image.getchannel("G") for image in (before, after)]
-    radius = DETAIL * max(after.size)
+    for channel in green:
+        channel.thumbnail((longest, longest), Image.Resampling.BILINEAR)
+    radius = DETAIL * max(green[1].size)
     slow = [channel.filter(ImageFilter.BoxBlur(1.7 * radius)) for channel in green]
     fast = [
         np.asarray(g, np.int16) - np.asarray(s, np.int16) for g, s in zip(green, slow, strict=True)
     ]
-    light = np.asarray(green[1], np.float32)
-    lit = np.maximum(np.asarray(green[0]), np.asarray(green[1])) > BORDER_BELOW
+    light = np.asarray(green[1])
+    lit = np.maximum(np.asarray(green[0]), light) > BORDER_BELOW
     # the rim of the field of view is an edge of light, no structure
     rim = Image.fromarray(lit.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(radius))
     change = np.where(np.asarray(rim) > 250, fast[1] - fast[0], 0).astype(np.float32)
-    strength = np.clip(np.abs(change) / FULL_COLOUR, 0, 1)[..., None]
-    colour = np.where((change < 0)[..., None], DARKER_RGB, LIGHTER_RGB)
-    ground = (0.45 * light + 10.0)[..., None] * lit[..., None]
-    mixed = ground * (1 - strength) + colour * strength
-    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+    strength = np.minimum(np.abs(change) / np.float32(FULL_COLOUR), 1)
+    ground = (light * np.float32(0.45) + 10) * lit * (1 - strength)
+    drawn = np.empty((*light.shape, 3), np.uint8)
+    for index, (darker, lighter) in enumerate(zip(DARKER_RGB, LIGHTER_RGB, strict=True)):
+        colour = np.where(change < 0, np.float32(darker), np.float32(lighter))
+        drawn[..., index] = ground + colour * strength
+    return Image.fromarray(drawn)
