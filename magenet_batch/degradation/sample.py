@@ -65,6 +65,12 @@ PRESETS: dict[str, Preset] = {
     "mild": Preset(
         {"colour": 0.9, "halo": 0.5, "hole": 0.5, "blur": 0.7, "spots": 0.5}, severity=(0.2, 0.7),
     ),
+    # For the last stage alone: faults that a neighbourhood shows, and often none at all.
+    "detail": Preset(
+        {"colour": 0.4, "gradient": 0.2, "halo": 0.2, "hole": 0.2, "blur": 0.5, "spots": 0.1,
+         "haze": 0.4, "yellow": 0.2, "noise": 0.5, "jpeg": 0.3},
+        severity=(0.1, 1.0), untouched=0.2, single=0.3,
+    ),
     # What a student sees of a real image in place of what its teacher sees.
     "strong_view": Preset(
         {"colour": 0.5, "gradient": 0.3, "blur": 0.4, "haze": 0.3, "noise": 0.6, "spots": 0.2},

@@ -38,6 +38,7 @@ class MageNetConfig(BaseModel):
         fusion: features of a stage reach the next one.
         structure: the structure module guides the stages.
         gate: blend with the input by an estimated degree of degradation.
+        bands: scales of detail whose strength the third stage sets, position by position.
         statistics: quantiles of the image's colours tell the global stages of its exposure.
         structure_net: the structure module itself.
     """
@@ -57,6 +58,7 @@ class MageNetConfig(BaseModel):
     fusion: bool = True
     structure: bool = True
     gate: bool = True
+    bands: int = Field(default=0, ge=0, le=4)
     statistics: bool = False
     structure_net: StructureConfig = StructureConfig()
 
@@ -64,12 +66,12 @@ class MageNetConfig(BaseModel):
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "coarse_widths": (8, 12, 16, 24), "fine_widths": (8, 12, 16, 24),
-        "local_widths": (8, 12, 16), "condition_channels": 4, "statistics": True,
+        "local_widths": (8, 12, 16), "condition_channels": 4, "statistics": True, "bands": 3,
         "structure_net": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"statistics": True},
+    "small": {"statistics": True, "bands": 3},
     "base": {
-        "working_size": 512, "statistics": True,
+        "working_size": 512, "statistics": True, "bands": 3,
         "coarse_widths": (48, 96, 144, 192), "fine_widths": (40, 80, 144, 208),
         "local_widths": (48, 80, 112), "condition_channels": 24,
         "structure_net": StructureConfig(widths=(24, 48, 80, 112)),

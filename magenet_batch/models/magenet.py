@@ -104,6 +104,7 @@ class MageNet(nn.Module):
                 config.local_widths,
                 condition_channels=config.condition_channels + (1 if guided else 0),
                 described_by=described_by, attention=config.attention, gate=config.gate,
+                bands=config.bands,
             )  # fmt: skip
 
     def forward(self, working_B3HW: torch.Tensor, *, crop: Crop | None = None) -> Enhanced:

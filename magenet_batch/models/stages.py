@@ -26,6 +26,7 @@ from magenet_batch.models.blocks import (
     zero_linear,
 )
 from magenet_batch.models.statistics import DescribeColour
+from magenet_batch.models.wavelets import reach, wavelet_bands
 
 
 class StageOutput(NamedTuple):
@@ -163,6 +164,7 @@ class LocalStage(nn.Module):
         described_by: int,
         attention: bool,
         gate: bool,
+        bands: int,
     ) -> None:
         super().__init__()
         self.stem = conv3(24 + condition_channels, widths[0])
@@ -177,18 +179,15 @@ class LocalStage(nn.Module):
         self.decoders = nn.ModuleList(block(c) for c in widths[:-1])
         self.norm = ChannelNorm(widths[0])
         self.residual = zero_conv(widths[0], 12)
+        self.bands = zero_conv(widths[0], 4 * bands) if bands else None
         self.local_gate = zero_conv(widths[0], 4, bias=2.0) if gate else None
         self.global_gate = zero_linear(described_by, 1) if gate else None
         per_block = 2 + (2 if attention else 0)
-        self.reach = (
-            2
-            * sum(
-                per_block * 2**level * (2 if level < len(widths) - 1 else 1)
-                for level in range(len(widths))
-            )
-            + 2 * 2
-            + 2 ** (len(widths) + 1)
+        blocks = sum(
+            per_block * 2**level * (2 if level < len(widths) - 1 else 1)
+            for level in range(len(widths))
         )
+        self.reach = max(2 * blocks + 2 * 2 + 2 ** (len(widths) + 1), reach(bands))
         """Pixels around an output pixel beyond which nothing matters."""
 
     def forward(
@@ -220,14 +219,18 @@ class LocalStage(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](added(self.ups[level](x), skips[level]), description_BC)
         x = self.norm(x)
-        convs = [self.residual] if self.local_gate is None else [self.residual, self.local_gate]
+        convs = [c for c in (self.residual, self.bands, self.local_gate) if c is not None]
         biases = [conv.bias for conv in convs if conv.bias is not None]
         heads = conv_shuffled(x, torch.cat([c.weight for c in convs]), torch.cat(biases)).float()
-        residual = torch.tanh(heads)[:, :3]  # of all: quicker than of some
-        change = added(residual, base_B3HW) - input_B3HW
+        limited = torch.tanh(heads)  # of all: quicker than of some
+        change = added(limited[:, :3], base_B3HW) - input_B3HW
+        if self.bands is not None:
+            strengths = limited[:, 3:].split(1, 1)
+            for k, band in enumerate(wavelet_bands(base_B3HW, len(self.bands.weight) // 4)):
+                change = added(change, scaled(band, strengths[k]))
         if self.global_gate is None:
             return added(change, input_B3HW)
-        logits = heads[:, 3:] + self.global_gate(description_BC)[:, :, None, None].float()
+        logits = heads[:, -1:] + self.global_gate(description_BC)[:, :, None, None].float()
         return added(scaled(change, torch.sigmoid(logits)), input_B3HW)
 
     def _stem(self, both_B6HW: torch.Tensor, condition_BCHW: torch.Tensor) -> torch.Tensor:

@@ -102,9 +102,13 @@ def _with_parts_of(wanted: MageNetConfig, start: Network) -> Network:
 
     Such a part changes nothing at first.
     """
-    if not wanted.statistics or start.config.statistics:
+    have = start.config
+    lacks = {
+        part: getattr(wanted, part) for part in ("statistics", "bands") if not getattr(have, part)
+    }
+    if not any(lacks.values()):
         return start
-    grown = build_network(start.config.model_copy(update={"statistics": True}))
+    grown = build_network(have.model_copy(update=lacks))
     grown.load_state_dict(start.state_dict(), strict=False)
     return grown
 

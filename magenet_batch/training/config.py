@@ -46,6 +46,8 @@ class ScheduleConfig(BaseModel):
         accumulate: batches per optimiser step.
         views: (working size, ratio of the original to it, weight at the start, weight at the end)
             from which each step draws; small views first are quick lessons in light and colour.
+        parts: of the network that are trained, `coarse`, `fine`, `to_condition` and `local`; empty
+            for all.
         learning_rate: after warm-up.
         final_learning_rate: at the end of the cosine.
         warmup: steps of linear rise.
@@ -61,6 +63,7 @@ class ScheduleConfig(BaseModel):
     batch: int = Field(default=8, ge=1)
     accumulate: int = Field(default=1, ge=1)
     views: tuple[tuple[int, int, float, float], ...] = ((256, 1, 1.0, 1.0),)
+    parts: tuple[str, ...] = ()
     learning_rate: float = Field(default=6e-4, gt=0)
     final_learning_rate: float = Field(default=1e-6, gt=0)
     warmup: int = Field(default=200, ge=0)

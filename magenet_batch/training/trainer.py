@@ -14,7 +14,7 @@ from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pa
 from magenet_batch.data.canvas import Canvases, load_canvases
 from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.degradation.sample import preset
-from magenet_batch.errors import TrainingError
+from magenet_batch.errors import TrainingError, nearest
 from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
@@ -199,6 +199,7 @@ class Trainer:
 
     def _build(self) -> None:
         schedule = self.settings.schedule
+        self._freeze_all_but(schedule.parts)
         trained = [p for p in self.student.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -210,6 +211,15 @@ class Trainer:
             self.progress = load_checkpoint(
                 path, networks=networks, optimizer=self.optimizer, recipe=self.settings.fingerprint
             )
+
+    def _freeze_all_but(self, parts: tuple[str, ...]) -> None:
+        """Train only these parts of the network; none named: all."""
+        have = {name: part for name, part in self.student.named_children() if name != "structure"}
+        if unknown := [part for part in parts if part not in have]:
+            known = nearest(unknown[0], have)
+            raise TrainingError(f"schedule.parts: no part is called '{unknown[0]}'; {known}")
+        for name, part in have.items():
+            part.requires_grad_(not parts or name in parts)
 
     def _wait(self) -> None:
         """Until every process is here."""

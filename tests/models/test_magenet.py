@@ -103,6 +103,7 @@ def test_affine_transforms_compose():
         ({"fusion": False}, ("fuse_encoder.", "fuse_decoder.")),
         ({"structure": False}, ("structure.", "guides.")),
         ({"gate": False}, ("local_gate.", "global_gate.")),
+        ({"bands": 0}, ("local.bands.",)),
         ({"statistics": False}, ("describe_colour.",)),
     ],
 )

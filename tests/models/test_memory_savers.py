@@ -47,7 +47,7 @@ def test_only_without_gradients_inputs_are_overwritten():
 def local_stage() -> LocalStage:
     torch.manual_seed(1)
     stage = LocalStage(
-        (8, 12, 16), condition_channels=5, described_by=16, attention=True, gate=True
+        (8, 12, 16), condition_channels=5, described_by=16, attention=True, gate=True, bands=2
     )
     for parameter in stage.parameters():
         nn.init.normal_(parameter, 0, 0.2)

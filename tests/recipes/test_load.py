@@ -18,7 +18,7 @@ def recipe(tmp_path: Path, text: str, name: str = "mine.toml") -> Path:
 
 
 def test_the_shipped_recipes_are_found():
-    names = "default small continue smoke adapt paper unet single_stage"
+    names = "default small continue smoke adapt paper unet single_stage detail"
     assert set(names.split()) == set(RECIPES)
 
 
