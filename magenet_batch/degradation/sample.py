@@ -69,7 +69,7 @@ PRESETS: dict[str, Preset] = {
     "detail": Preset(
         {"colour": 0.4, "gradient": 0.2, "halo": 0.2, "hole": 0.2, "blur": 0.5, "spots": 0.1,
          "haze": 0.4, "yellow": 0.2, "noise": 0.5, "jpeg": 0.3},
-        severity=(0.1, 1.0), untouched=0.2, single=0.3,
+        severity=(0.1, 1.0), untouched=0.45, single=0.3,
     ),
     # What a student sees of a real image in place of what its teacher sees.
     "strong_view": Preset(
