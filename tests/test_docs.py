@@ -15,9 +15,10 @@ from magenet_batch.errors import REASONS
 from magenet_batch.imaging.formats import FORMATS
 from magenet_batch.imaging.formats.base import ALWAYS_ALLOWED, PIXELS_PER_BYTE
 from magenet_batch.imaging.metadata import MetadataPolicy
-from magenet_batch.jobs.policy import flags_for
+from magenet_batch.jobs.policy import FLAGS, LOW_AGREEMENT_BELOW, flags_for
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
+from magenet_batch.quality.fidelity import LIMITS
 from magenet_batch.recipes.load import shipped_recipes
 from magenet_batch.recipes.schema import Recipe
 from magenet_batch.schema import COLUMNS, STATUSES
@@ -50,6 +51,17 @@ def test_every_status_reason_and_flag_is_described():
     for title, expected in words.items():
         section = page("docs/rows.md").split(f"## {title}\n")[1].split("\n## ")[0]
         assert tuple(re.findall(r"^\| `(\w+)`", section, re.M)) == tuple(expected)
+
+
+def test_every_flag_states_the_limits_that_raise_it():
+    section = page("docs/rows.md").split("## Flags\n")[1].split("\n## ")[0]
+    for flag, measures in FLAGS.items():
+        row = next(line for line in section.splitlines() if line.startswith(f"| `{flag}`"))
+        stated = dict(re.findall(r"`(\w+)` (?:is )?above ([\d.]+)", row))
+        assert {name: float(limit) for name, limit in stated.items()} == {
+            name: LIMITS[name] for name in measures
+        }
+    assert f"below {LOW_AGREEMENT_BELOW:g} |" in section
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> dict[str, object]:

@@ -23,9 +23,9 @@ _SCALE = 512  # longest side at which colours are compared
 
 LIMITS: dict[str, float] = {
     "vessel_new": 0.03,
-    "vessel_lost": 0.04,
+    "vessel_lost": 0.05,
     "vessel_new_longest": 0.05,
-    "vessel_lost_longest": 0.06,
+    "vessel_lost_longest": 0.065,
     "lesion_new": 0.11,
     "lesion_lost": 0.15,
     "colour_shift": 30.0,
