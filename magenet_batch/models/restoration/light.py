@@ -159,8 +159,12 @@ class LightStage(nn.Module):
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:
-    """A share 0..1 that reaches both ends, as in Louizos et al. (ICLR 2018), without noise."""
-    return (1.2 * torch.sigmoid(logits) - 0.1).clamp(0, 1)
+    """A share 0..1 that reaches both ends (compare Louizos et al., ICLR 2018).
+
+    Gradients are those of the sigmoid below it (Bengio et al., 2013): a closed gate can open again.
+    """
+    soft = torch.sigmoid(logits)
+    return soft + ((1.2 * soft - 0.1).clamp(0, 1) - soft).detach()
 
 
 def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,13 @@ from magenet_batch.training.data.canvas import Canvases
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.sensor import mean_square, steepness
-from magenet_batch.training.schedule import consistency_weight
+from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST, _LEAST_STEEP, _LEAST_TONE = 1e-5, 2e-6, 3e-5
+_LEAST = (3e-3, 1.5e-5)  # squared error above which shares count: at the start and at the end
+_STEEP, _TONE = 0.2, 3.0  # times that, for differences of neighbours and for the tone
+_NONE = 1e-5
+_SETTLED = 0.8  # share of the run at whose end it is that small
 _RAMP = 0.4
 _REAL_EVERY = 3  # steps
 _MARGIN = 0.02  # of the square around the field of view, to each side
@@ -94,10 +97,11 @@ class LightLessons:
         fields = self._fields(student, x, m)
         found = restored(x, fields, toned=False)
         even = aligned(found, y, m)
+        least = between(*_LEAST, share / _SETTLED)
         losses = {
-            "light": torch.log(mean_square(even - y, m) + _LEAST).mean(),
-            "detail": config.detail * torch.log(steepness(even - y, m) + _LEAST_STEEP).mean(),
-            "tone": config.tone * torch.log(self._toned(x, fields, y, m) + _LEAST_TONE).mean(),
+            "light": torch.log(mean_square(even - y, m) + least).mean(),
+            "detail": config.detail * torch.log(steepness(even - y, m) + _STEEP * least).mean(),
+            "tone": config.tone * torch.log(self._toned(x, fields, y, m) + _TONE * least).mean(),
         }
         every = step % _REAL_EVERY == 0
         weight = every * consistency_weight(share, weight=config.consistency, ramp=_RAMP)
@@ -105,10 +109,10 @@ class LightLessons:
             losses["consistency"] = weight * self._disagreement(student, teacher, rng)
         losses["total"] = torch.stack(list(losses.values())).sum()
         with torch.no_grad():
-            before = mean_square(aligned(x, y, m) - y, m) + _LEAST
-            losses["decibel"] = 10 * torch.log10(before / (mean_square(even - y, m) + _LEAST)).mean()
-            raw = mean_square(restored(x, fields) - y, m) + _LEAST
-            losses["decibel_raw"] = 10 * torch.log10((mean_square(x - y, m) + _LEAST) / raw).mean()
+            before = mean_square(aligned(x, y, m) - y, m) + _NONE
+            losses["decibel"] = 10 * torch.log10(before / (mean_square(even - y, m) + _NONE)).mean()
+            raw = mean_square(restored(x, fields) - y, m) + _NONE
+            losses["decibel_raw"] = 10 * torch.log10((mean_square(x - y, m) + _NONE) / raw).mean()
         return losses
 
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
