@@ -19,13 +19,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.batches import generator
-from magenet_batch.data.canvas import Canvases, load_canvases
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.affine import Window
 from magenet_batch.models.weights import load_weights
-from magenet_batch.recipes.load import load_recipe
+from magenet_batch.randomness import generator
+from magenet_batch.training.data.canvas import Canvases, load_canvases
+from magenet_batch.training.recipes.load import load_recipe
 
 RESULTS = Path(__file__).parent / "results"
 GRIDS = (4, 16, 64)

@@ -13,12 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from magenet_batch.data.batches import generator
 from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.phantom import make_phantom
+from magenet_batch.randomness import generator
 
 SIZE = 360
 SEEDS = (3, 8, 21, 34)

@@ -114,11 +114,12 @@ def run(network: nn.Module, image: torch.Tensor) -> None:
 
 def training(name: str, threads: int, *, steps: int) -> list[dict[str, float | str]]:
     """Images per second, share outside the network and peak memory, per view of a recipe."""
-    from magenet_batch.data.batches import View, generator, synthetic_pairs
-    from magenet_batch.data.canvas import load_canvases
     from magenet_batch.degradation.sample import preset
-    from magenet_batch.recipes.load import load_recipe
+    from magenet_batch.randomness import generator
+    from magenet_batch.training.data.batches import View, synthetic_pairs
+    from magenet_batch.training.data.canvas import load_canvases
     from magenet_batch.training.ema import make_teacher, update_teacher
+    from magenet_batch.training.recipes.load import load_recipe
     from magenet_batch.training.step import StepConfig, training_losses
 
     torch.set_num_threads(threads)

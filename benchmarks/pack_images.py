@@ -16,7 +16,7 @@ import cv2
 
 from magenet_batch.evaluation.images import list_images, masks_of, resized
 from magenet_batch.imaging.read import read_image
-from magenet_batch.recipes.load import load_recipe
+from magenet_batch.training.recipes.load import load_recipe
 
 
 def main() -> None:

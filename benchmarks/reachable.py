@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from magenet_batch.data.batches import generator
 from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.quality.measures import measure_quality
+from magenet_batch.randomness import generator
 
 SIZE = 384
 MEASURES = ("sharpness", "contrast", "illumination", "colour_cast", "haze", "noise", "brightness",

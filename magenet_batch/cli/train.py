@@ -32,12 +32,12 @@ def command(
     ] = False,
 ) -> None:
     """Train MAGE-Net. Give the same command again to resume where it stopped."""
-    from magenet_batch.recipes.load import load_recipe
+    from magenet_batch.training.recipes.load import load_recipe
 
     loaded = load_recipe(recipe, changes=changes or [])
     if dry_run:
         typer.echo(loaded.model_dump_json(indent=2))
         return
-    from magenet_batch.recipes.train import train
+    from magenet_batch.training.run import train
 
     raise typer.Exit(train(loaded, fresh=fresh, stop_after=stop_after))

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magenet_batch.data.batches import generator
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.errors import ImageError, UsageError
@@ -17,6 +16,7 @@ from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image, write_atomic
+from magenet_batch.randomness import generator
 
 
 class Copy(NamedTuple):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from magenet_batch.data.batches import generator
 from magenet_batch.degradation import KINDS, DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.baselines import Method
@@ -29,6 +28,7 @@ from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.full_reference import ms_ssim, psnr, ssim
 from magenet_batch.quality.measures import measure_quality
+from magenet_batch.randomness import generator
 
 _BEST_PSNR = 60.0  # decibel that stand for "equal"
 Say = Callable[[str], None]

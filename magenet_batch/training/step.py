@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.batches import Pairs, Shown
 from magenet_batch.models.affine import Window
 from magenet_batch.models.build import Network
 from magenet_batch.models.magenet import Crop, Enhanced
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
+from magenet_batch.training.data.batches import Pairs, Shown
 from magenet_batch.training.losses import (
     charbonnier,
     dissimilarity,

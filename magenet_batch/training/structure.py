@@ -8,14 +8,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.augment import recolour, sample_augmentation, warp
-from magenet_batch.data.batches import generator
-from magenet_batch.data.canvas import Canvases
-from magenet_batch.data.config import AugmentConfig
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.structure import StructureModule
+from magenet_batch.randomness import generator
 from magenet_batch.training.config import StructureTrainingConfig
+from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.training.data.canvas import Canvases
+from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.losses import masked_mean
 from magenet_batch.training.schedule import learning_rate
 

@@ -10,15 +10,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_model, save_file, save_model
 
-from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pairs
-from magenet_batch.data.canvas import Canvases, load_canvases
-from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.degradation.sample import preset
 from magenet_batch.errors import TrainingError, nearest
 from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.randomness import generator
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.config import (
     ConsistencyConfig,
@@ -29,6 +27,9 @@ from magenet_batch.training.config import (
     ValidationConfig,
 )
 from magenet_batch.training.curves import Curves
+from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
+from magenet_batch.training.data.canvas import Canvases, load_canvases
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter

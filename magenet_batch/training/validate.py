@@ -10,15 +10,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.batches import generator
-from magenet_batch.data.canvas import Canvases
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.affine import Window
 from magenet_batch.models.build import Network
 from magenet_batch.quality.full_reference import psnr, ssim
+from magenet_batch.randomness import generator
 from magenet_batch.training.config import ValidationConfig
+from magenet_batch.training.data.canvas import Canvases
 
 _BATCH = 4
 

@@ -14,9 +14,9 @@ from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, TrainingError
 from magenet_batch.models.shelf import read_weights_file
 from magenet_batch.phantom import make_phantom
-from magenet_batch.recipes.load import load_recipe
-from magenet_batch.recipes.train import train
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.recipes.load import load_recipe
+from magenet_batch.training.run import train
 
 QUICK = ["schedule.steps=5", "structure.steps=2", "validation.every=3", "data.size=64"]
 
@@ -72,7 +72,7 @@ def test_a_run_resumed_after_ctrl_c_has_the_losses_of_an_uninterrupted_one(
     assert main(["train", "smoke", *options(whole)]) == EXIT_DONE
 
     with monkeypatch.context() as patched:
-        patched.setattr("magenet_batch.recipes.train.Reporter", PressCtrlC)
+        patched.setattr("magenet_batch.training.run.Reporter", PressCtrlC)
         assert main(["train", "smoke", *options(parts)]) == EXIT_INTERRUPTED
     assert "stopped at step 2; the same command goes on from there" in capsys.readouterr().err
     assert [line["step"] for line in losses(parts)] == [1, 2]

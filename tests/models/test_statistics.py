@@ -10,8 +10,8 @@ from magenet_batch.models.magenet import MageNet
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.phantom import make_phantom
-from magenet_batch.recipes.load import load_recipe
-from magenet_batch.recipes.train import settings_of
+from magenet_batch.training.recipes.load import load_recipe
+from magenet_batch.training.run import settings_of
 
 
 def phantom(size: int, *, seed: int = 1) -> torch.Tensor:

@@ -8,16 +8,15 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from magenet_batch.data.batches import View, generator, real_pairs, synthetic_pairs
-from magenet_batch.data.canvas import load_canvases
-from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.degradation import PRESETS
 from magenet_batch.errors import TrainingError
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
-from magenet_batch.recipes.load import load_recipe
-from magenet_batch.recipes.train import train
+from magenet_batch.randomness import generator
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
+from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
+from magenet_batch.training.data.canvas import load_canvases
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.losses import (
     charbonnier,
@@ -27,6 +26,8 @@ from magenet_batch.training.losses import (
     relative,
     structure_difference,
 )
+from magenet_batch.training.recipes.load import load_recipe
+from magenet_batch.training.run import train
 from magenet_batch.training.schedule import (
     consistency_weight,
     ema_decay,
@@ -189,7 +190,7 @@ def test_four_images_can_be_learned_by_heart():
     torch.manual_seed(0)
     torch.set_num_threads(2)
     student, teacher = networks()
-    from magenet_batch.data.batches import Pairs, Shown
+    from magenet_batch.training.data.batches import Pairs, Shown
 
     clean = CANVASES.images[:4, :, 16:80, 16:80].float() / 255
     degraded = (clean * 0.7 + 0.1).contiguous()

@@ -10,8 +10,8 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.weights import load_weights, save_weights
-from magenet_batch.recipes.load import load_recipe
-from magenet_batch.recipes.train import settings_of, train
+from magenet_batch.training.recipes.load import load_recipe
+from magenet_batch.training.run import settings_of, train
 
 SHORT = (
     "schedule.steps=3", "schedule.views=[[64, 2, 1.0, 1.0]]", "schedule.batch=2", "data.size=128",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from magenet_batch.errors import RecipeError, nearest
 from magenet_batch.models.config import SIZES
-from magenet_batch.recipes.schema import Recipe
+from magenet_batch.training.recipes.schema import Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,7 +78,7 @@ def shipped_recipes() -> dict[str, Path]:
     package = Path(__file__).parent
     folder = package / "shipped"  # in an installed package
     if not folder.is_dir():
-        folder = package.parent.parent / "recipes"  # in a checkout
+        folder = package.parents[2] / "recipes"  # in a checkout
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.config import AugmentConfig
+from magenet_batch.training.data.config import AugmentConfig
 
 
 @dataclass(frozen=True)

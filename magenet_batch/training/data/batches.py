@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.augment import recolour, sample_augmentation, warp
-from magenet_batch.data.canvas import Canvases
-from magenet_batch.data.config import AugmentConfig
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset, sample_degradation
+from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.training.data.canvas import Canvases
+from magenet_batch.training.data.config import AugmentConfig
 
 _CROP_ALIGNMENT = 8
 
@@ -65,11 +65,6 @@ class Pairs:
     input: Shown
     target: Shown
     mask: Shown
-
-
-def generator(seed: int, purpose: str, step: int) -> np.random.Generator:
-    """The random numbers of one step for one purpose."""
-    return np.random.default_rng([seed, *purpose.encode(), step])
 
 
 def synthetic_pairs(

@@ -6,7 +6,7 @@ import pytest
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_USAGE, RecipeError
-from magenet_batch.recipes.load import fingerprint, load_recipe, shipped_recipes
+from magenet_batch.training.recipes.load import fingerprint, load_recipe, shipped_recipes
 
 RECIPES = shipped_recipes()
 

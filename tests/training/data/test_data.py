@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from magenet_batch.data.augment import AugmentParams, recolour, sample_augmentation, warp
-from magenet_batch.data.batches import generator
-from magenet_batch.data.canvas import load_canvases
-from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.errors import TrainingError
 from magenet_batch.phantom import make_phantom
+from magenet_batch.randomness import generator
+from magenet_batch.training.data.augment import AugmentParams, recolour, sample_augmentation, warp
+from magenet_batch.training.data.canvas import load_canvases
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
 
 
 def test_folders_become_squares_around_the_field_of_view(tmp_path):

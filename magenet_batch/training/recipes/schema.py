@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from magenet_batch.data.config import AugmentConfig, DataConfig
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.training.config import (
     ConsistencyConfig,
@@ -14,6 +13,7 @@ from magenet_batch.training.config import (
     StructureTrainingConfig,
     ValidationConfig,
 )
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
 
 
 class DegradationConfig(BaseModel):

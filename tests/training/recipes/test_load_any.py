@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magenet_batch.errors import RecipeError
-from magenet_batch.recipes.load import fingerprint, load_recipe, shipped_recipes
-from magenet_batch.recipes.schema import Recipe
+from magenet_batch.training.recipes.load import fingerprint, load_recipe, shipped_recipes
+from magenet_batch.training.recipes.schema import Recipe
 
 SHIPPED = {name: path.read_text(encoding="utf-8") for name, path in shipped_recipes().items()}
 MODELS = {name: field.annotation for name, field in Recipe.model_fields.items()}

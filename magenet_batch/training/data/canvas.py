@@ -13,13 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.data.config import DataConfig
 from magenet_batch.errors import ImageError, TrainingError
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.measures import sharpness
+from magenet_batch.training.data.config import DataConfig
 
 _MARGIN = 1.02  # the square is a little larger than the field of view
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}

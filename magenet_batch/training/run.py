@@ -17,12 +17,12 @@ from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
 from magenet_batch.models.weights import load_weights, save_weights
-from magenet_batch.recipes.load import fingerprint
-from magenet_batch.recipes.schema import Recipe
 from magenet_batch.training.card import card_notes, write_card
 from magenet_batch.training.distributed import train_in_processes
 from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.recipes.load import fingerprint
+from magenet_batch.training.recipes.schema import Recipe
 from magenet_batch.training.trainer import Settings, Trainer
 
 
