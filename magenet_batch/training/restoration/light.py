@@ -23,7 +23,7 @@ from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST = (3e-3, 1.5e-5)  # squared error above which shares count: at the start and at the end
+_LEAST = (4e-4, 1.5e-5)  # squared error above which shares count: at the start and at the end
 _STEEP, _TONE = 0.2, 3.0  # times that, for differences of neighbours and for the tone
 _NONE = 1e-5
 _SETTLED = 0.8  # share of the run at whose end it is that small
