@@ -236,19 +236,22 @@ class Bench:
                 "lines": ratio(after, before) if clear else None,
                 "band": ratio(band_deviation(done.pixels, fov), band_deviation(pixels, fov)),
             }  # fmt: skip
-            yield image.name, row | self._delivery(pixels, done, fov)
+            yield image.name, row | delivery(pixels, done, fov, policy=self._policy)
 
-    def _delivery(self, pixels: np.ndarray, done: Enhancement, fov: FieldOfView) -> Row:
-        """What a job would do with it: `kept` says why it is left as it is."""
-        graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
-        row = {"grade": graded["grade_before"], "fidelity": None}
-        kept = self._policy.before(graded)
-        if done.vessels_before is not None and done.vessels_after is not None:
-            row["fidelity"] = measure_fidelity(
-                pixels, done.pixels, fov,
-                vessels_before=done.vessels_before, vessels_after=done.vessels_after,
-            )["fidelity"]  # fmt: skip
-        return row | {"kept": kept or self._policy.after(row)}
+
+def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy: Policy) -> Row:
+    """What a job would do with an enhanced image: `kept` says why it is left as it is, if it is.
+
+    As in a job, there is no fidelity without maps of vessels, which classical methods do not give.
+    """
+    graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
+    row = {"grade": graded["grade_before"], "fidelity": None}
+    if done.vessels_before is not None and done.vessels_after is not None:
+        row["fidelity"] = measure_fidelity(
+            pixels, done.pixels, fov,
+            vessels_before=done.vessels_before, vessels_after=done.vessels_after,
+        )["fidelity"]  # fmt: skip
+    return row | {"kept": policy.before(graded) or policy.after(row)}
 
 
 def compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:

@@ -22,7 +22,7 @@ _AROUND = 8.0  # standard deviation of the window in which the surroundings are 
 _GRAIN = 1.0  # standard deviation of the Gaussian below which detail counts as grain, pixels
 _FINE, _COARSE = 1.0, 4.0  # standard deviations of the band of vessels, pixels
 _LIGHT = 16.0  # standard deviation of the window of the local light, pixels
-_LINES = 0.1  # share of the field of view that is looked at as lines: about that of vessels
+_LINES = 0.06  # share of the field of view that counts as lines: the clearest of its vessels
 _DARKEST = 1 / 255  # light below which nothing is divided
 _TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 
@@ -78,7 +78,7 @@ def background_grain(pixels: np.ndarray, vessels: np.ndarray, fov: FieldOfView) 
 
 
 def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.ndarray:
-    """Where an image has structure like a line: the tenth that the segmenter finds likeliest.
+    """Where an image has structure like a line: the share that the segmenter finds likeliest.
 
     Long filters find them, so that grain hardly decides.
 
