@@ -172,9 +172,9 @@ def _relit(rng: np.random.Generator, x: np.ndarray, share: float) -> np.ndarray:
     if rng.random() < 0.4 * share:
         size = x.shape[0]
         at = np.linspace(-0.5, 0.5, size, dtype=np.float32)
-        slope = rng.uniform(-0.8, 0.8, 2)
+        slope = rng.uniform(-0.45, 0.45, 2)
         x = x * (1 - 0.5 * np.abs(slope).sum() + slope[0] * at[:, None] + slope[1] * at)[..., None]
-    return x.astype(np.float32)
+    return np.clip(x, 0, 1).astype(np.float32)
 
 
 def _counted(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
