@@ -62,6 +62,12 @@ PRESETS: dict[str, Preset] = {
         {"blur": 0.7, "noise": 0.7, "jpeg": 0.5},
         severity=(0.03, 1.0), untouched=0.12, single=0.3, ways="camera",
     ),
+    # Faults of light, and some blur that a small copy still shows: what the light stage undoes.
+    "light": Preset(
+        {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
+         "blur": 0.3},
+        severity=(0.05, 1.0), untouched=0.15, single=0.25,
+    ),
     # For the last stage alone: faults that a neighbourhood shows, and often none at all.
     "detail": Preset(
         {"colour": 0.4, "gradient": 0.2, "halo": 0.2, "hole": 0.2, "blur": 0.5, "spots": 0.1,

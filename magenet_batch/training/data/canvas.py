@@ -103,9 +103,9 @@ def load_canvases(
 
     for folder in folders:
         if folder.startswith("phantom:"):
-            count, first = _phantom_range(folder)
-            squares += [_phantom_square(seed, config.size) for seed in range(first, first + count)]
-            names += [f"phantom/{seed}" for seed in range(first, first + count)]
+            seeds = phantom_seeds(folder)
+            squares += [_phantom_square(seed, config.size) for seed in seeds]
+            names += [f"phantom/{seed}" for seed in seeds]
             continue
         if folder.startswith("sharpest:"):
             if not config.real:
@@ -118,7 +118,7 @@ def load_canvases(
                 squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
                 names.append(archive.names[index])
             continue
-        paths = _images_of(config, folder, with_vessels=with_vessels)
+        paths = image_paths(config, folder, with_vessels=with_vessels)
         with ThreadPoolExecutor(threads) as pool:
             for path, found in zip(paths, pool.map(load, paths), strict=True):
                 if isinstance(found, str):
@@ -177,12 +177,17 @@ def _share(word: str) -> float:
     return share
 
 
-def _phantom_range(word: str) -> tuple[int, int]:
-    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100."""
+def phantom_seeds(word: str) -> range:
+    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100.
+
+    Raises:
+        TrainingError: if it says neither.
+    """
     count, _, first = word.removeprefix("phantom:").partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
         raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
-    return int(count), int(first or 0)
+    start = int(first or 0)
+    return range(start, start + int(count))
 
 
 def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -190,7 +195,7 @@ def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return phantom.pixels, phantom.fov.astype(np.uint8), (phantom.vessels > 0.5).astype(np.uint8)
 
 
-def _images_of(config: DataConfig, folder: str, *, with_vessels: bool) -> list[Path]:
+def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) -> list[Path]:
     where = Path(config.root) / folder
     inside = where / "images" if with_vessels or (where / "images").is_dir() else where
     if not inside.is_dir():
