@@ -13,7 +13,7 @@ import magenet_batch
 ROOT = Path(magenet_batch.__file__).parent
 LAYERS = {
     "errors": 0, "settings": 0, "randomness": 0,
-    "schema": 1, "phantom": 1, "places": 1,
+    "schema": 1, "phantom": 1, "storage": 1,
     "imaging": 2, "degradation": 2,
     "models": 3, "quality": 3,
     "inference": 4,

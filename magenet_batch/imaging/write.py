@@ -14,7 +14,7 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
-from magenet_batch.places import Place, StorePath
+from magenet_batch.storage import Location, StorePath
 
 PUT_TRIES = 3
 
@@ -79,7 +79,7 @@ def _dicom(
     )  # fmt: skip
 
 
-def write_atomic(path: Place, data: bytes) -> None:
+def write_atomic(path: Location, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, flushed to the disk; or put an object.
 
     Raises:

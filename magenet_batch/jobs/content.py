@@ -10,8 +10,8 @@ from magenet_batch.errors import ImageError, JobError
 from magenet_batch.imaging.write import put_whole, write_atomic
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.store import read_object
-from magenet_batch.places import Place, StorePath, is_store
 from magenet_batch.settings import Kept
+from magenet_batch.storage import Location, StorePath, is_store
 
 _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -31,7 +31,7 @@ def read_source(task: Task) -> bytes:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
 
 
-def write_output(out: Place, name: str, data: bytes) -> None:
+def write_output(out: Location, name: str, data: bytes) -> None:
     """Write a file below the output folder, whole or not at all.
 
     Args:
@@ -54,7 +54,7 @@ def write_output(out: Place, name: str, data: bytes) -> None:
         ) from error
 
 
-def keep_original(task: Task, data: bytes, *, out: Place, name: str, how: Kept) -> str | None:
+def keep_original(task: Task, data: bytes, *, out: Location, name: str, how: Kept) -> str | None:
     """Put an original into the output tree, as it is.
 
     Args:
@@ -102,7 +102,7 @@ def _refuse_special(path: Path) -> None:
         raise ImageError("unreadable", f"is {kind}, not a file")
 
 
-def stop_if_out_of_room(error: BaseException | None, out: Place) -> None:
+def stop_if_out_of_room(error: BaseException | None, out: Location) -> None:
     """A full or read-only disk ends the job, so that the images left over are not given up."""
     if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
         raise JobError(

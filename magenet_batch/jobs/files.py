@@ -11,22 +11,22 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import ImageError, JobError
 from magenet_batch.imaging.write import write_atomic
-from magenet_batch.places import Place, StorePath
+from magenet_batch.storage import Location, StorePath
 
 
-def write_parquet(table: pa.Table, path: Place) -> None:
+def write_parquet(table: pa.Table, path: Location) -> None:
     """Write a table as one Parquet file: temporary name, fsync, rename."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     _put(path, sink.getvalue().to_pybytes())
 
 
-def write_json(value: Any, path: Place) -> None:
+def write_json(value: Any, path: Location) -> None:
     """Write JSON that a person can read: temporary name, fsync, rename."""
     _put(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _put(path: Place, data: bytes) -> None:
+def _put(path: Location, data: bytes) -> None:
     """Write the job's own file; without it the job cannot go on.
 
     Raises:
@@ -54,7 +54,7 @@ class Log:
     An object cannot be appended to: it is put anew, which is cheap, for events are few.
     """
 
-    def __init__(self, path: Place) -> None:
+    def __init__(self, path: Location) -> None:
         self._path = path
         self._stored: str | None = None
 

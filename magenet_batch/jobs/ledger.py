@@ -18,14 +18,14 @@ from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
-from magenet_batch.places import Place, Sizes, names_in, readable
+from magenet_batch.storage import Location, Sizes, names_in, readable
 
 TEMPORARY_GLOB = ".*.tmp"
 _COUNTED = ["status", "reason", "flags", "width", "height"]
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
 
-def rows_file(out: Place, shard: int) -> Place:
+def rows_file(out: Location, shard: int) -> Location:
     """The rows file of a shard."""
     return out / "rows" / f"part-{shard:06d}.parquet"
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def __init__(
         self,
-        out: Place,
+        out: Location,
         plan: Plan,
         *,
         weights: str | None = None,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from magenet_batch.imaging.names import SUFFIXES, bare_name
-from magenet_batch.places import Place
+from magenet_batch.storage import Location
 
 IMAGE_SUFFIXES = tuple(SUFFIXES)
 _DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but no image
@@ -121,7 +121,7 @@ def is_job_output(folder: str | Path) -> bool:
     return Path(folder, "run.json").is_file() and Path(folder, "plan.parquet").is_file()
 
 
-def list_folder(root: Path, *, choice: Choice, out: Place, skipped: Skipped) -> Iterator[Found]:
+def list_folder(root: Path, *, choice: Choice, out: Location, skipped: Skipped) -> Iterator[Found]:
     """List the images under a folder: sorted by path parts, one folder in memory at a time.
 
     Links to files and folders are followed, except into a folder that the link lies in. A link

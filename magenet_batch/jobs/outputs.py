@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.names import OutputFormat, suffix_to_append
-from magenet_batch.places import Place, StorePath
+from magenet_batch.storage import Location, StorePath
 
 
 def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
@@ -48,7 +48,7 @@ def evidence_folder(outputs: str) -> str:
     return f"evidence{outputs.removeprefix('images')}"
 
 
-def refuse_own_folder(archive: Path, given: str, *, out: Place) -> None:
+def refuse_own_folder(archive: Path, given: str, *, out: Location) -> None:
     """Refuse an output folder that holds the archive."""
     folder = (archive if archive.is_dir() else archive.parent).resolve()
     if folder == out or out in folder.parents:
@@ -58,7 +58,7 @@ def refuse_own_folder(archive: Path, given: str, *, out: Place) -> None:
         )
 
 
-def refuse_own_place(given: str, *, out: Place) -> None:
+def refuse_own_place(given: str, *, out: Location) -> None:
     """Refuse an output place in a store that holds the archive or lies in it."""
     if not isinstance(out, StorePath):
         return
@@ -70,7 +70,7 @@ def refuse_own_place(given: str, *, out: Place) -> None:
         )
 
 
-def refuse_inside(table: pa.Table, *, out: Place) -> None:
+def refuse_inside(table: pa.Table, *, out: Location) -> None:
     """Refuse images that lie in the output folder."""
     inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
     if pc.any(inside).as_py():

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from magenet_batch.errors import UsageError
-from magenet_batch.places import Place
+from magenet_batch.storage import Location
 
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
@@ -53,7 +53,7 @@ def state_name(part: Part | None) -> str:
     return "run.json" if part is None else f"run-{part.label}.json"
 
 
-def state_files(out: Place) -> list[Place]:
+def state_files(out: Location) -> list[Location]:
     """The files in which a job and its parts remember their runs, in order."""
     return sorted(out.glob("run*.json"), key=lambda path: path.name)
 

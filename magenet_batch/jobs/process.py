@@ -28,12 +28,12 @@ from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.policy import KEPT_REASONS, KeptReason, flags_for
 from magenet_batch.jobs.rows import fail, start_row
-from magenet_batch.places import Place
 from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
 from magenet_batch.schema import Row
 from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.storage import Location
 
 _LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
 
@@ -129,7 +129,7 @@ class ImageProcessor:
         self,
         enhancer: EnhancerLike | None,
         *,
-        out: Place,
+        out: Location,
         handling: Handling = Handling(),
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,

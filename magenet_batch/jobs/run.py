@@ -27,7 +27,7 @@ from magenet_batch.jobs.state import JobState, is_known, open_state, refuse_fore
 from magenet_batch.jobs.summary import JobSummary
 from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
 from magenet_batch.models.shelf import read_weights_file, shipped_names
-from magenet_batch.places import StorePath, make_place
+from magenet_batch.storage import StorePath, make_location
 
 Say = Callable[[str], None]
 
@@ -88,7 +88,7 @@ def run_job(
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
         means_for(options, images=1)  # refuses what this machine has not, before it writes
-    make_place(out)
+    make_location(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
         ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)

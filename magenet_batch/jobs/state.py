@@ -15,7 +15,7 @@ from magenet_batch.jobs.files import now, write_json
 from magenet_batch.jobs.part import Part, state_files, state_name
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.relist import differences, refuse_other_job
-from magenet_batch.places import Place
+from magenet_batch.storage import Location
 
 _BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
 
@@ -31,7 +31,7 @@ class JobState:
         part: the part of the job that this is; its file is `run-1-of-8.json`.
     """
 
-    out: Place
+    out: Location
     plan: Plan
     record: dict[str, Any]
     part: Part | None = None
@@ -66,7 +66,7 @@ class JobState:
         write_json(self.record, self.out / state_name(self.part))
 
 
-def refuse_foreign(out: Place) -> None:
+def refuse_foreign(out: Location) -> None:
     """Refuse an output folder with other things in it.
 
     Raises:
@@ -85,13 +85,13 @@ def refuse_foreign(out: Place) -> None:
         )
 
 
-def is_known(out: Place) -> bool:
+def is_known(out: Location) -> bool:
     """Whether a job, or a part of one, has begun in an output folder."""
     return bool(state_files(out))
 
 
 def open_state(
-    out: Place, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
+    out: Location, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
     """Begin a job in an output folder, or go on with the one that is there.
 
@@ -129,7 +129,7 @@ def open_state(
     return JobState(out, plan, json.loads(path.read_text(encoding="utf-8")), part)
 
 
-def _same_job(out: Place, path: Place, plan: Plan | None, identity: dict[str, Any]) -> Plan:
+def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[str, Any]) -> Plan:
     """The frozen plan of the job that a state file belongs to, if it is this one."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from magenet_batch.jobs.lock import living_holders
 from magenet_batch.jobs.part import state_files
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.progress import duration
-from magenet_batch.places import Place, facts_in
+from magenet_batch.storage import Location, stats_in
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class JobStatus:
         return (self.images - self.counts.images) / self.rate
 
 
-def read_status(out: Place) -> JobStatus:
+def read_status(out: Location) -> JobStatus:
     """Look at a job's output folder; changes nothing.
 
     Args:
@@ -124,7 +124,7 @@ def read_status(out: Place) -> JobStatus:
     )  # fmt: skip
 
 
-def _runs(path: Place) -> list[dict[str, Any]]:
+def _runs(path: Location) -> list[dict[str, Any]]:
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -138,7 +138,7 @@ def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
     started = min((t for t in begun if t is not None), default=None)
     if started is None:
         return None
-    facts = facts_in(ledger.out / "rows")
+    facts = stats_in(ledger.out / "rows")
     fresh = sum(
         ledger.plan.shard_rows(shard)
         for shard in ledger.done()

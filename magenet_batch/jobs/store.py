@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from magenet_batch.errors import ImageError, MagenetError, UsageError
 from magenet_batch.jobs.listing import Choice, Found, Skipped
-from magenet_batch.places import StorePath, brief, connect
+from magenet_batch.storage import StorePath, brief, connect
 
 
 def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:

@@ -18,8 +18,8 @@ from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.process import EnhancerFactory, ImageProcessor, Work
 from magenet_batch.jobs.rows import rows_table
-from magenet_batch.places import place_of
 from magenet_batch.schema import Row
+from magenet_batch.storage import location_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Worker:
         import cv2
 
         cv2.setNumThreads(config.threads)
-        self._out = place_of(config.out)
+        self._out = location_of(config.out)
         self._ahead = config.ahead
         enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.places import Place, names_in, readable
 from magenet_batch.schema import Row, row_schema
+from magenet_batch.storage import Location, names_in, readable
 
 BATCH_ROWS = 65_536
 THREADS = 4
@@ -34,7 +34,7 @@ class Rows:
         schema: of the first file; the others are read as if they had the same.
     """
 
-    def __init__(self, files: Sequence[Place]) -> None:
+    def __init__(self, files: Sequence[Location]) -> None:
         self.files = list(files)
         self.schema: pa.Schema = self._open(0).schema_arrow
 
@@ -126,7 +126,7 @@ class Rows:
                 row.update(table.slice(row[PLACE], 1).to_pylist()[0])
 
 
-def open_rows(out: Place) -> Rows:
+def open_rows(out: Location) -> Rows:
     """Open the rows of a job.
 
     Args:

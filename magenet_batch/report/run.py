@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from magenet_batch.places import Place, names_in
+from magenet_batch.storage import Location, names_in
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _record(path: Place) -> dict[str, Any]:
+def _record(path: Location) -> dict[str, Any]:
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 
 
-def read_run(out: Place) -> RunInfo:
+def read_run(out: Location) -> RunInfo:
     """Read `run.json`, or the files of all parts of a job as if it were one.
 
     Args:

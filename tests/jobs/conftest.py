@@ -9,7 +9,7 @@ import pytest
 from jobs_fakes import write_image
 from s3_server import DenyingServer
 
-from magenet_batch import places
+from magenet_batch import storage
 from magenet_batch.jobs.options import JobOptions
 
 
@@ -54,10 +54,10 @@ def store_server():
     }  # fmt: skip
     before = {key: os.environ.get(key) for key in changes}
     os.environ.update(changes)
-    places.connect.cache_clear()
+    storage.connect.cache_clear()
     yield server
     server.stop()
-    places.connect.cache_clear()
+    storage.connect.cache_clear()
     for key, value in before.items():
         os.environ.pop(key) if value is None else os.environ.update({key: value})
 

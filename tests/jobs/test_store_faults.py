@@ -8,14 +8,14 @@ import time
 import pytest
 from jobs_fakes import fake_factory
 
-from magenet_batch import places
+from magenet_batch import storage
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, JobError, UsageError
 from magenet_batch.jobs import holder, store_lock
 from magenet_batch.jobs.lock import job_lock, living_holders
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.status import read_status
-from magenet_batch.places import StorePath, names_in
+from magenet_batch.storage import StorePath, names_in
 
 pytestmark = pytest.mark.slow
 OUT = "s3://results/made/here"
@@ -42,10 +42,10 @@ def test_a_large_object_is_whole_or_as_it_was(empty_bucket, deny, step):
 def test_the_largest_object_of_one_request_is_one(empty_bucket, deny):
     deny(lambda asked: "upload" in asked)
     place = StorePath(f"{OUT}/small.png")
-    place.write_bytes(b"x" * places.store.ONE_PUT_BYTES)
-    assert place.stat().st_size == places.store.ONE_PUT_BYTES
+    place.write_bytes(b"x" * storage.store.ONE_PUT_BYTES)
+    assert place.stat().st_size == storage.store.ONE_PUT_BYTES
     with pytest.raises(JobError):
-        place.write_bytes(b"x" * (places.store.ONE_PUT_BYTES + 1))
+        place.write_bytes(b"x" * (storage.store.ONE_PUT_BYTES + 1))
 
 
 def test_a_bucket_that_is_read_only(empty_bucket, deny, archive, capsys):
@@ -70,12 +70,12 @@ def test_a_bucket_that_shows_nothing(empty_bucket, deny, options, capsys):
 
 def test_a_store_that_does_not_answer(endpoint, options, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    places.connect.cache_clear()
+    storage.connect.cache_clear()
     try:
         with pytest.raises(JobError, match=r"cannot be .*network") as caught:
             run_job(options(out=OUT), enhancer_factory=fake_factory)
     finally:
-        places.connect.cache_clear()
+        storage.connect.cache_clear()
     assert "\n" not in str(caught.value)
 
 
@@ -113,12 +113,12 @@ def test_a_store_that_is_busy_is_asked_again(empty_bucket, deny):
 
     def busy(request):
         asked.append(request)
-        return len(asked) < places.store.TRIES
+        return len(asked) < storage.store.TRIES
 
     deny(busy, status="503 Slow Down", code="SlowDown")
     place = StorePath(f"{OUT}/x.png")
     place.write_bytes(b"x")
-    assert len(asked) == places.store.TRIES
+    assert len(asked) == storage.store.TRIES
     deny(None)
     assert place.read_bytes() == b"x"
 

@@ -27,7 +27,7 @@ _URI = re.compile(r"(s3|gs)://[^/]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-class Facts(NamedTuple):
+class FileStat(NamedTuple):
     """Size in bytes, and the time of the last change in seconds since 1970, as `os.stat` has."""
 
     st_size: int
@@ -117,7 +117,7 @@ class StorePath:
         """Whether there is an object below this place."""
         return self._info().type.name == "Directory"
 
-    def stat(self) -> Facts:
+    def stat(self) -> FileStat:
         """Size and time of an object.
 
         Raises:
@@ -126,7 +126,7 @@ class StorePath:
         found = self._info()
         if found.type.name != "File":
             raise FileNotFoundError(f"{self}: there is no such object")
-        return _facts(found)
+        return _file_stat(found)
 
     def iterdir(self) -> Iterator[StorePath]:
         """What lies directly in this place; nothing where it is not there."""
@@ -136,9 +136,9 @@ class StorePath:
         """What lies directly in this place and matches a pattern without slashes."""
         return (found for found in self.iterdir() if fnmatchcase(found.name, pattern))
 
-    def facts(self) -> dict[str, Facts]:
+    def stats(self) -> dict[str, FileStat]:
         """Size and time of every object directly in this place, by name."""
-        return {i.base_name: _facts(i) for i in self._list() if i.type.name == "File"}
+        return {i.base_name: _file_stat(i) for i in self._list() if i.type.name == "File"}
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: objects need no folder."""
@@ -248,8 +248,8 @@ def brief(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
 
 
-def _facts(found: FileInfo) -> Facts:
-    return Facts(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
+def _file_stat(found: FileInfo) -> FileStat:
+    return FileStat(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
 
 
 @lru_cache(maxsize=4)
