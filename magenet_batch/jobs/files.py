@@ -1,4 +1,4 @@
-"""Small files of the output folder, each written whole or not at all."""
+"""What happens to a job, as it happens."""
 
 from __future__ import annotations
 
@@ -6,40 +6,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from magenet_batch.errors import ImageError, JobError
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.storage import Location, StorePath
-
-
-def write_parquet(table: pa.Table, path: Location) -> None:
-    """Write a table as one Parquet file: temporary name, fsync, rename."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    _put(path, sink.getvalue().to_pybytes())
-
-
-def write_json(value: Any, path: Location) -> None:
-    """Write JSON that a person can read: temporary name, fsync, rename."""
-    _put(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _put(path: Location, data: bytes) -> None:
-    """Write the job's own file; without it the job cannot go on.
-
-    Raises:
-        JobError: the disk is full, read-only or gone.
-    """
-    try:
-        write_atomic(path, data)
-    except ImageError as error:
-        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
-        raise JobError(
-            f"{path.parent} takes no more files: {why}. "
-            "Make room, then give the same command again: it goes on where it stopped."
-        ) from error
 
 
 def now() -> str:

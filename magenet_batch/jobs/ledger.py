@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.jobs.rows import fail, rows_table, start_row
-from magenet_batch.storage import Location, Sizes, names_in, readable
+from magenet_batch.storage import Location, Sizes, names_in, readable, write_parquet
 
 TEMPORARY_GLOB = ".*.tmp"
 _COUNTED = ["status", "reason", "flags", "width", "height"]

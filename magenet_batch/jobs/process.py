@@ -11,18 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 import simplejpeg
 
-from magenet_batch.errors import CancelledError, ImageError, JobError
+from magenet_batch.errors import CancelledError, ImageError, StorageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image
-from magenet_batch.jobs.content import (
-    keep_original,
-    read_source,
-    stop_if_out_of_room,
-    write_output,
-)
+from magenet_batch.jobs.content import keep_original, read_source, write_output
 from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
@@ -150,7 +145,8 @@ class ImageProcessor:
             Its row. Whatever is wrong with the image is a failed row, not an exception.
 
         Raises:
-            JobError: the output folder takes nothing more (full or read-only): no image's fault.
+            StorageError: the output folder takes nothing more (full or read-only): no image's
+                fault.
         """
         return self.finish(self.compute(self.load(task)))
 
@@ -182,10 +178,9 @@ class ImageProcessor:
             return work
         try:
             step(work)
-        except (JobError, CancelledError):
+        except (StorageError, CancelledError):
             raise
         except ImageError as error:
-            stop_if_out_of_room(error.__cause__, self._out)
             fail(work.row, error.reason, str(error))
         except MemoryError:
             fail(work.row, "error", "not enough memory for this image")

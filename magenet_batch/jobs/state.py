@@ -11,11 +11,11 @@ from typing import Any
 
 from magenet_batch import __version__
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.jobs.files import now, write_json
+from magenet_batch.jobs.files import now
 from magenet_batch.jobs.part import Part, state_files, state_name
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.relist import differences, refuse_other_job
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, write_json
 
 _BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from magenet_batch.errors import JobError, UsageError, nearest
+from magenet_batch.errors import StorageError, UsageError, nearest
 from magenet_batch.report.collect import collect
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import make_gallery
@@ -71,7 +71,7 @@ def write_report(
 
     Raises:
         UsageError: no such format, pages without HTML, or the folder holds no rows.
-        JobError: the report cannot be written there.
+        StorageError: the report cannot be written there.
     """
     if individual and format != "html":
         raise UsageError("--individual writes pages for --format html only. Leave one of them out.")
@@ -86,7 +86,7 @@ def write_report(
             else:
                 draft.write_text(build_report(out, format=format), encoding="utf-8")
     except OSError as error:
-        raise JobError(
+        raise StorageError(
             f"{target}: the report cannot be written: {error.strerror or error}. "
             "Choose another place with -o FILE."
         ) from error

@@ -9,10 +9,16 @@ Credentials, region and endpoint come from where the stores' own tools look for 
 
 from __future__ import annotations
 
+from magenet_batch.storage.atomic import (
+    draft_of,
+    put_whole,
+    write_atomic,
+    write_json,
+    write_parquet,
+)
 from magenet_batch.storage.location import (
     Location,
     Sizes,
-    draft_of,
     given_location,
     is_below,
     location_of,
@@ -44,7 +50,11 @@ __all__ = [
     "location_of",
     "make_location",
     "names_in",
+    "put_whole",
     "readable",
     "refuse_other_schemes",
     "stats_in",
+    "write_atomic",
+    "write_json",
+    "write_parquet",
 ]

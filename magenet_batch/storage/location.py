@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from magenet_batch.errors import JobError
+from magenet_batch.errors import StorageError
 from magenet_batch.storage.store import FileStat, StorePath, is_store, refuse_other_schemes
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ def make_location(place: Location) -> None:
     """Make a folder, or see that a place in a store can be written to.
 
     Raises:
-        JobError: it cannot be made, or its bucket is not there.
+        StorageError: it cannot be made, or its bucket is not there.
     """
     if isinstance(place, StorePath):
         place.require_bucket()
@@ -52,7 +49,7 @@ def make_location(place: Location) -> None:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise JobError(
+        raise StorageError(
             f"{place} cannot be made: {error.strerror}. Give another with -o."
         ) from error
 
@@ -66,23 +63,6 @@ def is_below(place: Location, other: Location) -> bool:
             and place.is_relative_to(other)
         )
     return place.is_relative_to(other)
-
-
-@contextmanager
-def draft_of(target: Location) -> Iterator[Path]:
-    """A file of this machine to write, which takes the target's place when it is whole."""
-    if isinstance(target, StorePath):
-        with TemporaryDirectory(prefix="magenet-") as folder:
-            draft = Path(folder, "draft")
-            yield draft
-            target.write_bytes(draft.read_bytes())
-        return
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def stats_in(folder: Location) -> dict[str, FileStat]:
