@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from magenet_batch.jobs.files import now
+from magenet_batch.records.run_info import now
 from magenet_batch.storage import Location
 
 HEARTBEAT_S = 20.0

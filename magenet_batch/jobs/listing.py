@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from magenet_batch.imaging.names import SUFFIXES, bare_name
+from magenet_batch.records.layout import PLAN, RUN
 from magenet_batch.storage import Location
 
 IMAGE_SUFFIXES = tuple(SUFFIXES)
@@ -118,7 +119,7 @@ class Choice(NamedTuple):
 
 def is_job_output(folder: str | Path) -> bool:
     """Whether a folder holds the output of a job."""
-    return Path(folder, "run.json").is_file() and Path(folder, "plan.parquet").is_file()
+    return Path(folder, RUN).is_file() and Path(folder, PLAN).is_file()
 
 
 def list_folder(root: Path, *, choice: Choice, out: Location, skipped: Skipped) -> Iterator[Found]:

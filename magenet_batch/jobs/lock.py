@@ -21,8 +21,9 @@ from magenet_batch.jobs.holder import (
     read_holder,
     refusal,
 )
-from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
 from magenet_batch.jobs.store_lock import store_holders, store_lock
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
+from magenet_batch.records.part import Part
 from magenet_batch.storage import Location, StorePath
 
 try:

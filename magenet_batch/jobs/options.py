@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
-from magenet_batch.schema import ROW_SCHEMA_VERSION
+from magenet_batch.records.part import Part
+from magenet_batch.records.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Kept
 from magenet_batch.storage import Location, is_store, location_of
 

@@ -19,14 +19,15 @@ from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image
 from magenet_batch.jobs.content import keep_original, read_source, write_output
 from magenet_batch.jobs.options import Handling
-from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
-from magenet_batch.jobs.policy import KEPT_REASONS, KeptReason, flags_for
-from magenet_batch.jobs.rows import fail, start_row
+from magenet_batch.jobs.policy import flags_for
 from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
-from magenet_batch.schema import Row
+from magenet_batch.records.layout import evidence_name, is_renamed, original_name
+from magenet_batch.records.rows import fail, start_row
+from magenet_batch.records.schema import Row
+from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
 
@@ -154,7 +155,7 @@ class ImageProcessor:
         """Read, hash and decode; find the field of view; measure the quality before."""
         network = self._enhancer
         name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
-        row = start_row(task, weights=name, weights_hash=digest)
+        row = start_row(task.image_id, task.source, weights=name, weights_hash=digest)
         work = Work(task, row)
         return self._guarded(work, self._load)
 
@@ -260,7 +261,11 @@ class ImageProcessor:
         how = self._handling.rejects if reason == "reject" else self._handling.kept
         with work.timed("write_s"):
             output = keep_original(
-                work.task, work.content, out=self._out, name=kept_name(work.task.image_id), how=how
+                work.task,
+                work.content,
+                out=self._out,
+                name=original_name(work.task.image_id),
+                how=how,
             )
         work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
 

@@ -31,7 +31,8 @@ from magenet_batch.jobs.holder import (
     read_holder,
     refusal,
 )
-from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
+from magenet_batch.records.part import Part
 from magenet_batch.storage import StorePath
 
 

@@ -12,12 +12,12 @@ from itertools import islice
 import pyarrow as pa
 
 from magenet_batch.errors import CancelledError
-from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.process import EnhancerFactory, ImageProcessor, Work
-from magenet_batch.jobs.rows import rows_table
-from magenet_batch.schema import Row
+from magenet_batch.records.layout import rows_file
+from magenet_batch.records.rows import rows_table
+from magenet_batch.records.schema import Row
 from magenet_batch.storage import location_of, write_parquet
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
+from magenet_batch.records.schema import Row
 from magenet_batch.report.collected import PICKED_BECAUSE, Collected
 from magenet_batch.report.pictures import data_uri, difference, inside, source_path, thumbnail
-from magenet_batch.schema import Row
 from magenet_batch.storage import Location
 
 THUMBNAIL_PX = 640

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from magenet_batch import __version__
+from magenet_batch.records.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.report.charts import rank_bar
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import THREADS, make_pair
 from magenet_batch.report.html import asset, environment
 from magenet_batch.report.words import number, visible, words
-from magenet_batch.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.storage import Location, draft_of
 
 PICTURE_PX = 1_200

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from magenet_batch.errors import MagenetError
-from magenet_batch.schema import Row
+from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location, StorePath, is_below
 

@@ -11,11 +11,12 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from magenet_batch.records.reading import FILE, PLACE, open_rows
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
-from magenet_batch.report.rows import FILE, PLACE, open_rows
 from magenet_batch.report.words import images, number, percent, visible
-from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES
 from magenet_batch.storage import Location
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -14,7 +14,7 @@ from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs, wri
 
 from magenet_batch.errors import JobError, StorageError, UsageError, WeightsError
 from magenet_batch.jobs.run import run_job
-from magenet_batch.schema import COLUMN_NAMES, TIMING_COLUMNS
+from magenet_batch.records.schema import COLUMN_NAMES, TIMING_COLUMNS
 from magenet_batch.storage.atomic import refused
 
 

@@ -196,7 +196,7 @@ def test_colours_of_text_can_be_read_in_light_and_dark():
 def test_a_job_without_images_has_a_page(tmp_path):
     import pyarrow.parquet as pq
 
-    from magenet_batch.schema import row_schema
+    from magenet_batch.records.schema import row_schema
 
     (tmp_path / "rows").mkdir()
     pq.write_table(row_schema().empty_table(), tmp_path / "rows" / "part-000000.parquet")

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.schema import Row, row_schema
+from magenet_batch.records.layout import ROWS
+from magenet_batch.records.schema import Row, row_schema
 from magenet_batch.storage import Location, names_in, readable
 
 BATCH_ROWS = 65_536
@@ -138,11 +139,11 @@ def open_rows(out: Location) -> Rows:
     Raises:
         UsageError: the folder holds no rows, or none that can be read.
     """
-    names = sorted(n for n in names_in(out / "rows") if n.endswith(".parquet") and n[0] not in "._")
-    files = [out / "rows" / name for name in names]
+    names = sorted(n for n in names_in(out / ROWS) if n.endswith(".parquet") and n[0] not in "._")
+    files = [out / ROWS / name for name in names]
     if not files:
         raise UsageError(
-            f"{out}: no rows in {out / 'rows'}. Give the output folder of a job, the one that "
+            f"{out}: no rows in {out / ROWS}. Give the output folder of a job, the one that "
             "`magenet enhance ARCHIVE -o OUT` wrote (it holds run.json and rows/)."
         )
     return Rows(files)
