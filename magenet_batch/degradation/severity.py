@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from magenet_batch.degradation.params import DegradationParams
+from magenet_batch.degradation.registry import REGISTRY
 
 GOOD_BELOW, REJECT_FROM = 0.3, 0.65
 """Severity up to which a sharp photograph counts as good, and from which it counts as reject."""
@@ -19,21 +18,8 @@ def severity(params: DegradationParams) -> float:
     one-sided light 45 % of its strength, leaked light 50 %, spots, noise and compression at most
     30, 25 and 25 %.
     """
-    p = params
-    losses = (
-        1 - math.exp(-p.blur_sigma / 0.005),
-        (0.8 if p.haze_spread >= 1 else 0.7) * p.haze_strength,
-        0.35 * p.yellow,
-        1.2 * max(0.0, 1 - p.brightness) + 1.0 * max(0.0, p.brightness - 1),
-        0.6 * max(0.0, 1 - p.contrast),
-        0.45 * p.gradient_strength,
-        0.8 * p.halo_strength,
-        0.9 * abs(p.hole_strength),
-        max((abs(s.amplitude) for s in p.spots), default=0.0),
-        8 * p.noise_read,
-        0.25 * (95 - p.jpeg_quality) / 70 if p.jpeg_quality else 0.0,
-    )
     left = 1.0
-    for loss in losses:
-        left *= 1 - min(max(loss, 0.0), 0.95)
+    for kind in REGISTRY:
+        for loss in kind.losses(params):
+            left *= 1 - min(max(loss, 0.0), 0.95)
     return 1 - left

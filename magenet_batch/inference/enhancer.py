@@ -1,9 +1,4 @@
-"""Enhancing one image at its own resolution: the whole once, then tile by tile.
-
-The square around the field of view is reduced to the working size and shown to the global stages;
-the last stage then works through the original in tiles that overlap by more than its reach, so that
-no seam can appear, in memory that does not grow with the image.
-"""
+"""Enhancing one image at its own resolution, whatever the network."""
 
 from __future__ import annotations
 
@@ -14,18 +9,17 @@ import cv2
 import numpy as np
 import torch
 
-from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.pixels import feathered, reduced
+from magenet_batch.inference.restoring import Estimates, Restoring
 from magenet_batch.inference.tiles import Square
-from magenet_batch.models.affine import Window
+from magenet_batch.inference.tiling import Tiling
 from magenet_batch.models.build import Network
 from magenet_batch.models.device import pick_autocast, pick_device
-from magenet_batch.models.magenet import ALIGNMENT, TILE_ALIGNMENT, GlobalContext
+from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.shelf import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
-
-_VESSEL_SIZE = 512  # pixels across the square in which vessels are looked for, as in training
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,13 @@ class Enhancement:
         vessels_before: (h, w) float32, probability of vessel in the input, over the whole picture
             reduced; None if the network has no structure module.
         vessels_after: the same of the enhanced image.
+        estimates: what was wrong with the image; None if the network does not say.
     """
 
     pixels: np.ndarray
     vessels_before: np.ndarray | None
     vessels_after: np.ndarray | None
+    estimates: Estimates | None = None
 
 
 class Enhancer:
@@ -51,8 +47,9 @@ class Enhancer:
         network: in float32.
         info: what its weights say of themselves.
         device: where to compute.
-        precision: `auto`, `fp32` or `bf16`.
-        tile: longest side of a tile without its overlap, pixels, multiple of 8.
+        precision: `fp32`, `bf16`, or `auto`: bf16 on GPUs that have it, fp32 on CPUs.
+        tile: longest side of a tile without its overlap, pixels, multiple of 8; of networks that
+            work in tiles.
         blend: share of what the network gives in the result, 0..1; the rest is the original.
     """
 
@@ -70,10 +67,15 @@ class Enhancer:
         self.weights_name = info.name
         self.weights_hash = info.hash
         self._device = device
-        self._autocast = pick_autocast(precision, device)
-        self._tile = tile
+        # On CPUs results should not depend on which instructions a processor has.
+        on_cpu = precision == "auto" and device.type == "cpu"
+        self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
         self._blend = np.float32(blend)
-        self._halo = -(-network.reach // TILE_ALIGNMENT) * TILE_ALIGNMENT
+        self._runner: Restoring | Tiling
+        if isinstance(network, Restorer):
+            self._runner = Restoring(network, device=device, autocast=self._autocast)
+        else:
+            self._runner = Tiling(network, device=device, autocast=self._autocast, tile=tile)
 
     @classmethod
     def load(
@@ -112,26 +114,17 @@ class Enhancer:
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
-            cancelled: asked before every tile whether to give up.
+            cancelled: asked now and then whether to stop.
 
         Raises:
-            CancelledError: if it was asked to give up.
+            CancelledError: if it was asked to stop.
             ImageError: if the network gives values that are not finite.
         """
-        height, width = pixels.shape[:2]
-        mask = fov.mask(height, width)
-        square = Square.around(fov)
-        with self._computing():
-            context = self.network.context(
-                self._reduced(pixels, mask, square, size=self.network.config.working_size)
-            )
-        result = pixels.copy()
-        weight = _feathered(mask)
-        for window in square.tiles(mask, largest=self._tile):
-            if cancelled():
-                raise CancelledError("given up between two tiles")
-            self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
-        return Enhancement(result, self.vessels(pixels, fov), self.vessels(result, fov))
+        mask = fov.mask(*pixels.shape[:2])
+        weight = feathered(mask) * self._blend
+        result, estimates = self._runner.restore(pixels, fov, mask, weight, cancelled=cancelled)
+        vessels = [self.vessels(p, fov) for p in (pixels, result)]
+        return Enhancement(result, *vessels, estimates)
 
     @torch.inference_mode()
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
@@ -148,101 +141,16 @@ class Enhancer:
         if self.network.structure is None:
             return None
         square, mask = Square.around(fov), fov.mask(*pixels.shape[:2])
-        reduced = self._reduced(pixels, mask, square, size=_VESSEL_SIZE)
-        with self._computing():
-            seen = self.network.structure(reduced)
-        return self._in_picture(torch.sigmoid(seen.logits.float()), square, *pixels.shape[:2])
-
-    def _computing(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
-
-    def _reduced(
-        self, pixels: np.ndarray, mask: np.ndarray, square: Square, *, size: int
-    ) -> torch.Tensor:
-        """The square at a size, or its own if that is less: (1, 3, S, S), black outside the FOV."""
-        height, width = pixels.shape[:2]
-        rows, columns, to_rows, to_columns = square.overlap(square.whole(), height, width)
-        cut = np.zeros((square.side, square.side, 3), pixels.dtype)
-        cut[to_rows, to_columns] = _lit(pixels[rows, columns], mask[rows, columns])
-        size = min(size, -(-square.side // ALIGNMENT) * ALIGNMENT)
-        how = cv2.INTER_AREA if size < square.side else cv2.INTER_LINEAR
-        return self._tensor(cv2.resize(cut, (size, size), interpolation=how))
-
-    def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) integers to (1, 3, H, W) in [0, 1] on the device."""
-        full = float(np.iinfo(pixels.dtype).max)
-        if pixels.dtype == np.uint16:
-            pixels = pixels.astype(np.int32)
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-        return (x.permute(2, 0, 1)[None].float() / full).contiguous(
-            memory_format=torch.channels_last
-        )
-
-    def _enhance_tile(
-        self,
-        pixels: np.ndarray,
-        mask: np.ndarray,
-        weight: np.ndarray,
-        square: Square,
-        window: Window,
-        context: GlobalContext,
-        *,
-        into: np.ndarray,
-    ) -> None:
-        """Enhance one tile with its overlap and put its core into the result."""
-        height, width = pixels.shape[:2]
-        seen = square.widened(window, self._halo)
-        rows, columns, to_rows, to_columns = square.overlap(seen, height, width)
-        cut = np.zeros((seen.bottom - seen.top, seen.right - seen.left, 3), pixels.dtype)
-        cut[to_rows, to_columns] = _lit(pixels[rows, columns], mask[rows, columns])
-        tile = self._tensor(cut)
-        with self._computing():
-            refined = self.network.refine(
-                tile, context, window=seen, height=square.side, width=square.side
-            )
-        if not torch.isfinite(refined.sum(dtype=torch.float32)):
-            raise ImageError("non_finite", "the network gave values that are not finite")
-        rows, columns, _, _ = square.overlap(window, height, width)
-        inner = refined[
-            0, :,
-            rows.start - square.top - seen.top : rows.stop - square.top - seen.top,
-            columns.start - square.left - seen.left : columns.stop - square.left - seen.left,
-        ]  # fmt: skip
-        enhanced = inner.float().clamp(0, 1).permute(1, 2, 0).cpu()
-        share = torch.from_numpy(weight[rows, columns, None]).float() * (float(self._blend) / 255)
-        into[rows, columns] = _mixed(pixels[rows, columns], enhanced, share)
-
-    def _in_picture(
-        self, map_11SS: torch.Tensor, square: Square, height: int, width: int
-    ) -> np.ndarray:
-        """A map of the square as a map of the whole picture at the same scale, 0 outside."""
-        small = map_11SS[0, 0].cpu().numpy()
-        scale = small.shape[0] / square.side
-        matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR)
+        seen = reduced(pixels, mask, square, size=STRUCTURE_SIZE, device=self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            logits = self.network.structure(seen).logits
+        return _in_picture(torch.sigmoid(logits.float()), square, *pixels.shape[:2])
 
 
-def _lit(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The pixels, black outside the mask."""
-    return cv2.copyTo(np.ascontiguousarray(pixels), np.ascontiguousarray(mask).view(np.uint8))
-
-
-def _mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> np.ndarray:
-    """Original and enhanced (0..1), (h, w, 3), by a share (h, w, 1), in the original's type."""
-    full = int(np.iinfo(pixels.dtype).max)
-    old = torch.from_numpy(pixels.astype(np.float32))
-    mixed = torch.lerp(old, enhanced * full, share).round_()
-    if pixels.dtype == np.uint8:
-        return mixed.to(torch.uint8).numpy()
-    return mixed.numpy().astype(pixels.dtype)
-
-
-def _feathered(mask: np.ndarray) -> np.ndarray:
-    """The mask as weights (H, W) uint8 that fall to 0 at its edge, never outside it.
-
-    They fall within two pixels: a wider seam would leave a bright ring of the original's haze.
-    """
-    kernel = np.ones((3, 3), np.uint8)
-    inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)
-    return cv2.blur(inner, (3, 3)) * mask
+def _in_picture(map_11SS: torch.Tensor, square: Square, height: int, width: int) -> np.ndarray:
+    """A map of the square as a map of the whole picture at the same scale, 0 outside."""
+    small = map_11SS[0, 0].cpu().numpy()
+    scale = small.shape[0] / square.side
+    matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.warpAffine(small, matrix, size, flags=cv2.INTER_LINEAR)

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import json
+
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.magenet import MageNet
+from magenet_batch.models.restoration.config import RestorationConfig
+from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.unet import UNet
 
-Network = MageNet | UNet
+Network = MageNet | UNet | Restorer
 """Everything that can be trained and put into an `Enhancer`."""
 
 
-def build_network(config: MageNetConfig) -> Network:
+def build_network(config: MageNetConfig | RestorationConfig) -> Network:
     """A new network, which changes nothing until it is trained."""
+    if isinstance(config, RestorationConfig):
+        return Restorer(config)
     return UNet(config) if config.architecture == "unet" else MageNet(config)
+
+
+def read_config(text: str) -> MageNetConfig | RestorationConfig:
+    """The configuration that weights hold, of whichever architecture.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    described = json.loads(text)
+    if not isinstance(described, dict):
+        raise ValueError("a configuration is a table")
+    if "sense" in described:
+        return RestorationConfig.model_validate_json(text)
+    return MageNetConfig.model_validate_json(text)

@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from magenet_batch.errors import WeightsError
-from magenet_batch.models.build import Network, build_network
+from magenet_batch.models.build import Network, build_network, read_config
 from magenet_batch.models.config import MageNetConfig
+from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.shelf import FORMAT, WeightsFile, read_weights_file
 from magenet_batch.storage import write_atomic
 
@@ -37,14 +38,14 @@ def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, st
     write_atomic(path, save(tensors, metadata=metadata))
 
 
-def _described(found: WeightsFile) -> MageNetConfig:
+def _described(found: WeightsFile) -> MageNetConfig | RestorationConfig:
     """The network that weights describe, held against their tensors before it takes memory.
 
     Raises:
         WeightsError: if this version cannot build it or the tensors are not its own.
     """
     try:
-        config = MageNetConfig.model_validate_json(found.config)
+        config = read_config(found.config)
         with torch.device("meta"):
             expected = build_network(config).state_dict()
     except (ValidationError, ValueError, TypeError, RuntimeError, IndexError) as error:

@@ -118,7 +118,7 @@ def load_canvases(
                 squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
                 names.append(archive.names[index])
             continue
-        paths = _images_of(config, folder, with_vessels=with_vessels)
+        paths = image_paths(config, folder, with_vessels=with_vessels)
         with ThreadPoolExecutor(threads) as pool:
             for path, found in zip(paths, pool.map(load, paths), strict=True):
                 if isinstance(found, str):
@@ -190,7 +190,7 @@ def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return phantom.pixels, phantom.fov.astype(np.uint8), (phantom.vessels > 0.5).astype(np.uint8)
 
 
-def _images_of(config: DataConfig, folder: str, *, with_vessels: bool) -> list[Path]:
+def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) -> list[Path]:
     where = Path(config.root) / folder
     inside = where / "images" if with_vessels or (where / "images").is_dir() else where
     if not inside.is_dir():

@@ -1,0 +1,57 @@
+"""From arrays to tensors and back, and the copies that networks see."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from magenet_batch.inference.tiles import Square
+from magenet_batch.models.magenet import ALIGNMENT
+
+
+def as_tensor(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) integers to (1, 3, H, W) in [0, 1] on a device."""
+    full = float(np.iinfo(pixels.dtype).max)
+    if pixels.dtype == np.uint16:
+        pixels = pixels.astype(np.int32)
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+    return (x.permute(2, 0, 1)[None].float() / full).contiguous(memory_format=torch.channels_last)
+
+
+def reduced(
+    pixels: np.ndarray, mask: np.ndarray, square: Square, *, size: int, device: torch.device
+) -> torch.Tensor:
+    """The square at a size, or its own if that is less: (1, 3, S, S), black outside the FOV."""
+    height, width = pixels.shape[:2]
+    rows, columns, to_rows, to_columns = square.overlap(square.whole(), height, width)
+    cut = np.zeros((square.side, square.side, 3), pixels.dtype)
+    cut[to_rows, to_columns] = lit(pixels[rows, columns], mask[rows, columns])
+    size = min(size, -(-square.side // ALIGNMENT) * ALIGNMENT)
+    how = cv2.INTER_AREA if size < square.side else cv2.INTER_LINEAR
+    return as_tensor(cv2.resize(cut, (size, size), interpolation=how), device)
+
+
+def lit(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The pixels, black outside the mask."""
+    return cv2.copyTo(np.ascontiguousarray(pixels), np.ascontiguousarray(mask).view(np.uint8))
+
+
+def mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> np.ndarray:
+    """Original and enhanced (0..1), (h, w, 3), by a share (h, w, 1), in the original's type."""
+    full = int(np.iinfo(pixels.dtype).max)
+    old = torch.from_numpy(pixels.astype(np.float32))
+    result = torch.lerp(old, enhanced * full, share).round_()
+    if pixels.dtype == np.uint8:
+        return result.to(torch.uint8).numpy()
+    return result.numpy().astype(pixels.dtype)
+
+
+def feathered(mask: np.ndarray) -> np.ndarray:
+    """The mask as weights (H, W) float32 that fall to 0 at its edge, never outside it.
+
+    They fall within two pixels: a wider seam would leave a bright ring of the original's haze.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)
+    return (cv2.blur(inner, (3, 3)) * mask).astype(np.float32) / 255

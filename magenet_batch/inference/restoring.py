@@ -1,0 +1,225 @@
+"""Restoring one image at its own resolution with a `Restorer`.
+
+What is wrong is undone on a copy of bounded size: the sensor stage works on the square around the
+field of view, reduced by a whole factor, the light stage on a small copy of what that gave. The
+original's own pixels then receive the change of the copy, enlarged, and the light, row by row.
+Detail finer than the copy stays as it is, and so does everything where nothing is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from magenet_batch.errors import CancelledError, ImageError
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.tiles import Square
+from magenet_batch.models.affine import Window, cut_resized
+from magenet_batch.models.restoration.light import Fields, Planes, planes
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.rim import continued
+from magenet_batch.models.restoration.sense import Sensed
+
+_ALIGNMENT = 8
+_STRIP = 256  # rows of the original that are worked on at a time
+_SMOOTH = 256  # pixels across the light's planes before they are enlarged linearly
+_RIM = 25  # pixels: statistics are taken this far inside
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What the network says was wrong with an image.
+
+    Attributes:
+        blur: standard deviation of the blur, per mille of the field of view's diameter.
+        noise: standard deviation of the noise at the size the network works at, percent of the
+            range.
+        jpeg: loss by compression, 0 (none) .. 1 (quality 25).
+        veil: mean density of the veil, 0..1.
+        unevenness: of the light: standard deviation of its logarithm over the field of view.
+        degraded: how far the light was changed at all, 0..1.
+    """
+
+    blur: float
+    noise: float
+    jpeg: float
+    veil: float
+    unevenness: float
+    degraded: float
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """The reduced square: pixels (S, S, 3) float32, mask (S, S), whole factor of its reduction."""
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    factor: int
+    square: Square
+
+
+class Restoring:
+    """Runs a `Restorer` on images of any size.
+
+    Args:
+        network: in float32, on its device.
+        device: where to compute.
+        autocast: run the stages in bf16.
+    """
+
+    def __init__(self, network: Restorer, *, device: torch.device, autocast: bool) -> None:
+        self._network, self._device, self._autocast = network, device, autocast
+        sensor = network.config.sensor
+        self._working = sensor.working_size if sensor is not None else 768
+
+    def restore(
+        self,
+        pixels: np.ndarray,
+        fov: FieldOfView,
+        mask: np.ndarray,
+        weight: np.ndarray,
+        *,
+        cancelled: Callable[[], bool],
+    ) -> tuple[np.ndarray, Estimates]:
+        """Restore inside the field of view.
+
+        Args:
+            pixels: (H, W, 3) RGB, uint8 or uint16.
+            fov: its field of view.
+            mask: (H, W) bool, the same.
+            weight: (H, W) float32 or uint8 of 255, share of what is restored in the result.
+            cancelled: asked between steps whether to stop.
+
+        Returns:
+            (H, W, 3) of the input's type, and what was wrong.
+
+        Raises:
+            CancelledError: if it was asked to stop.
+            ImageError: if the network gives values that are not finite.
+        """
+        copy = self._copied(pixels, fov, mask)
+        x, inside = self._tensor(copy.pixels), self._tensor(copy.mask[..., None])
+        if cancelled():
+            raise CancelledError("stopped before the sensor stage")
+        with self._computing():
+            inner = cv2.erode(copy.mask, np.ones((_RIM, _RIM), np.uint8))
+            inner = inner if inner.any() else copy.mask
+            y, sensed = self._network.undo_sensor(
+                x, self._tensor(inner[..., None]), self._network.vessels(x * inside)
+            )
+        if cancelled():
+            raise CancelledError("stopped before the light stage")
+        fields = self._light(y, inside)
+        if not torch.isfinite(y.sum()):
+            raise ImageError("non_finite", "the network gave values that are not finite")
+        light = planes(fields).resized(_SMOOTH) if fields is not None else None
+        result = self._composed(pixels, weight, copy, y - x, light, cancelled)
+        return result, _estimates(sensed, fields, copy, 2 * fov.radius)
+
+    def _computing(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
+
+    def _tensor(self, array_HWC: np.ndarray) -> torch.Tensor:
+        array = np.ascontiguousarray(array_HWC.transpose(2, 0, 1)[None], dtype=np.float32)
+        return torch.from_numpy(array).to(self._device)
+
+    def _copied(self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray) -> _Copy:
+        """The square around the field of view, reduced by a whole factor, continued outside."""
+        around = Square.around(fov)
+        factor = max(1, round(around.side / self._working))
+        step = _ALIGNMENT * factor
+        side = -(-around.side // step) * step
+        square = Square(around.top, around.left, side)
+        full = float(np.iinfo(pixels.dtype).max)
+        size = side // factor
+        reduced = np.zeros((size, size, 3), np.float32)
+        lit = np.zeros((size, size), np.float32)
+        rows_at_once = max(1, _STRIP // factor)
+        for first in range(0, size, rows_at_once):
+            last = min(first + rows_at_once, size)
+            window = Window(first * factor, last * factor, 0, side)
+            rows, columns, to_rows, to_columns = square.overlap(window, *mask.shape)
+            strip = np.zeros((window.bottom - window.top, side, 3), np.float32)
+            inside = np.zeros(strip.shape[:2], np.float32)
+            inside[to_rows, to_columns] = mask[rows, columns]
+            strip[to_rows, to_columns] = pixels[rows, columns]
+            strip *= inside[..., None] / full
+            if factor > 1:
+                shape = (size, last - first)
+                strip = cv2.resize(strip, shape, interpolation=cv2.INTER_AREA)
+                inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
+            reduced[first:last], lit[first:last] = strip, inside
+        mask_of_copy = (lit > 0.999).astype(np.uint8)
+        return _Copy(continued(reduced, mask_of_copy), mask_of_copy, factor, square)
+
+    def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
+        """The light of what the sensor stage gave, seen small."""
+        stage = self._network.light
+        if stage is None:
+            return None
+        size = (stage.size, stage.size)
+        seen = torch.nn.functional.interpolate(y.clamp(0, 1) * inside, size=size, mode="area")
+        share = torch.nn.functional.interpolate(inside, size=size, mode="area")
+        mask = (share > 0.98).float()
+        with self._computing():
+            return self._network.light_of(seen * mask, mask)
+
+    def _composed(
+        self,
+        pixels: np.ndarray,
+        weight: np.ndarray,
+        copy: _Copy,
+        change: torch.Tensor,
+        light: Planes | None,
+        cancelled: Callable[[], bool],
+    ) -> np.ndarray:
+        """The original with the copy's change and the light, in strips of rows."""
+        square, side = copy.square, copy.square.side
+        full = int(np.iinfo(pixels.dtype).max)
+        result = pixels.copy()
+        for top in range(0, side, _STRIP):
+            if cancelled():
+                raise CancelledError("stopped between two strips")
+            whole = Window(top, min(top + _STRIP, side), 0, side)
+            rows, columns, to_rows, to_columns = square.overlap(whole, *weight.shape)
+            share = weight[rows, columns]
+            if not share.any():
+                continue
+            window = Window(
+                top + to_rows.start, top + to_rows.stop, to_columns.start, to_columns.stop
+            )
+            old = self._tensor(pixels[rows, columns].astype(np.float32) / full)
+            new = old + _enlarged(change, window, side)
+            if light is not None:
+                gain, offset = (_enlarged(t, window, side) for t in light)
+                new = Planes(gain, offset).apply(new)
+            mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
+            values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
+            result[rows, columns] = values.astype(pixels.dtype)
+        return result
+
+
+def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:
+    if x_BCHW.shape[-1] == side:
+        return x_BCHW[..., window.top : window.bottom, window.left : window.right]
+    return cut_resized(x_BCHW, window, height=side, width=side)
+
+
+def _estimates(
+    sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float
+) -> Estimates:
+    veil = unevenness = degraded = 0.0
+    if fields is not None:
+        veil = float(fields.veil.mean())
+        unevenness = float(fields.light.mean(1).std())
+        degraded = float(fields.degraded)
+    return Estimates(
+        blur=float(sensed.blur) * copy.factor / diameter * 1000,
+        noise=float(sensed.noise) * 100,
+        jpeg=min(1.0, float(sensed.jpeg)),
+        veil=veil, unevenness=unevenness, degraded=degraded,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Half-octave bands of detail: what an image holds at each scale, undecimated.
+
+Binomial smoothing, its taps ever farther apart ("a trous"; Starck and Murtagh, Astronomical Image
+and Data Analysis, 2006). Two steps for each octave, so that the Gaussian that smooths the image
+doubles its variance from band to band: a gain per band then follows the curve of a Wiener filter
+closely, which octave bands do not.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+BANDS = 8
+"""Bands of detail; standard deviations of what remains: 0.7, 1, 1.4, 2, 2.8, 4, 5.7 and 8 px."""
+
+_STEPS = tuple((2 + 2 * (k % 2), 2 ** (k // 2)) for k in range(BANDS))
+"""Per band: sums of neighbours (2: taps 1 2 1, 4: taps 1 4 6 4 1), and pixels between taps."""
+
+REACH = sum(sums * spacing // 2 for sums, spacing in _STEPS)
+"""Pixels around a position beyond which nothing changes its bands."""
+
+
+def detail_bands(x_BCHW: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Split images into bands of detail and a smooth rest, which sum to the image.
+
+    Edges are mirrored, without repeating the outermost pixel where the image is large enough.
+
+    Args:
+        x_BCHW: images, any values.
+
+    Returns:
+        `BANDS` tensors of the images' shape, fine first, and the rest.
+    """
+    found = []
+    for sums, spacing in _STEPS:
+        smoother = _smoothed(x_BCHW, sums, spacing)
+        found.append(x_BCHW - smoother)
+        x_BCHW = smoother
+    return found, x_BCHW
+
+
+def _smoothed(x_BCHW: torch.Tensor, sums: int, spacing: int) -> torch.Tensor:
+    """A binomial of `sums` + 1 taps along both axes, as sums of two neighbours."""
+    width = sums * spacing // 2
+    how = "reflect" if width < min(x_BCHW.shape[-2:]) else "replicate"
+    x = F.pad(x_BCHW, (width,) * 4, mode=how)
+    for axis in (2, 3):
+        for _ in range(sums):
+            rest = x.shape[axis] - spacing
+            x = x.narrow(axis, 0, rest) + x.narrow(axis, spacing, rest)
+    return x / 4**sums

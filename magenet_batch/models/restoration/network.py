@@ -1,0 +1,86 @@
+"""MAGE-Net as restoration: the whole network."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.restoration.bands import detail_bands
+from magenet_batch.models.restoration.config import RestorationConfig
+from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.models.restoration.sense import Sense, Sensed
+from magenet_batch.models.restoration.sensor import SensorStage
+from magenet_batch.models.restoration.statistics import band_statistics
+from magenet_batch.models.structure import StructureModule
+
+STRUCTURE_SIZE = 512
+"""Pixels across the square around the field of view in which vessels are looked for."""
+
+
+class Restorer(nn.Module):
+    """Senses what is wrong, undoes the sensor's faults, then those of the light.
+
+    A new one is the identity.
+    """
+
+    def __init__(self, config: RestorationConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.structure = StructureModule(config.structure) if config.structure else None
+        self.sense = Sense(config.sense)
+        self.sensor: SensorStage | None = None
+        if config.sensor is not None:
+            self.sensor = SensorStage(config.sensor, told=self.sense.width)
+        self.light = LightStage(config.light) if config.light is not None else None
+
+    def undo_sensor(
+        self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, vessels_B1HW: torch.Tensor | None
+    ) -> tuple[torch.Tensor, Sensed]:
+        """The same light without blur, noise and compression.
+
+        Args:
+            x_B3HW: whole images, 0..1, continued smoothly outside the field of view; sides
+                multiples of 8.
+            inner_B1HW: 1 well inside the field of view.
+            vessels_B1HW: probability of vessel, or None without a structure module.
+
+        Returns:
+            (B, 3, H, W) float32, not clipped, and what Sense says.
+        """
+        bands, rest = detail_bands(x_B3HW.float())
+        sensed = self.sense(band_statistics(bands, rest, inner_B1HW))
+        if self.sensor is None:
+            return x_B3HW, sensed
+        return self.sensor(x_B3HW, sensed, vessels_B1HW, bands=(bands, rest)), sensed
+
+    def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
+        """The light of whole images, None where the network has no light stage.
+
+        Args:
+            x_B3SS: squares at the size of the light stage, 0..1.
+            mask_B1SS: field of view.
+        """
+        return self.light(x_B3SS, mask_B1SS) if self.light is not None else None
+
+    def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
+        """Probability of vessel at the size of the images, looked for at `STRUCTURE_SIZE`."""
+        if self.structure is None:
+            return None
+        size = (STRUCTURE_SIZE, STRUCTURE_SIZE)
+        small = F.interpolate(x_B3HW, size=size, mode="bilinear", antialias=True)
+        logits = self.structure(small).logits.float()
+        logits = F.interpolate(
+            logits, size=x_B3HW.shape[-2:], mode="bilinear", align_corners=False
+        )
+        return torch.sigmoid(logits)
+
+    def forward(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:
+        """Restore whole square images at the size they have: (B, 3, S, S), not clipped."""
+        y, _ = self.undo_sensor(x_B3SS, mask_B1SS, self.vessels(x_B3SS))
+        if self.light is None:
+            return y
+        size = (self.light.size, self.light.size)
+        small = F.interpolate(y.clamp(0, 1), size=size, mode="area")
+        inside = (F.interpolate(mask_B1SS, size=size, mode="area") > 0.99).to(small.dtype)
+        return planes(self.light(small, inside)).resized(x_B3SS.shape[-1]).apply(y)

@@ -1,0 +1,113 @@
+"""Sensor stage: blur, noise and compression undone by gains of bands, in scale and in space.
+
+Sense gives a matrix per band for the whole image (attention over scales). A small network on
+half-resolution features adds to it, position by position (attention in space): a vessel keeps its
+edge where the background is smoothed. What it sees beside the pixels is the vessel map of the
+structure module. Both start at nothing, so a new stage is the identity.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.blocks import Down, Up, added, conv3, silu, zero_conv, zero_linear
+from magenet_batch.models.restoration.bands import BANDS, REACH, detail_bands
+from magenet_batch.models.restoration.config import SensorConfig
+from magenet_batch.models.restoration.sense import Sensed, apply_matrices
+
+_FULL = 4  # bands whose local gains are set for each pixel; coarser ones for 2 x 2 pixels
+_MIDDLE = 0.4  # of the values that pixels have
+
+
+class ToldBlock(nn.Module):
+    """Two convolutions and a shortcut; channels attend to what Sense says of the whole image."""
+
+    def __init__(self, channels: int, told: int) -> None:
+        super().__init__()
+        self.first = conv3(channels, channels)
+        self.second = conv3(channels, channels)
+        self.tell = zero_linear(told, 2 * channels)
+
+    def forward(self, x_BCHW: torch.Tensor, condition_BC: torch.Tensor) -> torch.Tensor:
+        """Features of the same shape."""
+        scale, shift = self.tell(condition_BC)[:, :, None, None].to(x_BCHW.dtype).chunk(2, 1)
+        y = silu(torch.addcmul(shift, self.first(x_BCHW), 1 + scale))
+        return added(self.second(y), x_BCHW)
+
+
+class SensorStage(nn.Module):
+    """An encoder-decoder that sets gains of bands; nothing in it depends on the tile's place."""
+
+    def __init__(self, config: SensorConfig, *, told: int) -> None:
+        super().__init__()
+        widths = config.widths
+        self.guided = config.guided
+        self.most = config.residual
+        self.stem = conv3(12 + (4 if config.guided else 0), widths[0])
+        self.encoders = nn.ModuleList(ToldBlock(c, told) for c in widths)
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
+        self.decoders = nn.ModuleList(ToldBlock(c, told) for c in widths[:-1])
+        # Per band a gain of all channels and one of what they have in common.
+        self.fine = zero_conv(widths[0], 4 * 2 * _FULL)
+        self.coarse = zero_conv(widths[0], 2 * (BANDS - _FULL))
+        self.residual = zero_conv(widths[0], 12) if config.residual else None
+        deep = sum(2 * 2**level * (2 if level < len(widths) - 1 else 1) * 2
+                   for level in range(len(widths)))  # fmt: skip
+        self.reach = max(deep + 2 * 4 + 2 ** (len(widths) + 1), REACH)
+        """Pixels around an output pixel beyond which nothing matters."""
+
+    def forward(
+        self,
+        x_B3HW: torch.Tensor,
+        sensed: Sensed,
+        vessels_B1HW: torch.Tensor | None,
+        *,
+        bands: tuple[list[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Undo the sensor's faults.
+
+        Args:
+            x_B3HW: images or tiles of images, 0..1, sides multiples of 8, continued smoothly
+                outside the field of view.
+            sensed: of the whole images.
+            vessels_B1HW: probability of vessel, 0..1; None where the stage is not guided.
+            bands: of `x_B3HW`, where they are known already.
+
+        Returns:
+            (B, 3, H, W) float32, not clipped.
+        """
+        x = x_B3HW.float()
+        detail, rest = bands if bands is not None else detail_bands(x)
+        y = apply_matrices(detail, rest, sensed.matrices)
+        seen = F.pixel_unshuffle(x - _MIDDLE, 2)
+        if self.guided:
+            assert vessels_B1HW is not None
+            seen = torch.cat([seen, F.pixel_unshuffle(vessels_B1HW.float(), 2)], 1)
+        features = self._features(seen, sensed.condition)
+        fine = F.pixel_shuffle(self.fine(features), 2).float()
+        coarse = F.interpolate(
+            self.coarse(features).float(), scale_factor=2, mode="bilinear", align_corners=False
+        )
+        gains = torch.cat([fine, coarse], 1).unbind(1)
+        for k, band in enumerate(detail):
+            own, common = gains[2 * k][:, None], gains[2 * k + 1][:, None]
+            y = y + own * band + common * band.mean(1, keepdim=True)
+        if self.residual is not None:
+            y = y + self.most * torch.tanh(F.pixel_shuffle(self.residual(features), 2).float())
+        return y
+
+    def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        x = self.stem(seen.contiguous(memory_format=torch.channels_last))
+        skips = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(x, condition)
+            skips.append(x)
+            x = self.downs[level](x) if level < len(self.downs) else x
+        for level in reversed(range(len(self.ups))):
+            x = self.decoders[level](added(self.ups[level](x), skips[level]), condition)
+        return silu(x)

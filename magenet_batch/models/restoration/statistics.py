@@ -1,0 +1,60 @@
+"""What tells blur from noise from compression: statistics of bands, of a whole image or a crop."""
+
+from __future__ import annotations
+
+import torch
+
+from magenet_batch.models.restoration.bands import BANDS
+
+_N = 3 * BANDS
+_FINE = 3  # bands in which noise that grows with the signal shows
+STATISTICS = _N * (_N - 1) // 2 + 4 * _N + 3 * _FINE + 6
+_POWER, _SIZE, _ROOT = 1e-9, 1e-5, 1e-3  # so small that they count as nothing: (1/255)^2 / 15000
+
+
+def band_statistics(
+    bands: list[torch.Tensor], rest_B3HW: torch.Tensor, mask_B1HW: torch.Tensor
+) -> torch.Tensor:
+    """Describe images by how their bands of detail are spread and hang together.
+
+    The powers of the bands, the correlations between bands and channels, three more moments of
+    each band (which tell the sharp few from the dull many), how the finest bands grow with the
+    light, and the light itself.
+
+    Args:
+        bands: of `detail_bands`.
+        rest_B3HW: of `detail_bands`.
+        mask_B1HW: 1 where an image counts, well inside the field of view; at least one pixel each.
+
+    Returns:
+        (B, `STATISTICS`) float32.
+    """
+    mask = mask_B1HW.flatten(2).float()
+    count = mask.sum(2).clamp_min(1)
+    f = torch.cat([band.float().flatten(2) for band in bands], 1) * mask
+    light = rest_B3HW.float().flatten(2) * mask
+    covariance = f @ f.mT / count[..., None]
+    power = covariance.diagonal(dim1=1, dim2=2) + _POWER
+    correlations = covariance / torch.sqrt(power[:, :, None] * power[:, None, :])
+    rows, columns = torch.triu_indices(_N, _N, 1, device=f.device)
+    size = f.abs()
+    tails = (f * f).square().sum(2) / count / power.square()
+    mean = light.sum(2) / count
+    apart = (light - mean[..., None]) * mask
+    spread = torch.sqrt(apart.square().sum(2) / count + _POWER)
+    fine = torch.stack([size[:, 3 * k : 3 * k + 3] for k in range(_FINE)], 1)
+    grows = (fine * apart[:, None]).sum(3) / count[..., None] / spread[:, None]
+    level = fine.sum(3) / count[..., None] + _SIZE
+    return torch.cat(
+        [
+            torch.log(power),
+            correlations[:, rows, columns],
+            torch.log(size.sum(2) / count + _SIZE),
+            torch.log(torch.sqrt(size).sum(2) / count + _ROOT),
+            torch.log(tails + 1),
+            (grows / level).flatten(1),
+            mean,
+            spread,
+        ],
+        1,
+    )

@@ -1,0 +1,202 @@
+"""What the light stage learns from, and by what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation.apply import apply_degradation
+from magenet_batch.degradation.sample import Preset
+from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.randomness import generator
+from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.training.data.canvas import Canvases
+from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.restoration.config import LightTrainingConfig
+from magenet_batch.training.restoration.sensor import mean_square, steepness
+from magenet_batch.training.schedule import between, consistency_weight
+
+Losses = dict[str, torch.Tensor]
+_LEAST = (3e-3, 1.5e-5)  # squared error above which shares count: at the start and at the end
+_STEEP, _TONE = 0.2, 3.0  # times that, for differences of neighbours and for the tone
+_NONE = 1e-5
+_SETTLED = 0.8  # share of the run at whose end it is that small
+_RAMP = 0.4
+_REAL_EVERY = 3  # steps
+_MARGIN = 0.02  # of the square around the field of view, to each side
+
+
+@dataclass(frozen=True)
+class LightPairs:
+    """Whole images in bad light, and in the light they were taken in.
+
+    Attributes:
+        seen: (B, 3, S, S), black outside the field of view.
+        wanted: the same, clean.
+        mask: (B, 1, S, S).
+    """
+
+    seen: torch.Tensor
+    wanted: torch.Tensor
+    mask: torch.Tensor
+
+
+class LightLessons:
+    """Batches and losses of the light part.
+
+    Args:
+        clean: photographs in good light.
+        real: photographs in bad light, without ground truth; None for none.
+        config: of this part.
+        augment: geometry of the clean images.
+        size: pixels across.
+        seed: of everything random.
+        autocast: run in bf16.
+    """
+
+    def __init__(
+        self,
+        clean: Canvases,
+        real: Canvases | None,
+        config: LightTrainingConfig,
+        *,
+        augment: AugmentConfig,
+        size: int,
+        seed: int,
+        autocast: bool = False,
+    ) -> None:
+        self._autocast = autocast
+        self._clean, self._real, self._config = clean, real, config
+        self._size, self._seed = size, seed
+        self._augment = augment.model_copy(update={
+            "gain": config.gain, "gamma": config.gamma, "saturation": config.saturation,
+            "colour_share": config.camera_share,
+        })  # fmt: skip
+        self._weak, self._strong = preset("weak_view"), preset("strong_view")
+
+    def pairs(self, rng: np.random.Generator, *, count: int, how: Preset) -> LightPairs:
+        """Clean images, varied and textured, and the same in bad light."""
+        wanted, mask = _varied(rng, self._clean, count, self._size, self._augment)
+        wanted = (_textured(rng, wanted, self._config.texture)).clamp(0, 1) * mask
+        params = [sample_degradation(rng, how) for _ in range(count)]
+        seen = apply_degradation(wanted, params, mask_B1HW=mask) * mask
+        return LightPairs((seen * 255).round() / 255, wanted, mask)
+
+    def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
+        """Errors that do not see the tone of the whole, and one that trains nothing else."""
+        config = self._config
+        rng = generator(self._seed, "light", step)
+        pairs = self.pairs(rng, count=config.batch, how=preset(config.preset))
+        x, y, m = pairs.seen, pairs.wanted, pairs.mask
+        fields = self._fields(student, x, m)
+        found = restored(x, fields, toned=False)
+        even = aligned(found, y, m)
+        least = between(*_LEAST, share / _SETTLED)
+        losses = {
+            "light": torch.log(mean_square(even - y, m) + least).mean(),
+            "detail": config.detail * torch.log(steepness(even - y, m) + _STEEP * least).mean(),
+            "tone": config.tone * torch.log(self._toned(x, fields, y, m) + _TONE * least).mean(),
+        }
+        every = step % _REAL_EVERY == 0
+        weight = every * consistency_weight(share, weight=config.consistency, ramp=_RAMP)
+        if self._real is not None and weight > 0 and config.real_batch:
+            losses["consistency"] = weight * self._disagreement(student, teacher, rng)
+        losses["total"] = torch.stack(list(losses.values())).sum()
+        with torch.no_grad():
+            before = mean_square(aligned(x, y, m) - y, m) + _NONE
+            losses["decibel"] = 10 * torch.log10(before / (mean_square(even - y, m) + _NONE)).mean()
+            raw = mean_square(restored(x, fields) - y, m) + _NONE
+            losses["decibel_raw"] = 10 * torch.log10((mean_square(x - y, m) + _NONE) / raw).mean()
+        return losses
+
+    def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
+            return stage(x, m)
+
+    def _toned(
+        self, x: torch.Tensor, fields: Fields, y: torch.Tensor, m: torch.Tensor
+    ) -> torch.Tensor:
+        """Squared error of the whole; only the tone is told of it."""
+        fixed = Fields(*(t if name == "tone" else t.detach()
+                         for name, t in fields._asdict().items()))  # fmt: skip
+        return mean_square(restored(x, fixed) - y, m)
+
+    def _disagreement(
+        self, student: nn.Module, teacher: nn.Module, rng: np.random.Generator
+    ) -> torch.Tensor:
+        """What the student makes of a strong view against what its teacher makes of a weak one."""
+        assert self._real is not None
+        count = self._config.real_batch
+        real, m = _varied(rng, self._real, count, self._size, self._augment.model_copy(
+            update={"colour_share": 0.0}))  # fmt: skip
+        weak = apply_degradation(real, _params(rng, self._weak, count), mask_B1HW=m) * m
+        strong = apply_degradation(real, _params(rng, self._strong, count), mask_B1HW=m) * m
+        with torch.no_grad():
+            agreed = restored(weak, self._fields(teacher, weak, m), toned=False)
+        mine = aligned(restored(strong, self._fields(student, strong, m), toned=False), agreed, m)
+        return torch.log(mean_square(mine - agreed, m) + 1e-4).mean()
+
+
+def restored(x: torch.Tensor, fields: Fields, *, toned: bool = True) -> torch.Tensor:
+    """Images under fields, not clipped."""
+    return planes(fields, toned=toned).resized(x.shape[-1]).apply(x)
+
+
+def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Images whose channels are multiplied by the gains that bring them nearest to others."""
+    gain = (x * y * mask).sum((2, 3), keepdim=True) / (x * x * mask).sum(
+        (2, 3), keepdim=True
+    ).clamp_min(1e-6)
+    return x * gain.clamp(0.2, 5)
+
+
+def _params(rng: np.random.Generator, how: Preset, count: int):  # type: ignore[no-untyped-def]
+    return [sample_degradation(rng, how) for _ in range(count)]
+
+
+def _varied(
+    rng: np.random.Generator, canvases: Canvases, count: int, size: int, augment: AugmentConfig
+) -> tuple[torch.Tensor, torch.Tensor]:
+    chosen = torch.from_numpy(rng.integers(len(canvases), size=count))
+    params = [sample_augmentation(rng, augment) for _ in range(count)]
+    both = torch.cat([canvases.images[chosen].float() / 255, canvases.masks[chosen].float()], 1)
+    both = warp(both, params, size=size)
+    mask = (both[:, 3:] > 0.98).float()
+    return recolour(both[:, :3], params) * mask, mask
+
+
+def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
+    """Detail multiplied onto images, so that its gain must come out right."""
+    count, _, height, width = x.shape
+    strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.6)
+    noise = rng.standard_normal((count, 1, height, width), np.float32)
+    noise *= strength.astype(np.float32)[:, None, None, None]
+    return x * (1 + torch.from_numpy(noise))
+
+
+@torch.no_grad()
+def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> dict[str, float]:
+    """Decibels over doing nothing, aligned and raw, by name of the set; of clean ones as they are."""
+    numbers: dict[str, float] = {}
+    for name, pairs in sets:
+        x, y, m = pairs.seen, pairs.wanted, pairs.mask
+        fields = stage(x, m)
+        even, raw = restored(x, fields, toned=False), restored(x, fields).clamp(0, 1)
+
+        def decibel(d: torch.Tensor) -> torch.Tensor:
+            return -10 * torch.log10(mean_square(d, m) + 1e-6)  # noqa: B023
+
+        even_gain = decibel(aligned(even, y, m) - y) - decibel(aligned(x, y, m) - y)
+        numbers[f"{name}_even"] = float(even_gain.mean())
+        numbers[f"{name}_raw"] = float((decibel(raw - y) - decibel(x - y)).mean())
+        whole = stage(y, m)
+        clean = decibel(restored(y, whole).clamp(0, 1) - y)
+        numbers[f"{name}_clean"] = float(clean.mean())
+        numbers[f"{name}_clean_least"] = float(clean.min())
+    return numbers

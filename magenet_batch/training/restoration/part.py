@@ -1,0 +1,159 @@
+"""The loop that trains one part of a network: interruptible, resumable, with an EMA teacher."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from magenet_batch.errors import TrainingError
+from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from magenet_batch.training.curves import Curves
+from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.progress import Reporter
+from magenet_batch.training.schedule import ema_decay, learning_rate
+
+_WARMUP = 200
+_LOG_EVERY = 20
+Losses = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class PartSchedule:
+    """How long and how fast a part is trained.
+
+    Attributes:
+        steps: optimiser steps at most.
+        minutes: training time at most, over all resumes; 0 for no limit.
+        peak: learning rate after warm-up.
+        final: learning rate at the end.
+        ema: decay of the teacher.
+        validate_every: steps between validations.
+        checkpoint_minutes: minutes between checkpoints.
+        fingerprint: of everything that must not change between resumes.
+    """
+
+    steps: int
+    minutes: float
+    peak: float
+    final: float
+    ema: float
+    validate_every: int
+    checkpoint_minutes: float
+    fingerprint: str
+
+
+class PartTrainer:
+    """Trains one part.
+
+    Args:
+        name: of the part; names its files.
+        student: what is trained, in place.
+        losses: of a step, given student, teacher, step and share done; `total` is minimised.
+        validate: measures of the teacher.
+        schedule: how long and how fast.
+        folder: of checkpoint and curves.
+        reporter: is told what happens.
+        stopped: asked after every step whether to save and end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        student: nn.Module,
+        *,
+        losses: Callable[[nn.Module, nn.Module, int, float], Losses],
+        validate: Callable[[nn.Module], dict[str, float]],
+        schedule: PartSchedule,
+        folder: Path,
+        reporter: Reporter,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.name = name
+        self.student = student
+        self.teacher = make_teacher(student)
+        self.schedule = schedule
+        self.progress = Progress(recipe=f"{schedule.fingerprint}-{name}")
+        self._losses, self._validate = losses, validate
+        self._folder, self._reporter, self._stopped = folder, reporter, stopped
+        self._path = folder / f"{name}.checkpoint.safetensors"
+        self._optimizer = torch.optim.AdamW(
+            student.parameters(), lr=schedule.peak, weight_decay=1e-4
+        )
+
+    @property
+    def share_done(self) -> float:
+        """Share of the part's training that is done, by steps or by time: 0..1."""
+        minutes = self.schedule.minutes
+        by_time = self.progress.seconds / 60 / minutes if minutes else 0.0
+        return min(1.0, max(self.progress.step / self.schedule.steps, by_time))
+
+    def run(self) -> bool:
+        """Train until the schedule ends (True) or a stop is asked for (False)."""
+        if self._path.is_file():
+            self.progress = load_checkpoint(
+                self._path, networks={"student": self.student, "teacher": self.teacher},
+                optimizer=self._optimizer, recipe=self.progress.recipe,
+            )  # fmt: skip
+        curves = Curves(self._folder / self.name, step=self.progress.step)
+        saved = time.monotonic()
+        self.student.train()
+        try:
+            while self.share_done < 1 and not self._stopped():
+                before = time.monotonic()
+                numbers = self._step()
+                self.progress.step += 1
+                self.progress.seconds += time.monotonic() - before
+                self._tell(curves, numbers)
+                if time.monotonic() - saved > 60 * self.schedule.checkpoint_minutes:
+                    self._save()
+                    saved = time.monotonic()
+        finally:
+            curves.close()
+        self._save()
+        return self.share_done >= 1
+
+    def _step(self) -> dict[str, float]:
+        schedule, share = self.schedule, self.share_done
+        step = self.progress.step
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(
+                step, share, peak=schedule.peak, final=schedule.final, warmup=_WARMUP
+            )
+        losses = self._losses(self.student, self.teacher, step, share)
+        self._optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        if not math.isfinite(float(norm)):
+            told = {name: float(value.detach()) for name, value in losses.items()}
+            raise TrainingError(
+                f"the gradient of step {step} of {self.name} is not finite (losses: {told}): "
+                "lower its learning_rate, or set run.precision = 'fp32'"
+            )
+        self._optimizer.step()
+        update_teacher(self.teacher, self.student, decay=ema_decay(step + 1, decay=schedule.ema))
+        return {name: float(value.detach()) for name, value in losses.items()} | {
+            "gradient": float(norm)
+        }
+
+    def _tell(self, curves: Curves, numbers: dict[str, float]) -> None:
+        step = self.progress.step
+        if step % _LOG_EVERY == 0:
+            curves.write(step, "train", numbers)
+            self._reporter.step(step, self.share_done, numbers, seconds=self.progress.seconds)
+        if step % self.schedule.validate_every == 0 or self.share_done >= 1:
+            self.teacher.eval()
+            measured = self._validate(self.teacher)
+            curves.write(step, "validation", measured)
+            self._reporter.validation(step, measured)
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self._path, networks={"student": self.student, "teacher": self.teacher},
+            optimizer=self._optimizer, progress=self.progress,
+        )  # fmt: skip

@@ -1,0 +1,150 @@
+"""What Sense and the sensor stage learn from, and by what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.restoration.bands import detail_bands
+from magenet_batch.models.restoration.sense import Sense, Sensed
+from magenet_batch.models.restoration.sensor import SensorStage
+from magenet_batch.models.restoration.statistics import band_statistics
+from magenet_batch.models.structure import StructureModule
+from magenet_batch.randomness import generator
+from magenet_batch.training.losses import dissimilarity, structure_difference
+from magenet_batch.training.restoration.config import SensorTrainingConfig
+from magenet_batch.training.restoration.moments import estimate_error
+from magenet_batch.training.restoration.views import Crops, Photograph, draw_crops
+
+Losses = dict[str, torch.Tensor]
+_LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
+_STRUCTURE_SIZE = 512  # pixels across the field of view at which vessels are looked for
+
+
+class SensorPart(nn.Module):
+    """Sense and the sensor stage together: from what is seen to the same light without faults."""
+
+    def __init__(self, sense: Sense, sensor: SensorStage) -> None:
+        super().__init__()
+        self.sense, self.sensor = sense, sensor
+
+    def forward(
+        self, seen: torch.Tensor, inner: torch.Tensor, vessels: torch.Tensor | None, *, autocast: bool
+    ) -> tuple[torch.Tensor, Sensed]:
+        """The restored crops, and what Sense says of them."""
+        bands, rest = detail_bands(seen)
+        sensed = self.sense(band_statistics(bands, rest, inner))
+        with torch.autocast(seen.device.type, torch.bfloat16, enabled=autocast):
+            return self.sensor(seen, sensed, vessels, bands=(bands, rest)), sensed
+
+
+class SensorLessons:
+    """Batches and losses of the sensor part.
+
+    Args:
+        photographs: sharp ones.
+        structure: the trained structure module, or None.
+        config: of this part.
+        seed: of everything random.
+        autocast: run in bf16.
+    """
+
+    def __init__(
+        self,
+        photographs: list[Photograph],
+        structure: StructureModule | None,
+        config: SensorTrainingConfig,
+        *,
+        seed: int,
+        autocast: bool,
+    ) -> None:
+        self._photographs, self._structure = photographs, structure
+        self._config, self._seed, self._autocast = config, seed, autocast
+
+    def batches(self, purpose: str, *, first: int = 0) -> Iterator[Crops]:
+        """Crops for a purpose, one batch after the other, always the same."""
+        step = first
+        while True:
+            yield draw_crops(generator(self._seed, purpose, step), self._photographs, self._config)
+            step += 1
+
+    def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
+        """Logarithms of shares of the error that are left, so that a decibel counts alike."""
+        config = self._config
+        crops = next(self.batches("sensor", first=step))
+        with torch.no_grad():
+            guide = self.vessels(crops.seen, crops.side)
+        found, sensed = student(
+            crops.seen, crops.inner, torch.sigmoid(guide) if guide is not None else None,
+            autocast=self._autocast,
+        )  # fmt: skip
+        x, y, m = crops.seen, crops.wanted, crops.mask
+        losses = {
+            "pixels": torch.log(mean_square(found - y, m) + _LEAST).mean(),
+            "difference": config.difference
+            * torch.log(steepness(found - y, m) + _LEAST_STEEP).mean(),
+            "estimates": config.estimates * estimate_error(sensed, crops.facts),
+        }
+        # By turns: both are dear, and neither needs every crop.
+        if step % 2 == 0:
+            left, had = dissimilarity(found, y, m), dissimilarity(x, y, m)
+            losses["ssim"] = 2 * config.ssim * (left / (had + _LEAST_UNLIKE)).mean()
+        elif guide is not None and config.structure:
+            with torch.no_grad():
+                wanted = self.vessels(y, crops.side)
+            after = self.vessels(found.clamp(0, 1), crops.side)
+            assert wanted is not None and after is not None
+            had = structure_difference(guide, wanted, m)
+            left = structure_difference(after, wanted, m)
+            losses["structure"] = 2 * config.structure * (left / (had + _LEAST_STRUCTURE)).mean()
+        losses["total"] = torch.stack(list(losses.values())).sum()
+        with torch.no_grad():
+            before = torch.log10(mean_square(x - y, m) + _LEAST)
+            losses["decibel"] = 10 * (before - torch.log10(mean_square(found - y, m) + _LEAST)).mean()  # noqa: E501
+        return losses
+
+    def vessels(self, x: torch.Tensor, side: float) -> torch.Tensor | None:
+        """Logits of vessels in crops, looked for at the size that the module was trained on."""
+        if self._structure is None:
+            return None
+        size = x.shape[-1]
+        scaled = max(64, round(size * _STRUCTURE_SIZE / side / 32) * 32)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
+            small = F.interpolate(x, size=(scaled, scaled), mode="bilinear", antialias=scaled < size)
+            logits = self._structure(small).logits.float()
+        return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def mean_square(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference inside the mask: (B,)."""
+    return (d.square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1)
+
+
+def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of neighbours inside the mask, over both axes: (B,)."""
+    down = (d.diff(dim=2).square() * mask[:, :, 1:] * mask[:, :, :-1]).sum((1, 2, 3))
+    across = (d.diff(dim=3).square() * mask[..., 1:] * mask[..., :-1]).sum((1, 2, 3))
+    return (down + across) / (6 * mask.sum((1, 2, 3))).clamp_min(1)
+
+
+@torch.no_grad()
+def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) -> dict[str, float]:
+    """Decibels over doing nothing on held-out photographs, and how clean ones come back."""
+    gains, clean = [], []
+    source = lessons.batches("validation")
+    for _ in range(batches):
+        crops = next(source)
+        for x, into in ((crops.seen, gains), (crops.wanted, clean)):
+            guide = lessons.vessels(x, crops.side)
+            found, _ = part(x, crops.inner, torch.sigmoid(guide) if guide is not None else None,
+                            autocast=lessons._autocast)  # fmt: skip
+            error = 10 * torch.log10(mean_square(found - crops.wanted, crops.mask) + 1e-7)
+            if x is crops.seen:
+                own = 10 * torch.log10(mean_square(x - crops.wanted, crops.mask) + 1e-7)
+                into += (own - error)[own > -55].tolist()
+            else:
+                into += (-error).tolist()
+    return {"gain": sum(gains) / len(gains), "clean": sum(clean) / len(clean)}

@@ -1,0 +1,175 @@
+"""Crops of sharp photographs in some light, and the same crops as a camera would have spoilt them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from magenet_batch.degradation import DegradationParams, preset, sample_degradation
+from magenet_batch.degradation.crops import degrade_crop
+from magenet_batch.imaging.fov import find_fov
+from magenet_batch.imaging.read import read_image
+from magenet_batch.models.restoration.bands import REACH
+from magenet_batch.models.restoration.rim import continued
+from magenet_batch.training.data.canvas import image_paths
+from magenet_batch.training.data.config import DataConfig
+from magenet_batch.training.restoration.config import SensorTrainingConfig
+
+_LEAST_INSIDE = 0.55  # share of a crop that is in the field of view
+_TALL = (0.7, 1.0)  # height of the picture relative to the field of view's diameter
+_RIM = 3  # pixels at the field of view's edge that say nothing
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A sharp photograph at its own size, cut to the box around its field of view.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, black outside the field of view.
+        mask: (H, W) uint8.
+        side: diameter of the field of view, pixels.
+    """
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    side: float
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What the sensor stage learns from.
+
+    Attributes:
+        seen: (B, 3, c, c), spoilt, continued smoothly outside the field of view.
+        wanted: the same light without blur, noise and compression.
+        mask: (B, 1, c, c), where it counts.
+        inner: the same without a rim, where statistics are taken.
+        facts: (B, 3): blur in pixels, noise in percent of the range, loss by compression 0..1.
+        side: diameter of the field of view in pixels, about.
+    """
+
+    seen: torch.Tensor
+    wanted: torch.Tensor
+    mask: torch.Tensor
+    inner: torch.Tensor
+    facts: torch.Tensor
+    side: float
+
+
+def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photograph]:
+    """All images of some folders at their own size; images without a field of view are left out."""
+    found = []
+    for path in (p for folder in folders for p in image_paths(config, folder)):
+        pixels = read_image(path).pixels
+        fov = find_fov(pixels)
+        if fov is None:
+            continue
+        height, width = pixels.shape[:2]
+        mask = fov.mask(height, width)
+        top, bottom, left, right = fov.box(height, width)
+        cut = (pixels * mask[..., None])[top:bottom, left:right]
+        inside = mask[top:bottom, left:right].astype(np.uint8)
+        found.append(Photograph(np.ascontiguousarray(cut), inside, 2 * fov.radius))
+    return found
+
+
+def draw_crops(
+    rng: np.random.Generator, photographs: list[Photograph], config: SensorTrainingConfig
+) -> Crops:
+    """A batch of crops of one reduction.
+
+    Args:
+        rng: the only source of randomness.
+        photographs: sharp ones.
+        config: sizes, preset, shares.
+    """
+    how = preset(config.preset)
+    ratio = 1.0 if rng.random() < config.native else float(rng.uniform(*config.views))
+    rows: list[tuple[np.ndarray, ...]] = []
+    while len(rows) < config.batch:
+        photograph = photographs[rng.integers(len(photographs))]
+        cut = _cut(rng, photograph, config.crop, ratio)
+        if cut is None:
+            continue
+        sharp, mask = cut
+        wanted = _relit(rng, sharp, config.recoloured) * mask[..., None]
+        params = sample_degradation(rng, how)
+        height = round(photograph.side * ratio * rng.uniform(*_TALL))
+        seen = degrade_crop(wanted, params, height=height)
+        rows.append((
+            continued(seen, mask), continued(wanted, mask), *_counted(mask),
+            facts(params, height, float(wanted[mask > 0].mean())),
+        ))  # fmt: skip
+    seen, wanted, mask, inner, known = (np.stack(column) for column in zip(*rows, strict=True))
+    side = float(np.mean([p.side for p in photographs[:50]])) * ratio
+    return Crops(
+        _images(seen), _images(wanted), torch.from_numpy(mask)[:, None],
+        torch.from_numpy(inner)[:, None], torch.from_numpy(known), side,
+    )  # fmt: skip
+
+
+def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
+    """What Sense is asked for: blur in pixels, noise in percent, loss by compression 0..1."""
+    noise = np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / 512
+    jpeg = (95 - params.jpeg_quality) / 70 if params.jpeg_quality else 0.0
+    return np.array([params.blur_sigma * height, 100 * noise, jpeg], np.float32)
+
+
+def _images(stacked: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
+
+
+def _cut(
+    rng: np.random.Generator, photograph: Photograph, crop: int, ratio: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A square of the photograph after its reduction, turned and mirrored; None if mostly rim."""
+    need = crop if ratio == 1 else round(crop / ratio)
+    height, width = photograph.mask.shape
+    if need > min(height, width):
+        return None
+    top, left = (int(rng.integers(0, size - need + 1)) for size in (height, width))
+    mask = photograph.mask[top : top + need, left : left + need]
+    if mask.mean() < _LEAST_INSIDE:
+        return None
+    pixels = photograph.pixels[top : top + need, left : left + need].astype(np.float32) / 255
+    if ratio != 1:
+        pixels = cv2.resize(pixels, (crop, crop), interpolation=cv2.INTER_AREA)
+        mask = (cv2.resize(mask.astype(np.float32), (crop, crop), interpolation=cv2.INTER_AREA) > 0.99)  # noqa: E501
+    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    both = [np.rot90(a, turns) for a in (pixels, mask.astype(np.float32))]
+    if mirrored:
+        both = [a[:, ::-1] for a in both]
+    return np.ascontiguousarray(both[0]), np.ascontiguousarray(both[1])
+
+
+def _relit(rng: np.random.Generator, x: np.ndarray, share: float) -> np.ndarray:
+    """Another exposure, camera or veil: it stays in what is wanted."""
+    x = x.copy()
+    if rng.random() < share:
+        colour = (1, 1, 3) if rng.random() < 0.4 else (1, 1, 1)
+        x = np.clip(x * rng.uniform(0.45, 1.3, colour), 0, 1)
+        if rng.random() < 0.4:
+            x = x ** rng.uniform(0.75, 1.3)
+    if rng.random() < 0.8 * share:
+        left = rng.uniform(0.12, 1)
+        x = x * left + (1 - left) * rng.uniform(0.15, 0.9, (1, 1, 3))
+    if rng.random() < 0.4 * share:
+        size = x.shape[0]
+        at = np.linspace(-0.5, 0.5, size, dtype=np.float32)
+        slope = rng.uniform(-0.8, 0.8, 2)
+        x = x * (1 - 0.5 * np.abs(slope).sum() + slope[0] * at[:, None] + slope[1] * at)[..., None]
+    return x.astype(np.float32)
+
+
+def _counted(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the error counts, and where statistics are taken."""
+    size = 2 * _RIM + 1
+    counted = cv2.erode(mask, np.ones((size, size), np.uint8), borderValue=1)
+    inner = cv2.erode(mask, np.ones((25, 25), np.uint8), borderValue=1)
+    edge = REACH // 2
+    border = np.zeros_like(inner)
+    border[edge:-edge, edge:-edge] = 1
+    return counted.astype(np.float32), (inner * border).astype(np.float32)
