@@ -14,7 +14,11 @@ def command(
         "degraded"
     ),
     preset: Annotated[
-        str, typer.Option(help="train, evaluation, mild, or PRESET:KIND for one kind alone.")
+        str,
+        typer.Option(
+            help="evaluation, camera_evaluation, mild, train, sensor, or PRESET:KIND for one kind "
+            "alone."
+        ),
     ] = "evaluation",
     copies: Annotated[int, typer.Option(min=1, help="Copies of every image.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the degradations.")] = 1,

@@ -29,7 +29,7 @@ class DegradationParams(AllFields):
     def __post_init__(self) -> None:
         for kind in REGISTRY:
             for name, (low, high) in kind.limits.items():
-                _check_number(name, getattr(self, name), low, high)
+                _check_numbers(name, getattr(self, name), low, high)
             for name, choices in kind.choices.items():
                 if getattr(self, name) not in choices:
                     raise ValueError(
@@ -73,14 +73,16 @@ def _plain(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    """A number, or each of several, lies within its limits; one that is not finite does not."""
-    for number in value if isinstance(value, tuple) else (value,):
-        try:
-            good = bool(low <= number <= high)
-        except TypeError:
-            good = False
-        if not good:
-            raise ValueError(
-                f"{name} of a degradation is {value!r}; it must be {low:g} .. {high:g}"
-            )
+def _check_numbers(name: str, value: object, low: float, high: float) -> None:
+    """As many numbers as the default has, each within its limits; one that is not finite is not."""
+    default = getattr(DegradationParams, name)
+    numbers, wanted = (v if isinstance(v, tuple) else (v,) for v in (value, default))
+    try:
+        good = len(numbers) == len(wanted) and all(low <= number <= high for number in numbers)
+    except TypeError:
+        good = False
+    if not good or isinstance(value, tuple) != isinstance(default, tuple):
+        what = f"{len(wanted)} numbers of" if isinstance(default, tuple) else "a number of"
+        raise ValueError(
+            f"{name} of a degradation is {value!r}; it must be {what} {low:g} .. {high:g}"
+        )

@@ -41,7 +41,6 @@ class Estimates:
         jpeg: loss by compression, 0 (none) .. 1 (quality 25).
         veil: mean density of the veil, 0..1.
         unevenness: of the light: standard deviation of its logarithm over the field of view.
-        degraded: how far the light was changed at all, 0..1.
     """
 
     blur: float
@@ -49,7 +48,6 @@ class Estimates:
     jpeg: float
     veil: float
     unevenness: float
-    degraded: float
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,8 @@ class Restoring:
         share = torch.nn.functional.interpolate(inside, size=size, mode="area")
         mask = (share > 0.98).float()
         with self._computing():
-            return self._network.light_of(seen * mask, mask)
+            fields = self._network.light_of(seen * mask, mask)
+        return fields.believed() if fields is not None else None
 
     def _composed(
         self,
@@ -212,14 +211,13 @@ def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:
 def _estimates(
     sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float
 ) -> Estimates:
-    veil = unevenness = degraded = 0.0
+    veil = unevenness = 0.0
     if fields is not None:
         veil = float(fields.veil.mean())
         unevenness = float(fields.light.mean(1).std())
-        degraded = float(fields.degraded)
     return Estimates(
         blur=float(sensed.blur) * copy.factor / diameter * 1000,
         noise=float(sensed.noise) * 100,
         jpeg=min(1.0, float(sensed.jpeg)),
-        veil=veil, unevenness=unevenness, degraded=degraded,
+        veil=veil, unevenness=unevenness,
     )  # fmt: skip

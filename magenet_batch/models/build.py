@@ -32,4 +32,6 @@ def read_config(text: str) -> MageNetConfig | RestorationConfig:
         raise ValueError("a configuration is a table")
     if "sense" in described:
         return RestorationConfig.model_validate_json(text)
-    return MageNetConfig.model_validate_json(text)
+    if described.get("architecture") == "magenet":  # as weights before `Restorer` call it
+        described["architecture"] = "affine"
+    return MageNetConfig.model_validate_json(json.dumps(described))

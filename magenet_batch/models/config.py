@@ -46,7 +46,7 @@ class MageNetConfig(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     size: str = "small"
-    architecture: Literal["magenet", "unet"] = "magenet"
+    architecture: Literal["affine", "unet"] = "affine"
     stages: Literal[1, 2, 3] = 3
     working_size: int = Field(default=256, ge=64, le=2048, multiple_of=32)
     coarse_widths: tuple[int, ...] = (16, 32, 56, 80)

@@ -12,10 +12,17 @@ import torch
 from magenet_batch import __version__
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import Progress
+from magenet_batch.training.recipes.load import fingerprint
+from magenet_batch.training.recipes.schema import RestorationRecipe
 
 if TYPE_CHECKING:
     from magenet_batch.models.build import Network
     from magenet_batch.training.trainer import Settings
+
+
+_ARCHITECTURES = {
+    "magenet": "MAGE-Net", "affine": "Network of local colour transforms", "unet": "U-Net",
+}  # fmt: skip
 
 
 def card_notes(
@@ -50,6 +57,47 @@ def card_notes(
     }
 
 
+def restoration_notes(
+    recipe: RestorationRecipe,
+    progress: dict[str, tuple[int, float]],
+    *,
+    folder: Path,
+    device: torch.device,
+) -> dict[str, str]:
+    """Everything the card of a restoring network says, text by text.
+
+    Args:
+        recipe: of the run.
+        progress: steps and seconds of each part that was trained by steps.
+        folder: of the run, for the last validations.
+        device: that trained.
+    """
+    data = recipe.data
+    measured = {
+        f"{part}: {key}": value
+        for part in progress
+        for key, value in last_validation(folder / part).items()
+        if key != "step"
+    }
+    return {
+        "clean images": ", ".join(data.clean),
+        "real images": ", ".join(data.real) if recipe.light.consistency > 0 else "none",
+        "vessel masks": ", ".join(data.vessels),
+        "attribution": "; ".join(data.attribution) or "not given in the recipe",
+        "left out": f"{len(data.exclude)} images that were looked at and are no ground truth, "
+        f"{len(data.unevenly_lit)} more for light alone",
+        "steps": ", ".join(f"{part} {steps}" for part, (steps, _) in progress.items()),
+        "hours": ", ".join(f"{part} {s / 3600:.2f}" for part, (_, s) in progress.items())
+        + ", without the structure module",
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "seed": str(recipe.run.seed),
+        "recipe": fingerprint(recipe),
+        "versions": f"magenet {__version__}, torch {torch.__version__}",
+        "validation": json.dumps(measured),
+        "validation set": ", ".join(data.validation),
+    }
+
+
 def last_validation(folder: Path) -> dict[str, float]:
     """The last validation in the curves of a run, empty if there was none."""
     found: dict[str, float] = {}
@@ -67,7 +115,7 @@ def write_card(path: Path, notes: dict[str, str], *, name: str, network: Network
     lines = [
         f"# Weights `{name}`",
         "",
-        f"{'U-Net' if network.config.architecture == 'unet' else 'MAGE-Net'} "
+        f"{_ARCHITECTURES[network.config.architecture]} "
         f"`{network.config.size}`, {parameters:.2f} million parameters, float16.",
         "Research use only: not a medical device.",
         "",

@@ -22,6 +22,8 @@ class RunConfig(BaseModel):
         threads: CPU threads; 0 for all cores.
         processes: more than 1: so many train together through Ray Train, a GPU each on GPUs; every
             one draws batches of its own, as if `schedule.accumulate` were multiplied.
+        parts: of `structure`, `sense`, `sensor` and `light`, those that this call trains; empty for
+            all of them and the weights in the end.
     """
 
     model_config = _STRICT
@@ -33,6 +35,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1)
+    parts: tuple[Literal["structure", "sense", "sensor", "light"], ...] = ()
 
 
 class ScheduleConfig(BaseModel):

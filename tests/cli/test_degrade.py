@@ -23,9 +23,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_copies_replay_to_the_same_bytes(folder: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("preset", ["evaluation", "camera_evaluation"])
+def test_copies_replay_to_the_same_bytes(
+    preset: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
     given = ["degrade", str(folder / "in")]
-    assert main([*given, "-o", str(folder / "a"), "--copies", "2"]) == EXIT_DONE
+    drawn = [*given, "-o", str(folder / "a"), "--copies", "2", "--preset", preset]
+    assert main(drawn) == EXIT_DONE
     said = capsys.readouterr()
     assert "4 images" in said.out
     assert "broken.jpg is left out" in said.err

@@ -1,9 +1,9 @@
 """Half-octave bands of detail: what an image holds at each scale, undecimated.
 
 Binomial smoothing, its taps ever farther apart ("a trous"; Starck and Murtagh, Astronomical Image
-and Data Analysis, 2006). Two steps for each octave, so that the Gaussian that smooths the image
-doubles its variance from band to band: a gain per band then follows the curve of a Wiener filter
-closely, which octave bands do not.
+and Data Analysis, 2006). Two steps for each octave, so that the Gaussian that smooths the image has
+the variance 2^k - 1/2 after band k = 0, 1, ...: a gain per band then follows the curve of a Wiener
+filter closely, which octave bands do not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 BANDS = 8
-"""Bands of detail; standard deviations of what remains: 0.7, 1, 1.4, 2, 2.8, 4, 5.7 and 8 px."""
+"""Bands of detail; standard deviations of the Gaussians: 0.7, 1.2, 1.9, 2.7, 3.9, 5.6, 8 and 11 px."""
 
 _STEPS = tuple((2 + 2 * (k % 2), 2 ** (k // 2)) for k in range(BANDS))
 """Per band: sums of neighbours (2: taps 1 2 1, 4: taps 1 4 6 4 1), and pixels between taps."""

@@ -33,8 +33,9 @@ class Fields(NamedTuple):
         light: L, (B, 3, g, g).
         veil: v, (B, 1, g, g), 0..1.
         colour: V, (B, 3, 1, 1), 0..1.
-        tone: (B, 3, 1, 1), log-gain of the whole image per channel; a part of what `apply` does.
-        degraded: (B,), how far the fields count, 0..1; 0: nothing is changed.
+        tone: log-gain of the whole image per channel, (B, 3, 1, 1).
+        degraded: how far light and veil are believed, (B,), 0..1; 0: they change nothing.
+        toned: the same of the tone.
     """
 
     light: torch.Tensor
@@ -42,6 +43,19 @@ class Fields(NamedTuple):
     colour: torch.Tensor
     tone: torch.Tensor
     degraded: torch.Tensor
+    toned: torch.Tensor
+
+    def believed(self) -> Fields:
+        """The fields as far as they are believed, with both shares at 1."""
+        share, toned = (t.view(-1, 1, 1, 1) for t in (self.degraded, self.toned))
+        whole = torch.ones_like(self.degraded)
+        return Fields(
+            self.light * share, self.veil * share, self.colour, self.tone * toned, whole, whole
+        )
+
+    def without_tone(self) -> Fields:
+        """The same light and veil, and the tone as it came."""
+        return self._replace(tone=torch.zeros_like(self.tone))
 
 
 class Planes(NamedTuple):
@@ -71,12 +85,13 @@ def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
     return F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)[0, 0]
 
 
-def planes(fields: Fields, *, toned: bool = True) -> Planes:
-    """What the fields do to pixels."""
-    light = fields.light + fields.tone if toned else fields.light
+def planes(fields: Fields) -> Planes:
+    """What the fields do to pixels, taken as they are, believed or not."""
     left = 1 - fields.veil
-    scale = torch.exp(fields.tone) if toned else torch.ones_like(fields.tone)
-    return Planes(torch.exp(light) / left, fields.veil * fields.colour * scale / left)
+    scale = torch.exp(fields.tone)
+    return Planes(
+        torch.exp(fields.light) * scale / left, fields.veil * fields.colour * scale / left
+    )
 
 
 class LightBlock(nn.Module):
@@ -112,14 +127,14 @@ class LightStage(nn.Module):
             [LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])]
         )
         self.fields = zero_conv(w[1], 4)
-        self.rest = zero_linear(w[-1], 7)  # light of the whole, colour of the veil, gate
+        self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
+        self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4)
         )
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
-            self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5, 2.0])
-            self.tone[2].bias[3] = 0.5
+            self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
 
     def forward(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> Fields:
         """From whole images to their light.
@@ -144,24 +159,22 @@ class LightStage(nn.Module):
         raw = self.fields(y).float()
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
-        degraded = gate(rest[:, 6])
-        share = degraded[:, None, None, None]
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
         tone = self.tone(described.detach()).float()
-        toned = gate(tone[:, 3])[:, None, None, None]
         return Fields(
-            share * light,
-            share * _DENSEST * torch.sigmoid(raw[:, 3:]),
+            light,
+            _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
-            toned * _TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None],
-            degraded,
+            _TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None],
+            gate(self.believe(F.silu(whole).detach())[:, 0].float()),
+            gate(tone[:, 3]),
         )
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:
     """A share 0..1 that reaches both ends (compare Louizos et al., ICLR 2018).
 
-    Gradients are those of the sigmoid below it (Bengio et al., 2013): a closed gate can open again.
+    Its gradients are those of the sigmoid alone (Bengio et al., 2013): a closed gate can open.
     """
     soft = torch.sigmoid(logits)
     return soft + ((1.2 * soft - 0.1).clamp(0, 1) - soft).detach()

@@ -83,4 +83,4 @@ class Restorer(nn.Module):
         size = (self.light.size, self.light.size)
         small = F.interpolate(y.clamp(0, 1), size=size, mode="area")
         inside = (F.interpolate(mask_B1SS, size=size, mode="area") > 0.99).to(small.dtype)
-        return planes(self.light(small, inside)).resized(x_B3SS.shape[-1]).apply(y)
+        return planes(self.light(small, inside).believed()).resized(x_B3SS.shape[-1]).apply(y)

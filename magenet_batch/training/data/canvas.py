@@ -103,9 +103,9 @@ def load_canvases(
 
     for folder in folders:
         if folder.startswith("phantom:"):
-            count, first = _phantom_range(folder)
-            squares += [_phantom_square(seed, config.size) for seed in range(first, first + count)]
-            names += [f"phantom/{seed}" for seed in range(first, first + count)]
+            seeds = phantom_seeds(folder)
+            squares += [_phantom_square(seed, config.size) for seed in seeds]
+            names += [f"phantom/{seed}" for seed in seeds]
             continue
         if folder.startswith("sharpest:"):
             if not config.real:
@@ -177,12 +177,17 @@ def _share(word: str) -> float:
     return share
 
 
-def _phantom_range(word: str) -> tuple[int, int]:
-    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100."""
+def phantom_seeds(word: str) -> range:
+    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100.
+
+    Raises:
+        TrainingError: if it says neither.
+    """
     count, _, first = word.removeprefix("phantom:").partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
         raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
-    return int(count), int(first or 0)
+    start = int(first or 0)
+    return range(start, start + int(count))
 
 
 def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

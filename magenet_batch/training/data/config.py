@@ -21,6 +21,7 @@ class DataConfig(BaseModel):
         vessels: folders with `images` and `masks`, for the structure module.
         validation: folders of sharp images that are never trained on.
         exclude: images not to use, each as `folder/name`.
+        unevenly_lit: images that are sharp but no ground truth for light, each as `folder/name`.
         size: images are held as squares of this many pixels around their field of view.
         limit: use at most this many images of each folder, evenly spaced; 0 for all.
         attribution: sources and licences of the images, for the card of the weights.
@@ -34,6 +35,7 @@ class DataConfig(BaseModel):
     vessels: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    unevenly_lit: tuple[str, ...] = ()
     size: int = Field(default=512, ge=64, le=2048)
     limit: int = Field(default=0, ge=0)
     attribution: tuple[str, ...] = ()

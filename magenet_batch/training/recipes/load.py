@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from magenet_batch.errors import RecipeError, nearest
 from magenet_batch.models.config import SIZES
-from magenet_batch.training.recipes.schema import Recipe
+from magenet_batch.models.restoration.config import RESTORATION_SIZES
+from magenet_batch.training.recipes.schema import ARCHITECTURES, Recipe, RestorationRecipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,8 +24,10 @@ else:
 Tables = dict[str, Any]
 
 _FREE_TO_CHANGE = {
-    "run": {"output", "device", "threads", "name"},
+    "run": {"output", "device", "threads", "name", "parts"},
     "schedule": {"steps", "minutes"},
+    "sensor": {"steps", "minutes"},
+    "light": {"steps", "minutes"},
     "validation": None,
 }
 """What may change when a run is resumed."""
@@ -51,25 +54,37 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     model = tables.setdefault("model", {})
     if not isinstance(model, dict):
         raise RecipeError(f"{path}: model is a table: write [model] and its keys below")
+    architecture = model.get("architecture") or _architecture_of(model.get("size"))
+    if architecture not in ARCHITECTURES:
+        hint = nearest(str(architecture), ARCHITECTURES)
+        raise RecipeError(f"{path}: model.architecture = {architecture!r}: {hint}")
+    kind = ARCHITECTURES[architecture]
+    sizes = RESTORATION_SIZES if kind is RestorationRecipe else SIZES
     size = model.setdefault("size", "small")
-    if not isinstance(size, str) or size not in SIZES:
-        raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), SIZES)}")
-    defaults = {
-        k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in SIZES[size].items()
-    }
+    if not isinstance(size, str) or size not in sizes:
+        raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), sizes)}")
+    defaults = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in sizes[size].items()}
     tables["model"] = _merged(defaults, tables["model"])
     try:
-        return Recipe.model_validate_json(json.dumps(tables))
+        return kind.model_validate_json(json.dumps(tables))
     except ValidationError as error:
-        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from error
+        said = "; ".join(_explain(e, kind) for e in error.errors())
+        raise RecipeError(f"{path}: {said}") from error
+
+
+def _architecture_of(size: Any) -> str:
+    """A size that only one architecture has tells it."""
+    return "unet" if size == "unet" else "magenet"
 
 
 def fingerprint(recipe: Recipe) -> str:
     """A hash of everything that must stay the same for a run to be resumed."""
     tables = recipe.model_dump(mode="json")
     for table, keys in _FREE_TO_CHANGE.items():
+        if table not in tables:
+            continue
         for key in keys if keys is not None else list(tables[table]):
-            tables[table].pop(key)
+            tables[table].pop(key, None)
     return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -138,11 +153,11 @@ def _apply_change(tables: Tables, change: str) -> None:
     into[last] = value
 
 
-def _explain(error: Any) -> str:
+def _explain(error: Any, kind: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']}"
-    model: type[BaseModel] = Recipe
+    model = kind
     for part in error["loc"][:-1]:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -1,10 +1,11 @@
-"""The recipe: the configurations of all components, joined; nobody below receives it whole."""
+"""Recipes: the configurations of all components, joined; nobody below receives one whole."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 from magenet_batch.models.config import MageNetConfig
+from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.training.config import (
     ConsistencyConfig,
     LossConfig,
@@ -14,6 +15,12 @@ from magenet_batch.training.config import (
     ValidationConfig,
 )
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.restoration.config import (
+    LightTrainingConfig,
+    MomentsConfig,
+    PartValidationConfig,
+    SensorTrainingConfig,
+)
 
 
 class DegradationConfig(BaseModel):
@@ -40,8 +47,11 @@ class StartConfig(BaseModel):
     weights: str = ""
 
 
-class Recipe(BaseModel):
-    """A TOML file that fully determines a training run; each table is one component's."""
+class AffineRecipe(BaseModel):
+    """A run of a network that is trained as a whole: `affine` or `unet`.
+
+    Each table is one component's.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -56,3 +66,28 @@ class Recipe(BaseModel):
     consistency: ConsistencyConfig = ConsistencyConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     validation: ValidationConfig = ValidationConfig()
+
+
+class RestorationRecipe(BaseModel):
+    """A run of `magenet`, which is trained part by part; each table is one component's."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    run: RunConfig = RunConfig()
+    start: StartConfig = StartConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig(zoom=(0.85, 1.25), shift=0.06)
+    model: RestorationConfig = RestorationConfig()
+    structure: StructureTrainingConfig = StructureTrainingConfig()
+    sense: MomentsConfig = MomentsConfig()
+    sensor: SensorTrainingConfig = SensorTrainingConfig()
+    light: LightTrainingConfig = LightTrainingConfig()
+    validation: PartValidationConfig = PartValidationConfig()
+
+
+Recipe = AffineRecipe | RestorationRecipe
+"""A TOML file that fully determines a training run; `model.architecture` says of which kind."""
+
+ARCHITECTURES: dict[str, type[AffineRecipe] | type[RestorationRecipe]] = {
+    "magenet": RestorationRecipe, "affine": AffineRecipe, "unet": AffineRecipe,
+}  # fmt: skip

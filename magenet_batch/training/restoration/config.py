@@ -75,6 +75,7 @@ class LightTrainingConfig(BaseModel):
         preset: how images are degraded.
         texture: largest standard deviation of random detail that clean images are multiplied by,
             whose contrast must come out right.
+        repeat: folder to how often each of its images counts, for cameras with few images.
         camera_share: share of images whose colours are varied into those of another camera.
         gain: largest factor on a single channel of such a camera is `1 + gain`.
         gamma: largest exponent is `1 + gamma`.
@@ -95,6 +96,7 @@ class LightTrainingConfig(BaseModel):
     batch: int = Field(default=24, ge=1)
     preset: str = "light"
     texture: float = Field(default=0.2, ge=0)
+    repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.5, ge=0, le=1)
     gain: float = Field(default=0.4, ge=0)
     gamma: float = Field(default=0.35, ge=0)
@@ -106,3 +108,21 @@ class LightTrainingConfig(BaseModel):
     tone: float = Field(default=0.5, ge=0)
     consistency: float = Field(default=0.1, ge=0)
     real_batch: int = Field(default=8, ge=0)
+
+
+class PartValidationConfig(BaseModel):
+    """Measuring parts on images that are never trained on, camera by camera.
+
+    Attributes:
+        every: steps between validations.
+        checkpoint_minutes: minutes between checkpoints.
+        images: of each folder at most.
+        preset: how whole images are degraded, for the light part.
+    """
+
+    model_config = _STRICT
+
+    every: int = Field(default=500, ge=1)
+    checkpoint_minutes: float = Field(default=3.0, gt=0)
+    images: int = Field(default=32, ge=1)
+    preset: str = "evaluation"

@@ -23,13 +23,13 @@ from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST = (3e-3, 1.5e-5)  # squared error above which shares count: at the start and at the end
-_STEEP, _TONE = 0.2, 3.0  # times that, for differences of neighbours and for the tone
+_LEAST = (4e-4, 1e-4)  # squared error above which shares count: at the start and at the end
+_STEEP = 0.2  # times that, for differences of neighbours
+_TONE = 1e-3
+_BELIEVED = 1.5e-5  # the same where it is asked whether to do anything: 48 dB
 _NONE = 1e-5
-_SETTLED = 0.8  # share of the run at whose end it is that small
 _RAMP = 0.4
 _REAL_EVERY = 3  # steps
-_MARGIN = 0.02  # of the square around the field of view, to each side
 
 
 @dataclass(frozen=True)
@@ -89,43 +89,47 @@ class LightLessons:
         return LightPairs((seen * 255).round() / 255, wanted, mask)
 
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
-        """Errors that do not see the tone of the whole, and one that trains nothing else."""
+        """Fields learn to restore, what believes them learns when; neither sees the other's error.
+
+        What believes is asked for small errors, which would teach the fields to do nothing. The
+        errors of light do not see the tone of the whole, which nobody can know of a new camera;
+        the tone has an error of its own that trains nothing else.
+        """
         config = self._config
         rng = generator(self._seed, "light", step)
         pairs = self.pairs(rng, count=config.batch, how=preset(config.preset))
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
         fields = self._fields(student, x, m)
-        found = restored(x, fields, toned=False)
-        even = aligned(found, y, m)
-        least = between(*_LEAST, share / _SETTLED)
+        least = between(*_LEAST, share)
+
+        even = aligned(restored(x, fields.without_tone()), y, m)
         losses = {
             "light": torch.log(mean_square(even - y, m) + least).mean(),
             "detail": config.detail * torch.log(steepness(even - y, m) + _STEEP * least).mean(),
-            "tone": config.tone * torch.log(self._toned(x, fields, y, m) + _TONE * least).mean(),
         }
+        known = Fields(*(t.detach() for t in fields))
+        believed = known._replace(degraded=fields.degraded).believed().without_tone()
+        chosen = aligned(restored(x, believed), y, m)
+        losses["belief"] = 0.3 * torch.log(mean_square(chosen - y, m) + _BELIEVED).mean()
+        still = known._replace(degraded=known.degraded, toned=torch.ones_like(known.toned))
+        toned = still._replace(tone=fields.tone).believed()
+        losses["tone"] = config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
+        final = restored(x, known._replace(toned=fields.toned).believed())
+        losses["tone_belief"] = 0.3 * torch.log(mean_square(final - y, m) + _BELIEVED).mean()
         every = step % _REAL_EVERY == 0
         weight = every * consistency_weight(share, weight=config.consistency, ramp=_RAMP)
         if self._real is not None and weight > 0 and config.real_batch:
             losses["consistency"] = weight * self._disagreement(student, teacher, rng)
         losses["total"] = torch.stack(list(losses.values())).sum()
         with torch.no_grad():
-            before = mean_square(aligned(x, y, m) - y, m) + _NONE
-            losses["decibel"] = 10 * torch.log10(before / (mean_square(even - y, m) + _NONE)).mean()
-            raw = mean_square(restored(x, fields) - y, m) + _NONE
-            losses["decibel_raw"] = 10 * torch.log10((mean_square(x - y, m) + _NONE) / raw).mean()
+            own = mean_square(aligned(x, y, m) - y, m)
+            losses["decibel"] = decibels(own, mean_square(chosen - y, m)).mean()
+            losses["decibel_raw"] = decibels(mean_square(x - y, m), mean_square(final - y, m)).mean()
         return losses
 
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
             return stage(x, m)
-
-    def _toned(
-        self, x: torch.Tensor, fields: Fields, y: torch.Tensor, m: torch.Tensor
-    ) -> torch.Tensor:
-        """Squared error of the whole; only the tone is told of it."""
-        fixed = Fields(*(t if name == "tone" else t.detach()
-                         for name, t in fields._asdict().items()))  # fmt: skip
-        return mean_square(restored(x, fixed) - y, m)
 
     def _disagreement(
         self, student: nn.Module, teacher: nn.Module, rng: np.random.Generator
@@ -138,14 +142,19 @@ class LightLessons:
         weak = apply_degradation(real, _params(rng, self._weak, count), mask_B1HW=m) * m
         strong = apply_degradation(real, _params(rng, self._strong, count), mask_B1HW=m) * m
         with torch.no_grad():
-            agreed = restored(weak, self._fields(teacher, weak, m), toned=False)
-        mine = aligned(restored(strong, self._fields(student, strong, m), toned=False), agreed, m)
+            agreed = restored(weak, self._fields(teacher, weak, m).without_tone())
+        mine = aligned(restored(strong, self._fields(student, strong, m).without_tone()), agreed, m)
         return torch.log(mean_square(mine - agreed, m) + 1e-4).mean()
 
 
-def restored(x: torch.Tensor, fields: Fields, *, toned: bool = True) -> torch.Tensor:
-    """Images under fields, not clipped."""
-    return planes(fields, toned=toned).resized(x.shape[-1]).apply(x)
+def restored(x: torch.Tensor, fields: Fields) -> torch.Tensor:
+    """Images under fields, believed or not; not clipped."""
+    return planes(fields).resized(x.shape[-1]).apply(x)
+
+
+def decibels(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """What is gained in squared error, each counted as 1e-5 at least."""
+    return 10 * torch.log10((before + _NONE) / (after + _NONE))
 
 
 def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -186,8 +195,8 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
     numbers: dict[str, float] = {}
     for name, pairs in sets:
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
-        fields = stage(x, m)
-        even, raw = restored(x, fields, toned=False), restored(x, fields).clamp(0, 1)
+        fields = stage(x, m).believed()
+        even, raw = restored(x, fields.without_tone()), restored(x, fields).clamp(0, 1)
 
         def decibel(d: torch.Tensor) -> torch.Tensor:
             return -10 * torch.log10(mean_square(d, m) + 1e-6)  # noqa: B023
@@ -195,7 +204,7 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
         even_gain = decibel(aligned(even, y, m) - y) - decibel(aligned(x, y, m) - y)
         numbers[f"{name}_even"] = float(even_gain.mean())
         numbers[f"{name}_raw"] = float((decibel(raw - y) - decibel(x - y)).mean())
-        whole = stage(y, m)
+        whole = stage(y, m).believed()
         clean = decibel(restored(y, whole).clamp(0, 1) - y)
         numbers[f"{name}_clean"] = float(clean.mean())
         numbers[f"{name}_clean_least"] = float(clean.min())

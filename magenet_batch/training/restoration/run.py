@@ -1,3 +1,234 @@
-"""The training of a restoring network, part by part, in the order in which parts need each other."""
+"""The training of a restoring network, part by part, in the order in which parts need each other.
+
+Structure module, Sense, sensor stage and light stage have ground truths of their own, so each is a
+training of its own with files of its own in the run's folder; at the end they are joined.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from magenet_batch.degradation import preset
+from magenet_batch.errors import TrainingError
+from magenet_batch.models.device import pick_autocast, pick_device
+from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.randomness import generator
+from magenet_batch.training.data.canvas import Canvases, load_canvases
+from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.progress import Reporter
+from magenet_batch.training.recipes.load import fingerprint
+from magenet_batch.training.recipes.schema import RestorationRecipe
+from magenet_batch.training.restoration.config import LightTrainingConfig, SensorTrainingConfig
+from magenet_batch.training.restoration.light import LightLessons, LightPairs, measure_light
+from magenet_batch.training.restoration.moments import fit_sense, gather
+from magenet_batch.training.restoration.part import PartSchedule, PartTrainer
+from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart, measure_sensor
+from magenet_batch.training.restoration.views import load_photographs
+from magenet_batch.training.structure import train_structure
+
+PARTS = ("structure", "sense", "sensor", "light")
+_LIGHT_SOURCE = 1.5  # size of the squares in memory, relative to what the light stage sees
+_MEASURED_CROPS = 96
+
+
+class RestorationRun:
+    """Trains the parts that a recipe asks for.
+
+    Args:
+        recipe: of a restoring network.
+        reporter: is told what happens.
+        stopped: asked after every step whether to save and end.
+    """
+
+    def __init__(
+        self, recipe: RestorationRecipe, *, reporter: Reporter, stopped: Callable[[], bool]
+    ) -> None:
+        self.recipe = recipe
+        self.folder = Path(recipe.run.output)
+        self.progress: dict[str, tuple[int, float]] = {}
+        """Steps and seconds of the parts that were trained by steps."""
+        self._reporter, self._stopped = reporter, stopped
+        if recipe.run.threads:
+            torch.set_num_threads(recipe.run.threads)
+            cv2.setNumThreads(recipe.run.threads)
+        self.device = pick_device(recipe.run.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self._autocast = pick_autocast(recipe.run.precision, self.device)
+        self._fingerprint = fingerprint(recipe)
+        torch.manual_seed(recipe.run.seed)
+        self.network = Restorer(recipe.model)
+
+    def run(self) -> bool:
+        """Train; True when every part that was asked for is done."""
+        wanted = self.recipe.run.parts or PARTS
+        steps = {
+            "structure": self._structure, "sense": self._sense,
+            "sensor": self._sensor, "light": self._light,
+        }  # fmt: skip
+        for part, step in steps.items():
+            if getattr(self.network, part) is None or self._stopped():
+                continue
+            if part in wanted:
+                if not step():
+                    return False
+            elif self._needed(part, wanted):
+                self._read(part)
+        return not self._stopped()
+
+    @property
+    def complete(self) -> bool:
+        """Whether this call trains or has read every part, so that weights can be written."""
+        return not self.recipe.run.parts
+
+    def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
+        return part in ("structure", "sense") and any(p in wanted for p in ("sense", "sensor"))
+
+    def _path(self, part: str) -> Path:
+        return self.folder / f"{part}.safetensors"
+
+    def _read(self, part: str) -> None:
+        module: nn.Module = getattr(self.network, part)
+        if not self._path(part).is_file():
+            raise TrainingError(
+                f"{self._path(part)} is not there yet: train it first with "
+                f"--set run.parts='[\"{part}\"]'"
+            )
+        load_model(module, self._path(part))
+
+    def _structure(self) -> bool:
+        module = self.network.structure
+        assert module is not None
+        given = self.recipe.structure.weights
+        path = Path(given) if given else self._path("structure")
+        if given and not path.is_file():
+            raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
+        if path.is_file():
+            load_model(module, path)
+        else:
+            data = self.recipe.data
+            train_structure(
+                module, load_canvases(data, data.vessels, with_vessels=True),
+                config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
+                autocast=self._autocast, report=self._reporter.structure,
+            )  # fmt: skip
+            save_model(module, str(self._path("structure")))
+        module.requires_grad_(False).eval()
+        return True
+
+    def _sense(self) -> bool:
+        if self._path("sense").is_file():
+            self._read("sense")
+            return True
+        config = self.recipe.sense
+        lessons = self._sensor_lessons(self.recipe.data.clean)
+        moments = gather(lessons.batches("moments"), samples=config.samples)
+        found = fit_sense(
+            self.network.sense, moments, config=config, report=self._reporter.structure,
+            rng=generator(self.recipe.run.seed, "sense", 0),
+        )  # fmt: skip
+        self._reporter.validation(config.steps, found)
+        save_model(self.network.sense, str(self._path("sense")))
+        return True
+
+    def _sensor_lessons(self, folders: tuple[str, ...]) -> SensorLessons:
+        photographs = load_photographs(self.recipe.data, folders)
+        return SensorLessons(
+            photographs, self.network.structure, self.recipe.sensor,
+            seed=self.recipe.run.seed, autocast=self._autocast,
+        )  # fmt: skip
+
+    def _sensor(self) -> bool:
+        assert self.network.sensor is not None
+        lessons = self._sensor_lessons(self.recipe.data.clean)
+        held = self._sensor_lessons(self.recipe.data.validation)
+        part = SensorPart(self.network.sense, self.network.sensor)
+        batches = max(1, _MEASURED_CROPS // self.recipe.sensor.batch)
+        trainer = self._trainer(
+            "sensor", part, lessons.losses,
+            lambda p: measure_sensor(p, held, batches=batches), self.recipe.sensor,  # type: ignore[arg-type]
+        )  # fmt: skip
+        done = trainer.run()
+        part.load_state_dict(trainer.teacher.state_dict())
+        self.progress["sensor"] = (trainer.progress.step, trainer.progress.seconds)
+        return done
+
+    def _light(self) -> bool:
+        stage, data = self.network.light, self.recipe.data
+        assert stage is not None
+        config = self.recipe.light
+        exclude = (*data.exclude, *data.unevenly_lit)
+        small = data.model_copy(
+            update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
+        )
+        clean = repeated(load_canvases(small, data.clean), config.repeat)
+        real = None
+        if config.consistency > 0 and data.real:
+            real = load_canvases(small, data.real, skip_bad=True)
+        lessons = LightLessons(
+            clean, real, config, augment=self.recipe.augment, size=stage.size,
+            seed=self.recipe.run.seed, autocast=self._autocast,
+        )  # fmt: skip
+        held = [(folder, self._held(folder, stage.size)) for folder in data.validation]
+        trainer = self._trainer(
+            "light", stage, lessons.losses, lambda s: measure_light(s, held), config  # type: ignore[arg-type]
+        )
+        done = trainer.run()
+        stage.load_state_dict(trainer.teacher.state_dict())
+        self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
+        return done
+
+    def _held(self, folder: str, size: int) -> LightPairs:
+        """Pairs of photographs that are never trained on, as they are and degraded."""
+        validation = self.recipe.validation
+        data = self.recipe.data.model_copy(update={"size": size, "limit": validation.images})
+        still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
+        plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
+        lessons = LightLessons(
+            load_canvases(data, (folder,), skip_bad=True), None, plain, augment=still, size=size,
+            seed=self.recipe.run.seed,
+        )  # fmt: skip
+        rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
+        return lessons.pairs(rng, count=validation.images, how=preset(validation.preset))
+
+    def _trainer(
+        self,
+        name: str,
+        part: nn.Module,
+        losses: Callable[[nn.Module, nn.Module, int, float], dict[str, torch.Tensor]],
+        validate: Callable[[nn.Module], dict[str, float]],
+        config: SensorTrainingConfig | LightTrainingConfig,
+    ) -> PartTrainer:
+        validation = self.recipe.validation
+        schedule = PartSchedule(
+            steps=config.steps, minutes=config.minutes, peak=config.learning_rate,
+            final=config.final_learning_rate, ema=config.ema, validate_every=validation.every,
+            checkpoint_minutes=validation.checkpoint_minutes, fingerprint=self._fingerprint,
+        )  # fmt: skip
+        part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return PartTrainer(
+            name, part, losses=losses, validate=validate, schedule=schedule, folder=self.folder,
+            reporter=self._reporter, stopped=self._stopped,
+        )  # fmt: skip
+
+
+def repeated(canvases: Canvases, times: dict[str, int]) -> Canvases:
+    """The images of some folders several times, so that small sets are drawn as often."""
+    chosen = [
+        index
+        for index, name in enumerate(canvases.names)
+        for _ in range(times.get(name.rsplit("/", 1)[0], 1))
+    ]
+    at = torch.tensor(chosen)
+    return replace(
+        canvases, images=canvases.images[at], masks=canvases.masks[at],
+        names=tuple(canvases.names[i] for i in chosen),
+    )  # fmt: skip

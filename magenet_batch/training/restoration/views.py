@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,8 @@ from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
 from magenet_batch.models.restoration.rim import continued
-from magenet_batch.training.data.canvas import image_paths
+from magenet_batch.phantom import make_phantom
+from magenet_batch.training.data.canvas import image_paths, phantom_seeds
 from magenet_batch.training.data.config import DataConfig
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 
@@ -62,8 +64,7 @@ class Crops:
 def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photograph]:
     """All images of some folders at their own size; images without a field of view are left out."""
     found = []
-    for path in (p for folder in folders for p in image_paths(config, folder)):
-        pixels = read_image(path).pixels
+    for pixels in _pictures(config, folders):
         fov = find_fov(pixels)
         if fov is None:
             continue
@@ -74,6 +75,18 @@ def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photo
         inside = mask[top:bottom, left:right].astype(np.uint8)
         found.append(Photograph(np.ascontiguousarray(cut), inside, 2 * fov.radius))
     return found
+
+
+def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarray]:
+    """Pixels of all images of some folders, or of phantoms."""
+    for folder in folders:
+        if folder.startswith("phantom:"):
+            for seed in phantom_seeds(folder):
+                yield make_phantom(seed, size=config.size).pixels
+            continue
+        for path in image_paths(config, folder):
+            pixels = read_image(path).pixels
+            yield pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
 
 
 def draw_crops(
@@ -159,9 +172,9 @@ def _relit(rng: np.random.Generator, x: np.ndarray, share: float) -> np.ndarray:
     if rng.random() < 0.4 * share:
         size = x.shape[0]
         at = np.linspace(-0.5, 0.5, size, dtype=np.float32)
-        slope = rng.uniform(-0.8, 0.8, 2)
+        slope = rng.uniform(-0.45, 0.45, 2)
         x = x * (1 - 0.5 * np.abs(slope).sum() + slope[0] * at[:, None] + slope[1] * at)[..., None]
-    return x.astype(np.float32)
+    return np.clip(x, 0, 1).astype(np.float32)
 
 
 def _counted(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,297 @@
+"""What gates are measured from: every image enhanced once, every number kept by image.
+
+Rows of a group, such as the pairs of one folder and preset, are measured when a gate first asks for
+them, and shared by all that ask again. Degradations are those of `magenet evaluate`: the same
+loading, presets, seeds and sizes (512 px for pairs, 1024 px for lesions and real photographs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gate_cost import Cost, costs, threads
+
+from magenet_batch.errors import UsageError
+from magenet_batch.evaluation.alignment import align_gains
+from magenet_batch.evaluation.baselines import BASELINES
+from magenet_batch.evaluation.binary import roc_auc
+from magenet_batch.evaluation.contrast import (
+    background_grain,
+    band_deviation,
+    line_contrast,
+    lines_of,
+    vessel_contrast,
+)
+from magenet_batch.evaluation.hue import hue_shift
+from magenet_batch.evaluation.images import (
+    EvaluationImage,
+    list_images,
+    load_image,
+    load_mask,
+    masks_of,
+)
+from magenet_batch.evaluation.macula import find_macula, macula_depth
+from magenet_batch.evaluation.run import Evaluation
+from magenet_batch.evaluation.segmenter import Segmenter
+from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.read import read_image
+from magenet_batch.inference.enhancer import Enhancement, Enhancer
+from magenet_batch.jobs.policy import Policy
+from magenet_batch.phantom import make_phantom
+from magenet_batch.quality.fidelity import measure_fidelity
+from magenet_batch.quality.full_reference import psnr, ssim
+from magenet_batch.quality.grade import assess_quality
+
+SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
+SEED = 1
+BEST_PSNR = 60.0  # decibel that stand for "equal"
+LEAST_DEPTH = 0.08  # depth of a macula that is clear enough to be held to
+LEAST_LINES = 0.002  # contrast of lines below which there is nothing to compare
+Row = dict[str, Any]
+Rows = dict[str, Row]
+Say = Callable[[str], None]
+
+
+class Restorer:
+    """What is measured: weights by name or file, or a classical method by its name."""
+
+    def __init__(self, weights: str, *, threads: int) -> None:
+        self.name = weights
+        self.hash: str | None = None
+        self._method = BASELINES.get(weights)
+        self._enhancer: Enhancer | None = None
+        if self._method is None:
+            self._enhancer = Enhancer.load(weights, device="cpu", threads=threads)
+            self.hash = self._enhancer.weights_hash
+
+    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:
+        """Pixels, and maps of vessels where a network gives them."""
+        if self._enhancer is not None:
+            return self._enhancer.enhance(pixels, fov)
+        assert self._method is not None
+        return Enhancement(self._method(pixels, fov), None, None)
+
+    def __call__(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray:
+        return self.enhance(pixels, fov).pixels
+
+
+class Bench:
+    """Measures groups of images and keeps every row.
+
+    Args:
+        restorer: what is measured.
+        data: the folder of photographs.
+        images: at most so many of each folder, evenly spaced; 0 for all.
+        policy: that decides what is delivered.
+        reference: what the cost is held against; None for nothing.
+        cost_threads: threads while the cost is measured.
+        say: is told what is being done.
+    """
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        data: Path,
+        *,
+        images: int,
+        policy: Policy,
+        reference: Restorer | None,
+        cost_threads: int,
+        say: Say,
+    ) -> None:
+        self.restorer, self.data, self.images = restorer, data, images
+        self.reference, self._cost_threads = reference, cost_threads
+        self.groups: dict[str, Rows] = {}
+        self._policy, self._say = policy, say
+        self._segmenter = Segmenter.load()
+        self._loaded: dict[str, list[EvaluationImage]] = {}
+        methods = {"identity": BASELINES["identity"], "ours": restorer}
+        self._evaluation = Evaluation(methods, seed=SEED, images=images, size=SIZE, say=say)
+
+    def pairs(self, folder: str, preset: str) -> Rows:
+        """PSNR and SSIM of degraded copies, raw and aligned, and those of doing nothing.
+
+        With the preset `clean`, also colour and macula of what the clean image became.
+        """
+        return self._group(f"pairs {folder} {preset}", lambda: self._pairs(folder, preset))
+
+    def vessels(self, folder: str, preset: str) -> Rows:
+        """AUC and IoU of an independent segmenter: clean, doing nothing, ours."""
+        where = {"part": "vessels", "preset": preset}
+        names = {"clean": "clean ceiling", "nothing": "identity", "ours": "ours"}
+        return self._evaluated(
+            f"vessels {folder} {preset}", where, names, ("auc", "iou"),
+            lambda: self._evaluation.vessels(self.data / folder, [preset]),
+        )  # fmt: skip
+
+    def lesions(self, folder: str, preset: str) -> Rows:
+        """Contrast of lesions to that in the clean image: doing nothing, ours; and by kind."""
+        kinds = ("contrast", *(f"contrast_{kind}" for kind in ("MA", "HE", "EX", "SE")))
+        return self._evaluated(
+            f"lesions {folder} {preset}", {"part": "lesions", "preset": preset},
+            {"nothing": "identity", "ours": "ours"}, kinds,
+            lambda: self._evaluation.lesions(self.data / folder, [preset]),
+        )  # fmt: skip
+
+    def undegraded(self, folder: str) -> Rows:
+        """Contrast, grain and AUC of drawn vessels in real photographs, before and after."""
+        return self._group(f"undegraded {folder}", lambda: self._undegraded(folder))
+
+    def bad(self, folder: str) -> Rows:
+        """Contrast of lines in bad photographs before and after, and whether it is delivered."""
+        return self._group(f"bad {folder}", lambda: self._bad(folder))
+
+    def cost(self) -> dict[str, tuple[Cost, Cost | None]]:
+        """Of our restorer and the reference, at 512 px and on one original of 12 megapixels."""
+        self._say("cost")
+        small = make_phantom(3, size=SIZE).pixels
+        large = read_image(list_images(self.data / "archive")[0]).pixels
+        found = {}
+        for label, pixels, times in (("512 px", small, 7), ("12 megapixels", large, 3)):
+            fov = find_fov(pixels)
+            assert fov is not None, f"{label}: no field of view"
+            with threads(self._cost_threads):
+                both = [self.restorer, *([self.reference] if self.reference else [])]
+                ours, *reference = costs(both, pixels, fov, times=times)
+            found[label] = (ours, reference[0] if reference else None)
+        return found
+
+    def _group(self, name: str, measure: Callable[[], Iterator[tuple[str, Row]]]) -> Rows:
+        if name not in self.groups:
+            self._say(name)
+            self.groups[name] = dict(measure())
+        return self.groups[name]
+
+    def _images(self, folder: str, *, size: int) -> Iterator[tuple[Path, EvaluationImage]]:
+        for path in list_images(self.data / folder, limit=self.images):
+            image = load_image(path, size=size)
+            if image is None:
+                self._say(f"no field of view in {path.name}: left out")
+            else:
+                yield path, image
+
+    def _small(self, folder: str) -> list[EvaluationImage]:
+        if folder not in self._loaded:
+            self._loaded[folder] = [image for _, image in self._images(folder, size=SIZE)]
+        return self._loaded[folder]
+
+    def _pairs(self, folder: str, preset: str) -> Iterator[tuple[str, Row]]:
+        for index, image in enumerate(self._small(folder)):
+            seen = self._evaluation.degraded(image, preset, index, "synthetic")
+            after = self.restorer(seen, image.fov)
+            row = compare(after, image)
+            row |= {f"nothing_{name}": value for name, value in compare(seen, image).items()}
+            if preset == "clean":
+                row |= {"hue": hue_shift(seen, after, image.fov), **_macula(seen, after, image.fov)}
+            yield image.name, row
+
+    def _evaluated(
+        self, name: str, where: dict[str, str], methods: dict[str, str],
+        measures: tuple[str, ...], run: Callable[[], None],
+    ) -> Rows:  # fmt: skip
+        """Rows of a part of `Evaluation`."""
+        if name not in self.groups:
+            run()
+            rows: Rows = {}
+            for word, method in methods.items():
+                for measure in measures:
+                    found = self._evaluation.table.values(method=method, measure=measure, **where)
+                    for image, value in found.items():
+                        rows.setdefault(image, {})[f"{word}_{measure}"] = value
+            self.groups[name] = rows
+        return self.groups[name]
+
+    def _undegraded(self, folder: str) -> Iterator[tuple[str, Row]]:
+        for path, image in self._images(folder, size=LARGE):
+            masks = list(masks_of(path))
+            if not masks:
+                continue
+            drawn = load_mask(masks[0][1], shape=image.pixels.shape[:2])
+            after = self.restorer(image.pixels, image.fov)
+            row: Row = {}
+            for when, pixels in (("before", image.pixels), ("after", after)):
+                likely = self._segmenter.segment(pixels, image.fov)[image.mask]
+                row[f"contrast_{when}"] = vessel_contrast(pixels, drawn, image.fov)
+                row[f"grain_{when}"] = background_grain(pixels, drawn, image.fov)
+                row[f"auc_{when}"] = roc_auc(likely, drawn[image.mask])
+            row["contrast"] = ratio(row["contrast_after"], row["contrast_before"])
+            grain = ratio(row["grain_after"], row["grain_before"])
+            row["to_noise"] = ratio(row["contrast"], grain)
+            row["auc_gain"] = row["auc_after"] - row["auc_before"]
+            yield image.name, row
+
+    def _bad(self, folder: str) -> Iterator[tuple[str, Row]]:
+        for _, image in self._images(folder, size=LARGE):
+            pixels, fov = image.pixels, image.fov
+            done = self.restorer.enhance(pixels, fov)
+            lines = lines_of(pixels, fov, self._segmenter)
+            before, after = (line_contrast(x, lines, fov) for x in (pixels, done.pixels))
+            clear = before is not None and before > LEAST_LINES
+            row = {
+                "lines_before": before, "lines_after": after,
+                "lines": ratio(after, before) if clear else None,
+                "band": ratio(band_deviation(done.pixels, fov), band_deviation(pixels, fov)),
+            }  # fmt: skip
+            yield image.name, row | delivery(pixels, done, fov, policy=self._policy)
+
+
+def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy: Policy) -> Row:
+    """What a job would do with an enhanced image: `kept` says why it is left as it is, if it is.
+
+    As in a job, there is no fidelity without maps of vessels, which classical methods do not give.
+    """
+    graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
+    row = {"grade": graded["grade_before"], "fidelity": None}
+    if done.vessels_before is not None and done.vessels_after is not None:
+        row["fidelity"] = measure_fidelity(
+            pixels, done.pixels, fov,
+            vessels_before=done.vessels_before, vessels_after=done.vessels_after,
+        )["fidelity"]  # fmt: skip
+    return row | {"kept": policy.before(graded) or policy.after(row)}
+
+
+def compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:
+    """PSNR (at most 60 dB) and SSIM against the clean image, raw and with channel gains aligned."""
+
+    def tensor(pixels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+
+    given = {
+        "target": tensor(image.pixels),
+        "mask": torch.from_numpy(image.mask)[None, None].float(),
+    }
+    seen = tensor(preds)
+    found = {}
+    for suffix, x in (("", seen), ("_aligned", align_gains(preds=seen, **given))):
+        found[f"psnr{suffix}"] = float(psnr(preds=x, **given).clamp(max=BEST_PSNR))
+        found[f"ssim{suffix}"] = float(ssim(preds=x, **given))
+    return found
+
+
+def ratio(after: float | None, before: float | None) -> float | None:
+    """After to before; None where one is missing or there was nothing before."""
+    return None if after is None or not before else after / before
+
+
+def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> dict[str, float | None]:
+    """Depth of the macula before, and its ratio where it is clear."""
+    place = find_macula(before, fov)
+    if place is None:
+        return {"depth_before": None, "depth": None}
+    old, new = (macula_depth(pixels, fov, place) for pixels in (before, after))
+    clear = old is not None and old > LEAST_DEPTH
+    return {"depth_before": old, "depth": ratio(new, old) if clear else None}
+
+
+def check_data(data: Path) -> None:
+    """Say so if the photographs are not there.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not data.is_dir():
+        raise UsageError(f"the photographs are not there: {data}; say where with --data")

@@ -1,0 +1,186 @@
+"""Every gate of the shipped weights, measured and held against its limit: a table.
+
+    python benchmarks/gates.py [--weights small] [--against WEIGHTS] [--images N]
+        [--only macula,colour] [-o benchmarks/results/gates.json] [--markdown gates.md]
+
+Weights ship only if all gates hold. `--weights identity` measures doing nothing, `clahe` CLAHE and
+so on. On all photographs of --data it takes about ten minutes on one core; `--only` takes the named
+gates. The result file has every value of every image, so that the worst can be looked at. Real and
+bad photographs are judged as `--policy` delivers them. The cost is held against the weights of
+`--against`, timed in turns in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gate_list  # noqa: F401 - registers the gates
+import torch
+from gate_bench import Bench, Restorer, check_data
+from gate_registry import GATES, Limits, choose_gates, measured
+
+from magenet_batch import __version__
+from magenet_batch.errors import MagenetError
+from magenet_batch.jobs.policy import POLICIES, choose_policy
+from magenet_batch.storage import write_atomic
+
+_FEW = 6  # parts of a gate that are shown in its row; of more, those that fail
+WORDS = {True: "pass", False: "FAIL", None: "-"}
+HEAD = ("gate", "measured", "must", "aim", "verdict", "images", "worst image")
+
+
+def overview(gates: Mapping[str, Any]) -> str:
+    """One row for each gate in Markdown."""
+    lines = [f"| {' | '.join(HEAD[:5])} |", "|" + " --- |" * 5]
+    for one in gates.values():
+        unit = f" ({one['unit']})" if one["unit"] else ""
+        held = {label: part for label, part in one["parts"].items() if part["must"] is not None}
+        few = held
+        if len(held) > _FEW:
+            few = {label: part for label, part in held.items() if part["holds"] is False}
+        texts = [f"{label} {shown(part['value'], part['digits'])}" for label, part in few.items()]
+        if len(held) > _FEW:
+            holds = sum(part["holds"] is True for part in held.values())
+            texts = [f"{holds} of {len(held)}", *texts]
+        limits = [
+            " / ".join(dict.fromkeys(limits_of(part).text(part[which]) for part in held.values()))
+            for which in ("must", "aim")
+        ]
+        cells = [one["title"] + unit, "; ".join(texts), *limits, WORDS[one["holds"]]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def limits_of(part: Mapping[str, Any]) -> Limits:
+    return Limits(part["sense"], part["must"], part["aim"], part["digits"])
+
+
+def table(gates: Mapping[str, Any]) -> str:
+    """All gates with their parts in Markdown."""
+    lines = [f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
+    for name, one in gates.items():
+        unit = f" ({one['unit']})" if one["unit"] else ""
+        lines.append(f"| **{name}**: {one['title']}{unit} | | | | **{WORDS[one['holds']]}** | | |")
+        for label, part in one["parts"].items():
+            limits = limits_of(part)
+            cells = [
+                label, shown(part["value"], limits.digits), limits.text(limits.must),
+                limits.text(limits.aim), "" if limits.must is None else WORDS[part["holds"]],
+                str(part["images"] or ""), worst(part),
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def worst(part: Mapping[str, Any]) -> str:
+    found = part["worst"]
+    if found is None:
+        return ""
+    return f"{found['image']}: {shown(found['value'], max(2, part['digits']))}"
+
+
+def shown(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def summary(gates: Mapping[str, Any]) -> str:
+    """How many gates hold, and which do not."""
+    holds = [one["holds"] for one in gates.values()]
+    fails = [name for name, one in gates.items() if one["holds"] is False]
+    open_ones = [name for name, one in gates.items() if one["holds"] is None]
+    text = f"{holds.count(True)} of {len(holds)} gates hold"
+    text += f"; these do not: {', '.join(fails)}" if fails else ""
+    return text + (f"; not decided: {', '.join(open_ones)}" if open_ones else "") + "."
+
+
+def facts_of(told: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    return {
+        "software": f"magenet {__version__}, torch {torch.__version__}, {platform.machine()}",
+        "weights": bench.restorer.name, "hash": bench.restorer.hash,
+        "against": bench.reference and bench.reference.name,
+        "images": told.images or "all", "policy": told.policy,
+        "threads": told.threads, "threads_of_cost": told.cost_threads,
+    }  # fmt: skip
+
+
+def write(path: Path, found: Mapping[str, Any]) -> None:
+    """The result as JSON with one line for each image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = json.dumps({key: found[key] for key in ("facts", "gates")}, indent=1)
+    groups = ",\n".join(
+        f"  {json.dumps(group)}: {{\n{_lines(rows)}\n  }}"
+        for group, rows in found["images"].items()
+    )
+    text = f'{head[:-2]},\n "images": {{\n{groups}\n }}\n}}\n'
+    json.loads(text)
+    write_atomic(path, text.encode())
+
+
+def _lines(rows: Mapping[str, Any]) -> str:
+    def short(value: Any) -> Any:
+        return round(value, 5) if isinstance(value, float) else value
+
+    return ",\n".join(
+        f"   {json.dumps(image)}: {json.dumps({key: short(v) for key, v in row.items()})}"
+        for image, row in rows.items()
+    )
+
+
+def parse(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"gates: {', '.join(GATES)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--weights", default="small", help="name, file, or a classical method")
+    parser.add_argument("--against", default="", help="reference of the cost")
+    parser.add_argument("--images", type=int, default=0, help="at most so many of each folder")
+    parser.add_argument("--only", default="", help="names of gates, separated by commas")
+    parser.add_argument("--policy", choices=POLICIES, default="standard")
+    parser.add_argument("--threads", type=int, default=1, help="of everything but the cost")
+    parser.add_argument("--cost-threads", type=int, default=2)
+    parser.add_argument("-o", "--output", type=Path, help="result file, JSON")
+    parser.add_argument("--markdown", type=Path, help="file for the table")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    told = parse(words)
+    start = time.perf_counter()
+    try:
+        check_data(told.data)
+        wanted = choose_gates(told.only)
+        cv2.setNumThreads(told.threads)
+        reference = Restorer(told.against, threads=told.threads) if told.against else None
+        bench = Bench(
+            Restorer(told.weights, threads=told.threads), told.data, images=told.images,
+            policy=choose_policy(told.policy), reference=reference,
+            cost_threads=told.cost_threads,
+            say=lambda line: print(
+                f"{time.perf_counter() - start:5.0f} s  {line}", file=sys.stderr, flush=True
+            ),
+        )  # fmt: skip
+        gates = {one.name: measured(one, bench) for one in wanted}
+    except MagenetError as error:
+        sys.exit(str(error))
+    facts = facts_of(told, bench) | {"seconds": round(time.perf_counter() - start)}
+    note = ", ".join(f"{key} {value}" for key, value in facts.items() if value is not None)
+    text = f"{summary(gates)}\n\n{note}\n\n{overview(gates)}\n\n{table(gates)}\n"
+    print(text)
+    if told.markdown:
+        told.markdown.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(told.markdown, text.encode())
+    if told.output:
+        write(told.output, {"facts": facts, "gates": gates, "images": bench.groups})
+
+
+if __name__ == "__main__":
+    main()

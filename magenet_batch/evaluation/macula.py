@@ -1,0 +1,107 @@
+"""Is the macula kept? Its place, found without annotation, and how dark it is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.quality.measures import at_measuring_scale
+
+# Pixels of a field of view 512 wide: an optic disc is about 68 across at 45 degrees.
+_CENTRE = 14  # radius of the dark centre
+_RING = (50, 82)  # radii of the ring about it
+_VESSELS = 13  # dark lines up to this width are filled before looking
+_ZONE = 0.6  # radii of the field of view from its centre within which it is looked for
+_LEAST_RING = 0.8  # share of the ring that must be in the field of view
+_STEP = 4  # the place is looked for at a quarter of the size
+
+
+class Place(NamedTuple):
+    """A place at the measuring scale, pixels; the same in every image with this field of view."""
+
+    x: int
+    y: int
+
+
+def find_macula(pixels: np.ndarray, fov: FieldOfView) -> Place | None:
+    """The darkest smooth spot of a macula's size in the central zone.
+
+    Vessels are filled by a closing of green; then the place is taken where the mean of a disc is
+    least relative to the mean of the ring about it.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+
+    Returns:
+        None where the field of view is too small for the ring.
+    """
+    rgb, mask = at_measuring_scale(pixels, fov)
+    line = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_VESSELS, _VESSELS))
+    filled = cv2.morphologyEx(np.ascontiguousarray(rgb[..., 1]), cv2.MORPH_CLOSE, line)
+    size = (max(1, mask.shape[1] // _STEP), max(1, mask.shape[0] // _STEP))
+    weight = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    green = cv2.resize(filled * mask, size, interpolation=cv2.INTER_AREA)
+    centre, ring = (_kernel(0, _CENTRE), _kernel(*_RING))
+    (centre_mean, centre_share), (ring_mean, ring_share) = (
+        _mean(green, weight, kernel) for kernel in (centre, ring)
+    )
+    rows, columns = np.ogrid[: size[1], : size[0]]
+    left, top = _middle(fov, pixels.shape, size)
+    near = np.hypot(columns - left, rows - top) < _ZONE * 256 / _STEP
+    allowed = near & (centre_share > 0.99) & (ring_share > _LEAST_RING)
+    if not allowed.any():
+        return None
+    depth = np.where(allowed, 1 - centre_mean / np.maximum(ring_mean, 1e-3), -np.inf)
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return Place(int(column) * _STEP + _STEP // 2, int(row) * _STEP + _STEP // 2)
+
+
+def macula_depth(pixels: np.ndarray, fov: FieldOfView, place: Place) -> float | None:
+    """1 - centre / ring in green at a place; medians, which vessels hardly move.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+        place: from `find_macula` of the original.
+
+    Returns:
+        Above 0 where the centre is darker; None where nothing can be measured.
+    """
+    rgb, mask = at_measuring_scale(pixels, fov)
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    distance = np.hypot(columns - place.x, rows - place.y)
+    centre = (distance <= _CENTRE) & mask
+    ring = (distance >= _RING[0]) & (distance <= _RING[1]) & mask
+    if not centre.any() or not ring.any():
+        return None
+    green = rgb[..., 1]
+    return float(1 - np.median(green[centre]) / max(float(np.median(green[ring])), 1e-3))
+
+
+def _middle(fov: FieldOfView, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float]:
+    """The centre of the field of view in the small picture."""
+    height, width = shape[:2]
+    top, bottom, left, right = fov.box(height, width)
+    x = (fov.x * width / fov.width - left) / max(right - left, 1)
+    y = (fov.y * height / fov.height - top) / max(bottom - top, 1)
+    return x * size[0], y * size[1]
+
+
+def _kernel(inner: float, outer: float) -> np.ndarray:
+    """A ring of ones at the small size, summing to 1."""
+    reach = int(np.ceil(outer / _STEP))
+    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    distance = np.hypot(rows, columns) * _STEP
+    ring = ((distance >= inner) & (distance <= outer)).astype(np.float32)
+    return ring / ring.sum()
+
+
+def _mean(x: np.ndarray, weight: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of x under the kernel inside the mask, and the share of the kernel that is inside."""
+    sums = cv2.filter2D(x, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
+    share = cv2.filter2D(weight, cv2.CV_32F, kernel, borderType=cv2.BORDER_CONSTANT)
+    return sums / np.maximum(share, 1e-3), share

@@ -1,0 +1,103 @@
+"""Restoring at native resolution: identity where nothing is wrong, any size, any depth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from magenet_batch.errors import CancelledError
+from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.restoration.config import (
+    RESTORATION_SIZES,
+    RestorationConfig,
+    SensorConfig,
+)
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.phantom import make_phantom
+
+
+def saved(folder: Path, *, stir: float, closed: bool = False, working: int = 256) -> str:
+    torch.manual_seed(0)
+    sensor = SensorConfig(widths=(8, 12, 16), working_size=working)
+    config = RestorationConfig(size="tiny", **{**RESTORATION_SIZES["tiny"], "sensor": sensor})
+    network = Restorer(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(0, stir)
+        if closed:
+            network.light.believe[2].bias[0] = -9.0
+            network.light.tone[2].bias[3] = -9.0
+    path = folder / f"tiny-{stir}-{closed}-{working}.safetensors"
+    save_weights(network, path, name="tiny", notes={})
+    return str(path)
+
+
+def enhancer(weights: str) -> Enhancer:
+    network, found = load_weights(weights)
+    return Enhancer(network, found, device=torch.device("cpu"))
+
+
+def phantom(size: int = 300, seed: int = 4) -> tuple[np.ndarray, FieldOfView]:
+    pixels = make_phantom(seed, size=size).pixels
+    fov = find_fov(pixels)
+    assert fov is not None
+    return pixels, fov
+
+
+@pytest.mark.parametrize("size", [200, 300, 700])
+def test_a_network_that_finds_nothing_wrong_gives_every_pixel_back(tmp_path: Path, size: int):
+    pixels, fov = phantom(size)
+    done = enhancer(saved(tmp_path, stir=0.0, closed=True)).enhance(pixels, fov)
+    assert np.array_equal(done.pixels, pixels)
+    assert done.estimates is not None
+    assert done.estimates.veil == 0
+
+
+@pytest.mark.parametrize("size", [300, 700])
+def test_outside_the_field_of_view_every_pixel_stays(tmp_path: Path, size: int):
+    pixels, fov = phantom(size)
+    result = enhancer(saved(tmp_path, stir=0.05)).enhance(pixels, fov).pixels
+    mask = fov.mask(*pixels.shape[:2])
+    assert np.array_equal(result[~mask], pixels[~mask])
+    assert not np.array_equal(result[mask], pixels[mask])
+    assert result.dtype == pixels.dtype
+
+
+def test_sixteen_bits_go_through_without_a_step_of_eight(tmp_path: Path):
+    pixels, fov = phantom()
+    weights = saved(tmp_path, stir=0.05)
+    deep = pixels.astype(np.uint16) * 257
+    eight, sixteen = (enhancer(weights).enhance(p, fov).pixels for p in (pixels, deep))
+    assert sixteen.dtype == np.uint16
+    assert len(np.unique(sixteen)) > 1000
+    assert np.abs(sixteen / 257.0 - eight).max() <= 0.51
+
+
+@pytest.mark.parametrize("shape", [(300, 220), (190, 301), (97, 97)])
+def test_any_size_and_any_cut(tmp_path: Path, shape: tuple[int, int]):
+    pixels = make_phantom(2, size=301).pixels[: shape[0], : shape[1]].copy()
+    fov = FieldOfView(150, 150, 145, 0, 0, shape[1], shape[0], shape[1], shape[0])
+    done = enhancer(saved(tmp_path, stir=0.05)).enhance(pixels, fov)
+    assert done.pixels.shape == pixels.shape
+
+
+def test_a_larger_image_shows_the_same_restoration(tmp_path: Path):
+    """Twice the pixels, seen through a copy of half the size: nearly the same picture."""
+    pixels, fov = phantom(256)
+    double = np.repeat(np.repeat(pixels, 2, 0), 2, 1)
+    weights = saved(tmp_path, stir=0.03)
+    small = enhancer(weights).enhance(pixels, fov).pixels.astype(float)
+    large = enhancer(weights).enhance(double, fov.scaled(2)).pixels.astype(float)
+    back = large.reshape(256, 2, 256, 2, 3).mean((1, 3))
+    inside = fov.without_rim(0.06).mask(256, 256)
+    assert np.abs(back - small)[inside].mean() < 1.5
+
+
+def test_it_stops_when_asked(tmp_path: Path):
+    pixels, fov = phantom()
+    with pytest.raises(CancelledError):
+        enhancer(saved(tmp_path, stir=0.05)).enhance(pixels, fov, cancelled=lambda: True)

@@ -1,0 +1,165 @@
+"""The restoring network: a new one is the identity, contrast cannot fall, tiles agree."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from magenet_batch.models.build import build_network, read_config
+from magenet_batch.models.restoration.bands import BANDS, detail_bands
+from magenet_batch.models.restoration.config import (
+    RESTORATION_SIZES,
+    LightConfig,
+    RestorationConfig,
+    SenseConfig,
+    SensorConfig,
+)
+from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.sense import Sense, apply_matrices
+from magenet_batch.models.restoration.sensor import SensorStage
+from magenet_batch.models.restoration.statistics import STATISTICS, band_statistics
+
+
+def tiny(**changes: object) -> RestorationConfig:
+    return RestorationConfig(size="tiny", **{**RESTORATION_SIZES["tiny"], **changes})
+
+
+def stirred(module: nn.Module, strength: float = 0.05) -> nn.Module:
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(0, strength)
+    return module.eval()
+
+
+def picture(size: int = 96) -> torch.Tensor:
+    return 0.2 + 0.6 * torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("without", ["sensor", "structure", None])
+def test_a_new_sensor_stage_is_the_identity(without: str | None):
+    changes = {without: None} if without else {}
+    if without == "structure":
+        changes["sensor"] = SensorConfig(widths=(8, 12, 16), guided=False)
+    network = Restorer(tiny(**changes)).eval()
+    x = picture()
+    y, sensed = network.undo_sensor(x, torch.ones(1, 1, 96, 96), network.vessels(x))
+    assert torch.allclose(y, x, atol=1e-5)
+    assert sensed.matrices.shape == (1, BANDS, 3, 3)
+
+
+def test_neutral_fields_change_nothing():
+    zero = torch.zeros(1, 3, 16, 16)
+    colour = torch.full((1, 3, 1, 1), 0.5)
+    fields = Fields(zero, zero[:, :1], colour, torch.zeros(1, 3, 1, 1), *torch.ones(2, 1))
+    x = picture(64)
+    assert torch.equal(planes(fields).resized(64).apply(x), x)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    light=st.floats(-1.6, 1.6), veil=st.floats(0, 0.92), colour=st.floats(0.01, 0.99),
+    tone=st.floats(-1, 1), level=st.floats(0.05, 0.95), contrast=st.floats(0.01, 0.5),
+)  # fmt: skip
+def test_relative_contrast_never_falls(
+    light: float, veil: float, colour: float, tone: float, level: float, contrast: float
+):
+    def field(value: float, channels: int = 3, size: int = 8) -> torch.Tensor:
+        return torch.full((1, channels, size, size), value, dtype=torch.float64)
+
+    fields = Fields(
+        field(light), field(veil, 1), field(colour, size=1), field(tone, size=1),
+        *torch.ones(2, 1, dtype=torch.float64),
+    )  # fmt: skip
+    around = field(level)
+    inside = around * (1 - contrast)
+    plane = planes(fields)
+    a, b = plane.apply(around)[0, 0, 0, 0], plane.apply(inside)[0, 0, 0, 0]
+    if a <= 1e-9:  # everything there is taken for veil: nothing is left to have a contrast
+        return
+    assert float((a - b) / a) >= contrast - 1e-9
+
+
+def test_a_light_stage_that_sees_no_fault_changes_nothing_at_all():
+    stage = LightStage(LightConfig(size=64, grid=16, widths=(8, 12, 16, 24))).eval()
+    with torch.no_grad():
+        stage.believe[2].bias[0] = -9.0
+        stage.tone[2].bias[3] = -9.0
+        fields = stage(picture(64), torch.ones(1, 1, 64, 64))
+    assert float(fields.degraded) == 0
+    assert torch.equal(planes(fields.believed()).resized(64).apply(picture(64)), picture(64))
+
+
+def test_a_closed_gate_can_open_again():
+    stage = LightStage(LightConfig(size=64, grid=16, widths=(8, 12, 16, 24)))
+    stirred(stage)
+    with torch.no_grad():
+        stage.believe[2].bias[0] = -3.5
+    fields = stage(picture(64), torch.ones(1, 1, 64, 64))
+    assert float(fields.degraded.detach()) == 0
+    fields.believed().light.sum().backward()
+    assert float(stage.believe[2].bias.grad.abs()) > 0
+
+
+def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():
+    stage = stirred(SensorStage(SensorConfig(widths=(8, 12, 16)), told=64))
+    sense = stirred(Sense(SenseConfig()))
+    size = 320
+    x, vessels = picture(size), torch.rand(1, 1, size, size)
+    sensed = sense(torch.randn(1, STATISTICS))
+    reach = -(-stage.reach // 8) * 8
+    with torch.no_grad():
+        whole = stage(x, sensed, vessels)
+        cut = slice(64, 64 + 64 + 2 * reach)
+        tile = stage(x[..., cut, cut], sensed, vessels[..., cut, cut])
+    core = slice(reach, reach + 64)
+    wanted = whole[..., 64 + reach : 128 + reach, 64 + reach : 128 + reach]
+    assert not torch.allclose(whole, x, atol=1e-2)
+    assert torch.allclose(tile[..., core, core], wanted, atol=1e-4)
+
+
+def test_sense_says_the_same_of_a_picture_and_of_its_mirror_image():
+    x = picture(128)
+    mask = torch.ones(1, 1, 128, 128)
+    one, other = (
+        band_statistics(*detail_bands(t), mask) for t in (x, x.flip(3))
+    )
+    assert one.shape == (1, STATISTICS)
+    assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_statistics_do_not_see_what_is_masked():
+    x = picture(128)
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., 32:96, 32:96] = 1
+    bands, rest = detail_bands(x)
+    spoilt = [torch.where(mask > 0, b, b + 1) for b in bands]
+    assert torch.allclose(
+        band_statistics(bands, rest, mask), band_statistics(spoilt, rest, mask), atol=1e-5
+    )
+
+
+def test_identity_matrices_give_the_image_back():
+    x = picture(64)
+    eye = torch.eye(3).expand(1, BANDS, 3, 3)
+    assert torch.allclose(apply_matrices(*detail_bands(x), eye), x, atol=1e-5)
+
+
+def test_a_configuration_says_which_network_it_is():
+    config = tiny()
+    assert read_config(config.model_dump_json()) == config
+    assert isinstance(build_network(config), Restorer)
+    with pytest.raises(ValueError, match="table"):
+        read_config("[1]")
+
+
+@pytest.mark.parametrize("size", sorted(RESTORATION_SIZES))
+def test_every_size_restores_an_image(size: str):
+    network = Restorer(RestorationConfig(size=size, **RESTORATION_SIZES[size])).eval()
+    with torch.no_grad():
+        y = network(picture(96), torch.ones(1, 1, 96, 96))
+    assert y.shape == (1, 3, 96, 96)
+    assert torch.isfinite(y).all()
