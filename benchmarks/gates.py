@@ -29,8 +29,8 @@ from gate_registry import GATES, Limits, choose_gates, measured
 
 from magenet_batch import __version__
 from magenet_batch.errors import MagenetError
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.jobs.policy import POLICIES, choose_policy
+from magenet_batch.storage import write_atomic
 
 _FEW = 6  # parts of a gate that are shown in its row; of more, those that fail
 WORDS = {True: "pass", False: "FAIL", None: "-"}

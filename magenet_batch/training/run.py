@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.build import Network, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
 from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
 from magenet_batch.training.distributed import train_in_processes
 from magenet_batch.training.group import Group
@@ -26,7 +26,6 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.run import RestorationRun
 from magenet_batch.training.trainer import Settings, Trainer
-
 
 _OF_A_RUN = (
     "checkpoint.safetensors", "structure.safetensors", "curves.jsonl", "sense.safetensors",

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from magenet_batch.records.vocabulary import GRADES
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_SCHEMA_VERSION = 2
-
-STATUSES = ("enhanced", "kept", "assessed", "failed")
-GRADES = ("good", "usable", "reject")
-"""The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
 
 class Column(NamedTuple):
