@@ -49,6 +49,21 @@ def test_any_picture_stays_in_range_and_untouched_outside(seed: int, name: str, 
         assert torch.equal(got, image)
 
 
+def test_the_sensor_saturates_before_its_noise():
+    image, mask = torch.full((1, 3, 64, 64), 0.9), torch.ones(1, 1, 64, 64)
+    params = DegradationParams(brightness=1.5, noise_read=0.4, noise_seed=2)
+    got = apply_degradation(image, [params], mask_B1HW=mask)
+    # From 1, not from 1.35: half of the pixels fall below.
+    assert float((got < 1).float().mean()) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_blur_of_every_shape_counts_by_its_deviation(shape: str):
+    sigma = 0.004 / 2**0.5 if shape == "motion" else 0.004  # the mean of two directions
+    got = severity(DegradationParams(blur_sigma=0.004, blur_shape=shape))
+    assert got == pytest.approx(1 - np.exp(-sigma / 0.005))
+
+
 def test_choices_without_strength_change_nothing():
     image = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(1))
     idle = DegradationParams(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import simplejpeg
@@ -31,6 +31,9 @@ from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
 
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
+
 _LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
 
 
@@ -50,6 +53,11 @@ class EnhancementLike(Protocol):
     @property
     def vessels_after(self) -> np.ndarray | None:
         """`(h, w)` float32 vessel probability of the output, or None."""
+        ...
+
+    @property
+    def estimates(self) -> Estimates | None:
+        """What was wrong with the input, or None where the network does not say."""
         ...
 
 
@@ -282,6 +290,9 @@ class ImageProcessor:
                     vessels_before=before_map, vessels_after=after_map,
                 )
             )  # fmt: skip
+        if enhanced.estimates is not None:
+            found = asdict(enhanced.estimates)
+            work.row.update({f"estimated_{name}": value for name, value in found.items()})
         work.row["flags"] = flags_for(work.row)
 
     def _show(
