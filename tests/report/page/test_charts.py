@@ -4,14 +4,14 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from magenet_batch.report.charts import (
+from magenet_batch.report.page.charts import (
     Series,
     histogram_chart,
     nice_ticks,
     rank_bar,
     stacked_bar,
 )
-from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.totals.histogram import Histogram
 from magenet_batch.report.words import number
 
 

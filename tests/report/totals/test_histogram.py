@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magenet_batch.report.histogram import FINE_BINS, Histogram
+from magenet_batch.report.totals.histogram import FINE_BINS, Histogram
 
 
 def test_quantiles_agree_with_numpy():

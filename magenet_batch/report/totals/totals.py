@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from magenet_batch.records.run_info import RunInfo
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, TIMING_COLUMNS, Row
 from magenet_batch.records.vocabulary import GRADES
-from magenet_batch.report.groups import ByColumn, Folders
-from magenet_batch.report.histogram import Histogram
-from magenet_batch.report.pick import Top
+from magenet_batch.report.totals.groups import ByColumn, Folders
+from magenet_batch.report.totals.histogram import Histogram
+from magenet_batch.report.totals.pick import Top
 from magenet_batch.storage import Location
 
 TABLE_ROWS = 2_000
@@ -76,7 +76,7 @@ def _unit_histograms() -> dict[str, Histogram]:
 
 
 @dataclass
-class Collected:
+class ReportTotals:
     """All that was added up.
 
     Attributes:

@@ -4,9 +4,9 @@ import xml.etree.ElementTree as ET
 import pytest
 from report_fakes import make_rows, write_out
 
-from magenet_batch.report.collect import collect
-from magenet_batch.report.flow import HEIGHT, WIDTH, flow_chart
-from magenet_batch.report.views import grade_sentence
+from magenet_batch.report.page.flow import HEIGHT, WIDTH, flow_chart
+from magenet_batch.report.page.views import grade_sentence
+from magenet_batch.report.totals.collect import collect
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from magenet_batch.report.pick import Top, random_keys
+from magenet_batch.report.totals.pick import Top, random_keys
 
 
 def test_top_keeps_the_largest_whatever_the_batches():

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
-from magenet_batch.report.collected import Collected
+from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import kept_because, visible, words
 
 COLUMNS: tuple[tuple[str, str], ...] = (
@@ -85,7 +85,7 @@ def _value(row: Row, key: str) -> Any:
     return visible(value or "") if key in TEXT else _short(value)
 
 
-def filters(found: Collected) -> list[dict[str, Any]]:
+def filters(found: ReportTotals) -> list[dict[str, Any]]:
     """Manifest columns that the table can be filtered by: `name` and `values`."""
     chosen: list[dict[str, Any]] = []
     for column in found.columns:
@@ -95,7 +95,7 @@ def filters(found: Collected) -> list[dict[str, Any]]:
     return chosen
 
 
-def table_data(found: Collected, *, pages: Mapping[str, str] | None = None) -> dict[str, Any]:
+def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -> dict[str, Any]:
     """All that the page's script needs to draw the table.
 
     Args:

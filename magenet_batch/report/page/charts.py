@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from magenet_batch.report.histogram import Histogram
+from magenet_batch.report.totals.histogram import Histogram
 from magenet_batch.report.words import number
 
 WIDTH, HEIGHT = 340, 176

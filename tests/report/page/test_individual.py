@@ -5,8 +5,8 @@ from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.errors import UsageError
 from magenet_batch.report.build import pages_folder, write_report
-from magenet_batch.report.collect import collect
-from magenet_batch.report.individual import page_name
+from magenet_batch.report.page.individual import page_name
+from magenet_batch.report.totals.collect import collect
 from magenet_batch.report.words import visible
 
 

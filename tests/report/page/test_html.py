@@ -8,7 +8,7 @@ from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.report.build import build_report, write_report
-from magenet_batch.report.table import json_block
+from magenet_batch.report.page.table import json_block
 from magenet_batch.report.words import visible
 
 
@@ -174,7 +174,7 @@ def test_the_jobs_own_evidence_is_shown_and_nothing_outside_of_its_folder(tmp_pa
 
 
 def test_colours_of_text_can_be_read_in_light_and_dark():
-    from magenet_batch.report.html import asset
+    from magenet_batch.report.page.html import asset
 
     def light(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

@@ -11,9 +11,9 @@ from magenet_batch.records.reading import complete, floats, open_rows
 from magenet_batch.records.run_info import read_run
 from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, STATUSES
-from magenet_batch.report.collected import BETTER, Collected, Failure
-from magenet_batch.report.groups import AVERAGED, ByColumn
-from magenet_batch.report.pick import Top, random_keys
+from magenet_batch.report.totals.groups import AVERAGED, ByColumn
+from magenet_batch.report.totals.pick import Top, random_keys
+from magenet_batch.report.totals.totals import BETTER, Failure, ReportTotals
 from magenet_batch.storage import Location
 
 EXAMPLES = 5
@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> Collected:
+def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> ReportTotals:
     """Read all rows of a job once.
 
     Args:
@@ -44,7 +44,7 @@ def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> Collected:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
-    found = Collected(out=out, run=read_run(out), reviewed=Top(reviewed))
+    found = ReportTotals(out=out, run=read_run(out), reviewed=Top(reviewed))
     extra = [n for n in rows.schema.names if n not in COLUMN_NAMES]
     found.columns = [ByColumn(n) for n in extra if _groupable(rows.schema.field(n).type)]
     there = [n for n in rows.schema.names if n not in _NOT_ADDED_UP]
@@ -69,7 +69,7 @@ def _groupable(kind: pa.DataType) -> bool:
     )
 
 
-def _add(found: Collected, table: pa.Table, *, seed: int) -> None:
+def _add(found: ReportTotals, table: pa.Table, *, seed: int) -> None:
     """Add one large batch to everything."""
     status = table.column("status")
     lengths = pc.fill_null(pc.list_value_length(table.column("flags")), 0).to_numpy()
@@ -100,7 +100,7 @@ def _counts(values: pa.ChunkedArray) -> list[tuple[str, int]]:
     return [(p["values"], p["counts"]) for p in pairs if p["values"] is not None]
 
 
-def _add_quality(found: Collected, table: pa.Table, enhanced: Mask) -> Floats:
+def _add_quality(found: ReportTotals, table: pa.Table, enhanced: Mask) -> Floats:
     """Add the quality measures; returns the gain of each image, NaN where unknown."""
     gain = np.zeros(table.num_rows)
     for name in QUALITY_MEASURES:
@@ -117,7 +117,7 @@ def _add_quality(found: Collected, table: pa.Table, enhanced: Mask) -> Floats:
     return np.where(enhanced, gain, np.nan)
 
 
-def _add_grades(found: Collected, table: pa.Table, masks: dict[str, Mask]) -> None:
+def _add_grades(found: ReportTotals, table: pa.Table, masks: dict[str, Mask]) -> None:
     """Count grades before, and the ways from before to what is delivered."""
     grades = found.grades
     for grade, count in _counts(table.column("grade_before")):
@@ -136,7 +136,7 @@ def _add_grades(found: Collected, table: pa.Table, masks: dict[str, Mask]) -> No
 
 
 def _add_groups(
-    found: Collected,
+    found: ReportTotals,
     table: pa.Table,
     masks: dict[str, Mask],
     flagged: Mask,
@@ -162,7 +162,7 @@ def _add_groups(
         column.add(table.column(column.name), measures)
 
 
-def _add_failures(found: Collected, table: pa.Table, failed: Mask) -> None:
+def _add_failures(found: ReportTotals, table: pa.Table, failed: Mask) -> None:
     part = table.select(["image_id", "reason", "message"]).filter(pa.array(failed))
     if not part.num_rows:
         return
@@ -176,7 +176,7 @@ def _add_failures(found: Collected, table: pa.Table, failed: Mask) -> None:
             failure.examples += [(r["image_id"] or "", r["message"] or "") for r in some]
 
 
-def _add_origin(found: Collected, table: pa.Table, kept: Mask) -> None:
+def _add_origin(found: ReportTotals, table: pa.Table, kept: Mask) -> None:
     """Count where rows come from: weights, versions, formats, policies, reasons for keeping."""
     pairs = table.select(["weights", "weights_hash"]).group_by(["weights", "weights_hash"])
     for row in pairs.aggregate([([], "count_all")]).to_pylist():
@@ -194,7 +194,7 @@ def _add_origin(found: Collected, table: pa.Table, kept: Mask) -> None:
 
 
 def _add_picks(
-    found: Collected,
+    found: ReportTotals,
     table: pa.Table,
     masks: dict[str, Mask],
     lengths: npt.NDArray[np.int64],

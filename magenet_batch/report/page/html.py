@@ -12,13 +12,14 @@ from markupsafe import Markup
 
 from magenet_batch import __version__
 from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES
-from magenet_batch.report import views, words
-from magenet_batch.report.charts import stacked_bar
-from magenet_batch.report.collected import PICKED_BECAUSE, TABLE_ROWS, Collected
-from magenet_batch.report.flow import flow_chart
-from magenet_batch.report.gallery import Pair
-from magenet_batch.report.table import TEXT, filters, json_block, table_data
+from magenet_batch.report import words
+from magenet_batch.report.page import views
+from magenet_batch.report.page.charts import stacked_bar
+from magenet_batch.report.page.flow import flow_chart
+from magenet_batch.report.page.gallery import Pair
+from magenet_batch.report.page.table import TEXT, filters, json_block, table_data
 from magenet_batch.report.text import speed
+from magenet_batch.report.totals.totals import PICKED_BECAUSE, TABLE_ROWS, ReportTotals
 
 PAGE = "page.html"
 CHIPS = ("sharpness", "contrast", "illumination", "haze")
@@ -29,7 +30,7 @@ CHIPS = ("sharpness", "contrast", "illumination", "haze")
 def environment() -> jinja2.Environment:
     """The templates, with everything escaped and the words as filters."""
     env = jinja2.Environment(
-        loader=jinja2.PackageLoader("magenet_batch.report"),
+        loader=jinja2.PackageLoader("magenet_batch.report.page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -44,11 +45,11 @@ def environment() -> jinja2.Environment:
 
 def asset(name: str) -> Markup:
     """A style sheet or script, to stand inside a page."""
-    templates = resources.files("magenet_batch.report") / "templates"
+    templates = resources.files("magenet_batch.report.page") / "templates"
     return Markup((templates / name).read_text(encoding="utf-8"))
 
 
-def _numbers(found: Collected) -> dict[str, Any]:
+def _numbers(found: ReportTotals) -> dict[str, Any]:
     """Everything on the page but the pictures and the table."""
     stages = views.stage_parts(found)
     return {
@@ -75,7 +76,9 @@ def _numbers(found: Collected) -> dict[str, Any]:
     }
 
 
-def to_html(found: Collected, pairs: list[Pair], *, pages: Mapping[str, str] | None = None) -> str:
+def to_html(
+    found: ReportTotals, pairs: list[Pair], *, pages: Mapping[str, str] | None = None
+) -> str:
     """Render the page.
 
     Args:

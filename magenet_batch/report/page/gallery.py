@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from magenet_batch.records.schema import Row
-from magenet_batch.report.collected import PICKED_BECAUSE, Collected
-from magenet_batch.report.pictures import data_uri, difference, inside, source_path, thumbnail
+from magenet_batch.report.page.pictures import data_uri, difference, inside, source_path, thumbnail
+from magenet_batch.report.totals.totals import PICKED_BECAUSE, ReportTotals
 from magenet_batch.storage import Location
 
 THUMBNAIL_PX = 640
@@ -125,7 +125,7 @@ def make_pair(
     )
 
 
-def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
+def select(found: ReportTotals) -> list[tuple[Row, tuple[str, ...]]]:
     """Choose the gallery's images: some of every kind, each once, with all reasons for it.
 
     Args:
@@ -155,7 +155,7 @@ def _leads(out: Location, row: Row) -> tuple[bool, bool]:
     return not (enhanced and source_path(row)), bool(row.get("flags"))
 
 
-def make_gallery(found: Collected, *, pages: Mapping[str, str] | None = None) -> list[Pair]:
+def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -> list[Pair]:
     """Read and encode the gallery's images.
 
     The first one leads the page: the largest gain that nothing was flagged on, in more pixels.

@@ -11,10 +11,10 @@ from typing import Any
 
 from magenet_batch import __version__
 from magenet_batch.records.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
-from magenet_batch.report.charts import rank_bar
-from magenet_batch.report.collected import Collected
-from magenet_batch.report.gallery import THREADS, make_pair
-from magenet_batch.report.html import asset, environment
+from magenet_batch.report.page.charts import rank_bar
+from magenet_batch.report.page.gallery import THREADS, make_pair
+from magenet_batch.report.page.html import asset, environment
+from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import number, visible, words
 from magenet_batch.storage import Location, draft_of
 
@@ -52,7 +52,7 @@ def page_name(image_id: str) -> str:
     return f"{digest[:20]}.html"
 
 
-def addresses(found: Collected, folder: str) -> dict[str, str]:
+def addresses(found: ReportTotals, folder: str) -> dict[str, str]:
     """Image id -> address of its page, relative to the report.
 
     Args:
@@ -71,7 +71,7 @@ def _measure(row: Row, name: str, meaning: str, unit: str, histogram: Any) -> Me
     return Measure(label, number(value), unit, rank, rank_bar(rank, title=label), meaning)
 
 
-def _measures(found: Collected, row: Row) -> list[tuple[str, list[Measure]]]:
+def _measures(found: ReportTotals, row: Row) -> list[tuple[str, list[Measure]]]:
     """Tables of measures: fidelity, quality before, quality after; empty ones left out."""
     rows = [
         _measure(row, name, meaning, unit, found.fidelity[name])
@@ -103,7 +103,7 @@ def _others(row: Row) -> list[tuple[str, str, str]]:
     return listed
 
 
-def _render(found: Collected, row: Row, *, back: str, others: Mapping[str, str]) -> str:
+def _render(found: ReportTotals, row: Row, *, back: str, others: Mapping[str, str]) -> str:
     """One page; `others` are the addresses of the pages before and after it."""
     pair = make_pair(found.out, row, longest=PICTURE_PX, page=found.page)
     known = {column.name for column in COLUMNS}
@@ -130,7 +130,7 @@ def _render(found: Collected, row: Row, *, back: str, others: Mapping[str, str])
     )
 
 
-def write_pages(found: Collected, folder: Location, *, report: str) -> int:
+def write_pages(found: ReportTotals, folder: Location, *, report: str) -> int:
     """Write the page of each flagged image, and remove those of an earlier report.
 
     Args:

@@ -6,9 +6,9 @@ import pytest
 from report_fakes import make_rows, write_out
 
 from magenet_batch.errors import UsageError
-from magenet_batch.report.collect import collect
-from magenet_batch.report.collected import TABLE_ROWS
-from magenet_batch.report.groups import MAX_FOLDERS, MAX_VALUES, SHOWN_VALUES
+from magenet_batch.report.totals.collect import collect
+from magenet_batch.report.totals.groups import MAX_FOLDERS, MAX_VALUES, SHOWN_VALUES
+from magenet_batch.report.totals.totals import TABLE_ROWS
 
 
 def test_totals_agree_with_the_rows(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from magenet_batch.phantom import make_phantom
-from magenet_batch.report.pictures import data_uri, difference, inside, thumbnail
+from magenet_batch.report.page.pictures import data_uri, difference, inside, thumbnail
 
 
 @pytest.fixture(name="eye", scope="module")

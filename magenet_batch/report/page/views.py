@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.records.vocabulary import GRADES, STATUSES
-from magenet_batch.report.charts import Series, histogram_chart, stacked_bar
-from magenet_batch.report.collected import BETTER, Collected
-from magenet_batch.report.groups import MAX_VALUES, Total
+from magenet_batch.report.page.charts import Series, histogram_chart, stacked_bar
+from magenet_batch.report.totals.groups import MAX_VALUES, Total
+from magenet_batch.report.totals.totals import BETTER, ReportTotals
 from magenet_batch.report.words import images, kept_because, number, percent, told, visible, words
 
 GROUP_TABLES = 8
@@ -18,7 +18,7 @@ GROUP_TABLES = 8
 STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
-def headline(found: Collected) -> str:
+def headline(found: ReportTotals) -> str:
     """What became of the archive, in one sentence."""
     total, failed = found.images, found.status["failed"]
     if not total:
@@ -34,12 +34,12 @@ def headline(found: Collected) -> str:
     return f"{total - failed:,} of {total:,} images {what}."
 
 
-def assessed_only(found: Collected) -> bool:
+def assessed_only(found: ReportTotals) -> bool:
     """Whether images were measured and none was to be enhanced."""
     return bool(found.status["assessed"]) and not found.status["enhanced"] + found.status["kept"]
 
 
-def sentences(found: Collected) -> list[str]:
+def sentences(found: ReportTotals) -> list[str]:
     """What was done, as a few sentences for the top of the page."""
     told = []
     status = found.status
@@ -65,7 +65,7 @@ def _were(count: int) -> str:
     return f"{images(count)} {'was' if count == 1 else 'were'}"
 
 
-def grade_sentence(found: Collected) -> str:
+def grade_sentence(found: ReportTotals) -> str:
     """What enhancing did to the grades, in one sentence; empty without grades."""
     total = sum(found.grades.flow.values())
     if not total:
@@ -78,7 +78,7 @@ def grade_sentence(found: Collected) -> str:
     )
 
 
-def quality_charts(found: Collected) -> list[dict[str, Any]]:
+def quality_charts(found: ReportTotals) -> list[dict[str, Any]]:
     """One chart per quality measure that was measured, before and after."""
     charts = []
     for name, (unit, meaning) in QUALITY_MEASURES.items():
@@ -102,7 +102,7 @@ def quality_charts(found: Collected) -> list[dict[str, Any]]:
     return charts
 
 
-def fidelity_charts(found: Collected) -> list[dict[str, Any]]:
+def fidelity_charts(found: ReportTotals) -> list[dict[str, Any]]:
     """One chart per fidelity measure that was measured, the overall one first."""
     charts = []
     for name in sorted(FIDELITY_MEASURES, key=lambda n: n != "fidelity"):
@@ -127,7 +127,7 @@ def fidelity_charts(found: Collected) -> list[dict[str, Any]]:
     return charts
 
 
-def group_tables(found: Collected) -> list[dict[str, Any]]:
+def group_tables(found: ReportTotals) -> list[dict[str, Any]]:
     """Tables of totals: folders, then manifest columns; and a note where one is left out."""
     tables = [{"title": "folder", "rows": _group_rows(found.folders.result())}]
     results = [(column, column.result()) for column in found.columns]
@@ -136,7 +136,7 @@ def group_tables(found: Collected) -> list[dict[str, Any]]:
     return tables
 
 
-def groups_left_out(found: Collected) -> list[str]:
+def groups_left_out(found: ReportTotals) -> list[str]:
     """Manifest columns without a table, each with why."""
     notes, shown = [], 0
     for column in found.columns:
@@ -166,13 +166,13 @@ def _group_rows(result: list[tuple[str, Total]]) -> list[dict[str, Any]]:
     ]
 
 
-def status_bar(found: Collected) -> Markup:
+def status_bar(found: ReportTotals) -> Markup:
     """All images by status, as one bar."""
     parts = [(f"part {s}", s, float(found.status[s])) for s in STATUSES]
     return stacked_bar(parts, title="images by status")
 
 
-def grade_bar(found: Collected) -> Markup:
+def grade_bar(found: ReportTotals) -> Markup:
     """Images by the grade that they came with, as one bar; empty without grades."""
     if not any(found.grades.before.values()):
         return Markup("")
@@ -180,14 +180,14 @@ def grade_bar(found: Collected) -> Markup:
     return stacked_bar(parts, title="images by grade")
 
 
-def stage_parts(found: Collected) -> list[tuple[str, str, float]]:
+def stage_parts(found: ReportTotals) -> list[tuple[str, str, float]]:
     """Mean seconds per image of each stage, as parts of a bar; empty where not recorded."""
     means = [(f"part stage{i}", label, found.seconds[column].mean or 0.0)
              for i, (column, label) in enumerate(STAGES.items())]  # fmt: skip
     return means if any(m for _, _, m in means) else []
 
 
-def stage_rows(found: Collected) -> list[dict[str, Any]]:
+def stage_rows(found: ReportTotals) -> list[dict[str, Any]]:
     """Seconds per image of each stage: mean, median, 95 %, and all together."""
     return [
         {"label": label, "css": f"stage{i}", "sum": found.seconds[column].total,
@@ -197,7 +197,7 @@ def stage_rows(found: Collected) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def options(found: Collected) -> list[tuple[str, str]]:
+def options(found: ReportTotals) -> list[tuple[str, str]]:
     """What decided the outputs, from the job's record."""
     return [
         (words(visible(str(key))), told(value))
