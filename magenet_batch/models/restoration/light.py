@@ -130,7 +130,8 @@ class LightStage(nn.Module):
         self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
-            nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4)
+            nn.Linear(w[-1] + 2 * STATISTICS, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(),
+            zero_linear(64, 4),
         )
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
@@ -161,15 +162,25 @@ class LightStage(nn.Module):
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
-        tone = self.tone(described.detach()).float()
-        return Fields(
+        untoned = Fields(
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
-            _TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None],
+            torch.zeros_like(rest[:, :3, None, None]),
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
-            gate(tone[:, 3]),
+            torch.ones_like(rest[:, 0]),
         )
+        tone = self._tone(x_B3HW * mask_B1HW, described, untoned)
+        return untoned._replace(
+            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], toned=gate(tone[:, 3])
+        )
+
+    def _tone(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> torch.Tensor:
+        """The tone from colours before and after light and veil are undone."""
+        with torch.no_grad():
+            light = planes(untoned.believed()).resized(lit.shape[-1])
+            after = colour_statistics(light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0))
+        return self.tone(torch.cat([described.detach(), after], 1)).float()
 
 
 @lru_cache(maxsize=8)
