@@ -118,7 +118,7 @@ class LightStage(nn.Module):
         self.size, self.grid = config.size, config.grid
         w = config.widths
         self.down = nn.ModuleList(
-            [LightBlock(16, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
+            [LightBlock(4 * 7, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
         )
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
@@ -130,7 +130,8 @@ class LightStage(nn.Module):
         self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
-            nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4)
+            nn.Linear(w[-1] + 2 * STATISTICS, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(),
+            zero_linear(64, 4),
         )
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
@@ -143,7 +144,8 @@ class LightStage(nn.Module):
             x_B3HW: squares of `size` pixels, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
         """
-        seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW], 1)
+        places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
+        seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
         y = F.pixel_unshuffle(seen, 2)
         skips = []
         for block in self.down:
@@ -160,15 +162,33 @@ class LightStage(nn.Module):
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
-        tone = self.tone(described.detach()).float()
-        return Fields(
+        untoned = Fields(
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
-            _TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None],
+            torch.zeros_like(rest[:, :3, None, None]),
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
-            gate(tone[:, 3]),
+            torch.ones_like(rest[:, 0]),
         )
+        tone = self._tone(x_B3HW * mask_B1HW, described, untoned)
+        return untoned._replace(
+            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], toned=gate(tone[:, 3])
+        )
+
+    def _tone(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> torch.Tensor:
+        """The tone from colours before and after light and veil are undone."""
+        with torch.no_grad():
+            light = planes(untoned.believed()).resized(lit.shape[-1])
+            after = colour_statistics(light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0))
+        return self.tone(torch.cat([described.detach(), after], 1)).float()
+
+
+@lru_cache(maxsize=8)
+def _places(size: int, device: torch.device) -> torch.Tensor:
+    """Where a pixel is in the square: across, down (-1..1) and squared distance: (1, 3, S, S)."""
+    at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
+    down, across = torch.meshgrid(at, at, indexing="ij")
+    return torch.stack([across, down, across.square() + down.square()])[None]
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:
