@@ -96,12 +96,12 @@ def weights_for(folder: Path) -> str:
 def test_the_tables_are_what_the_benchmarks_found_with_the_weights_that_ship(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import document
 
     for path, text in document.documents().items():
-        assert path.read_text(encoding="utf-8") == text, "run python benchmarks/document.py"
-    results = ROOT / "benchmarks" / "results" / "quality.json"
+        assert path.read_text(encoding="utf-8") == text, "run python tools/document.py"
+    results = ROOT / "studies" / "results" / "quality.json"
     facts = json.loads(results.read_text(encoding="utf-8"))["facts"]
     assert read_weights_file(DEFAULT_WEIGHTS).hash in facts["weights"]
 
