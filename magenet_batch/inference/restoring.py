@@ -23,7 +23,7 @@ from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.rim import continued
+from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
 
 Look = Literal["true", "clear"]
@@ -108,15 +108,20 @@ class Restoring:
             ImageError: if the network gives values that are not finite.
         """
         copy = self._copied(pixels, fov, mask)
-        x, inside = self._tensor(copy.pixels), self._tensor(copy.mask[..., None])
+        inside = self._tensor(copy.mask[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
+        x = self._tensor(copy.pixels)
         with self._computing():
-            inner = cv2.erode(copy.mask, np.ones((_RIM, _RIM), np.uint8))
-            inner = inner if inner.any() else copy.mask
-            y, sensed = self._network.undo_sensor(
-                x, self._tensor(inner[..., None]), self._network.vessels(x * inside)
+            sensed = self._network.sensed(
+                self._tensor(continued(copy.pixels, copy.mask)), self._tensor(_inner(copy.mask))
             )
+            blur = float(sensed.blur)
+            lit = relit_rim(copy.pixels, copy.mask, blur=blur)
+            seen = self._tensor(continued(lit, copy.mask))
+            y = self._network.undo_sensor(seen, sensed, self._network.vessels(seen * inside))
+            light, detail = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
+            y = x + light * (self._tensor(lit) - x) + detail * (y - seen)
         if cancelled():
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside)
@@ -164,7 +169,7 @@ class Restoring:
                 inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
             reduced[first:last], lit[first:last] = strip, inside
         mask_of_copy = (lit > 0.999).astype(np.uint8)
-        return _Copy(continued(reduced, mask_of_copy), mask_of_copy, factor, square)
+        return _Copy(reduced, mask_of_copy, factor, square)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
         """The light of what the sensor stage gave, seen small."""
@@ -215,6 +220,12 @@ class Restoring:
             values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
             result[rows, columns] = values.astype(pixels.dtype)
         return result
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """The mask without its rim, or with it where nothing else is left: (S, S, 1)."""
+    inner = cv2.erode(mask, np.ones((_RIM, _RIM), np.uint8))
+    return (inner if inner.any() else mask)[..., None]
 
 
 def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:

@@ -46,7 +46,8 @@ def test_a_new_sensor_stage_is_the_identity(without: str | None):
         changes["sensor"] = SensorConfig(widths=(8, 12, 16), guided=False)
     network = Restorer(tiny(**changes)).eval()
     x = picture()
-    y, sensed = network.undo_sensor(x, torch.ones(1, 1, 96, 96), network.vessels(x))
+    sensed = network.sensed(x, torch.ones(1, 1, 96, 96))
+    y = network.undo_sensor(x, sensed, network.vessels(x))
     assert torch.allclose(y, x, atol=1e-5)
     assert sensed.matrices.shape == (1, BANDS, 3, 3)
 
