@@ -28,7 +28,7 @@ from magenet_batch.jobs.plan.plan import make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
-from magenet_batch.models.shelf import read_weights_file, shipped_names
+from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
 from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
