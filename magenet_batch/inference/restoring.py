@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,12 +18,15 @@ import torch
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.look import clear_gain
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued
 from magenet_batch.models.restoration.sense import Sensed
+
+Look = Literal["true", "clear"]
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are worked on at a time
@@ -67,10 +71,14 @@ class Restoring:
         network: in float32, on its device.
         device: where to compute.
         autocast: run the stages in bf16.
+        look: `true` is what was there; `clear` raises local contrast afterwards.
     """
 
-    def __init__(self, network: Restorer, *, device: torch.device, autocast: bool) -> None:
+    def __init__(
+        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "true"
+    ) -> None:
         self._network, self._device, self._autocast = network, device, autocast
+        self._look = look
         sensor = network.config.sensor
         self._working = sensor.working_size if sensor is not None else 768
 
@@ -115,7 +123,11 @@ class Restoring:
         if not torch.isfinite(y.sum()):
             raise ImageError("non_finite", "the network gave values that are not finite")
         light = planes(fields).resized(_SMOOTH) if fields is not None else None
-        result = self._composed(pixels, weight, copy, y - x, light, cancelled)
+        clear = None
+        if self._look == "clear":
+            shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
+            clear = torch.exp(clear_gain(shown, inside))
+        result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 
     def _computing(self) -> torch.autocast:
@@ -174,6 +186,7 @@ class Restoring:
         copy: _Copy,
         change: torch.Tensor,
         light: Planes | None,
+        clear: torch.Tensor | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
         """The original with the copy's change and the light, in strips of rows."""
@@ -196,6 +209,8 @@ class Restoring:
             if light is not None:
                 gain, offset = (_enlarged(t, window, side) for t in light)
                 new = Planes(gain, offset).apply(new)
+            if clear is not None:
+                new = new * _enlarged(clear, window, side)
             mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
             values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
             result[rows, columns] = values.astype(pixels.dtype)

@@ -23,7 +23,8 @@ from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
-_LEFT = 0.08  # share of the light that stays at least when a veil is taken off
+_PATCH = 4  # pixels across, that the first convolution sees as channels
+_COLOURS = 32  # pixels across the copy whose colours are counted
 
 
 class Fields(NamedTuple):
@@ -118,7 +119,7 @@ class LightStage(nn.Module):
         self.size, self.grid = config.size, config.grid
         w = config.widths
         self.down = nn.ModuleList(
-            [LightBlock(4 * 7, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
+            [LightBlock(7 * _PATCH**2, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
         )
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
@@ -146,12 +147,12 @@ class LightStage(nn.Module):
         """
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
-        y = F.pixel_unshuffle(seen, 2)
+        y = F.pixel_unshuffle(seen, _PATCH)
         skips = []
         for block in self.down:
             y = block(y)
             skips.append(y)
-        spread = colour_statistics(x_B3HW * mask_B1HW)
+        spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)
         described = torch.cat([y.float().mean((2, 3)), spread], 1)
         whole = self.whole(described)
         y = y + whole[:, :, None, None].to(y.dtype)
@@ -179,7 +180,9 @@ class LightStage(nn.Module):
         """The tone from colours before and after light and veil are undone."""
         with torch.no_grad():
             light = planes(untoned.believed()).resized(lit.shape[-1])
-            after = colour_statistics(light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0))
+            after = colour_statistics(
+                light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0), side=_COLOURS
+            )
         return self.tone(torch.cat([described.detach(), after], 1)).float()
 
 
