@@ -24,7 +24,7 @@ from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.affine import Window
 from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.canvas import Canvases, load_canvases
+from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.recipes.load import load_recipe
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,10 +32,10 @@ GRIDS = (4, 16, 64)
 BANDS = ("mean colour", *(f"{k} x {k}" for k in GRIDS), "rest")
 
 
-def sized(canvases: Canvases, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def sized(photos: TrainingImages, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 3, S, S) and masks (N, 1, S, S)."""
-    images = canvases.images[:count].float() / 255
-    masks = canvases.masks[:count].float()
+    images = photos.images[:count].float() / 255
+    masks = photos.masks[:count].float()
     mask = (F.interpolate(masks, size=(size, size), mode="area") > 0.99).float()
     return F.interpolate(images, size=(size, size), mode="area"), mask
 
@@ -90,8 +90,8 @@ def main() -> None:
     if not told.data.is_dir():
         sys.exit(f"the photographs are not there: {told.data}; say where with --data")
     data = load_recipe("small", changes=[f"data.root={told.data}"]).data
-    clean, mask = sized(load_canvases(data, data.validation), told.size, told.images)
-    usual = mean_colour(*sized(load_canvases(data, data.clean), 64, 10_000)).mean(0)
+    clean, mask = sized(load_training_images(data, data.validation), told.size, told.images)
+    usual = mean_colour(*sized(load_training_images(data, data.clean), 64, 10_000)).mean(0)
     network, info = load_weights(told.weights)
     found: dict[str, dict[str, object]] = {}
     for name in ("evaluation", "mild"):

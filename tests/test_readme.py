@@ -12,9 +12,9 @@ from typer.main import get_command
 
 from magenet_batch.cli.main import app, main
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
+from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.models.config import SIZES, magenet_config
 from magenet_batch.models.magenet import MageNet
-from magenet_batch.models.shelf import read_weights_file, shipped_names
 from magenet_batch.models.weights import save_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.settings import DEFAULT_WEIGHTS

@@ -18,7 +18,7 @@ from magenet_batch.inference.tiling import Tiling
 from magenet_batch.models.build import Network
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
-from magenet_batch.models.shelf import WeightsFile
+from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 

@@ -21,8 +21,8 @@ from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.canvas import Canvases, load_canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
@@ -116,7 +116,7 @@ class RestorationRun:
         else:
             data = self.recipe.data
             train_structure(
-                module, load_canvases(data, data.vessels, with_vessels=True),
+                module, load_training_images(data, data.vessels, with_vessels=True),
                 config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
                 autocast=self._autocast, report=self._reporter.structure,
             )  # fmt: skip
@@ -169,10 +169,10 @@ class RestorationRun:
         small = data.model_copy(
             update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
         )
-        clean = repeated(load_canvases(small, data.clean), config.repeat)
+        clean = repeated(load_training_images(small, data.clean), config.repeat)
         real = None
         if config.consistency > 0 and data.real:
-            real = load_canvases(small, data.real, skip_bad=True)
+            real = load_training_images(small, data.real, skip_bad=True)
         lessons = LightLessons(
             clean, real, config, augment=self.recipe.augment, size=stage.size,
             seed=self.recipe.run.seed, autocast=self._autocast,
@@ -193,7 +193,7 @@ class RestorationRun:
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
         plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
         lessons = LightLessons(
-            load_canvases(data, (folder,), skip_bad=True), None, plain, augment=still, size=size,
+            load_training_images(data, (folder,), skip_bad=True), None, plain, augment=still, size=size,
             seed=self.recipe.run.seed,
         )  # fmt: skip
         rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
@@ -220,15 +220,15 @@ class RestorationRun:
         )  # fmt: skip
 
 
-def repeated(canvases: Canvases, times: dict[str, int]) -> Canvases:
+def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
     """The images of some folders several times, so that small sets are drawn as often."""
     chosen = [
         index
-        for index, name in enumerate(canvases.names)
+        for index, name in enumerate(photos.names)
         for _ in range(times.get(name.rsplit("/", 1)[0], 1))
     ]
     at = torch.tensor(chosen)
     return replace(
-        canvases, images=canvases.images[at], masks=canvases.masks[at],
-        names=tuple(canvases.names[i] for i in chosen),
+        photos, images=photos.images[at], masks=photos.masks[at],
+        names=tuple(photos.names[i] for i in chosen),
     )  # fmt: skip
