@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,8 +24,7 @@ from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
-
-Look = Literal["true", "clear"]
+from magenet_batch.settings import Look
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are worked on at a time
@@ -71,11 +69,11 @@ class Restoring:
         network: in float32, on its device.
         device: where to compute.
         autocast: run the stages in bf16.
-        look: `true` is what was there; `clear` raises local contrast afterwards.
+        look: `natural` is what was there; `clear` raises local contrast afterwards.
     """
 
     def __init__(
-        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "true"
+        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "natural"
     ) -> None:
         self._network, self._device, self._autocast = network, device, autocast
         self._look = look
