@@ -14,7 +14,12 @@ from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.training.data.augment import (
+    AugmentParams,
+    recolour,
+    sample_augmentation,
+    warp,
+)
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.restoration.config import LightTrainingConfig
@@ -81,7 +86,8 @@ class LightLessons:
 
     def pairs(self, rng: np.random.Generator, *, count: int, how: Preset) -> LightPairs:
         """Clean images, varied and textured, and the same in bad light."""
-        wanted, mask = _varied(rng, self._clean, count, self._size, self._augment)
+        wanted, mask, variations = _varied(rng, self._clean, count, self._size, self._augment)
+        wanted = _with_light_of_its_own(rng, wanted, variations, self._config.vignette) * mask
         wanted = (_textured(rng, wanted, self._config.texture)).clamp(0, 1) * mask
         params = [sample_degradation(rng, how) for _ in range(count)]
         seen = apply_degradation(wanted, params, mask_B1HW=mask) * mask
@@ -136,7 +142,7 @@ class LightLessons:
         """What the student makes of a strong view against what its teacher makes of a weak one."""
         assert self._real is not None
         count = self._config.real_batch
-        real, m = _varied(rng, self._real, count, self._size, self._augment.model_copy(
+        real, m, _ = _varied(rng, self._real, count, self._size, self._augment.model_copy(
             update={"colour_share": 0.0}))  # fmt: skip
         weak = apply_degradation(real, _params(rng, self._weak, count), mask_B1HW=m) * m
         strong = apply_degradation(real, _params(rng, self._strong, count), mask_B1HW=m) * m
@@ -170,13 +176,35 @@ def _params(rng: np.random.Generator, how: Preset, count: int):  # type: ignore[
 
 def _varied(
     rng: np.random.Generator, photos: TrainingImages, count: int, size: int, augment: AugmentConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, list[AugmentParams]]:
     chosen = torch.from_numpy(rng.integers(len(photos), size=count))
     params = [sample_augmentation(rng, augment) for _ in range(count)]
     both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
     both = warp(both, params, size=size)
     mask = (both[:, 3:] > 0.98).float()
-    return recolour(both[:, :3], params) * mask, mask
+    return recolour(both[:, :3], params) * mask, mask, params
+
+
+def _with_light_of_its_own(
+    rng: np.random.Generator, x: torch.Tensor, variations: list[AugmentParams], most: float
+) -> torch.Tensor:
+    """What was given the colours of another camera gets the light of one too.
+
+    Cameras darken the rim, and none lights evenly: what an unknown camera does by itself is no
+    fault that should be undone.
+    """
+    size = x.shape[-1]
+    at = (torch.arange(size) + 0.5) * (2 / size) - 1
+    lights = torch.ones(len(x), 1, size, size)
+    for index, variation in enumerate(variations):
+        centre, rim = rng.uniform(-0.25, 0.25, 2), rng.uniform(-0.2, 1) * most
+        angle, side = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.7) * most
+        if variation.gain == AugmentParams().gain or rng.random() < 0.3:
+            continue
+        across, down = at[None] - centre[0], at[:, None] - centre[1]
+        tilt = np.cos(angle) * at[None] + np.sin(angle) * at[:, None]
+        lights[index] = 1 - rim * (across.square() + down.square()) - side * tilt
+    return x * lights.clamp(0.15, 1.5)
 
 
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:

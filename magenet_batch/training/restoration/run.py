@@ -20,6 +20,7 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
@@ -66,6 +67,8 @@ class RestorationRun:
         self._fingerprint = fingerprint(recipe)
         torch.manual_seed(recipe.run.seed)
         self.network = Restorer(recipe.model)
+        if recipe.start.weights:
+            self.network = _begun(self.network, recipe.start.weights)
 
     def run(self) -> bool:
         """Train; True when every part that was asked for is done."""
@@ -218,6 +221,18 @@ class RestorationRun:
             name, part, losses=losses, validate=validate, schedule=schedule, folder=self.folder,
             reporter=self._reporter, stopped=self._stopped,
         )  # fmt: skip
+
+
+def _begun(network: Restorer, weights: str) -> Restorer:
+    """A network with the weights to go on from."""
+    start, info = load_weights(weights)
+    if not isinstance(start, Restorer) or start.config != network.config:
+        raise TrainingError(
+            f"start.weights: {info.name} is another network than [model] describes: "
+            "leave start.weights empty, or give [model] the same keys"
+        )
+    network.load_state_dict(start.state_dict())
+    return network
 
 
 def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
