@@ -20,7 +20,7 @@ class SenseConfig(BaseModel):
 
     model_config = _STRICT
 
-    hidden: tuple[int, ...] = (128, 64)
+    hidden: tuple[int, ...] = (256, 64)
 
 
 class SensorConfig(BaseModel):
@@ -89,7 +89,7 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     },
     "small": {},
     "base": {
-        "sense": SenseConfig(hidden=(256, 128)),
+        "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
         "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
