@@ -123,15 +123,11 @@ class LightStage(nn.Module):
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
         )
-        self.up = nn.ModuleList(
-            [LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])]
-        )
+        self.up = nn.ModuleList([LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])])
         self.fields = zero_conv(w[1], 4)
         self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
-        self.tone = nn.Sequential(
-            nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4)
-        )
+        self.tone = nn.Sequential(nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4))
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
@@ -186,5 +182,7 @@ def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:
         pad = (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0)
         padded = F.pad(x_BCHW, pad, mode="replicate")
         n = x_BCHW.shape[axis]
-        x_BCHW = (padded.narrow(axis, 0, n) + 2 * padded.narrow(axis, 1, n) + padded.narrow(axis, 2, n)) / 4  # noqa: E501
+        x_BCHW = (
+            padded.narrow(axis, 0, n) + 2 * padded.narrow(axis, 1, n) + padded.narrow(axis, 2, n)
+        ) / 4
     return x_BCHW

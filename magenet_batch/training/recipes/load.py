@@ -63,7 +63,9 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     size = model.setdefault("size", "small")
     if not isinstance(size, str) or size not in sizes:
         raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), sizes)}")
-    defaults = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in sizes[size].items()}
+    defaults = {
+        k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in sizes[size].items()
+    }
     tables["model"] = _merged(defaults, tables["model"])
     try:
         return kind.model_validate_json(json.dumps(tables))

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
 import torch
-from torch import nn
 
 from magenet_batch.errors import TrainingError
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.curves import Curves
-from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.ema import Part, make_teacher, update_teacher
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.schedule import ema_decay, learning_rate
 
@@ -48,7 +48,7 @@ class PartSchedule:
     fingerprint: str
 
 
-class PartTrainer:
+class PartTrainer(Generic[Part]):
     """Trains one part.
 
     Args:
@@ -65,10 +65,10 @@ class PartTrainer:
     def __init__(
         self,
         name: str,
-        student: nn.Module,
+        student: Part,
         *,
-        losses: Callable[[nn.Module, nn.Module, int, float], Losses],
-        validate: Callable[[nn.Module], dict[str, float]],
+        losses: Callable[[Part, Part, int, float], Losses],
+        validate: Callable[[Part], dict[str, float]],
         schedule: PartSchedule,
         folder: Path,
         reporter: Reporter,

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import cv2
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model, save
 from torch import nn
 
 from magenet_batch.degradation import preset
 from magenet_batch.errors import TrainingError
+from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.canvas import Canvases, load_canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.ema import Part
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
@@ -90,38 +92,43 @@ class RestorationRun:
         return not self.recipe.run.parts
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
-        return part in ("structure", "sense") and any(p in wanted for p in ("sense", "sensor"))
+        return part in ("structure", "sense") and "sensor" in wanted
 
     def _path(self, part: str) -> Path:
-        return self.folder / f"{part}.safetensors"
+        given = self.recipe.structure.weights if part == "structure" else ""
+        return Path(given) if given else self.folder / f"{part}.safetensors"
 
     def _read(self, part: str) -> None:
         module: nn.Module = getattr(self.network, part)
-        if not self._path(part).is_file():
+        path = self._path(part)
+        if not path.is_file():
             raise TrainingError(
-                f"{self._path(part)} is not there yet: train it first with "
-                f"--set run.parts='[\"{part}\"]'"
+                f"{path} is not there yet: train it first with --set run.parts='[\"{part}\"]'"
             )
-        load_model(module, self._path(part))
+        load_model(module, path)
+        if part == "structure":
+            module.requires_grad_(False).eval()
+
+    def _keep(self, part: str) -> None:
+        module: nn.Module = getattr(self.network, part)
+        tensors = {key: value.contiguous() for key, value in module.state_dict().items()}
+        write_atomic(self._path(part), save(tensors))
 
     def _structure(self) -> bool:
         module = self.network.structure
         assert module is not None
-        given = self.recipe.structure.weights
-        path = Path(given) if given else self._path("structure")
-        if given and not path.is_file():
+        path = self._path("structure")
+        if self.recipe.structure.weights and not path.is_file():
             raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
-        if path.is_file():
-            load_model(module, path)
-        else:
+        if not path.is_file():
             data = self.recipe.data
             train_structure(
                 module, load_canvases(data, data.vessels, with_vessels=True),
                 config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
                 autocast=self._autocast, report=self._reporter.structure,
             )  # fmt: skip
-            save_model(module, str(self._path("structure")))
-        module.requires_grad_(False).eval()
+            self._keep("structure")
+        self._read("structure")
         return True
 
     def _sense(self) -> bool:
@@ -136,7 +143,7 @@ class RestorationRun:
             rng=generator(self.recipe.run.seed, "sense", 0),
         )  # fmt: skip
         self._reporter.validation(config.steps, found)
-        save_model(self.network.sense, str(self._path("sense")))
+        self._keep("sense")
         return True
 
     def _sensor_lessons(self, folders: tuple[str, ...]) -> SensorLessons:
@@ -154,7 +161,7 @@ class RestorationRun:
         batches = max(1, _MEASURED_CROPS // self.recipe.sensor.batch)
         trainer = self._trainer(
             "sensor", part, lessons.losses,
-            lambda p: measure_sensor(p, held, batches=batches), self.recipe.sensor,  # type: ignore[arg-type]
+            lambda p: measure_sensor(p, held, batches=batches), self.recipe.sensor,
         )  # fmt: skip
         done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())
@@ -179,8 +186,8 @@ class RestorationRun:
         )  # fmt: skip
         held = [(folder, self._held(folder, stage.size)) for folder in data.validation]
         trainer = self._trainer(
-            "light", stage, lessons.losses, lambda s: measure_light(s, held), config  # type: ignore[arg-type]
-        )
+            "light", stage, lessons.losses, lambda s: measure_light(s, held), config
+        )  # fmt: skip
         done = trainer.run()
         stage.load_state_dict(trainer.teacher.state_dict())
         self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
@@ -202,11 +209,11 @@ class RestorationRun:
     def _trainer(
         self,
         name: str,
-        part: nn.Module,
-        losses: Callable[[nn.Module, nn.Module, int, float], dict[str, torch.Tensor]],
-        validate: Callable[[nn.Module], dict[str, float]],
+        part: Part,
+        losses: Callable[[Part, Part, int, float], dict[str, torch.Tensor]],
+        validate: Callable[[Part], dict[str, float]],
         config: SensorTrainingConfig | LightTrainingConfig,
-    ) -> PartTrainer:
+    ) -> PartTrainer[Part]:
         validation = self.recipe.validation
         schedule = PartSchedule(
             steps=config.steps, minutes=config.minutes, peak=config.learning_rate,

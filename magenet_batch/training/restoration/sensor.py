@@ -32,7 +32,12 @@ class SensorPart(nn.Module):
         self.sense, self.sensor = sense, sensor
 
     def forward(
-        self, seen: torch.Tensor, inner: torch.Tensor, vessels: torch.Tensor | None, *, autocast: bool
+        self,
+        seen: torch.Tensor,
+        inner: torch.Tensor,
+        vessels: torch.Tensor | None,
+        *,
+        autocast: bool,
     ) -> tuple[torch.Tensor, Sensed]:
         """The restored crops, and what Sense says of them."""
         bands, rest = detail_bands(seen)
@@ -103,7 +108,9 @@ class SensorLessons:
         losses["total"] = torch.stack(list(losses.values())).sum()
         with torch.no_grad():
             before = torch.log10(mean_square(x - y, m) + _LEAST)
-            losses["decibel"] = 10 * (before - torch.log10(mean_square(found - y, m) + _LEAST)).mean()  # noqa: E501
+            losses["decibel"] = (
+                10 * (before - torch.log10(mean_square(found - y, m) + _LEAST)).mean()
+            )
         return losses
 
     def vessels(self, x: torch.Tensor, side: float) -> torch.Tensor | None:
@@ -113,7 +120,9 @@ class SensorLessons:
         size = x.shape[-1]
         scaled = max(64, round(size * _STRUCTURE_SIZE / side / 32) * 32)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
-            small = F.interpolate(x, size=(scaled, scaled), mode="bilinear", antialias=scaled < size)
+            small = F.interpolate(
+                x, size=(scaled, scaled), mode="bilinear", antialias=scaled < size
+            )
             logits = self._structure(small).logits.float()
         return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
 
@@ -133,7 +142,8 @@ def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) -> dict[str, float]:
     """Decibels over doing nothing on held-out photographs, and how clean ones come back."""
-    gains, clean = [], []
+    gains: list[float] = []
+    clean: list[float] = []
     source = lessons.batches("validation")
     for _ in range(batches):
         crops = next(source)

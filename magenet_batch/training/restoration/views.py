@@ -1,4 +1,4 @@
-"""Crops of sharp photographs in some light, and the same crops as a camera would have spoilt them."""
+"""Crops of sharp photographs in some light, and the same crops as a camera spoils them."""
 
 from __future__ import annotations
 
@@ -147,10 +147,13 @@ def _cut(
     mask = photograph.mask[top : top + need, left : left + need]
     if mask.mean() < _LEAST_INSIDE:
         return None
-    pixels = photograph.pixels[top : top + need, left : left + need].astype(np.float32) / 255
+    cut = photograph.pixels[top : top + need, left : left + need]
+    pixels: np.ndarray = cut.astype(np.float32) / 255
     if ratio != 1:
         pixels = cv2.resize(pixels, (crop, crop), interpolation=cv2.INTER_AREA)
-        mask = (cv2.resize(mask.astype(np.float32), (crop, crop), interpolation=cv2.INTER_AREA) > 0.99)  # noqa: E501
+        mask = (
+            cv2.resize(mask.astype(np.float32), (crop, crop), interpolation=cv2.INTER_AREA) > 0.99
+        )
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     both = [np.rot90(a, turns) for a in (pixels, mask.astype(np.float32))]
     if mirrored:
