@@ -33,7 +33,7 @@ from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs.policy import POLICIES, flags_for
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality, quality_score
-from magenet_batch.schema import GRADES
+from magenet_batch.records.vocabulary import GRADES
 
 RESULTS = Path(__file__).parent / "results"
 

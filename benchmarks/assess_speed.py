@@ -25,7 +25,8 @@ from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.process import ImageProcessor
 from magenet_batch.jobs.run import run_job
 from magenet_batch.quality.grade import assess_quality
-from magenet_batch.schema import GRADES, QUALITY_MEASURES
+from magenet_batch.records.schema import QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES
 
 JOB_IMAGES = 160
 

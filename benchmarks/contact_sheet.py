@@ -29,8 +29,8 @@ from magenet_batch.errors import MagenetError, UsageError
 from magenet_batch.evaluation.baselines import clahe
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.jobs.policy import POLICIES
+from magenet_batch.storage import write_atomic
 
 FOLDERS = ("cataract", "drimdb", "stare", "hygd/degraded", "idrid/real_degraded")
 KINDS = ("original", "ours", "clahe")

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import gate_table
 import of_jobs
 import of_quality
 from of_quality import Numbers, table
@@ -213,6 +214,10 @@ def capacity(results: Numbers) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md": ("weights", readme),
+    "docs/benchmarks.md gates": (
+        "gates",
+        lambda r: gate_table.overview(r["gates_before"]["gates"]),
+    ),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
     "docs/benchmarks.md ssim": ("ssim", lambda r: synthetic(r, "ssim", 4)),
     "docs/benchmarks.md ms": ("ms_ssim", lambda r: synthetic(r, "ms_ssim", 4)),

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 class Cost(NamedTuple):
-    """Of one image, the least of several runs; CPU seconds are those of all threads."""
+    """Of one image, the least of several runs; CPU seconds are those of all threads.
+
+    Attributes:
+        seconds: that a user waits.
+        cpu_seconds: that the processors worked.
+    """
 
     seconds: float
     cpu_seconds: float
@@ -28,16 +33,18 @@ def costs(
     restorers: list[Restorer], pixels: np.ndarray, fov: FieldOfView, *, times: int
 ) -> list[Cost]:
     """Time several restorers on one image in turns, so that other work disturbs all alike."""
-    seconds: list[list[float]] = [[] for _ in restorers]
-    cpu: list[list[float]] = [[] for _ in restorers]
-    for turn in range(times + 1):
-        for index, restorer in enumerate(restorers):
+    seconds = np.zeros((times, len(restorers)))
+    cpu = np.zeros((times, len(restorers)))
+    for restorer in restorers:
+        restorer(pixels, fov)  # warms up
+    for turn in range(times):
+        order = range(len(restorers))
+        for index in reversed(order) if turn % 2 else order:
             start, used = time.perf_counter(), time.process_time()
-            restorer(pixels, fov)
-            if turn:  # the first one warms up
-                seconds[index].append(time.perf_counter() - start)
-                cpu[index].append(time.process_time() - used)
-    return [Cost(min(s), min(c)) for s, c in zip(seconds, cpu, strict=True)]
+            restorers[index](pixels, fov)
+            seconds[turn, index] = time.perf_counter() - start
+            cpu[turn, index] = time.process_time() - used
+    return [Cost(float(s), float(c)) for s, c in zip(seconds.min(0), cpu.min(0), strict=True)]
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from gate_bench import Bench, Rows
 
 from magenet_batch.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from gate_bench import Bench, Rows
 
 Sense = Literal["least", "most", "near"]
 
@@ -79,7 +81,7 @@ class Found:
     by_image: Mapping[str, float] = field(default_factory=dict)
 
 
-Measure = Callable[[Bench], dict[str, Found]]
+Measure = Callable[["Bench"], dict[str, Found]]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
@@ -21,84 +22,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
+
 import cv2
 import gate_list  # noqa: F401 - registers the gates
 import torch
 from gate_bench import Bench, Restorer, check_data
-from gate_registry import GATES, Limits, choose_gates, measured
+from gate_registry import GATES, choose_gates, measured
+from gate_table import overview, summary, table
 
 from magenet_batch import __version__
 from magenet_batch.errors import MagenetError
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.jobs.policy import POLICIES, choose_policy
-
-_FEW = 6  # parts of a gate that are shown in its row; of more, those that fail
-WORDS = {True: "pass", False: "FAIL", None: "-"}
-HEAD = ("gate", "measured", "must", "aim", "verdict", "images", "worst image")
-
-
-def overview(gates: Mapping[str, Any]) -> str:
-    """One row for each gate in Markdown."""
-    lines = [f"| {' | '.join(HEAD[:5])} |", "|" + " --- |" * 5]
-    for one in gates.values():
-        unit = f" ({one['unit']})" if one["unit"] else ""
-        held = {label: part for label, part in one["parts"].items() if part["must"] is not None}
-        few = held
-        if len(held) > _FEW:
-            few = {label: part for label, part in held.items() if part["holds"] is False}
-        texts = [f"{label} {shown(part['value'], part['digits'])}" for label, part in few.items()]
-        if len(held) > _FEW:
-            holds = sum(part["holds"] is True for part in held.values())
-            texts = [f"{holds} of {len(held)}", *texts]
-        limits = [
-            " / ".join(dict.fromkeys(limits_of(part).text(part[which]) for part in held.values()))
-            for which in ("must", "aim")
-        ]
-        cells = [one["title"] + unit, "; ".join(texts), *limits, WORDS[one["holds"]]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def limits_of(part: Mapping[str, Any]) -> Limits:
-    return Limits(part["sense"], part["must"], part["aim"], part["digits"])
-
-
-def table(gates: Mapping[str, Any]) -> str:
-    """All gates with their parts in Markdown."""
-    lines = [f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
-    for name, one in gates.items():
-        unit = f" ({one['unit']})" if one["unit"] else ""
-        lines.append(f"| **{name}**: {one['title']}{unit} | | | | **{WORDS[one['holds']]}** | | |")
-        for label, part in one["parts"].items():
-            limits = limits_of(part)
-            cells = [
-                label, shown(part["value"], limits.digits), limits.text(limits.must),
-                limits.text(limits.aim), "" if limits.must is None else WORDS[part["holds"]],
-                str(part["images"] or ""), worst(part),
-            ]  # fmt: skip
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def worst(part: Mapping[str, Any]) -> str:
-    found = part["worst"]
-    if found is None:
-        return ""
-    return f"{found['image']}: {shown(found['value'], max(2, part['digits']))}"
-
-
-def shown(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def summary(gates: Mapping[str, Any]) -> str:
-    """How many gates hold, and which do not."""
-    holds = [one["holds"] for one in gates.values()]
-    fails = [name for name, one in gates.items() if one["holds"] is False]
-    open_ones = [name for name, one in gates.items() if one["holds"] is None]
-    text = f"{holds.count(True)} of {len(holds)} gates hold"
-    text += f"; these do not: {', '.join(fails)}" if fails else ""
-    return text + (f"; not decided: {', '.join(open_ones)}" if open_ones else "") + "."
+from magenet_batch.storage import write_atomic
 
 
 def facts_of(told: argparse.Namespace, bench: Bench) -> dict[str, Any]:
@@ -108,6 +44,7 @@ def facts_of(told: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         "against": bench.reference and bench.reference.name,
         "images": told.images or "all", "policy": told.policy,
         "threads": told.threads, "threads_of_cost": told.cost_threads,
+        "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from magenet_batch.schema import GRADES
+from magenet_batch.records.vocabulary import GRADES
 
 Numbers = dict[str, Any]
 

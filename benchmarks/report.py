@@ -28,7 +28,8 @@ from PIL import Image
 
 from magenet_batch.jobs.limits import shard_size_for
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, row_schema
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, row_schema
+from magenet_batch.records.vocabulary import GRADES
 
 SMALL = 200
 SIZE = (2048, 1536)

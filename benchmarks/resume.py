@@ -26,14 +26,14 @@ import pyarrow.parquet as pq
 from job import Clock, make_archive
 from memory import peak_mib
 
-from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan import make_plan
 from magenet_batch.jobs.relist import ArchiveCheck
 from magenet_batch.jobs.run import _weights, run_job
 from magenet_batch.jobs.state import open_state
 from magenet_batch.jobs.worker import Counters
-from magenet_batch.schema import row_schema
+from magenet_batch.records.layout import rows_file
+from magenet_batch.records.schema import row_schema
 
 _SCHEMA = row_schema()
 

@@ -58,6 +58,21 @@ class JobError(MagenetError):
     """An archive job cannot start or cannot go on."""
 
 
+class StorageError(MagenetError):
+    """A file or an object cannot be read or written.
+
+    Attributes:
+        why: the words of the operating system or the store.
+        persistent: other files there would fail as well: the disk is full or read-only, or the
+            store refuses or does not answer.
+    """
+
+    def __init__(self, message: str, *, why: str = "", persistent: bool = False) -> None:
+        super().__init__(message)
+        self.why = why or message
+        self.persistent = persistent
+
+
 class TrainingError(MagenetError):
     """A training run cannot start or cannot go on."""
 

@@ -1,7 +1,65 @@
-"""For all tests."""
+"""For all tests: patience, and an S3 server."""
 
+import os
+
+import pytest
 from hypothesis import settings
+from s3_server import DenyingServer
+
+from magenet_batch import storage
 
 # A busy machine is no failure: pytest's own time limit is enough.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def store_server():
+    """An S3 server on a free port of loopback, with made-up credentials."""
+    pytest.importorskip("moto.server")
+    server = DenyingServer()
+    url = server.url
+    changes = {
+        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    before = {key: os.environ.get(key) for key in changes}
+    os.environ.update(changes)
+    storage.connect.cache_clear()
+    yield server
+    server.stop()
+    storage.connect.cache_clear()
+    for key, value in before.items():
+        os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+@pytest.fixture
+def endpoint(store_server):
+    """The address of an S3 server that denies nothing."""
+    store_server.denied = None
+    return store_server.url
+
+
+@pytest.fixture
+def deny(store_server, endpoint):
+    """Make the server deny requests: give it a function of method and address, or None."""
+
+    def set_to(denied, *, status="403 Forbidden", code="AccessDenied"):
+        store_server.denied, store_server.status, store_server.code = denied, status, code
+
+    yield set_to
+    store_server.denied = None
+
+
+@pytest.fixture
+def empty_bucket(endpoint):
+    """The files of the server, with nothing but the empty bucket `results`."""
+    import urllib.request
+
+    from pyarrow.fs import S3FileSystem
+
+    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"")
+    files = S3FileSystem(endpoint_override=endpoint, region="us-east-1",
+                         allow_bucket_creation=True)  # fmt: skip
+    files.create_dir("results")
+    return files

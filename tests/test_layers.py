@@ -13,8 +13,8 @@ import magenet_batch
 ROOT = Path(magenet_batch.__file__).parent
 LAYERS = {
     "errors": 0, "settings": 0, "randomness": 0,
-    "schema": 1, "phantom": 1, "places": 1,
-    "imaging": 2, "degradation": 2,
+    "phantom": 1, "storage": 1,
+    "imaging": 2, "degradation": 2, "records": 2,
     "models": 3, "quality": 3,
     "inference": 4,
     "training": 5,
@@ -74,7 +74,17 @@ def test_imports_point_down(path: Path):
 def test_only_workers_and_networks_know_ray_and_torch():
     """Ray in one file of the jobs; torch never at the top of a module that light commands use."""
     allowed = {"ray": {"jobs/ray_start.py"}}
-    light = ("cli/", "jobs/", "report/", "imaging/", "phantom/", "errors", "schema", "settings")
+    light = (
+        "cli/",
+        "jobs/",
+        "report/",
+        "imaging/",
+        "phantom/",
+        "records/",
+        "storage/",
+        "errors",
+        "settings",
+    )
     for path in FILES:
         name = path.relative_to(ROOT).as_posix()
         if not name.startswith(light):

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from magenet_batch.cli.console import make_progress, say
-from magenet_batch.places import Place
 from magenet_batch.settings import DEFAULT_WEIGHTS, PROGRAM
+from magenet_batch.storage import Location
 
 
 def command(
@@ -59,7 +59,7 @@ def command(
         raise typer.Exit(summary.exit_code)
 
 
-def _where_to_look(archive: Path, out: Place, report: Place) -> str:
+def _where_to_look(archive: Path, out: Location, report: Location) -> str:
     """Say where everything is, and what to type next."""
     return "\n".join(
         [

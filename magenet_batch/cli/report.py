@@ -41,12 +41,12 @@ def command(
     """Turn the rows of a job into a report. Never imports torch or ray."""
     do_without_pandas()
     from magenet_batch.errors import UsageError
-    from magenet_batch.places import StorePath, given_place
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv
+    from magenet_batch.storage import StorePath, given_location
 
-    place = given_place(out)
-    goal = None if target is None else given_place(target)
+    place = given_location(out)
+    goal = None if target is None else given_location(target)
     if show and isinstance(goal or place, StorePath):
         raise UsageError("--open shows files of this machine: give one with -o FILE.")
     if target is None and format != "html" and not show and not individual:

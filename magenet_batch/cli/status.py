@@ -16,7 +16,7 @@ def command(
 ) -> None:
     """Say how far a job is, while it runs and after. Changes nothing."""
     from magenet_batch.jobs.status import read_status
-    from magenet_batch.places import given_place
+    from magenet_batch.storage import given_location
 
-    status = read_status(given_place(out))
+    status = read_status(given_location(out))
     typer.echo(json.dumps(status.as_json()) if as_json else status.text())

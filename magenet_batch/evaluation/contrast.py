@@ -22,7 +22,9 @@ _AROUND = 8.0  # standard deviation of the window in which the surroundings are 
 _GRAIN = 1.0  # standard deviation of the Gaussian below which detail counts as grain, pixels
 _FINE, _COARSE = 1.0, 4.0  # standard deviations of the band of vessels, pixels
 _LIGHT = 16.0  # standard deviation of the window of the local light, pixels
-_LINES = 0.06  # share of the field of view that counts as lines: the clearest of its vessels
+_LINES = 0.06  # share of the field of view that may be lines: the clearest of its vessels
+_LIT = 16 / 255  # local light below which nothing is seen in eight bits
+_LONG, _LEAST_LINES = 25, 200  # pixels: length of a line, and area of all of them
 _DARKEST = 1 / 255  # light below which nothing is divided
 _TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 
@@ -78,9 +80,10 @@ def background_grain(pixels: np.ndarray, vessels: np.ndarray, fov: FieldOfView) 
 
 
 def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.ndarray:
-    """Where an image has structure like a line: the share that the segmenter finds likeliest.
+    """Where an image has structure like a line that can be seen.
 
-    Long filters find them, so that grain hardly decides.
+    The 6 % of the lit field of view that the segmenter finds likeliest, of it the connected parts
+    that are at least 25 pixels long: grain and what lies in the dark are no lines.
 
     Args:
         pixels: (H, W, 3) RGB uint8, the original.
@@ -88,16 +91,24 @@ def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.n
         segmenter: that knows vessels.
 
     Returns:
-        (h, w) bool at the measuring scale, as `line_contrast` wants it.
+        (h, w) bool at the measuring scale, as `line_contrast` wants it; nothing where there are
+        fewer than 200 pixels of lines.
     """
     height, width = pixels.shape[:2]
     top, bottom, left, right = fov.box(height, width)
     likely = segmenter.segment(pixels, fov)[top:bottom, left:right]
-    _, mask = at_measuring_scale(pixels, fov)
+    rgb, mask = at_measuring_scale(pixels, fov)
     likely = resize_area(likely, mask.shape[1], mask.shape[0])
-    if not mask.any():
-        return mask
-    return mask & (likely >= np.quantile(likely[mask], 1 - _LINES))
+    light, _ = _mean_in(np.ascontiguousarray(rgb[..., 1]), mask, _LIGHT)
+    lit = mask & (light > _LIT)
+    if not lit.any():
+        return lit
+    found = lit & (likely >= np.quantile(likely[lit], 1 - _LINES))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    long = (sides >= _LONG) & (np.arange(count) > 0)
+    lines = long[labels]
+    return lines if lines.sum() >= _LEAST_LINES else lines & False
 
 
 def line_contrast(pixels: np.ndarray, lines: np.ndarray, fov: FieldOfView) -> float | None:

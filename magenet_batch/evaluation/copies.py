@@ -15,8 +15,9 @@ from magenet_batch.errors import ImageError, UsageError
 from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
-from magenet_batch.imaging.write import encode_image, write_atomic
+from magenet_batch.imaging.write import encode_image
 from magenet_batch.randomness import generator
+from magenet_batch.storage import write_atomic
 
 
 class Copy(NamedTuple):

@@ -21,8 +21,8 @@ from magenet_batch.evaluation.methods import build_methods
 from magenet_batch.evaluation.page import Case, write_page
 from magenet_batch.evaluation.run import Evaluation
 from magenet_batch.evaluation.summary import markdown, numbers, sheets
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.storage import write_atomic
 
 
 @dataclass(frozen=True)

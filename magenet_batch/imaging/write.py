@@ -1,12 +1,6 @@
-"""Writing images: same format as the source, same bytes every time, whole or not at all."""
+"""Writing images: same format as the source, same bytes every time."""
 
 from __future__ import annotations
-
-import contextlib
-import os
-import uuid
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -14,9 +8,6 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
-from magenet_batch.places import Place, StorePath
-
-PUT_TRIES = 3
 
 
 def encode_image(
@@ -77,62 +68,3 @@ def _dicom(
         icc=None if metadata == "none" else like.icc,
         provenance=provenance or Provenance(), metadata=metadata,
     )  # fmt: skip
-
-
-def write_atomic(path: Place, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, flushed to the disk; or put an object.
-
-    Raises:
-        ImageError: `unwritable`, with the operating system's words as its cause.
-        JobError: the store takes nothing.
-    """
-    if isinstance(path, StorePath):
-        path.write_bytes(data)
-        return
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    try:
-        put_whole(path, write)
-    except OSError as error:
-        raise ImageError(
-            "unwritable", f"{path} cannot be written: {error.strerror or error}"
-        ) from error
-
-
-def put_whole(path: Path, make: Callable[[Path], None]) -> None:
-    """Make something under a temporary name in the same folder, then rename it.
-
-    The folder is made if it is missing. A temporary name that vanishes meanwhile was swept by a
-    job that took over from this one, or works beside it: it is made again.
-
-    Args:
-        path: its final name; what is there is replaced in one step.
-        make: makes it under the name that it is given.
-
-    Raises:
-        OSError: the folder takes nothing.
-    """
-    for tries_left in reversed(range(PUT_TRIES)):
-        temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            make(temporary)
-            temporary.replace(path)
-            return
-        except FileNotFoundError:
-            if not tries_left:
-                raise
-        except BaseException:
-            _remove(temporary)
-            raise
-
-
-def _remove(path: Path) -> None:
-    """Remove a temporary file; what prevents that is what prevented writing it."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)

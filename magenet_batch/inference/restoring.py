@@ -38,14 +38,14 @@ class Estimates:
         blur: standard deviation of the blur, per mille of the field of view's diameter.
         noise: standard deviation of the noise at the size the network works at, percent of the
             range.
-        jpeg: loss by compression, 0 (none) .. 1 (quality 25).
+        compression: loss by JPEG compression, 0 (none) .. 1 (quality 25).
         veil: mean density of the veil, 0..1.
         unevenness: of the light: standard deviation of its logarithm over the field of view.
     """
 
     blur: float
     noise: float
-    jpeg: float
+    compression: float
     veil: float
     unevenness: float
 
@@ -216,6 +216,6 @@ def _estimates(sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: flo
     return Estimates(
         blur=float(sensed.blur) * copy.factor / diameter * 1000,
         noise=float(sensed.noise) * 100,
-        jpeg=min(1.0, float(sensed.jpeg)),
+        compression=min(1.0, float(sensed.jpeg)),
         veil=veil, unevenness=unevenness,
     )  # fmt: skip

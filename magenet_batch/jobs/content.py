@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from magenet_batch.errors import ImageError, JobError
-from magenet_batch.imaging.write import put_whole, write_atomic
+from magenet_batch.errors import ImageError, StorageError
 from magenet_batch.jobs.plan import Task
 from magenet_batch.jobs.store import read_object
-from magenet_batch.places import Place, StorePath, is_store
 from magenet_batch.settings import Kept
-
-_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+from magenet_batch.storage import Location, StorePath, is_store, put_whole, write_atomic
 
 
 def read_source(task: Task) -> bytes:
@@ -31,7 +29,7 @@ def read_source(task: Task) -> bytes:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
 
 
-def write_output(out: Place, name: str, data: bytes) -> None:
+def write_output(out: Location, name: str, data: bytes) -> None:
     """Write a file below the output folder, whole or not at all.
 
     Args:
@@ -40,21 +38,14 @@ def write_output(out: Place, name: str, data: bytes) -> None:
         data: its content.
 
     Raises:
-        JobError: the folder takes nothing more.
+        StorageError: the folder takes nothing more.
         ImageError: `unwritable`, this one file cannot be written.
     """
-    target = out / name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, data)
-    except OSError as error:
-        stop_if_out_of_room(error, out)
-        raise ImageError(
-            "unwritable", f"{name} cannot be written: {error.strerror or error}"
-        ) from error
+    with _of_one_image(f"{name} cannot be written"):
+        write_atomic(out / name, data, root=out)
 
 
-def keep_original(task: Task, data: bytes, *, out: Place, name: str, how: Kept) -> str | None:
+def keep_original(task: Task, data: bytes, *, out: Location, name: str, how: Kept) -> str | None:
     """Put an original into the output tree, as it is.
 
     Args:
@@ -68,7 +59,7 @@ def keep_original(task: Task, data: bytes, *, out: Place, name: str, how: Kept) 
         `name`, or None where nothing was put there.
 
     Raises:
-        JobError: the folder takes nothing more.
+        StorageError: the folder takes nothing more.
         ImageError: `unwritable`.
     """
     if how == "omit":
@@ -81,14 +72,23 @@ def keep_original(task: Task, data: bytes, *, out: Place, name: str, how: Kept) 
     target = out / name
     if isinstance(target, StorePath):
         raise ImageError("unwritable", "an object store holds no links: use --kept copy")
-    try:
-        put_whole(target, lambda temporary: temporary.symlink_to(task.path.resolve()))
-    except OSError as error:
-        stop_if_out_of_room(error, out)
-        raise ImageError(
-            "unwritable", f"{name} cannot be linked: {error.strerror or error}"
-        ) from error
+    with _of_one_image(f"{name} cannot be linked"):
+        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out)
     return name
+
+
+@contextmanager
+def _of_one_image(what: str) -> Iterator[None]:
+    """Turn what concerns one file alone into its image's error.
+
+    A full or read-only disk ends the job, so that the images left over are not given up.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if error.persistent:
+            raise
+        raise ImageError("unwritable", f"{what}: {error.why}") from error
 
 
 def _refuse_special(path: Path) -> None:
@@ -100,12 +100,3 @@ def _refuse_special(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
         raise ImageError("unreadable", f"is {kind}, not a file")
-
-
-def stop_if_out_of_room(error: BaseException | None, out: Place) -> None:
-    """A full or read-only disk ends the job, so that the images left over are not given up."""
-    if isinstance(error, OSError) and error.errno in _OUT_OF_ROOM:
-        raise JobError(
-            f"{out} takes no more files: {error.strerror}. "
-            "Make room, then give the same command again: it goes on where it stopped."
-        ) from error

@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from magenet_batch.jobs.plan import Plan, tasks_of
 from magenet_batch.jobs.progress import duration
-from magenet_batch.places import is_store
+from magenet_batch.storage import is_store
 
 _SAMPLE = 16  # images whose headers are read
 SECONDS_PER_MEGAPIXEL = 1.7

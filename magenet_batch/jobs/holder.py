@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from magenet_batch.jobs.files import now
-from magenet_batch.places import Place
+from magenet_batch.records.run_info import now
+from magenet_batch.storage import Location
 
 HEARTBEAT_S = 20.0
 STALE_AFTER_S = 180.0
@@ -45,7 +45,7 @@ def lives_here(holder: dict[str, Any]) -> bool:
     return abs(started - float(holder.get("process_started", 0))) < 1.0
 
 
-def refusal(out: Place, holder: dict[str, Any]) -> str:
+def refusal(out: Location, holder: dict[str, Any]) -> str:
     """What a second job is told."""
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return (

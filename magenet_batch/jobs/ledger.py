@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,20 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.files import write_parquet
-from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.plan import Plan, Task, extra_of, tasks_of
-from magenet_batch.jobs.rows import fail, rows_table, start_row
-from magenet_batch.places import Place, Sizes, names_in, readable
+from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
+from magenet_batch.records.part import Part
+from magenet_batch.records.rows import fail, rows_table, start_row
+from magenet_batch.storage import Location, Sizes, readable, write_parquet
 
-TEMPORARY_GLOB = ".*.tmp"
 _COUNTED = ["status", "reason", "flags", "width", "height"]
-_PART = re.compile(r"part-(\d{6,})\.parquet")
-
-
-def rows_file(out: Place, shard: int) -> Place:
-    """The rows file of a shard."""
-    return out / "rows" / f"part-{shard:06d}.parquet"
 
 
 @dataclass
@@ -82,7 +74,7 @@ class Ledger:
 
     def __init__(
         self,
-        out: Place,
+        out: Location,
         plan: Plan,
         *,
         weights: str | None = None,
@@ -98,8 +90,7 @@ class Ledger:
 
     def done(self) -> set[int]:
         """The shards whose rows file is in place."""
-        found = (_PART.fullmatch(name) for name in names_in(self.out / "rows"))
-        return {int(m[1]) for m in found if m} & set(self.shards)
+        return finished_shards(self.out) & set(self.shards)
 
     @property
     def images(self) -> int:
@@ -138,7 +129,9 @@ class Ledger:
         """The row of an image whose worker died again and again."""
         part = self.plan.slice(shard, [position])
         task: Task = tasks_of(part)[0]
-        row = start_row(task, weights=self._weights, weights_hash=self._weights_hash)
+        row = start_row(
+            task.image_id, task.source, weights=self._weights, weights_hash=self._weights_hash
+        )
         if timed_out:
             fail(row, "timeout", "its worker did not finish it in time, several times, also alone")
         else:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from magenet_batch.imaging.names import SUFFIXES, bare_name
-from magenet_batch.places import Place
+from magenet_batch.records.layout import PLAN, RUN
+from magenet_batch.storage import Location
 
 IMAGE_SUFFIXES = tuple(SUFFIXES)
 _DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but no image
@@ -118,10 +119,10 @@ class Choice(NamedTuple):
 
 def is_job_output(folder: str | Path) -> bool:
     """Whether a folder holds the output of a job."""
-    return Path(folder, "run.json").is_file() and Path(folder, "plan.parquet").is_file()
+    return Path(folder, RUN).is_file() and Path(folder, PLAN).is_file()
 
 
-def list_folder(root: Path, *, choice: Choice, out: Place, skipped: Skipped) -> Iterator[Found]:
+def list_folder(root: Path, *, choice: Choice, out: Location, skipped: Skipped) -> Iterator[Found]:
     """List the images under a folder: sorted by path parts, one folder in memory at a time.
 
     Links to files and folders are followed, except into a folder that the link lies in. A link

@@ -21,9 +21,10 @@ from magenet_batch.jobs.holder import (
     read_holder,
     refusal,
 )
-from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
 from magenet_batch.jobs.store_lock import store_holders, store_lock
-from magenet_batch.places import Place, StorePath
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
+from magenet_batch.records.part import Part
+from magenet_batch.storage import Location, StorePath
 
 try:
     import fcntl
@@ -32,7 +33,7 @@ except ImportError:  # not on Windows
 
 
 @contextlib.contextmanager
-def job_lock(out: Place, *, part: Part | None = None) -> Iterator[None]:
+def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
     """Hold the lock of an output folder, or of a part of its job.
 
     Parts of one division work side by side; anything else on the same folder is refused.
@@ -72,7 +73,7 @@ def job_lock(out: Place, *, part: Part | None = None) -> Iterator[None]:
         os.close(handle)
 
 
-def living_holders(out: Place) -> list[dict[str, Any]]:
+def living_holders(out: Location) -> list[dict[str, Any]]:
     """Who works on an output folder now: process, host and since when, one entry per lock."""
     if isinstance(out, StorePath):
         return store_holders(out)

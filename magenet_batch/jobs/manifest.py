@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes
-from magenet_batch.schema import COLUMN_NAMES
+from magenet_batch.records.schema import COLUMN_NAMES
 
 PATH_COLUMNS = (
     "path", "image_path", "file_path", "filepath", "file", "filename", "file_name",

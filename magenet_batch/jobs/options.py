@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
-from magenet_batch.places import Place, is_store, place_of
-from magenet_batch.schema import ROW_SCHEMA_VERSION
+from magenet_batch.records.part import Part
+from magenet_batch.records.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Kept
+from magenet_batch.storage import Location, is_store, location_of
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class JobOptions(BaseModel):
         return self
 
     @property
-    def out_path(self) -> Place:
+    def out_path(self) -> Location:
         """The output folder, absolute, or a place in an object store."""
-        return place_of(self.out)
+        return location_of(self.out)
 
     @property
     def part_of_job(self) -> Part | None:

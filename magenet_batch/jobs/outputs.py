@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.names import OutputFormat, suffix_to_append
-from magenet_batch.places import Place, StorePath
+from magenet_batch.records.layout import original_name
+from magenet_batch.storage import Location, StorePath
 
 
 def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
@@ -21,34 +22,10 @@ def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
     appended, so that `a.bmp` and `a.png` stay apart.
     """
     suffix = os.path.splitext(key)[1].lower()  # noqa: PTH122  hot loop
-    return f"images/{key}{suffix_to_append(suffix, wanted=wanted)}"
+    return original_name(f"{key}{suffix_to_append(suffix, wanted=wanted)}")
 
 
-def is_renamed(output: str, *, key: str) -> bool:
-    """Whether an output has another name than its source."""
-    return output != f"images/{key}"
-
-
-def kept_name(key: str) -> str:
-    """Where an image that is left as it is goes: its own path and name, whatever its format.
-
-    No enhanced image can be in its place: `output_name` gives an image whose own name fits that
-    name, so that two that would meet here have met in `refuse_collisions`.
-    """
-    return f"images/{key}"
-
-
-def evidence_name(key: str) -> str:
-    """Where the picture of what changed in an image goes."""
-    return f"evidence/{key}.jpg"
-
-
-def evidence_folder(outputs: str) -> str:
-    """The folder of the pictures that belong to a folder of outputs."""
-    return f"evidence{outputs.removeprefix('images')}"
-
-
-def refuse_own_folder(archive: Path, given: str, *, out: Place) -> None:
+def refuse_own_folder(archive: Path, given: str, *, out: Location) -> None:
     """Refuse an output folder that holds the archive."""
     folder = (archive if archive.is_dir() else archive.parent).resolve()
     if folder == out or out in folder.parents:
@@ -58,7 +35,7 @@ def refuse_own_folder(archive: Path, given: str, *, out: Place) -> None:
         )
 
 
-def refuse_own_place(given: str, *, out: Place) -> None:
+def refuse_own_place(given: str, *, out: Location) -> None:
     """Refuse an output place in a store that holds the archive or lies in it."""
     if not isinstance(out, StorePath):
         return
@@ -70,7 +47,7 @@ def refuse_own_place(given: str, *, out: Place) -> None:
         )
 
 
-def refuse_inside(table: pa.Table, *, out: Place) -> None:
+def refuse_inside(table: pa.Table, *, out: Location) -> None:
     """Refuse images that lie in the output folder."""
     inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
     if pc.any(inside).as_py():

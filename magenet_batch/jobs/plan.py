@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.jobs.files import write_parquet
 from magenet_batch.jobs.limits import shard_size_for
 from magenet_batch.jobs.listing import Choice, Found, Skipped, file_bytes, list_folder
 from magenet_batch.jobs.manifest import read_manifest
@@ -29,7 +28,7 @@ from magenet_batch.jobs.outputs import (
     refuse_own_place,
 )
 from magenet_batch.jobs.store import list_store
-from magenet_batch.places import Place, is_store, readable, refuse_other_schemes
+from magenet_batch.storage import Location, is_store, readable, refuse_other_schemes, write_parquet
 
 PLAN_COLUMNS = pa.schema(
     [
@@ -115,14 +114,14 @@ class Plan:
         outputs = self.table.column("output").filter(pa.array(chosen))
         return pc.unique(pc.replace_substring_regex(outputs, r"/[^/]*$", "")).to_pylist()
 
-    def save(self, path: Place) -> None:
+    def save(self, path: Location) -> None:
         """Freeze the plan in a Parquet file."""
         write_parquet(
             self.table.replace_schema_metadata({_SHARD_SIZE_KEY: str(self.shard_size)}), path
         )
 
     @classmethod
-    def load(cls, path: Place) -> Plan:
+    def load(cls, path: Location) -> Plan:
         """Read a frozen plan."""
         try:
             table = pq.read_table(readable(path))

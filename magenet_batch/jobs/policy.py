@@ -8,19 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.quality.fidelity import LIMITS
-from magenet_batch.schema import Row
-
-KeptReason = Literal["good", "reject", "low_fidelity"]
-KEPT_REASONS: dict[KeptReason, str] = {
-    "good": "its grade is good: it is left as it is",
-    "reject": "its grade is reject: what is not there cannot be restored",
-    "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
-}
-"""Why an image is kept: the word of its row's `reason`, and the sentence of its `message`."""
+from magenet_batch.records.schema import Row
+from magenet_batch.records.vocabulary import KeptReason
 
 
 @dataclass(frozen=True)

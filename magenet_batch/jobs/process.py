@@ -5,35 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import simplejpeg
 
-from magenet_batch.errors import CancelledError, ImageError, JobError
+from magenet_batch.errors import CancelledError, ImageError, StorageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image
-from magenet_batch.jobs.content import (
-    keep_original,
-    read_source,
-    stop_if_out_of_room,
-    write_output,
-)
+from magenet_batch.jobs.content import keep_original, read_source, write_output
 from magenet_batch.jobs.options import Handling
-from magenet_batch.jobs.outputs import evidence_name, is_renamed, kept_name
 from magenet_batch.jobs.plan import Task
-from magenet_batch.jobs.policy import KEPT_REASONS, KeptReason, flags_for
-from magenet_batch.jobs.rows import fail, start_row
-from magenet_batch.places import Place
+from magenet_batch.jobs.policy import flags_for
 from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
-from magenet_batch.schema import Row
+from magenet_batch.records.layout import evidence_name, is_renamed, original_name
+from magenet_batch.records.rows import fail, start_row
+from magenet_batch.records.schema import Row
+from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
 from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.storage import Location
+
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
 
 _LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
 
@@ -54,6 +53,11 @@ class EnhancementLike(Protocol):
     @property
     def vessels_after(self) -> np.ndarray | None:
         """`(h, w)` float32 vessel probability of the output, or None."""
+        ...
+
+    @property
+    def estimates(self) -> Estimates | None:
+        """What was wrong with the input, or None where the network does not say."""
         ...
 
 
@@ -129,7 +133,7 @@ class ImageProcessor:
         self,
         enhancer: EnhancerLike | None,
         *,
-        out: Place,
+        out: Location,
         handling: Handling = Handling(),
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,
@@ -150,7 +154,8 @@ class ImageProcessor:
             Its row. Whatever is wrong with the image is a failed row, not an exception.
 
         Raises:
-            JobError: the output folder takes nothing more (full or read-only): no image's fault.
+            StorageError: the output folder takes nothing more (full or read-only): no image's
+                fault.
         """
         return self.finish(self.compute(self.load(task)))
 
@@ -158,7 +163,7 @@ class ImageProcessor:
         """Read, hash and decode; find the field of view; measure the quality before."""
         network = self._enhancer
         name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
-        row = start_row(task, weights=name, weights_hash=digest)
+        row = start_row(task.image_id, task.source, weights=name, weights_hash=digest)
         work = Work(task, row)
         return self._guarded(work, self._load)
 
@@ -182,10 +187,9 @@ class ImageProcessor:
             return work
         try:
             step(work)
-        except (JobError, CancelledError):
+        except (StorageError, CancelledError):
             raise
         except ImageError as error:
-            stop_if_out_of_room(error.__cause__, self._out)
             fail(work.row, error.reason, str(error))
         except MemoryError:
             fail(work.row, "error", "not enough memory for this image")
@@ -265,7 +269,11 @@ class ImageProcessor:
         how = self._handling.rejects if reason == "reject" else self._handling.kept
         with work.timed("write_s"):
             output = keep_original(
-                work.task, work.content, out=self._out, name=kept_name(work.task.image_id), how=how
+                work.task,
+                work.content,
+                out=self._out,
+                name=original_name(work.task.image_id),
+                how=how,
             )
         work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
 
@@ -282,6 +290,9 @@ class ImageProcessor:
                     vessels_before=before_map, vessels_after=after_map,
                 )
             )  # fmt: skip
+        if enhanced.estimates is not None:
+            found = asdict(enhanced.estimates)
+            work.row.update({f"estimated_{name}": value for name, value in found.items()})
         work.row["flags"] = flags_for(work.row)
 
     def _show(

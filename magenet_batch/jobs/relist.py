@@ -12,7 +12,7 @@ from magenet_batch.errors import MagenetError, UsageError
 from magenet_batch.jobs.listing import Skipped
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan import PLAN_COLUMNS, Plan, listed, make_plan
-from magenet_batch.places import Place
+from magenet_batch.storage import Location
 
 BESIDE_ABOVE = 50_000
 """Plans of more images are checked while the work goes on. Listing takes seconds then, and the
@@ -120,7 +120,7 @@ class ArchiveCheck:
         return at == len(self._plan)
 
 
-def refuse_other_job(out: Place, changed: list[str]) -> None:
+def refuse_other_job(out: Location, changed: list[str]) -> None:
     """Refuse to go on with a job that is another one.
 
     Args:

@@ -16,8 +16,6 @@ from magenet_batch.jobs.ledger import Ledger, sweep
 from magenet_batch.jobs.lock import job_lock
 from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.outputs import evidence_folder
-from magenet_batch.jobs.part import state_name
 from magenet_batch.jobs.plan import make_plan
 from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.progress import Progress, SilentProgress
@@ -27,7 +25,8 @@ from magenet_batch.jobs.state import JobState, is_known, open_state, refuse_fore
 from magenet_batch.jobs.summary import JobSummary
 from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
 from magenet_batch.models.shelf import read_weights_file, shipped_names
-from magenet_batch.places import StorePath, make_place
+from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
+from magenet_batch.storage import StorePath, make_location
 
 Say = Callable[[str], None]
 
@@ -88,7 +87,7 @@ def run_job(
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
         means_for(options, images=1)  # refuses what this machine has not, before it writes
-    make_place(out)
+    make_location(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
         ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
@@ -147,7 +146,7 @@ class _Job:
         means = means_for(self.options, images=min(images, len(units)))
         self._introduce(images, means)
         part = self.state.part
-        log = Log(self.ledger.out / ("log.jsonl" if part is None else f"log-{part.label}.jsonl"))
+        log = Log(self.ledger.out / log_name(part))
         # Killed runs leave half-written files behind, also beside what is done by now.
         unswept = self.state.unclean
         self.state.begin(command=command, means=means.text())
@@ -228,7 +227,7 @@ class _Job:
         folders = self.state.plan.output_folders(self.ledger.shards)
         if self.options.evidence:
             folders += [evidence_folder(folder) for folder in folders]
-        sweep(sorted({out, out / "rows"} | {out / folder for folder in folders}))
+        sweep(sorted({out, out / ROWS} | {out / folder for folder in folders}))
 
 
 def means_for(options: JobOptions, *, images: int) -> Means:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -11,13 +10,14 @@ from typing import Any
 
 from magenet_batch import __version__
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.jobs.files import now, write_json
-from magenet_batch.jobs.part import Part, state_files, state_name
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.relist import differences, refuse_other_job
-from magenet_batch.places import Place
+from magenet_batch.records.layout import PLAN, log_name, state_files, state_name
+from magenet_batch.records.part import Part
+from magenet_batch.records.run_info import now, read_record
+from magenet_batch.storage import Location, write_json
 
-_BEFORE_RUN_JSON = {"plan.parquet", "log.jsonl"}
+_BEFORE_RUN_JSON = {PLAN, log_name(None)}
 
 
 @dataclass
@@ -31,7 +31,7 @@ class JobState:
         part: the part of the job that this is; its file is `run-1-of-8.json`.
     """
 
-    out: Place
+    out: Location
     plan: Plan
     record: dict[str, Any]
     part: Part | None = None
@@ -66,7 +66,7 @@ class JobState:
         write_json(self.record, self.out / state_name(self.part))
 
 
-def refuse_foreign(out: Place) -> None:
+def refuse_foreign(out: Location) -> None:
     """Refuse an output folder with other things in it.
 
     Raises:
@@ -85,13 +85,13 @@ def refuse_foreign(out: Place) -> None:
         )
 
 
-def is_known(out: Place) -> bool:
+def is_known(out: Location) -> bool:
     """Whether a job, or a part of one, has begun in an output folder."""
     return bool(state_files(out))
 
 
 def open_state(
-    out: Place, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
+    out: Location, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
     """Begin a job in an output folder, or go on with the one that is there.
 
@@ -116,7 +116,7 @@ def open_state(
     assert plan is not None, "a new job needs a plan"
     if not path.is_file():
         if known is None:
-            plan.save(out / "plan.parquet")
+            plan.save(out / PLAN)
         record = {"magenet": __version__, "created": now(), "identity": identity, "runs": []}
         record["plan"] = {
             "images": len(plan), "shards": plan.shards, "shard_size": plan.shard_size,
@@ -126,22 +126,18 @@ def open_state(
         for sibling in state_files(out):  # one may have begun at the same moment
             _same_job(out, sibling, plan, identity)
         return JobState(out, plan, record, part)
-    return JobState(out, plan, json.loads(path.read_text(encoding="utf-8")), part)
+    return JobState(out, plan, read_record(path).content, part)
 
 
-def _same_job(out: Place, path: Place, plan: Plan | None, identity: dict[str, Any]) -> Plan:
+def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[str, Any]) -> Plan:
     """The frozen plan of the job that a state file belongs to, if it is this one."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        before = record["identity"]
-        record["runs"][-1:]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JobError(
-            f"{path} cannot be read ({error}). Start afresh with another output folder (-o)."
-        ) from error
+        before = read_record(path).identity
+    except JobError as error:
+        raise JobError(f"{error}. Start afresh with another output folder (-o).") from error
     # With other options the listing differs because of them: say only the cause.
     refuse_other_job(out, changes(before, identity))
-    frozen = Plan.load(out / "plan.parquet")
+    frozen = Plan.load(out / PLAN)
     if plan is not None:
         refuse_other_job(out, [f"archive: {line}" for line in differences(frozen, plan)])
     return frozen

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from magenet_batch.errors import JobError, UsageError
-from magenet_batch.jobs.ledger import Counts, Ledger, rows_file
+from magenet_batch.errors import UsageError
+from magenet_batch.jobs.ledger import Counts, Ledger
 from magenet_batch.jobs.lock import living_holders
-from magenet_batch.jobs.part import state_files
 from magenet_batch.jobs.plan import Plan
 from magenet_batch.jobs.progress import duration
-from magenet_batch.places import Place, facts_in
+from magenet_batch.records.layout import PLAN, ROWS, rows_file, state_files
+from magenet_batch.records.run_info import by_start, read_record
+from magenet_batch.storage import Location, stats_in
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class JobStatus:
         return (self.images - self.counts.images) / self.rate
 
 
-def read_status(out: Place) -> JobStatus:
+def read_status(out: Location) -> JobStatus:
     """Look at a job's output folder; changes nothing.
 
     Args:
@@ -114,22 +114,13 @@ def read_status(out: Place) -> JobStatus:
     states = state_files(out)
     if not states:
         raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote to")
-    ledger = Ledger(out, Plan.load(out / "plan.parquet"))
+    ledger = Ledger(out, Plan.load(out / PLAN))
     running = living_holders(out)
-    runs = [run for path in states for run in _runs(path)]
-    runs.sort(key=lambda run: str(run.get("started", "")))
+    runs = by_start([read_record(path) for path in states])
     return JobStatus(
         str(out), ledger.images, ledger.counts(), running,
         last=runs[-1].get("how") if runs else None, rate=_rate(ledger, running),
     )  # fmt: skip
-
-
-def _runs(path: Place) -> list[dict[str, Any]]:
-    try:
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JobError(f"{path} cannot be read ({error})") from error
-    return [run for run in runs if isinstance(run, dict)]
 
 
 def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
@@ -138,7 +129,7 @@ def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
     started = min((t for t in begun if t is not None), default=None)
     if started is None:
         return None
-    facts = facts_in(ledger.out / "rows")
+    facts = stats_in(ledger.out / ROWS)
     fresh = sum(
         ledger.plan.shard_rows(shard)
         for shard in ledger.done()

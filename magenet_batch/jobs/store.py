@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from magenet_batch.errors import ImageError, MagenetError, UsageError
 from magenet_batch.jobs.listing import Choice, Found, Skipped
-from magenet_batch.places import StorePath, brief, connect
+from magenet_batch.records.layout import PLAN, RUN
+from magenet_batch.storage import StorePath, brief, connect
 
 
 def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
@@ -43,8 +44,8 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
 
 def _job_outputs(paths: list[str]) -> tuple[str, ...]:
     """The places among some objects that hold the output of a job."""
-    runs = {p.removesuffix("run.json") for p in paths if p.endswith("/run.json")}
-    plans = {p.removesuffix("plan.parquet") for p in paths if p.endswith("/plan.parquet")}
+    runs = {p.removesuffix(RUN) for p in paths if p.endswith(f"/{RUN}")}
+    plans = {p.removesuffix(PLAN) for p in paths if p.endswith(f"/{PLAN}")}
     return tuple(runs & plans)
 
 

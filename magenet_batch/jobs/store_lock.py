@@ -31,8 +31,9 @@ from magenet_batch.jobs.holder import (
     read_holder,
     refusal,
 )
-from magenet_batch.jobs.part import LOCK_GLOB, Part, lock_name
-from magenet_batch.places import StorePath
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
+from magenet_batch.records.part import Part
+from magenet_batch.storage import StorePath
 
 
 @contextlib.contextmanager
@@ -82,7 +83,7 @@ def _refuse_others(out: StorePath, mine: StorePath, part: Part | None) -> None:
 
 def _locks(out: StorePath, *, clock: float) -> Iterator[tuple[StorePath, dict[str, Any], bool]]:
     """The lock objects that are there, their holders, and whether these live."""
-    for name, facts in sorted(out.facts().items()):
+    for name, facts in sorted(out.stats().items()):
         if not fnmatchcase(name, LOCK_GLOB):
             continue
         try:

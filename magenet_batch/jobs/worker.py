@@ -12,14 +12,13 @@ from itertools import islice
 import pyarrow as pa
 
 from magenet_batch.errors import CancelledError
-from magenet_batch.jobs.files import write_parquet
-from magenet_batch.jobs.ledger import rows_file
 from magenet_batch.jobs.options import Handling
 from magenet_batch.jobs.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.process import EnhancerFactory, ImageProcessor, Work
-from magenet_batch.jobs.rows import rows_table
-from magenet_batch.places import place_of
-from magenet_batch.schema import Row
+from magenet_batch.records.layout import rows_file
+from magenet_batch.records.rows import rows_table
+from magenet_batch.records.schema import Row
+from magenet_batch.storage import location_of, write_parquet
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Worker:
         import cv2
 
         cv2.setNumThreads(config.threads)
-        self._out = place_of(config.out)
+        self._out = location_of(config.out)
         self._ahead = config.ahead
         enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()
@@ -136,7 +135,7 @@ class Worker:
             What was done.
 
         Raises:
-            JobError: the output folder takes nothing more.
+            StorageError: the output folder takes nothing more.
         """
         self._counters = Counters()
         rows = self._pipeline(tasks_of(part), on_image or (lambda: None))

@@ -18,7 +18,7 @@ from magenet_batch.errors import WeightsError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.measures import at_measuring_scale, measure_scaled
 from magenet_batch.quality.visibility import FEATURES, describe
-from magenet_batch.schema import GRADES
+from magenet_batch.records.vocabulary import GRADES
 
 SHIPPED = Path(__file__).parent / "shipped" / "grader.safetensors"
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from magenet_batch.errors import JobError, UsageError, nearest
-from magenet_batch.places import Place, draft_of
+from magenet_batch.errors import StorageError, UsageError, nearest
 from magenet_batch.report.collect import collect
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import make_gallery
 from magenet_batch.report.html import PAGE, environment, to_html
 from magenet_batch.report.text import to_json, to_markdown, write_csv
+from magenet_batch.storage import Location, draft_of
 
 FORMATS = ("html", "json", "csv", "md")
 
 
-def build_report(out: Place, *, format: str = "html", seed: int = 0) -> str:
+def build_report(out: Location, *, format: str = "html", seed: int = 0) -> str:
     """Make a report in memory.
 
     Args:
@@ -55,8 +55,8 @@ def _page(found: Collected, *, pages: Mapping[str, str] | None = None) -> str:
 
 
 def write_report(
-    out: Place, *, format: str = "html", target: Place | None = None, individual: int = 0
-) -> Place:
+    out: Location, *, format: str = "html", target: Location | None = None, individual: int = 0
+) -> Location:
     """Make a report and write it whole or not at all.
 
     Args:
@@ -71,7 +71,7 @@ def write_report(
 
     Raises:
         UsageError: no such format, pages without HTML, or the folder holds no rows.
-        JobError: the report cannot be written there.
+        StorageError: the report cannot be written there.
     """
     if individual and format != "html":
         raise UsageError("--individual writes pages for --format html only. Leave one of them out.")
@@ -86,19 +86,19 @@ def write_report(
             else:
                 draft.write_text(build_report(out, format=format), encoding="utf-8")
     except OSError as error:
-        raise JobError(
+        raise StorageError(
             f"{target}: the report cannot be written: {error.strerror or error}. "
             "Choose another place with -o FILE."
         ) from error
     return target
 
 
-def pages_folder(target: Place) -> Place:
+def pages_folder(target: Location) -> Location:
     """Where the pages of single images lie: beside the report, named like it without its end."""
     return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-pages")
 
 
-def _with_pages(out: Place, target: Place, *, pages: int) -> str:
+def _with_pages(out: Location, target: Location, *, pages: int) -> str:
     """Write the pages of flagged images; returns the main page, which links to them."""
     from magenet_batch.report.individual import addresses, write_pages
 

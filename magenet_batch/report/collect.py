@@ -7,13 +7,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.places import Place
+from magenet_batch.records.reading import complete, floats, open_rows
+from magenet_batch.records.run_info import read_run
+from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.collected import BETTER, Collected, Failure
 from magenet_batch.report.groups import AVERAGED, ByColumn
 from magenet_batch.report.pick import Top, random_keys
-from magenet_batch.report.rows import complete, floats, open_rows
-from magenet_batch.report.run import read_run
-from magenet_batch.schema import COLUMN_NAMES, GRADES, QUALITY_MEASURES, STATUSES
+from magenet_batch.storage import Location
 
 EXAMPLES = 5
 POLICIES_MAX = 20
@@ -28,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def collect(out: Place, *, seed: int = 0, reviewed: int = 0) -> Collected:
+def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> Collected:
     """Read all rows of a job once.
 
     Args:

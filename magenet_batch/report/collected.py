@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from magenet_batch.places import Place
+from magenet_batch.records.run_info import RunInfo
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, TIMING_COLUMNS, Row
+from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.groups import ByColumn, Folders
 from magenet_batch.report.histogram import Histogram
 from magenet_batch.report.pick import Top
-from magenet_batch.report.run import RunInfo
-from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, TIMING_COLUMNS, Row
+from magenet_batch.storage import Location
 
 TABLE_ROWS = 2_000
 PICKS = 8
@@ -108,7 +109,7 @@ class Collected:
         reviewed: flagged rows for pages of their own, those with most flags first to be kept.
     """
 
-    out: Place
+    out: Location
     run: RunInfo
     images: int = 0
     status: Counter[str] = field(default_factory=Counter)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
+from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.words import percent
-from magenet_batch.schema import GRADES
 
 WIDTH, HEIGHT = 480, 280
 _TOP, _BAR, _GAP = 40, 16, 18

@@ -9,10 +9,10 @@ from typing import Any
 
 from PIL import Image
 
-from magenet_batch.places import Place
+from magenet_batch.records.schema import Row
 from magenet_batch.report.collected import PICKED_BECAUSE, Collected
 from magenet_batch.report.pictures import data_uri, difference, inside, source_path, thumbnail
-from magenet_batch.schema import Row
+from magenet_batch.storage import Location
 
 THUMBNAIL_PX = 640
 LEAD_PX = 880
@@ -67,7 +67,7 @@ class Pair:
 
 
 def _evidence(
-    out: Place, row: Row, before: Image.Image | None, after: Image.Image | None, *, longest: int
+    out: Location, row: Row, before: Image.Image | None, after: Image.Image | None, *, longest: int
 ) -> tuple[Image.Image | None, bool]:
     """The job's picture of what changed, else an own one; and whether it is the job's."""
     path = inside(out, row.get("evidence"))
@@ -80,7 +80,7 @@ def _evidence(
 
 
 def make_pair(
-    out: Place,
+    out: Location,
     row: Row,
     why: tuple[str, ...] = (),
     *,
@@ -149,7 +149,7 @@ def select(found: Collected) -> list[tuple[Row, tuple[str, ...]]]:
     return [(row, tuple(why)) for row, why in chosen.values()]
 
 
-def _leads(out: Place, row: Row) -> tuple[bool, bool]:
+def _leads(out: Location, row: Row) -> tuple[bool, bool]:
     """Sorts what may lead the page first: both pictures are there, and nothing is flagged."""
     enhanced = row.get("status") == "enhanced" and inside(out, row.get("output"))
     return not (enhanced and source_path(row)), bool(row.get("flags"))

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from magenet_batch import __version__
+from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES
 from magenet_batch.report import views, words
 from magenet_batch.report.charts import stacked_bar
 from magenet_batch.report.collected import PICKED_BECAUSE, TABLE_ROWS, Collected
@@ -18,7 +19,6 @@ from magenet_batch.report.flow import flow_chart
 from magenet_batch.report.gallery import Pair
 from magenet_batch.report.table import TEXT, filters, json_block, table_data
 from magenet_batch.report.text import speed
-from magenet_batch.schema import GRADES
 
 PAGE = "page.html"
 CHIPS = ("sharpness", "contrast", "illumination", "haze")
@@ -38,7 +38,7 @@ def environment() -> jinja2.Environment:
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
              "kept_because", "listed")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
-    env.globals.update(flags_mean=words.FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
+    env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
     return env
 
 

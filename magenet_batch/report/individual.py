@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from magenet_batch import __version__
-from magenet_batch.places import Place, draft_of
+from magenet_batch.records.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.report.charts import rank_bar
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.gallery import THREADS, make_pair
 from magenet_batch.report.html import asset, environment
 from magenet_batch.report.words import number, visible, words
-from magenet_batch.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
+from magenet_batch.storage import Location, draft_of
 
 PICTURE_PX = 1_200
 _PAGE = re.compile(r"[0-9a-f]{20}\.html")
@@ -130,7 +130,7 @@ def _render(found: Collected, row: Row, *, back: str, others: Mapping[str, str])
     )
 
 
-def write_pages(found: Collected, folder: Place, *, report: str) -> int:
+def write_pages(found: Collected, folder: Location, *, report: str) -> int:
     """Write the page of each flagged image, and remove those of an earlier report.
 
     Args:

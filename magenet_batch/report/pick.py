@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from magenet_batch.schema import Row
+from magenet_batch.records.schema import Row
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from magenet_batch.errors import MagenetError
-from magenet_batch.places import Place, StorePath, is_below
-from magenet_batch.schema import Row
+from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.storage import Location, StorePath, is_below
 
 DIFFERENCE_PX = 480
 """Longest side of a difference picture: small pictures hold no finer detail worth more time."""
@@ -35,7 +35,7 @@ def _pixels(source: Path | bytes, page: int | None) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def thumbnail(path: Place, *, longest: int, page: int | None = None) -> Image.Image | None:
+def thumbnail(path: Location, *, longest: int, page: int | None = None) -> Image.Image | None:
     """Read a file small.
 
     Args:
@@ -72,7 +72,7 @@ def data_uri(image: Image.Image, *, quality: int = 80) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def inside(out: Place, name: str | None) -> Place | None:
+def inside(out: Location, name: str | None) -> Location | None:
     """A file that a row names, relative to the job's folder.
 
     Args:

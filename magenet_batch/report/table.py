@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
 from magenet_batch.report.collected import Collected
 from magenet_batch.report.words import kept_because, visible, words
-from magenet_batch.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("image_id", "image"),

@@ -11,12 +11,13 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.places import Place
+from magenet_batch.records.reading import FILE, PLACE, open_rows
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import AVERAGED, Total
-from magenet_batch.report.rows import FILE, PLACE, open_rows
 from magenet_batch.report.words import images, number, percent, visible
-from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES
+from magenet_batch.storage import Location
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Text that begins so is taken for a formula by some spreadsheet program."""
@@ -110,7 +111,7 @@ def to_json(found: Collected) -> str:
     return json.dumps(summary(found), indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def write_csv(out: Place, target: TextIO) -> int:
+def write_csv(out: Location, target: TextIO) -> int:
     """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
 
     Text that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in

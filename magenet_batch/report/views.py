@@ -6,11 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, Row
+from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.charts import Series, histogram_chart, stacked_bar
 from magenet_batch.report.collected import BETTER, Collected
 from magenet_batch.report.groups import MAX_VALUES, Total
 from magenet_batch.report.words import images, kept_because, number, percent, told, visible, words
-from magenet_batch.schema import FIDELITY_MEASURES, GRADES, QUALITY_MEASURES, STATUSES, Row
 
 GROUP_TABLES = 8
 """So many manifest columns get a table."""

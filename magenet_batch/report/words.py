@@ -9,22 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-KEPT_BECAUSE: dict[str, str] = {
-    "good": "already good",
-    "reject": "graded reject",
-    "low_fidelity": "enhancing would have cost fidelity",
-}
-"""Reason of a kept image -> why, in words."""
-FLAGS_MEAN: dict[str, str] = {
-    "new_vessels": "vessels that were not there before",
-    "lost_vessels": "vessels that are gone",
-    "new_lesion": "a spot of the size of a lesion that was not there before",
-    "lost_lesion": "a spot of the size of a lesion that is gone",
-    "colour_shift": "the colours moved far",
-    "low_agreement": "vessel maps before and after overlap little",
-    "low_fidelity": "the anatomy may not have been kept",
-}
-"""Flag -> what a reviewer should look for; flags that are not here speak for themselves."""
+from magenet_batch.records.vocabulary import KEPT_BECAUSE
 
 
 def visible(text: str) -> str:

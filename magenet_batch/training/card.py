@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from magenet_batch import __version__
-from magenet_batch.imaging.write import write_atomic
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import Progress
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from magenet_batch.errors import TrainingError
-from magenet_batch.imaging.write import write_atomic
+from magenet_batch.storage import write_atomic
 
 
 @dataclass

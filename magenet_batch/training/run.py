@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, TrainingError
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.build import Network, TransformNetwork, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
 from magenet_batch.training.distributed import train_in_processes
 from magenet_batch.training.group import Group

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.affine import Window
 from magenet_batch.models.build import TransformNetwork
 from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.randomness import generator
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.config import ValidationConfig
 from magenet_batch.training.data.canvas import Canvases
 

@@ -13,7 +13,8 @@ import pytest
 
 from magenet_batch.cli.main import main
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import GRADES, QUALITY_MEASURES
+from magenet_batch.records.schema import QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES
 
 NAMES = ("a.jpg", "b.png", "left/c.jpg")
 RUN = """

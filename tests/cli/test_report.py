@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magenet_batch.schema import row_schema
+from magenet_batch.records.schema import row_schema
 
 
 @pytest.fixture(name="job")

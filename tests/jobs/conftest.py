@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from jobs_fakes import write_image
-from s3_server import DenyingServer
 
-from magenet_batch import places
 from magenet_batch.jobs.options import JobOptions
 
 
@@ -40,55 +37,3 @@ def options(archive: Path, tmp_path: Path):
         return JobOptions(**(values | changes))
 
     return make
-
-
-@pytest.fixture(scope="session")
-def store_server():
-    """An S3 server on a free port of loopback, with made-up credentials."""
-    pytest.importorskip("moto.server")
-    server = DenyingServer()
-    url = server.url
-    changes = {
-        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
-    before = {key: os.environ.get(key) for key in changes}
-    os.environ.update(changes)
-    places.connect.cache_clear()
-    yield server
-    server.stop()
-    places.connect.cache_clear()
-    for key, value in before.items():
-        os.environ.pop(key) if value is None else os.environ.update({key: value})
-
-
-@pytest.fixture
-def endpoint(store_server):
-    """The address of an S3 server that denies nothing."""
-    store_server.denied = None
-    return store_server.url
-
-
-@pytest.fixture
-def deny(store_server, endpoint):
-    """Make the server deny requests: give it a function of method and address, or None."""
-
-    def set_to(denied, *, status="403 Forbidden", code="AccessDenied"):
-        store_server.denied, store_server.status, store_server.code = denied, status, code
-
-    yield set_to
-    store_server.denied = None
-
-
-@pytest.fixture
-def empty_bucket(endpoint):
-    """The files of the server, with nothing but the empty bucket `results`."""
-    import urllib.request
-
-    from pyarrow.fs import S3FileSystem
-
-    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"")
-    files = S3FileSystem(endpoint_override=endpoint, region="us-east-1",
-                         allow_bucket_creation=True)  # fmt: skip
-    files.create_dir("results")
-    return files

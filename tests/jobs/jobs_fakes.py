@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from magenet_batch.inference.restoring import Estimates
+
 
 def tiny_fundus(seed: int = 0, *, size: int = 96) -> np.ndarray:
     """An orange disc with some texture on black: (size, size, 3) uint8."""
@@ -32,6 +34,7 @@ class FakeEnhancement:
     pixels: np.ndarray
     vessels_before: np.ndarray | None = None
     vessels_after: np.ndarray | None = None
+    estimates: Estimates | None = None
 
 
 class FakeEnhancer:
@@ -43,7 +46,8 @@ class FakeEnhancer:
     def enhance(self, pixels, fov, *, cancelled=lambda: False):
         brighter = np.clip(pixels.astype(np.int32) + 10, 0, np.iinfo(pixels.dtype).max)
         vessels = np.full((8, 8), 0.5, np.float32)
-        return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels)
+        found = Estimates(blur=2.0, noise=0.5, compression=0.0, veil=0.2, unevenness=0.05)
+        return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels, found)
 
 
 def fake_factory(device: str, threads: int) -> FakeEnhancer:

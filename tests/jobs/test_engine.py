@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine import Engine
 from magenet_batch.jobs.executor import Done, Lost, Ready
-from magenet_batch.jobs.files import Log, write_parquet
-from magenet_batch.jobs.ledger import Ledger, rows_file
+from magenet_batch.jobs.files import Log
+from magenet_batch.jobs.ledger import Ledger
 from magenet_batch.jobs.plan import PLAN_COLUMNS, Plan, extra_of, tasks_of
 from magenet_batch.jobs.progress import SilentProgress
-from magenet_batch.jobs.rows import rows_table
 from magenet_batch.jobs.worker import Counters, Outcome, Unit
+from magenet_batch.records.layout import rows_file
+from magenet_batch.records.rows import rows_table
+from magenet_batch.storage import write_parquet
 
 
 def make_plan(images: int, shard_size: int) -> Plan:

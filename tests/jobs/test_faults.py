@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs, write_image
 
-from magenet_batch.errors import CancelledError, JobError
+from magenet_batch.errors import CancelledError, StorageError
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.status import read_status
 
@@ -41,7 +41,7 @@ def test_a_full_disk_ends_the_job_and_more_room_completes_it(options, archive, t
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
-        with pytest.raises(JobError, match="Make room, then give the same command again"):
+        with pytest.raises(StorageError, match="Make room, then give the same command again"):
             run_job(options(), enhancer_factory=fake_factory)
         assert not list(out.rglob("*.tmp")), "a half-written file is not left on a full disk"
         assert not read_status(out).complete
@@ -59,7 +59,7 @@ def test_an_output_folder_that_becomes_read_only_ends_the_job(options, tmp_path)
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
     try:
-        with pytest.raises(JobError, match="takes no more files"):
+        with pytest.raises(StorageError, match="takes no more files"):
             run_job(options(part="2/2"), enhancer_factory=fake_factory)
     finally:
         subprocess.run(["umount", str(images)], check=True)

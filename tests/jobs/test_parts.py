@@ -19,12 +19,12 @@ from magenet_batch.jobs.ledger import sweep
 from magenet_batch.jobs.lock import STALE_AFTER_S, job_lock
 from magenet_batch.jobs.machine import choose_means
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.part import lock_name
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.progress import duration
 from magenet_batch.jobs.retry import must_be_alone, next_units
-from magenet_batch.jobs.rows import rows_table
 from magenet_batch.jobs.worker import Unit
+from magenet_batch.records.layout import lock_name
+from magenet_batch.records.rows import rows_table
 
 HOLD = """
 import sys, time
@@ -132,7 +132,7 @@ def test_undefined_is_null_and_unknown_columns_are_refused():
 
 
 def test_what_killed_writers_leave_is_swept(tmp_path: Path):
-    from magenet_batch.jobs.ledger import TEMPORARY_GLOB
+    from magenet_batch.records.layout import TEMPORARY_GLOB
 
     left = tmp_path / TEMPORARY_GLOB.replace("*", "a.jpg")
     left.touch()

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs, write_image
 
-from magenet_batch.errors import JobError, UsageError, WeightsError
+from magenet_batch.errors import JobError, StorageError, UsageError, WeightsError
 from magenet_batch.jobs.run import run_job
-from magenet_batch.schema import COLUMN_NAMES, TIMING_COLUMNS
+from magenet_batch.records.schema import COLUMN_NAMES, TIMING_COLUMNS
+from magenet_batch.storage.atomic import refused
 
 
 def rows(out: Path) -> list[dict]:
@@ -170,12 +171,12 @@ def test_a_missing_output_is_noticed_and_made_again(options, tmp_path):
 def test_a_full_disk_ends_the_job_and_spoils_no_row(options, tmp_path, monkeypatch):
     from magenet_batch.jobs import content
 
-    def full(path, data):
-        raise OSError(28, "No space left on device")
+    def full(path, data, *, root):
+        raise refused(OSError(28, "No space left on device"), path, root=root)
 
     with monkeypatch.context() as patch:
         patch.setattr(content, "write_atomic", full)
-        with pytest.raises(JobError, match="takes no more files: No space left"):
+        with pytest.raises(StorageError, match="out takes no more files: No space left"):
             run_job(options(), enhancer_factory=fake_factory)
     assert run_job(options(), enhancer_factory=fake_factory).exit_code == 0
 

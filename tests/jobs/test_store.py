@@ -11,7 +11,7 @@ from magenet_batch.errors import ImageError, UsageError
 from magenet_batch.jobs.listing import Choice, Skipped
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.store import list_store, read_object
-from magenet_batch.places import is_store
+from magenet_batch.storage import is_store
 
 pytestmark = pytest.mark.slow
 

@@ -8,44 +8,24 @@ import time
 import pytest
 from jobs_fakes import fake_factory
 
-from magenet_batch import places
+from magenet_batch import storage
 from magenet_batch.cli.main import main
-from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, JobError, UsageError
+from magenet_batch.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    JobError,
+    StorageError,
+    UsageError,
+)
 from magenet_batch.jobs import holder, store_lock
 from magenet_batch.jobs.lock import job_lock, living_holders
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.status import read_status
-from magenet_batch.places import StorePath, names_in
+from magenet_batch.storage import StorePath, names_in
 
 pytestmark = pytest.mark.slow
 OUT = "s3://results/made/here"
-STEPS = {
-    "begin": lambda asked: "?uploads" in asked,
-    "a part": lambda asked: "partNumber=2" in asked,
-    "complete": lambda asked: asked.startswith("POST") and "uploadId=" in asked,
-}
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_large_object_is_whole_or_as_it_was(empty_bucket, deny, step):
-    place = StorePath(f"{OUT}/large.png")
-    place.write_bytes(b"as it was")
-    deny(STEPS[step])
-    with pytest.raises(JobError, match="cannot be written"):
-        place.write_bytes(b"x" * 24_000_000)
-    deny(None)
-    assert place.read_bytes() == b"as it was"
-    place.write_bytes(b"x" * 24_000_000)
-    assert place.stat().st_size == 24_000_000
-
-
-def test_the_largest_object_of_one_request_is_one(empty_bucket, deny):
-    deny(lambda asked: "upload" in asked)
-    place = StorePath(f"{OUT}/small.png")
-    place.write_bytes(b"x" * places.store.ONE_PUT_BYTES)
-    assert place.stat().st_size == places.store.ONE_PUT_BYTES
-    with pytest.raises(JobError):
-        place.write_bytes(b"x" * (places.store.ONE_PUT_BYTES + 1))
 
 
 def test_a_bucket_that_is_read_only(empty_bucket, deny, archive, capsys):
@@ -60,7 +40,7 @@ def test_a_bucket_that_is_read_only(empty_bucket, deny, archive, capsys):
 
 def test_a_bucket_that_shows_nothing(empty_bucket, deny, options, capsys):
     deny(lambda asked: True)
-    with pytest.raises(JobError, match="ACCESS_DENIED") as caught:
+    with pytest.raises(StorageError, match="ACCESS_DENIED") as caught:
         run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert "credentials" in str(caught.value) and "\n" not in str(caught.value)
     for command in ("status", "report"):
@@ -70,17 +50,17 @@ def test_a_bucket_that_shows_nothing(empty_bucket, deny, options, capsys):
 
 def test_a_store_that_does_not_answer(endpoint, options, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    places.connect.cache_clear()
+    storage.connect.cache_clear()
     try:
-        with pytest.raises(JobError, match=r"cannot be .*network") as caught:
+        with pytest.raises(StorageError, match=r"cannot be .*network") as caught:
             run_job(options(out=OUT), enhancer_factory=fake_factory)
     finally:
-        places.connect.cache_clear()
+        storage.connect.cache_clear()
     assert "\n" not in str(caught.value)
 
 
 def test_places_that_are_refused(empty_bucket, options):
-    with pytest.raises(JobError, match="s3://nobody/x: no such bucket"):
+    with pytest.raises(StorageError, match="s3://nobody/x: no such bucket"):
         run_job(options(out="s3://nobody/x"), enhancer_factory=fake_factory)
     with pytest.raises(UsageError, match="single slashes"):
         run_job(options(out="s3://results//x"), enhancer_factory=fake_factory)
@@ -108,21 +88,6 @@ def test_other_kinds_of_stores_are_no_folders(options, archive, uri, tmp_path, m
     assert set(tmp_path.iterdir()) == before
 
 
-def test_a_store_that_is_busy_is_asked_again(empty_bucket, deny):
-    asked = []
-
-    def busy(request):
-        asked.append(request)
-        return len(asked) < places.store.TRIES
-
-    deny(busy, status="503 Slow Down", code="SlowDown")
-    place = StorePath(f"{OUT}/x.png")
-    place.write_bytes(b"x")
-    assert len(asked) == places.store.TRIES
-    deny(None)
-    assert place.read_bytes() == b"x"
-
-
 def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, deny, options):
     images = []
 
@@ -132,7 +97,7 @@ def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, deny, optio
         return len(images) > 4 and asked == images[-1]
 
     deny(after_four)
-    with pytest.raises(JobError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert read_status(StorePath(OUT)).state == "failed"
     deny(None)

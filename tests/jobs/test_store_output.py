@@ -14,15 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
 
-from magenet_batch import places
 from magenet_batch.cli.main import main
-from magenet_batch.errors import EXIT_DONE, ImageError, JobError, UsageError
+from magenet_batch.errors import EXIT_DONE, JobError, UsageError
 from magenet_batch.jobs.lock import job_lock
-from magenet_batch.jobs.part import Part
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.status import read_status
-from magenet_batch.places import Sizes, StorePath, is_below, names_in
+from magenet_batch.records.part import Part
 from magenet_batch.report.build import build_report
+from magenet_batch.storage import StorePath, names_in
 
 pytestmark = pytest.mark.slow
 OUT = "s3://results/made/here"
@@ -221,40 +220,3 @@ def test_from_the_command_line_with_a_worker(empty_bucket, archive, capsys):
     assert f"Next: magenet report {OUT}" in capsys.readouterr().err
     assert main(["enhance", *given, "--policy", "all", "--evidence", "--json"]) == EXIT_DONE
     assert json.loads(capsys.readouterr().out)["worked"] == 0
-
-
-def test_a_place_acts_as_a_path_does(empty_bucket, tmp_path):
-    for root in (StorePath("s3://results/tree"), tmp_path):
-        for name in ("a.txt", "b.json", "sub/c.txt"):
-            file = root / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(name.encode())
-        file = root / "sub/c.txt"
-        assert (file.name, file.suffix, file.with_suffix(".x").name) == ("c.txt", ".txt", "c.x")
-        assert file.read_text(encoding="utf-8") == "sub/c.txt" and file.stat().st_size == 9
-        assert file.with_name("d") == file.parent / "d"
-        assert sorted(names_in(root)) == ["a.txt", "b.json", "sub"]
-        assert {n: f.st_size for n, f in places.facts_in(root).items()} == {"a.txt": 5, "b.json": 6}
-        assert [p.name for p in root.glob("*.json")] == ["b.json"]
-        assert (root / "sub").is_dir() and not (root / "sub").is_file()
-        assert not (root / "none").exists() and names_in(root / "none") == []
-        assert places.facts_in(root / "none") == {}
-        sizes = Sizes(root)
-        assert [sizes.of(n) for n in ("a.txt", "sub/c.txt", "sub/x", "no/x")] == [5, 9, 0, 0]
-        assert is_below(file, root) and not is_below(root, file)
-        assert not is_below(StorePath("s3://results/tree2/a"), root)
-        for absent in (root / "none").read_bytes, (root / "none").stat, (root / "none").unlink:
-            with pytest.raises(FileNotFoundError):
-                absent()
-        with places.draft_of(root / "new") as draft:
-            draft.write_text("whole")
-        assert (root / "new").read_bytes() == b"whole"
-        with pytest.raises(RuntimeError), places.draft_of(root / "half") as draft:
-            draft.write_text("half")
-            raise RuntimeError
-        assert sorted(names_in(root)) == ["a.txt", "b.json", "new", "sub"]
-        (root / "new").unlink()
-        (root / "new").unlink(missing_ok=True)
-    assert not is_below(StorePath("s3://results/tree/../x"), StorePath("s3://results/tree"))
-    with pytest.raises(ImageError, match="1024 bytes"):
-        (StorePath("s3://results") / ("ä" * 600)).write_bytes(b"")

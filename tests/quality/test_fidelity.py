@@ -6,7 +6,7 @@ import pytest
 
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.fidelity import measure_fidelity, skeleton, soft_dice, unmatched_length
-from magenet_batch.schema import FIDELITY_MEASURES
+from magenet_batch.records.schema import FIDELITY_MEASURES
 
 SIZE = 256
 FOV = FieldOfView(128, 128, 120, 0, 0, SIZE, SIZE, SIZE, SIZE)

@@ -20,7 +20,8 @@ from magenet_batch.quality.grade import (
 )
 from magenet_batch.quality.measures import at_measuring_scale, measure_scaled
 from magenet_batch.quality.visibility import FEATURES, describe, ridge
-from magenet_batch.schema import GRADES, QUALITY_MEASURES
+from magenet_batch.records.schema import QUALITY_MEASURES
+from magenet_batch.records.vocabulary import GRADES
 
 SIZE = 640
 DISC = FieldOfView(320, 320, 300, 0, 0, SIZE, SIZE, SIZE, SIZE)

@@ -13,7 +13,7 @@ from magenet_batch.quality.fidelity import (
     overall_fidelity,
 )
 from magenet_batch.quality.lesions import lesion_changes
-from magenet_batch.schema import FIDELITY_MEASURES
+from magenet_batch.records.schema import FIDELITY_MEASURES
 
 KEYS = {"lesion_new", "lesion_lost", "lesion_contrast"}
 PHANTOM = make_phantom(2, size=560)

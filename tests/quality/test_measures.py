@@ -7,7 +7,7 @@ import pytest
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality import measures
 from magenet_batch.quality.measures import at_measuring_scale, measure_quality
-from magenet_batch.schema import QUALITY_MEASURES
+from magenet_batch.records.schema import QUALITY_MEASURES
 
 SIZE = 560
 

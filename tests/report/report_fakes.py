@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from magenet_batch.phantom import make_phantom
-from magenet_batch.schema import FIDELITY_MEASURES, QUALITY_MEASURES, row_schema
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, row_schema
 
 HOSTILE = "site/<script>document.title='owned'</script>\"'&\u202egnp.exe\n" + "x" * 230 + ".jpg"
 

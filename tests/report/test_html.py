@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
-from magenet_batch.errors import JobError, UsageError
+from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.report.build import build_report, write_report
 from magenet_batch.report.table import json_block
 from magenet_batch.report.words import visible
@@ -196,7 +196,7 @@ def test_colours_of_text_can_be_read_in_light_and_dark():
 def test_a_job_without_images_has_a_page(tmp_path):
     import pyarrow.parquet as pq
 
-    from magenet_batch.schema import row_schema
+    from magenet_batch.records.schema import row_schema
 
     (tmp_path / "rows").mkdir()
     pq.write_table(row_schema().empty_table(), tmp_path / "rows" / "part-000000.parquet")
@@ -215,14 +215,14 @@ def test_an_unknown_format_is_explained(out):
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(out, tmp_path, monkeypatch):
-    with pytest.raises(JobError, match="-o FILE"):
+    with pytest.raises(StorageError, match="-o FILE"):
         write_report(out, target=tmp_path / "no" / "such" / "report.html")
 
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(JobError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         write_report(out)
     assert not list(out.glob("*report.html*"))
     assert not list(out.glob(".*tmp"))

@@ -5,9 +5,9 @@ import json
 import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
+from magenet_batch.records.schema import COLUMN_NAMES
 from magenet_batch.report.build import build_report, write_report
 from magenet_batch.report.text import harmless
-from magenet_batch.schema import COLUMN_NAMES
 
 
 def test_json_holds_the_counts(out):

@@ -17,11 +17,11 @@ from torch import nn
 
 from magenet_batch.degradation import preset
 from magenet_batch.errors import TrainingError
-from magenet_batch.imaging.write import write_atomic
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.data.canvas import Canvases, load_canvases
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.ema import Part

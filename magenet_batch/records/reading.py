@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.places import Place, names_in, readable
-from magenet_batch.schema import Row, row_schema
+from magenet_batch.records.layout import ROWS
+from magenet_batch.records.schema import Row, row_schema
+from magenet_batch.storage import Location, names_in, readable
 
 BATCH_ROWS = 65_536
 THREADS = 4
@@ -34,7 +35,7 @@ class Rows:
         schema: of the first file; the others are read as if they had the same.
     """
 
-    def __init__(self, files: Sequence[Place]) -> None:
+    def __init__(self, files: Sequence[Location]) -> None:
         self.files = list(files)
         self.schema: pa.Schema = self._open(0).schema_arrow
 
@@ -126,7 +127,7 @@ class Rows:
                 row.update(table.slice(row[PLACE], 1).to_pylist()[0])
 
 
-def open_rows(out: Place) -> Rows:
+def open_rows(out: Location) -> Rows:
     """Open the rows of a job.
 
     Args:
@@ -138,11 +139,11 @@ def open_rows(out: Place) -> Rows:
     Raises:
         UsageError: the folder holds no rows, or none that can be read.
     """
-    names = sorted(n for n in names_in(out / "rows") if n.endswith(".parquet") and n[0] not in "._")
-    files = [out / "rows" / name for name in names]
+    names = sorted(n for n in names_in(out / ROWS) if n.endswith(".parquet") and n[0] not in "._")
+    files = [out / ROWS / name for name in names]
     if not files:
         raise UsageError(
-            f"{out}: no rows in {out / 'rows'}. Give the output folder of a job, the one that "
+            f"{out}: no rows in {out / ROWS}. Give the output folder of a job, the one that "
             "`magenet enhance ARCHIVE -o OUT` wrote (it holds run.json and rows/)."
         )
     return Rows(files)

@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 from magenet_batch.errors import UsageError
-from magenet_batch.places import Place
 
 _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
@@ -46,21 +45,3 @@ class Part(NamedTuple):
     def label(self) -> str:
         """As it stands in file names."""
         return f"{self.number}-of-{self.of}"
-
-
-def state_name(part: Part | None) -> str:
-    """The file in which a job, or a part of one, remembers its runs."""
-    return "run.json" if part is None else f"run-{part.label}.json"
-
-
-def state_files(out: Place) -> list[Place]:
-    """The files in which a job and its parts remember their runs, in order."""
-    return sorted(out.glob("run*.json"), key=lambda path: path.name)
-
-
-def lock_name(part: Part | None) -> str:
-    """The lock of a job, or of a part of one."""
-    return ".magenet.lock" if part is None else f".magenet-{part.label}.lock"
-
-
-LOCK_GLOB = ".magenet*.lock"

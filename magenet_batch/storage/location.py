@@ -1,52 +1,33 @@
-"""Where a job's files lie: a folder of this machine, or a place in an object store.
-
-A folder is a `pathlib.Path`. A place in a store is a `StorePath`, which has those of its methods
-that jobs and reports use, so that both are worked with in one way.
-
-Credentials, region and endpoint come from where the stores' own tools look for them, such as
-`AWS_PROFILE` and `AWS_ENDPOINT_URL`; nothing of them is kept or logged.
-"""
+"""Working with folders of this machine and places in stores in one way."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from magenet_batch.errors import JobError
-from magenet_batch.places.store import (
-    Facts,
-    StorePath,
-    brief,
-    connect,
-    is_store,
-    refuse_other_schemes,
-)
+from magenet_batch.errors import StorageError
+from magenet_batch.storage.store import FileStat, StorePath, is_store, refuse_other_schemes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Facts", "StorePath", "brief", "connect", "is_store", "refuse_other_schemes"]
-
-Place = Path | StorePath
+Location = Path | StorePath
 """A folder or file of this machine, or a place in an object store."""
 
 
-def place_of(text: str) -> Place:
+def location_of(text: str) -> Location:
     """The place that a text names; paths become absolute.
 
     Raises:
         UsageError: it is a URI of another kind.
     """
-    place = given_place(text)
+    place = given_location(text)
     return place if isinstance(place, StorePath) else place.expanduser().resolve()
 
 
-def given_place(text: str) -> Place:
+def given_location(text: str) -> Location:
     """The place that a text names; paths stay as they were given.
 
     Raises:
@@ -56,11 +37,11 @@ def given_place(text: str) -> Place:
     return StorePath(text) if is_store(text) else Path(text)
 
 
-def make_place(place: Place) -> None:
+def make_location(place: Location) -> None:
     """Make a folder, or see that a place in a store can be written to.
 
     Raises:
-        JobError: it cannot be made, or its bucket is not there.
+        StorageError: it cannot be made, or its bucket is not there.
     """
     if isinstance(place, StorePath):
         place.require_bucket()
@@ -68,12 +49,12 @@ def make_place(place: Place) -> None:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise JobError(
+        raise StorageError(
             f"{place} cannot be made: {error.strerror}. Give another with -o."
         ) from error
 
 
-def is_below(place: Place, other: Place) -> bool:
+def is_below(place: Location, other: Location) -> bool:
     """Whether a place is another or lies below it; both resolved."""
     if isinstance(place, StorePath) or isinstance(other, StorePath):
         return (
@@ -84,36 +65,19 @@ def is_below(place: Place, other: Place) -> bool:
     return place.is_relative_to(other)
 
 
-@contextmanager
-def draft_of(target: Place) -> Iterator[Path]:
-    """A file of this machine to write, which takes the target's place when it is whole."""
-    if isinstance(target, StorePath):
-        with TemporaryDirectory(prefix="magenet-") as folder:
-            draft = Path(folder, "draft")
-            yield draft
-            target.write_bytes(draft.read_bytes())
-        return
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def facts_in(folder: Place) -> dict[str, Facts]:
+def stats_in(folder: Location) -> dict[str, FileStat]:
     """Size and time of every file in a folder, by name; empty where there is no folder."""
     if isinstance(folder, StorePath):
-        return folder.facts()
+        return folder.stats()
     try:
         with os.scandir(folder) as entries:
             stats = {e.name: e.stat() for e in entries if e.is_file()}
     except FileNotFoundError:
         return {}
-    return {name: Facts(found.st_size, found.st_mtime) for name, found in stats.items()}
+    return {name: FileStat(found.st_size, found.st_mtime) for name, found in stats.items()}
 
 
-def names_in(folder: Place) -> list[str]:
+def names_in(folder: Location) -> list[str]:
     """Names of what lies in a folder, in no order; empty where there is no folder."""
     if isinstance(folder, StorePath):
         return [found.name for found in folder.iterdir()]
@@ -130,9 +94,9 @@ class Sizes:
         place: where the files lie.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Location) -> None:
         self._place = place
-        self._listed = lru_cache(maxsize=16)(facts_in)
+        self._listed = lru_cache(maxsize=16)(stats_in)
 
     def of(self, name: str) -> int:
         """Size in bytes of the file with a relative name; 0 where there is none."""
@@ -146,7 +110,7 @@ class Sizes:
             return 0
 
 
-def readable(file: Place) -> Path | pa.BufferReader:
+def readable(file: Location) -> Path | pa.BufferReader:
     """What Parquet's reader takes: the path of a file here, the content of an object."""
     if not isinstance(file, StorePath):
         return file

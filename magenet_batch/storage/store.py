@@ -11,7 +11,7 @@ from functools import lru_cache, total_ordering
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from magenet_batch.errors import ImageError, JobError, UsageError
+from magenet_batch.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -27,7 +27,7 @@ _URI = re.compile(r"(s3|gs)://[^/]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-class Facts(NamedTuple):
+class FileStat(NamedTuple):
     """Size in bytes, and the time of the last change in seconds since 1970, as `os.stat` has."""
 
     st_size: int
@@ -46,7 +46,7 @@ class StorePath:
 
     Raises:
         UsageError: the URI has empty parts.
-        JobError: from every method that asks the store, if it refuses or does not answer.
+        StorageError: from every method that asks the store, if it refuses or does not answer.
     """
 
     def __init__(self, uri: str) -> None:
@@ -117,7 +117,7 @@ class StorePath:
         """Whether there is an object below this place."""
         return self._info().type.name == "Directory"
 
-    def stat(self) -> Facts:
+    def stat(self) -> FileStat:
         """Size and time of an object.
 
         Raises:
@@ -126,7 +126,7 @@ class StorePath:
         found = self._info()
         if found.type.name != "File":
             raise FileNotFoundError(f"{self}: there is no such object")
-        return _facts(found)
+        return _file_stat(found)
 
     def iterdir(self) -> Iterator[StorePath]:
         """What lies directly in this place; nothing where it is not there."""
@@ -136,9 +136,9 @@ class StorePath:
         """What lies directly in this place and matches a pattern without slashes."""
         return (found for found in self.iterdir() if fnmatchcase(found.name, pattern))
 
-    def facts(self) -> dict[str, Facts]:
+    def stats(self) -> dict[str, FileStat]:
         """Size and time of every object directly in this place, by name."""
-        return {i.base_name: _facts(i) for i in self._list() if i.type.name == "File"}
+        return {i.base_name: _file_stat(i) for i in self._list() if i.type.name == "File"}
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: objects need no folder."""
@@ -165,10 +165,11 @@ class StorePath:
         """Put an object, whole or not at all: what was there stays until all of it has arrived.
 
         Raises:
-            ImageError: `unwritable`, if its name is too long.
+            StorageError: its name is too long, or the store does not take it.
         """
         if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
-            raise ImageError("unwritable", f"a store takes names of at most {KEY_BYTES} bytes")
+            why = f"a store takes names of at most {KEY_BYTES} bytes"
+            raise StorageError(f"{self} cannot be written: {why}", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         # A stream that is opened late, and cannot begin an upload in parts, puts an empty object
         # when it is closed. Opened at once, it fails before there is anything to close.
@@ -197,7 +198,7 @@ class StorePath:
         """Refuse a bucket that is not there, before anything is worked for it."""
         bucket = StorePath(f"{self._scheme}://{self._path.partition('/')[0]}")
         if not bucket.exists():
-            raise JobError(f"{self}: no such bucket. Make it, or give another with -o.")
+            raise StorageError(f"{self}: no such bucket. Make it, or give another with -o.")
 
     @property
     def _store(self) -> FileSystem:
@@ -217,11 +218,13 @@ class StorePath:
         except OSError as error:
             raise self._refused("listed", error) from error
 
-    def _refused(self, what: str, error: OSError) -> JobError:
-        return JobError(
-            f"{self} cannot be {what}: {brief(error).rstrip('.')}. Look after the bucket, the "
-            "credentials and the network, then give the same command again."
-        )
+    def _refused(self, what: str, error: OSError) -> StorageError:
+        why = brief(error).rstrip(".")
+        return StorageError(
+            f"{self} cannot be {what}: {why}. Look after the bucket, the credentials and the "
+            "network, then give the same command again.",
+            why=why, persistent=True,
+        )  # fmt: skip
 
 
 def is_store(text: str) -> bool:
@@ -248,8 +251,8 @@ def brief(error: BaseException) -> str:
     return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
 
 
-def _facts(found: FileInfo) -> Facts:
-    return Facts(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
+def _file_stat(found: FileInfo) -> FileStat:
+    return FileStat(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
 
 
 @lru_cache(maxsize=4)

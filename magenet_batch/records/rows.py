@@ -9,17 +9,16 @@ import pyarrow as pa
 
 from magenet_batch import __version__
 from magenet_batch.errors import Reason
-from magenet_batch.jobs.plan import Task
-from magenet_batch.schema import COLUMN_NAMES, Row, row_schema
+from magenet_batch.records.schema import COLUMN_NAMES, Row, row_schema
 
 MESSAGE_MAX = 500
 
 
-def start_row(task: Task, *, weights: str | None, weights_hash: str | None) -> Row:
+def start_row(image_id: str, source: str, *, weights: str | None, weights_hash: str | None) -> Row:
     """The row of an image before anything is known about it."""
     return {
-        "image_id": task.image_id,
-        "source": task.source,
+        "image_id": image_id,
+        "source": source,
         "weights": weights,
         "weights_hash": weights_hash,
         "version": __version__,

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from magenet_batch.records.vocabulary import GRADES
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 2
-
-STATUSES = ("enhanced", "kept", "assessed", "failed")
-GRADES = ("good", "usable", "reject")
-"""The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
+ROW_SCHEMA_VERSION = 3
 
 
 class Column(NamedTuple):
@@ -63,6 +61,20 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
 """Measures that hold the enhanced image against its original: name -> (range, meaning)."""
 
 
+ESTIMATES: dict[str, tuple[str, str]] = {
+    "estimated_blur": (
+        "per mille", "standard deviation of the blur, relative to the field of view's diameter"
+    ),
+    "estimated_noise": ("percent", "standard deviation of the noise where the network works"),
+    "estimated_compression": ("0..1", "loss by JPEG compression; 1 is that of quality 25"),
+    "estimated_veil": ("0..1", "mean density of the veil over the field of view"),
+    "estimated_unevenness": (
+        "log", "standard deviation of the log-illumination over the field of view"
+    ),
+}  # fmt: skip
+"""What the network says was wrong with an image: name -> (unit or range, meaning)."""
+
+
 def _columns() -> tuple[Column, ...]:
     identity = [
         Column("image_id", "string", "", "stable identity: relative path or manifest key"),
@@ -100,6 +112,9 @@ def _columns() -> tuple[Column, ...]:
         Column(name, "float32", unit, meaning)
         for name, (unit, meaning) in FIDELITY_MEASURES.items()
     ]
+    estimates = [
+        Column(name, "float32", unit, meaning) for name, (unit, meaning) in ESTIMATES.items()
+    ]
     closing = [
         Column("policy", "string", "", "what was to be delivered, and its thresholds, as JSON"),
         Column("evidence", "string", "", "picture of what changed, relative to the output folder"),
@@ -112,7 +127,7 @@ def _columns() -> tuple[Column, ...]:
         Column("weights_hash", "string", "", "SHA-256 of the weights, first 16 hexadecimal digits"),
         Column("version", "string", "", "version of magenet"),
     ]
-    return (*identity, *grades, *quality, *fidelity, *closing)
+    return (*identity, *grades, *quality, *fidelity, *estimates, *closing)
 
 
 COLUMNS: tuple[Column, ...] = _columns()

@@ -1,0 +1,81 @@
+"""Names in the output folder of a job: where each thing lies, said once.
+
+```
+out/
+  images/...                 mirrors the archive's tree
+  evidence/...               pictures of what changed, with `--evidence`
+  rows/part-000000.parquet   one file per finished shard: the only commit mark
+  plan.parquet               the frozen list of images
+  run.json                   the job's identity and every run
+  log.jsonl                  what happened
+  .magenet.lock              only while a job works
+```
+"""
+
+from __future__ import annotations
+
+import re
+
+from magenet_batch.records.part import Part
+from magenet_batch.storage import Location, names_in
+
+IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
+PLAN, RUN = "plan.parquet", "run.json"
+LOCK_GLOB = ".magenet*.lock"
+TEMPORARY_GLOB = ".*.tmp"
+_ROWS_NAME = re.compile(r"part-(\d{6,})\.parquet")
+
+
+def rows_file(out: Location, shard: int) -> Location:
+    """The rows file of a shard."""
+    return out / ROWS / f"part-{shard:06d}.parquet"
+
+
+def finished_shards(out: Location) -> set[int]:
+    """The shards whose rows file is in place."""
+    found = (_ROWS_NAME.fullmatch(name) for name in names_in(out / ROWS))
+    return {int(match[1]) for match in found if match}
+
+
+def state_name(part: Part | None) -> str:
+    """The file in which a job, or a part of one, remembers its runs."""
+    return RUN if part is None else f"run-{part.label}.json"
+
+
+def state_files(out: Location) -> list[Location]:
+    """The files in which a job and its parts remember their runs, in order."""
+    return sorted(out.glob("run*.json"), key=lambda path: path.name)
+
+
+def log_name(part: Part | None) -> str:
+    """The file of what happened to a job, or to a part of one."""
+    return "log.jsonl" if part is None else f"log-{part.label}.jsonl"
+
+
+def lock_name(part: Part | None) -> str:
+    """The lock of a job, or of a part of one."""
+    return ".magenet.lock" if part is None else f".magenet-{part.label}.lock"
+
+
+def original_name(key: str) -> str:
+    """Where an image goes under its own path and name, as one that is left as it is.
+
+    No enhanced image can be in its place: one whose own name fits its format gets that name, so
+    that two that would meet here are refused before the job begins.
+    """
+    return f"{IMAGES}/{key}"
+
+
+def is_renamed(output: str, *, key: str) -> bool:
+    """Whether an output has another name than its source."""
+    return output != original_name(key)
+
+
+def evidence_name(key: str) -> str:
+    """Where the picture of what changed in an image goes."""
+    return f"{EVIDENCE}/{key}.jpg"
+
+
+def evidence_folder(outputs: str) -> str:
+    """The folder of the pictures that belong to a folder of outputs."""
+    return f"{EVIDENCE}{outputs.removeprefix(IMAGES)}"

@@ -1,0 +1,144 @@
+"""Files that are there whole or not at all: the one writer of everything that lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from magenet_batch.errors import StorageError
+from magenet_batch.storage.location import Location
+from magenet_batch.storage.store import StorePath
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PUT_TRIES = 3
+_OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -> None:
+    """Write a file so that it is there whole or not at all, flushed to the disk; or put an object.
+
+    Args:
+        path: where to; what is there is replaced in one step.
+        data: the content.
+        root: what an error names where nothing more can be written, such as the output folder of
+            a job; None: the file's own folder.
+
+    Raises:
+        StorageError: it cannot be written; `persistent` where nothing else can be, either.
+    """
+    if isinstance(path, StorePath):
+        path.write_bytes(data)
+        return
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    put_whole(path, write, root=root)
+
+
+def write_json(value: Any, path: Location) -> None:
+    """Write JSON that a person can read.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_parquet(table: pa.Table, path: Location) -> None:
+    """Write a table as one Parquet file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None = None) -> None:
+    """Make something under a temporary name in the same folder, then rename it.
+
+    The folder is made if it is missing. A temporary name that vanishes meanwhile was swept by a
+    job that took over from this one, or works beside it: it is made again.
+
+    Args:
+        path: its final name; what is there is replaced in one step.
+        make: makes it under the name that it is given.
+        root: what an error names where nothing more can be written; None: the file's own folder.
+
+    Raises:
+        StorageError: the folder takes nothing.
+    """
+    for tries_left in reversed(range(PUT_TRIES)):
+        temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(temporary)
+            temporary.replace(path)
+            return
+        except FileNotFoundError as error:
+            if not tries_left:
+                raise refused(error, path, root=root) from error
+        except OSError as error:
+            _remove(temporary)
+            raise refused(error, path, root=root) from error
+        except BaseException:
+            _remove(temporary)
+            raise
+
+
+@contextlib.contextmanager
+def draft_of(target: Location) -> Iterator[Path]:
+    """A file of this machine to write, which takes the target's place when it is whole."""
+    if isinstance(target, StorePath):
+        with TemporaryDirectory(prefix="magenet-") as folder:
+            draft = Path(folder, "draft")
+            yield draft
+            target.write_bytes(draft.read_bytes())
+        return
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def refused(error: OSError, path: Location, *, root: Location | None = None) -> StorageError:
+    """What to tell of a file that the operating system does not take.
+
+    Args:
+        error: the operating system's.
+        path: the file.
+        root: what to name where nothing more can be written; None: the file's own folder.
+    """
+    why = error.strerror or str(error)
+    if error.errno in _OUT_OF_ROOM:
+        return StorageError(
+            f"{root or path.parent} takes no more files: {why}. "
+            "Make room, then give the same command again: it goes on where it stopped.",
+            why=why, persistent=True,
+        )  # fmt: skip
+    return StorageError(f"{path} cannot be written: {why}", why=why)
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file; what prevents that is what prevented writing it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
