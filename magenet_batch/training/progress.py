@@ -47,6 +47,11 @@ class Reporter:
             f"into {settings.run.output}"
         )
 
+    def part(self, name: str, *, step: int, steps: int, minutes: float) -> None:
+        """The training of a part by steps begins or resumes."""
+        limit = f"{steps} steps" + (f" or {minutes:g} minutes" if minutes else "")
+        self._say(f"{name}: {f'resuming at step {step}' if step else 'training'}, {limit}")
+
     def skipped(self, images: Sequence[str]) -> None:
         """Real images that cannot be used."""
         self._say(f"{len(images)} real images are left out, the first: {images[0]}")

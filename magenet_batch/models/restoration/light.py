@@ -81,8 +81,10 @@ def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
 
     As a product of matrices that is many times faster than `F.interpolate`, backwards too.
     """
-    eye = torch.eye(inside)[None, None]
-    return F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)[0, 0]
+    with torch.inference_mode(False):  # it is kept, and training may be the next to use it
+        eye = torch.eye(inside)[None, None]
+        matrix = F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)
+        return matrix[0, 0]
 
 
 def planes(fields: Fields) -> Planes:

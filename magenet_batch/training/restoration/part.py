@@ -94,23 +94,30 @@ class PartTrainer(Generic[Part]):
         return min(1.0, max(self.progress.step / self.schedule.steps, by_time))
 
     def run(self) -> bool:
-        """Train until the schedule ends (True) or a stop is asked for (False)."""
+        """Train until the schedule ends (True) or a stop is asked for (False).
+
+        Every call takes a step at least, so that calls that are stopped early come to an end.
+        """
         if self._path.is_file():
             self.progress = load_checkpoint(
                 self._path, networks={"student": self.student, "teacher": self.teacher},
                 optimizer=self._optimizer, recipe=self.progress.recipe,
             )  # fmt: skip
-        curves = Curves(self._folder / self.name, step=self.progress.step)
+        schedule, step = self.schedule, self.progress.step
+        self._reporter.part(self.name, step=step, steps=schedule.steps, minutes=schedule.minutes)
+        curves = Curves(self._folder / self.name, step=step)
         saved = time.monotonic()
         self.student.train()
         try:
-            while self.share_done < 1 and not self._stopped():
+            while self.share_done < 1:
                 before = time.monotonic()
                 numbers = self._step()
                 self.progress.step += 1
                 self.progress.seconds += time.monotonic() - before
                 self._tell(curves, numbers)
-                if time.monotonic() - saved > 60 * self.schedule.checkpoint_minutes:
+                if self._stopped():
+                    break
+                if time.monotonic() - saved > 60 * schedule.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
         finally:

@@ -77,14 +77,14 @@ class RestorationRun:
             "sensor": self._sensor, "light": self._light,
         }  # fmt: skip
         for part, step in steps.items():
-            if getattr(self.network, part) is None or self._stopped():
+            if getattr(self.network, part) is None:
                 continue
             if part in wanted:
                 if not step():
                     return False
             elif self._needed(part, wanted):
                 self._read(part)
-        return not self._stopped()
+        return True
 
     @property
     def complete(self) -> bool:
@@ -120,7 +120,8 @@ class RestorationRun:
         path = self._path("structure")
         if self.recipe.structure.weights and not path.is_file():
             raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
-        if not path.is_file():
+        found = path.is_file()
+        if not found:
             data = self.recipe.data
             train_structure(
                 module, load_canvases(data, data.vessels, with_vessels=True),
@@ -129,7 +130,7 @@ class RestorationRun:
             )  # fmt: skip
             self._keep("structure")
         self._read("structure")
-        return True
+        return found or not self._stopped()
 
     def _sense(self) -> bool:
         if self._path("sense").is_file():
@@ -144,7 +145,7 @@ class RestorationRun:
         )  # fmt: skip
         self._reporter.validation(config.steps, found)
         self._keep("sense")
-        return True
+        return not self._stopped()
 
     def _sensor_lessons(self, folders: tuple[str, ...]) -> SensorLessons:
         photographs = load_photographs(self.recipe.data, folders)
@@ -156,12 +157,13 @@ class RestorationRun:
     def _sensor(self) -> bool:
         assert self.network.sensor is not None
         lessons = self._sensor_lessons(self.recipe.data.clean)
-        held = self._sensor_lessons(self.recipe.data.validation)
+        folders = self.recipe.data.validation
+        held = self._sensor_lessons(folders) if folders else None
         part = SensorPart(self.network.sense, self.network.sensor)
         batches = max(1, _MEASURED_CROPS // self.recipe.sensor.batch)
         trainer = self._trainer(
             "sensor", part, lessons.losses,
-            lambda p: measure_sensor(p, held, batches=batches), self.recipe.sensor,
+            lambda p: measure_sensor(p, held, batches=batches) if held else {}, self.recipe.sensor,
         )  # fmt: skip
         done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())

@@ -17,7 +17,7 @@ from magenet_batch.randomness import generator
 from magenet_batch.training.losses import dissimilarity, structure_difference
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 from magenet_batch.training.restoration.moments import estimate_error
-from magenet_batch.training.restoration.views import Crops, Photograph, draw_crops
+from magenet_batch.training.restoration.views import Crops, Photograph, check_sizes, draw_crops
 
 Losses = dict[str, torch.Tensor]
 _LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
@@ -66,6 +66,7 @@ class SensorLessons:
         seed: int,
         autocast: bool,
     ) -> None:
+        check_sizes(photographs, config)
         self._photographs, self._structure = photographs, structure
         self._config, self._seed, self._autocast = config, seed, autocast
 
@@ -157,4 +158,5 @@ def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) ->
                 into += (own - error)[own > -55].tolist()
             else:
                 into += (-error).tolist()
-    return {"gain": sum(gains) / len(gains), "clean": sum(clean) / len(clean)}
+    means = {"gain": gains, "clean": clean}
+    return {name: sum(values) / len(values) for name, values in means.items() if values}

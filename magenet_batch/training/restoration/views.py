@@ -11,6 +11,7 @@ import torch
 
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.crops import degrade_crop
+from magenet_batch.errors import TrainingError
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
@@ -75,6 +76,22 @@ def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photo
         inside = mask[top:bottom, left:right].astype(np.uint8)
         found.append(Photograph(np.ascontiguousarray(cut), inside, 2 * fov.radius))
     return found
+
+
+def check_sizes(photographs: list[Photograph], config: SensorTrainingConfig) -> None:
+    """See to it that crops of every reduction can be cut.
+
+    Raises:
+        TrainingError: if no photograph is large enough.
+    """
+    largest = max((min(p.mask.shape) for p in photographs), default=0)
+    need = round(config.crop / min(1.0, *config.views))
+    if need > largest:
+        raise TrainingError(
+            f"crops of {config.crop} px out of photographs that are reduced to "
+            f"{min(config.views):g} need a field of view of {need} px; the largest has {largest}: "
+            "lower sensor.crop, raise sensor.views, or give larger photographs"
+        )
 
 
 def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarray]:
