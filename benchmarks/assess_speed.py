@@ -21,9 +21,9 @@ from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs.options import Handling, JobOptions
-from magenet_batch.jobs.plan import Task
-from magenet_batch.jobs.process import ImageProcessor
+from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.work.process import ImageProcessor
 from magenet_batch.quality.grade import assess_quality
 from magenet_batch.records.schema import QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES

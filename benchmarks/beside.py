@@ -29,9 +29,9 @@ import cv2
 from job import Clock, make_archive
 
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan import Task, make_plan, tasks_of
-from magenet_batch.jobs.process import ImageProcessor
+from magenet_batch.jobs.plan.plan import Task, make_plan, tasks_of
 from magenet_batch.jobs.run import load_enhancer, run_job
+from magenet_batch.jobs.work.process import ImageProcessor
 
 PAUSE_S = 0.1
 

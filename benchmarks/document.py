@@ -17,7 +17,7 @@ import of_jobs
 import of_quality
 from of_quality import Numbers, table
 
-from magenet_batch.jobs.estimate import SECONDS_PER_MEGAPIXEL
+from magenet_batch.jobs.plan.estimate import SECONDS_PER_MEGAPIXEL
 from magenet_batch.training.recipes.load import load_recipe
 
 ROOT = Path(__file__).parent.parent

@@ -26,12 +26,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 
+from magenet_batch.jobs.engine.progress import SilentProgress
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan import Task, make_plan, tasks_of
-from magenet_batch.jobs.process import ImageProcessor
-from magenet_batch.jobs.progress import SilentProgress
+from magenet_batch.jobs.plan.plan import Task, make_plan, tasks_of
 from magenet_batch.jobs.run import load_enhancer, run_job
-from magenet_batch.jobs.worker import Counters
+from magenet_batch.jobs.work.process import ImageProcessor
+from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.phantom import make_phantom
 
 

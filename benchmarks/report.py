@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from magenet_batch.jobs.limits import shard_size_for
+from magenet_batch.jobs.plan.shards import shard_size_for
 from magenet_batch.phantom import make_phantom
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, row_schema
 from magenet_batch.records.vocabulary import GRADES

@@ -26,12 +26,12 @@ import pyarrow.parquet as pq
 from job import Clock, make_archive
 from memory import peak_mib
 
+from magenet_batch.jobs.ledger.state import open_state
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan import make_plan
-from magenet_batch.jobs.relist import ArchiveCheck
+from magenet_batch.jobs.plan.plan import make_plan
+from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.run import _weights, run_job
-from magenet_batch.jobs.state import open_state
-from magenet_batch.jobs.worker import Counters
+from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.records.layout import rows_file
 from magenet_batch.records.schema import row_schema
 

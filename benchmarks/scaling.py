@@ -26,15 +26,15 @@ import numpy as np
 import pyarrow as pa
 from memory import peak_mib
 
-from magenet_batch.jobs.engine import Engine
-from magenet_batch.jobs.executor import Done, Event, Ready, Tick, WorkerId
-from magenet_batch.jobs.files import Log
-from magenet_batch.jobs.ledger import Ledger
-from magenet_batch.jobs.limits import shard_size_for
-from magenet_batch.jobs.plan import PLAN_COLUMNS, Plan
-from magenet_batch.jobs.progress import SilentProgress
+from magenet_batch.jobs.engine.engine import Engine
+from magenet_batch.jobs.engine.executor import Done, Event, Ready, Tick, WorkerId
+from magenet_batch.jobs.engine.progress import SilentProgress
+from magenet_batch.jobs.ledger.ledger import Ledger
+from magenet_batch.jobs.ledger.log import Log
+from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan
+from magenet_batch.jobs.plan.shards import shard_size_for
 from magenet_batch.jobs.run import _units
-from magenet_batch.jobs.worker import Counters, Outcome, Unit
+from magenet_batch.jobs.work.worker import Counters, Outcome, Unit
 
 
 class SleepingWorkers:

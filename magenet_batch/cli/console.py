@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from magenet_batch.jobs.progress import Progress
+    from magenet_batch.jobs.engine.progress import Progress
 
 
 def say(text: str) -> None:
@@ -20,7 +20,7 @@ def make_progress() -> Progress:
     """A bar on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
-    from magenet_batch.jobs.progress import BarProgress, PlainProgress
+    from magenet_batch.jobs.engine.progress import BarProgress, PlainProgress
 
     if sys.stderr.isatty():
         return BarProgress(Console(stderr=True))

@@ -93,7 +93,7 @@ def _ray() -> Finding:
 
 
 def _cores() -> Finding:
-    from magenet_batch.jobs.machine import cpu_count
+    from magenet_batch.jobs.engine.machine import cpu_count
 
     return Finding("CPU cores", True, str(cpu_count()))
 

@@ -130,8 +130,8 @@ def command(
 
 
 def _show_plan(options: JobOptions, *, as_json: bool) -> None:
-    from magenet_batch.jobs.estimate import estimate
-    from magenet_batch.jobs.plan import describe_plan, make_plan
+    from magenet_batch.jobs.plan.estimate import estimate
+    from magenet_batch.jobs.plan.plan import describe_plan, make_plan
     from magenet_batch.jobs.run import means_for
 
     plan = make_plan(options)

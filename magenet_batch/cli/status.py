@@ -15,7 +15,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far a job is, while it runs and after. Changes nothing."""
-    from magenet_batch.jobs.status import read_status
+    from magenet_batch.jobs.ledger.status import read_status
     from magenet_batch.storage import given_location
 
     status = read_status(given_location(out))

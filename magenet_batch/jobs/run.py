@@ -9,26 +9,27 @@ from dataclasses import dataclass
 from functools import partial
 
 from magenet_batch.errors import JobError, WeightsError
-from magenet_batch.jobs.engine import Engine
-from magenet_batch.jobs.executor import Executor, InlineExecutor
-from magenet_batch.jobs.files import Log
-from magenet_batch.jobs.ledger import Ledger, sweep
-from magenet_batch.jobs.lock import job_lock
-from magenet_batch.jobs.machine import Means, choose_means, cpu_count, gpu_count
+from magenet_batch.jobs.engine.engine import Engine
+from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
+from magenet_batch.jobs.engine.machine import Means, choose_means, cpu_count, gpu_count
+from magenet_batch.jobs.engine.progress import Progress, SilentProgress
+from magenet_batch.jobs.ledger.ledger import Ledger, sweep
+from magenet_batch.jobs.ledger.lock import job_lock
+from magenet_batch.jobs.ledger.log import Log
+from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refuse_foreign
+from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan import make_plan
-from magenet_batch.jobs.process import EnhancerFactory, EnhancerLike
-from magenet_batch.jobs.progress import Progress, SilentProgress
-from magenet_batch.jobs.relist import ArchiveCheck
-from magenet_batch.jobs.signals import two_stage_stop
-from magenet_batch.jobs.state import JobState, is_known, open_state, refuse_foreign
-from magenet_batch.jobs.summary import JobSummary
-from magenet_batch.jobs.worker import Unit, Worker, WorkerConfig
+from magenet_batch.jobs.plan.plan import make_plan
+from magenet_batch.jobs.plan.relist import ArchiveCheck
+from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
+from magenet_batch.jobs.work.worker import Unit, Worker, WorkerConfig
 from magenet_batch.models.shelf import read_weights_file, shipped_names
 from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
+from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
 
 Say = Callable[[str], None]
+_STOPPING = "stopping: images in work are finished; once more stops at once"
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class _Job:
                 progress=self.progress, log=log,
             )  # fmt: skip
             # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
-            with two_stage_stop(stop, say=self.progress.note):
+            with two_stage_stop(stop, say=self.progress.note, text=_STOPPING):
                 return engine.run(units), engine.lost
         finally:
             if executor is not None:
@@ -195,7 +196,7 @@ class _Job:
         )  # fmt: skip
         if not means.workers:
             return InlineExecutor(lambda: Worker(config, stop=stop))
-        from magenet_batch.jobs.ray_executor import RayExecutor
+        from magenet_batch.jobs.engine.ray_executor import RayExecutor
 
         return RayExecutor(
             config, workers=means.workers, gpu_share=means.gpu_share, gpus=means.gpus,
@@ -244,7 +245,7 @@ def means_for(options: JobOptions, *, images: int) -> Means:
         none = options.gpus == 0 or options.assess
         cpus, gpus = cpu_count(), (0 if none else gpu_count())
     else:
-        from magenet_batch.jobs.ray_start import cluster_resources
+        from magenet_batch.jobs.engine.ray_start import cluster_resources
 
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from magenet_batch.errors import StorageError, UsageError, nearest
-from magenet_batch.report.collect import collect
-from magenet_batch.report.collected import Collected
-from magenet_batch.report.gallery import make_gallery
-from magenet_batch.report.html import PAGE, environment, to_html
+from magenet_batch.report.page.gallery import make_gallery
+from magenet_batch.report.page.html import PAGE, environment, to_html
 from magenet_batch.report.text import to_json, to_markdown, write_csv
+from magenet_batch.report.totals.collect import collect
+from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.storage import Location, draft_of
 
 FORMATS = ("html", "json", "csv", "md")
@@ -46,7 +46,7 @@ def build_report(out: Location, *, format: str = "html", seed: int = 0) -> str:
     return _page(found)
 
 
-def _page(found: Collected, *, pages: Mapping[str, str] | None = None) -> str:
+def _page(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -> str:
     """The page of what was collected; its template is compiled while pictures are decoded."""
     with ThreadPoolExecutor(1) as beside:
         beside.submit(environment().get_template, PAGE)
@@ -100,7 +100,7 @@ def pages_folder(target: Location) -> Location:
 
 def _with_pages(out: Location, target: Location, *, pages: int) -> str:
     """Write the pages of flagged images; returns the main page, which links to them."""
-    from magenet_batch.report.individual import addresses, write_pages
+    from magenet_batch.report.page.individual import addresses, write_pages
 
     found = collect(out, reviewed=pages)
     folder = pages_folder(target)

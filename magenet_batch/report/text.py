@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from magenet_batch.records.reading import FILE, PLACE, open_rows
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, STATUSES
-from magenet_batch.report.collected import BETTER, Collected
-from magenet_batch.report.groups import AVERAGED, Total
+from magenet_batch.report.totals.groups import AVERAGED, Total
+from magenet_batch.report.totals.totals import BETTER, ReportTotals
 from magenet_batch.report.words import images, number, percent, visible
 from magenet_batch.storage import Location
 
@@ -23,7 +23,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Text that begins so is taken for a formula by some spreadsheet program."""
 
 
-def speed(found: Collected) -> dict[str, float | None]:
+def speed(found: ReportTotals) -> dict[str, float | None]:
     """Wall time, images per second and megapixels per second; None where not recorded."""
     seconds = found.run.seconds
     if not seconds or seconds <= 0:
@@ -41,7 +41,7 @@ def _group(name: str, total: Total) -> dict[str, Any]:
     return {"name": name, "images": total.images, **total.counts, **shares, **means}
 
 
-def summary(found: Collected) -> dict[str, Any]:
+def summary(found: ReportTotals) -> dict[str, Any]:
     """Everything that was added up, as JSON-ready values.
 
     Args:
@@ -106,7 +106,7 @@ def summary(found: Collected) -> dict[str, Any]:
     }
 
 
-def to_json(found: Collected) -> str:
+def to_json(found: ReportTotals) -> str:
     """The summary as indented JSON."""
     return json.dumps(summary(found), indent=2, ensure_ascii=False, default=str) + "\n"
 
@@ -165,7 +165,7 @@ def _cell(text: str) -> str:
     return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
 
 
-def _grade_lines(found: Collected) -> list[str]:
+def _grade_lines(found: ReportTotals) -> list[str]:
     """Grades before against grades as delivered; nothing without grades."""
     flow = found.grades.flow
     if not flow:
@@ -177,7 +177,7 @@ def _grade_lines(found: Collected) -> list[str]:
     return lines
 
 
-def to_markdown(found: Collected) -> str:
+def to_markdown(found: ReportTotals) -> str:
     """A page of Markdown with the main numbers."""
     fast = speed(found)
     lines = [

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, TrainingError
 from magenet_batch.models.build import Network, TransformNetwork, build_network
@@ -18,6 +13,7 @@ from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.stop import Stop, two_stage_stop
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
 from magenet_batch.training.distributed import train_in_processes
@@ -28,6 +24,7 @@ from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, Restorat
 from magenet_batch.training.restoration.run import RestorationRun
 from magenet_batch.training.trainer import Settings, Trainer
 
+_STOPPING = "finishing this step, then saving; once more to stop at once"
 _OF_A_RUN = (
     "checkpoint.safetensors", "structure.safetensors", "curves.jsonl", "sense.safetensors",
     "sensor.checkpoint.safetensors", "light.checkpoint.safetensors",
@@ -76,8 +73,8 @@ def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:
         The exit code: 0 when done, 130 when interrupted.
     """
     stop = Stop(after=60 * stop_after)
-    run = RestorationRun(recipe, reporter=Reporter(), stopped=stop.asked)
-    with interruptible(stop):
+    run = RestorationRun(recipe, reporter=Reporter(), stopped=stop.is_set)
+    with two_stage_stop(stop, say=_say, text=_STOPPING):
         done = run.run()
     if not done:
         print("stopped: the same command resumes", file=sys.stderr)
@@ -99,9 +96,10 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
     """
-    trainer = Trainer(settings_of(recipe), reporter=Reporter(), group=group)
-    trainer.stop_at = time.monotonic() + 60 * stop_after if stop_after else math.inf
-    with interruptible(trainer) if group.size == 1 else nullcontext():
+    stop = Stop(after=60 * stop_after)
+    trainer = Trainer(settings_of(recipe), reporter=Reporter(), group=group, stop=stop)
+    alone = group.size == 1  # otherwise the process that started the others handles signals
+    with two_stage_stop(stop, say=_say, text=_STOPPING) if alone else nullcontext():
         teacher = trainer.run()
     if trainer.share_done < 1:
         print(
@@ -168,39 +166,5 @@ def _write(network: Network, notes: dict[str, str], *, folder: Path, name: str) 
     print(f"use them: magenet enhance ARCHIVE --weights {path}", file=sys.stderr)
 
 
-class _Stoppable(Protocol):
-    stop_asked: bool
-
-
-class Stop:
-    """Whether to save and end: asked for by a signal, or because time is up.
-
-    Args:
-        after: seconds from now; 0 for never.
-    """
-
-    def __init__(self, *, after: float = 0.0) -> None:
-        self.stop_asked = False
-        self._at = time.monotonic() + after if after else math.inf
-
-    def asked(self) -> bool:
-        """True from the moment on that a stop is due."""
-        return self.stop_asked or time.monotonic() > self._at
-
-
-@contextmanager
-def interruptible(run: _Stoppable) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM saves a checkpoint and ends; the second ends at once."""
-
-    def ask(number: int, frame: object) -> None:
-        if run.stop_asked:
-            raise KeyboardInterrupt
-        run.stop_asked = True
-        print("finishing this step, then saving; once more to stop at once", file=sys.stderr)
-
-    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.randomness import generator
+from magenet_batch.stop import Stop
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.config import (
     ConsistencyConfig,
@@ -95,9 +95,17 @@ class Trainer:
         settings: everything the recipe says.
         reporter: is told what happens.
         group: this process among those that train together.
+        stop: asked after every step whether to save and end; None: never.
     """
 
-    def __init__(self, settings: Settings, *, reporter: Reporter, group: Group = _ALONE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        reporter: Reporter,
+        group: Group = _ALONE,
+        stop: Stop | None = None,
+    ) -> None:
         self.settings = settings
         self.reporter = reporter
         self.group = group
@@ -115,12 +123,12 @@ class Trainer:
         self.student.requires_grad_(True)
         self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.progress = Progress(recipe=settings.fingerprint)
-        self.stop_asked = False
-        self.stop_at = math.inf
-        """When to save and end, by `time.monotonic`."""
+        self.stop = stop or Stop()
+        self.stopped = False
+        """Whether all processes agreed to save and end."""
 
     def run(self) -> TransformNetwork:
-        """Train until the schedule ends or `stop_asked` is set; returns the teacher."""
+        """Train until the schedule ends or a stop is asked for; returns the teacher."""
         self._prepare_structure()
         config = self.settings
         clean = self._load(config.data.clean)
@@ -231,13 +239,13 @@ class Trainer:
         config = self.settings
         saved = time.monotonic()
         self.student.train()
-        while self.share_done < 1 and not self.stop_asked:
+        while self.share_done < 1 and not self.stopped:
             before = time.monotonic()
             losses = self._optimise(clean, real)
             self.progress.step += 1
-            self.progress.seconds, self.stop_asked = self.group.agree(
+            self.progress.seconds, self.stopped = self.group.agree(
                 seconds=self.progress.seconds + time.monotonic() - before,
-                stop=self.stop_asked or time.monotonic() > self.stop_at, device=self.device,
+                stop=self.stop.is_set(), device=self.device,
             )  # fmt: skip
             step = self.progress.step
             if curves is None:
@@ -251,7 +259,7 @@ class Trainer:
             if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
                 self.checkpoint()
                 saved = time.monotonic()
-        if curves is not None and self.stop_asked:
+        if curves is not None and self.stopped:
             self.checkpoint()
 
     def _optimise(self, clean: Canvases, real: Canvases | None) -> dict[str, float]:

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from magenet_batch.cli.main import main
 from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs import run
-from magenet_batch.report.pictures import thumbnail
+from magenet_batch.report.page.pictures import thumbnail
 
 _Y, _X = np.mgrid[:96, :96]
 _INSIDE = ((_X - 48) ** 2 + (_Y - 48) ** 2 < 44**2)[..., None]

@@ -56,7 +56,7 @@ def fake_factory(device: str, threads: int) -> FakeEnhancer:
 
 def measure_nothing(set_attribute=setattr) -> None:
     """Take the measures out of this process's jobs, where thousands of images are to be quick."""
-    from magenet_batch.jobs import process
+    from magenet_batch.jobs.work import process
 
     set_attribute(process, "assess_quality", lambda pixels, fov: {})
     set_attribute(process, "measure_fidelity", lambda *images, **maps: {})

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from jobs_fakes import fake_factory, outputs, write_image
 
+from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.status import read_status
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -13,8 +13,8 @@ import pytest
 from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs, write_image
 
 from magenet_batch.errors import CancelledError, StorageError
+from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.status import read_status
 
 
 def undisturbed(options, tmp_path) -> dict[str, bytes]:

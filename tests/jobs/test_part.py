@@ -12,9 +12,9 @@ from jobs_fakes import fake_factory, outputs
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_USAGE, JobError, UsageError
-from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.ledger.lock import job_lock
+from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.status import read_status
 from magenet_batch.records.part import Part
 from magenet_batch.records.run_info import read_run
 
@@ -65,7 +65,7 @@ def test_a_part_that_is_none_is_said(text: str):
 HOLD = """
 import sys, time
 from pathlib import Path
-from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.records.part import Part
 with job_lock(Path(sys.argv[1]), part=Part.parse(sys.argv[2]) if sys.argv[2] else None):
     print("held", flush=True)

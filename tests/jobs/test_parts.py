@@ -15,21 +15,21 @@ import pytest
 from pydantic import ValidationError
 
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.jobs.ledger import sweep
-from magenet_batch.jobs.lock import STALE_AFTER_S, job_lock
-from magenet_batch.jobs.machine import choose_means
+from magenet_batch.jobs.engine.machine import choose_means
+from magenet_batch.jobs.engine.progress import duration
+from magenet_batch.jobs.engine.retry import must_be_alone, next_units
+from magenet_batch.jobs.ledger.ledger import sweep
+from magenet_batch.jobs.ledger.lock import STALE_AFTER_S, job_lock
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.policy import flags_for
-from magenet_batch.jobs.progress import duration
-from magenet_batch.jobs.retry import must_be_alone, next_units
-from magenet_batch.jobs.worker import Unit
+from magenet_batch.jobs.work.worker import Unit
 from magenet_batch.records.layout import lock_name
 from magenet_batch.records.rows import rows_table
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.ledger.lock import job_lock
 with job_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

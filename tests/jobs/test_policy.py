@@ -8,9 +8,9 @@ import pytest
 from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs
 
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs import process
 from magenet_batch.jobs.policy import POLICIES, choose_policy, flags_for
 from magenet_batch.jobs.run import run_job
+from magenet_batch.jobs.work import process
 
 
 def rows(out):

@@ -8,9 +8,10 @@ import pytest
 from jobs_fakes import fake_factory, outputs
 
 from magenet_batch.errors import ImageError, UsageError
-from magenet_batch.jobs.listing import Choice, Skipped
+from magenet_batch.jobs.plan.listing import Choice, Skipped
+from magenet_batch.jobs.plan.objects import list_store
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.store import list_store, read_object
+from magenet_batch.jobs.work.content import read_object
 from magenet_batch.storage import is_store
 
 pytestmark = pytest.mark.slow

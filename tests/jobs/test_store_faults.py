@@ -18,10 +18,10 @@ from magenet_batch.errors import (
     StorageError,
     UsageError,
 )
-from magenet_batch.jobs import holder, store_lock
-from magenet_batch.jobs.lock import job_lock, living_holders
+from magenet_batch.jobs.ledger import holder, store_lock
+from magenet_batch.jobs.ledger.lock import job_lock, living_holders
+from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.status import read_status
 from magenet_batch.storage import StorePath, names_in
 
 pytestmark = pytest.mark.slow

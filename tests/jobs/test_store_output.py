@@ -16,9 +16,9 @@ from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, JobError, UsageError
-from magenet_batch.jobs.lock import job_lock
+from magenet_batch.jobs.ledger.lock import job_lock
+from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.status import read_status
 from magenet_batch.records.part import Part
 from magenet_batch.report.build import build_report
 from magenet_batch.storage import StorePath, names_in

@@ -120,7 +120,7 @@ class LightStage(nn.Module):
         self.size, self.grid = config.size, config.grid
         w = config.widths
         self.down = nn.ModuleList(
-            [LightBlock(16, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
+            [LightBlock(4 * 7, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
         )
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
@@ -141,7 +141,8 @@ class LightStage(nn.Module):
             x_B3HW: squares of `size` pixels, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
         """
-        seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW], 1)
+        places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
+        seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
         y = F.pixel_unshuffle(seen, 2)
         skips = []
         for block in self.down:
@@ -167,6 +168,15 @@ class LightStage(nn.Module):
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             gate(tone[:, 3]),
         )
+
+
+@lru_cache(maxsize=8)
+def _places(size: int, device: torch.device) -> torch.Tensor:
+    """Where a pixel is in the square: across, down (-1..1) and squared distance: (1, 3, S, S)."""
+    with torch.inference_mode(False):  # it is kept, as the matrices above
+        at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
+        down, across = torch.meshgrid(at, at, indexing="ij")
+        return torch.stack([across, down, across.square() + down.square()])[None]
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:

@@ -95,7 +95,7 @@ class LightTrainingConfig(BaseModel):
     minutes: float = Field(default=0.0, ge=0)
     batch: int = Field(default=24, ge=1)
     preset: str = "light"
-    texture: float = Field(default=0.2, ge=0)
+    texture: float = Field(default=0.12, ge=0)
     repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.5, ge=0, le=1)
     gain: float = Field(default=0.4, ge=0)

@@ -22,8 +22,8 @@ from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST = (4e-4, 1e-4)  # squared error above which shares count: at the start and at the end
-_STEEP = 0.2  # times that, for differences of neighbours
+_LEAST = (3e-3, 5e-4)  # squared error above which shares count: at the start and at the end
+_STEEP = 5e-5  # the same for differences of neighbours
 _TONE = 1e-3
 _BELIEVED = 1.5e-5  # the same where it is asked whether to do anything: 48 dB
 _NONE = 1e-5
@@ -104,7 +104,7 @@ class LightLessons:
         even = aligned(restored(x, fields.without_tone()), y, m)
         losses = {
             "light": torch.log(mean_square(even - y, m) + least).mean(),
-            "detail": config.detail * torch.log(steepness(even - y, m) + _STEEP * least).mean(),
+            "detail": config.detail * torch.log(steepness(even - y, m) + _STEEP).mean(),
         }
         known = Fields(*(t.detach() for t in fields))
         believed = known._replace(degraded=fields.degraded).believed().without_tone()
@@ -186,7 +186,7 @@ def _varied(
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
     """Detail multiplied onto images, so that its gain must come out right."""
     count, _, height, width = x.shape
-    strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.6)
+    strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.4)
     noise = rng.standard_normal((count, 1, height, width), np.float32)
     noise *= strength.astype(np.float32)[:, None, None, None]
     return x * (1 + torch.from_numpy(noise))

@@ -23,6 +23,7 @@ from magenet_batch.training.restoration.config import SensorTrainingConfig
 
 _LEAST_INSIDE = 0.55  # share of a crop that is in the field of view
 _TALL = (0.7, 1.0)  # height of the picture relative to the field of view's diameter
+_EIGHT_BITS = 0.9  # share of crops that are rounded as files of eight bits are
 _RIM = 3  # pixels at the field of view's edge that say nothing
 
 
@@ -129,6 +130,8 @@ def draw_crops(
         params = sample_degradation(rng, how)
         height = round(photograph.side * ratio * rng.uniform(*_TALL))
         seen = degrade_crop(wanted, params, height=height)
+        if rng.random() < _EIGHT_BITS:
+            seen = np.round(seen * 255) / np.float32(255)
         rows.append((
             continued(seen, mask), continued(wanted, mask), *_counted(mask),
             facts(params, height, float(wanted[mask > 0].mean())),

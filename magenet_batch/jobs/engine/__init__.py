@@ -1,0 +1,1 @@
+"""Who works: hands units to workers, here or on Ray, and tries again what died."""

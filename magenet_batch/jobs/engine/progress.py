@@ -1,0 +1,149 @@
+"""Tells a person how far a job is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from magenet_batch.jobs.duration import duration
+from magenet_batch.jobs.work.worker import Counters
+
+LINE_EVERY_S = 15.0
+
+
+class Progress(Protocol):
+    """What a job tells of itself while it runs."""
+
+    def start(self, total: int) -> None:
+        """Work on `total` images begins."""
+        ...
+
+    def update(self, done: Counters) -> None:
+        """So much of it is done."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened."""
+        ...
+
+    def close(self) -> None:
+        """It is over."""
+        ...
+
+
+class SilentProgress:
+    """Tells nothing."""
+
+    def start(self, total: int) -> None:
+        """Nothing."""
+
+    def update(self, done: Counters) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Rate:
+    """Images and megapixels per second since the first worker began, and the time left."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._start: float | None = None
+
+    def start(self, total: int) -> None:
+        """Begin to count."""
+        self._total = total
+        self._start = time.monotonic()
+
+    def text(self, done: Counters) -> str:
+        """Say rate, time left and failures in a few words."""
+        seconds = 0.0 if self._start is None else time.monotonic() - self._start
+        if not done.images or seconds <= 0:
+            return "starting"
+        rate = done.images / seconds
+        left = duration((self._total - done.images) / rate)
+        failed = f", {done.failed} failed" if done.failed else ""
+        megapixels = done.pixels / 1e6 / seconds
+        return f"{rate:.2f} images/s, {megapixels:.1f} MP/s, {left} left{failed}"
+
+
+class PlainProgress:
+    """Writes a line now and then.
+
+    Args:
+        stream: where to, standard error in earnest.
+        every: seconds between lines.
+    """
+
+    def __init__(self, stream: TextIO, *, every: float = LINE_EVERY_S) -> None:
+        self._stream = stream
+        self._every = every
+        self._rate = Rate()
+        self._total = 0
+        self._said = (0.0, 0)
+
+    def start(self, total: int) -> None:
+        """Begin."""
+        self._total = total
+        self._rate.start(total)
+        self._said = (time.monotonic(), 0)
+
+    def update(self, done: Counters) -> None:
+        """Write a line if the last one is old, or all is done."""
+        now = time.monotonic()
+        when, images = self._said
+        due = now - when >= self._every or done.images == self._total
+        if due and done.images != images:
+            self._said = (now, done.images)
+            share = 100 * done.images / max(1, self._total)
+            self.note(f"{done.images}/{self._total} ({share:.0f} %), {self._rate.text(done)}")
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class BarProgress:
+    """Draws a bar on a terminal.
+
+    Args:
+        console: the terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bar = RichProgress(
+            BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._rate = Rate()
+        self._task: Any = None
+
+    def start(self, total: int) -> None:
+        """Draw the empty bar."""
+        self._rate.start(total)
+        self._task = self._bar.add_task("", total=total, rate="starting")
+        self._bar.start()
+
+    def update(self, done: Counters) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done.images, rate=self._rate.text(done))
+
+    def note(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.stop()

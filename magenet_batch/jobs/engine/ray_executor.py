@@ -1,0 +1,259 @@
+"""Runs workers as Ray actors, on this machine or on a cluster.
+
+Ray only places processes and tells of their deaths. It restarts and retries nothing: the engine
+does, because only the engine can say which image was to blame. Pixels never travel.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from magenet_batch.errors import JobError, MagenetError
+from magenet_batch.jobs.engine.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId
+from magenet_batch.jobs.engine.ray_start import RayError, RayTaskError, connect, first_line, ray
+from magenet_batch.jobs.work.worker import Counters, Unit, Worker, WorkerConfig
+
+POLL_S = 1.0
+FIRST_POLL_S = 0.1
+"""Until the first image is done, so that a user sees it at once."""
+LOOK_S = 5.0
+RESTARTS = 3
+"""How often Ray itself is started again when its node on this machine dies."""
+
+
+class _Actor:
+    """A worker in its own process; `control` calls are answered while `run` works."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
+
+    def start(self) -> int:
+        # Not in the constructor: what is raised here comes back as itself.
+        self._worker = Worker(self._config)
+        return os.getpid()
+
+    def run(self, unit: Unit, part: pa.Table) -> Any:
+        return self._worker.run(unit, part)
+
+    @ray.method(concurrency_group="control")
+    def counters(self) -> Counters:
+        return self._worker.counters
+
+    @ray.method(concurrency_group="control")
+    def stop(self) -> None:
+        self._worker.stop()
+
+
+@dataclass
+class _Handle:
+    """A worker as the driver sees it.
+
+    Attributes:
+        actor: its Ray handle.
+        waiting: the reference that its start-up or its unit will answer.
+        starting: whether `waiting` is the start-up.
+        poll: the reference of the last question for its counters, not yet answered.
+        seen: its last known counters.
+        pid: its process, once it has started.
+    """
+
+    actor: Any
+    waiting: Any
+    starting: bool = True
+    poll: Any = None
+    seen: Counters = field(default_factory=Counters)
+    pid: int | None = None
+
+
+class RayExecutor:
+    """Workers as Ray actors.
+
+    Args:
+        config: what makes a worker.
+        workers: how many there will be.
+        gpu_share: share of a GPU that a worker takes, 0 for CPU.
+        address: of a running cluster; None starts one on this machine, on loopback only.
+        gpus: GPUs of the cluster that is started here.
+        preload: modules that the processes of a cluster started here import while Ray itself is
+            still starting, so that importing torch costs no time of its own.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        workers: int,
+        gpu_share: float,
+        gpus: int,
+        address: str | None,
+        preload: tuple[str, ...] = (),
+    ) -> None:
+        self._config = config
+        self._handles: dict[WorkerId, _Handle] = {}
+        self._next = 0
+        self._polled = 0.0
+        self._begun = False
+        self._looked = time.monotonic()
+        self._cluster = partial(
+            connect, workers, gpus=gpus, address=address, threads=config.threads, preload=preload
+        )
+        self._restarts = RESTARTS if address is None else 0
+        self._cluster()
+        remote: Any = ray.remote  # its type knows no concurrency groups
+        self._actor_class = remote(
+            # A cluster of our own has one place per worker: Ray starts a process for each
+            # beforehand, and threads are told to each worker as they are.
+            num_cpus=1 if address is None else config.threads,
+            num_gpus=gpu_share,
+            max_restarts=0,
+            max_task_retries=0,
+            concurrency_groups={"control": 1},
+        )(_Actor)
+
+    def spawn(self) -> WorkerId:
+        """Begin to start an actor; it answers when its network is loaded."""
+        worker, self._next = self._next, self._next + 1
+        actor = self._actor_class.remote(self._config)
+        self._handles[worker] = _Handle(actor, waiting=actor.start.remote())
+        return worker
+
+    def submit(self, worker: WorkerId, unit: Unit, part: pa.Table) -> None:
+        """Send the paths of a unit to an actor."""
+        handle = self._handles[worker]
+        handle.seen, handle.poll = Counters(), None
+        handle.waiting = handle.actor.run.remote(unit, part)
+
+    def wait(self, timeout: float, *, tick: Tick) -> list[Event]:
+        """Wait until an actor answers or dies."""
+        by_ref = {h.waiting: w for w, h in self._handles.items() if h.waiting is not None}
+        if not by_ref:
+            time.sleep(min(timeout, 0.05))
+            return []
+        timeout = timeout if self._begun else min(timeout, FIRST_POLL_S)
+        ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=timeout, fetch_local=False)
+        if ready:  # take all that have answered by now
+            ready, _ = ray.wait(list(by_ref), num_returns=len(by_ref), timeout=0)
+        self._poll()
+        if not ready:
+            self._look_around()
+        return [self._event(by_ref[ref], ref) for ref in ready]
+
+    def counters(self, worker: WorkerId) -> Counters:
+        """The counters that the actor told last."""
+        handle = self._handles.get(worker)
+        return Counters() if handle is None else handle.seen
+
+    def drain(self) -> None:
+        """Tell actors at work to give up their image; end those that are still starting."""
+        for worker, handle in list(self._handles.items()):
+            if handle.starting:
+                self.kill(worker)
+            else:
+                handle.actor.stop.remote()
+
+    def kill(self, worker: WorkerId) -> None:
+        """End an actor at once, so that it cannot hold its GPU or write any more."""
+        handle = self._handles.pop(worker, None)
+        if handle is not None:
+            ray.kill(handle.actor, no_restart=True)
+
+    def pids(self) -> list[int]:
+        """Processes of the workers that are ready."""
+        return [h.pid for h in self._handles.values() if h.pid is not None]
+
+    def close(self) -> None:
+        """End all actors and the connection, and the cluster if it was started here."""
+        for worker in list(self._handles):
+            self.kill(worker)
+        ray.shutdown()
+
+    def _event(self, worker: WorkerId, ref: Any) -> Event:
+        handle = self._handles[worker]
+        handle.waiting = None
+        starting, handle.starting = handle.starting, False
+        try:
+            answer = ray.get(ref)
+        except RayTaskError as error:
+            return self._raised(worker, error, starting=starting)
+        except RayError as error:
+            # An unavailable actor may live on behind a broken line and hold its GPU: end it
+            # before its unit is given to another.
+            self.kill(worker)
+            return Lost(worker, first_line(error))
+        if starting:
+            handle.pid = answer
+            return Ready(worker)
+        handle.seen, handle.poll = Counters(), None
+        return Done(worker, answer)
+
+    def _raised(self, worker: WorkerId, error: RayTaskError, *, starting: bool) -> Event:
+        cause = error.cause if isinstance(error.cause, MagenetError) else None
+        if cause is None:
+            cause = JobError(f"A worker failed: {_last_line(error)}")
+        if starting:
+            self.kill(worker)
+            return Lost(worker, str(cause), cause)
+        return Broken(worker, cause)
+
+    def _look_around(self) -> None:
+        """Every few seconds while nothing answers: is there still a node to start workers on?
+
+        A cluster that was started here is started again, and its workers with it; without that,
+        starting actors would wait for ever.
+
+        Raises:
+            JobError: every node is gone, and not for the first time, or they are not ours.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_S or not all(h.starting for h in self._handles.values()):
+            return
+        self._looked = now
+        try:
+            alive = any(node["Alive"] for node in ray.nodes())
+        except (RayError, RuntimeError, OSError):
+            alive = False
+        if alive:
+            return
+        if not self._restarts:
+            raise JobError(
+                "Ray's own processes have died, and all workers with them. What is done is kept: "
+                "give the same command again to go on."
+            )
+        self._restarts -= 1
+        ray.shutdown()
+        self._cluster()
+        for handle in self._handles.values():
+            handle.actor = self._actor_class.remote(self._config)
+            handle.waiting = handle.actor.start.remote()
+
+    def _poll(self) -> None:
+        """Ask busy actors for their counters, once a second, without waiting for answers."""
+        now = time.monotonic()
+        if now - self._polled < (POLL_S if self._begun else FIRST_POLL_S):
+            return
+        self._polled = now
+        busy = [h for h in self._handles.values() if h.waiting is not None and not h.starting]
+        asked = {h.poll: h for h in busy if h.poll is not None}
+        answered = ray.wait(list(asked), num_returns=len(asked), timeout=0)[0] if asked else []
+        for ref in answered:
+            handle = asked[ref]
+            handle.poll = None
+            try:
+                handle.seen = ray.get(ref)
+            except RayError:
+                continue  # its unit's own answer will tell of the death
+            self._begun = self._begun or handle.seen.images > 0
+        for handle in busy:
+            if handle.poll is None:
+                handle.poll = handle.actor.counters.remote()
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

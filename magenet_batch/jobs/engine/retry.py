@@ -1,0 +1,40 @@
+"""What to do with a unit whose worker died."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from magenet_batch.jobs.engine.limits import IMAGE_TRIES, SHARD_TRIES
+from magenet_batch.jobs.work.worker import Unit
+
+
+def next_units(unit: Unit) -> list[Unit]:
+    """Say what to try next after a worker died on a unit.
+
+    A shard is tried once more as it is: most deaths are nobody's fault. Then it is halved until
+    the image that kills is alone, and that is tried `IMAGE_TRIES` times.
+
+    Args:
+        unit: the unit whose worker died.
+
+    Returns:
+        The units that cover the same images; empty when a single image is to be given up.
+    """
+    if len(unit.positions) == 1:
+        if unit.tries >= IMAGE_TRIES:
+            return []
+        return [replace(unit, tries=unit.tries + 1, suspect=True)]
+    if not unit.suspect and unit.tries < SHARD_TRIES:
+        return [replace(unit, tries=unit.tries + 1)]
+    middle = len(unit.positions) // 2
+    halves = (unit.positions[:middle], unit.positions[middle:])
+    return [Unit(unit.shard, positions, whole=False, tries=1, suspect=True) for positions in halves]
+
+
+def must_be_alone(unit: Unit) -> bool:
+    """Whether a unit may only run while nothing else does.
+
+    The last try of a single image decides whether it is given up. Another worker that takes all
+    memory must not be able to kill it.
+    """
+    return len(unit.positions) == 1 and unit.tries >= IMAGE_TRIES

@@ -1,0 +1,165 @@
+"""One job at a time on an output folder; a job that crashed does not block the next."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from magenet_batch.errors import JobError
+from magenet_batch.jobs.ledger.holder import (
+    HEARTBEAT_S,
+    STALE_AFTER_S,
+    lives_here,
+    me,
+    read_holder,
+    refusal,
+)
+from magenet_batch.jobs.ledger.store_lock import store_holders, store_lock
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
+from magenet_batch.records.part import Part
+from magenet_batch.storage import Location, StorePath
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
+    """Hold the lock of an output folder, or of a part of its job.
+
+    Parts of one division work side by side; anything else on the same folder is refused.
+
+    On one host the operating system's own file lock decides, which ends with its process; where
+    there is none, the process id and its start time. Between hosts, where file locks may not
+    reach, the holder touches the file every few seconds. In an object store: `store_lock`.
+
+    Args:
+        out: the output folder; must exist.
+        part: of the job; None for all of it.
+
+    Raises:
+        JobError: another job lives in this folder.
+    """
+    if isinstance(out, StorePath):
+        with store_lock(out, part=part):
+            yield
+        return
+    path = out / lock_name(part)
+    handle = _acquire(path)
+    try:
+        _refuse_others(path, part)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        raise
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat, args=(path, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def living_holders(out: Location) -> list[dict[str, Any]]:
+    """Who works on an output folder now: process, host and since when, one entry per lock."""
+    if isinstance(out, StorePath):
+        return store_holders(out)
+    return [holder for path in sorted(out.glob(LOCK_GLOB)) if (holder := _held(path))]
+
+
+def _refuse_others(mine: Path, part: Part | None) -> None:
+    """Refuse when a job lives here that is no sibling."""
+    for path in sorted(mine.parent.glob(LOCK_GLOB)):
+        sibling = part is not None and path.name.endswith(f"-of-{part.of}.lock")
+        if path == mine or sibling:
+            continue
+        holder = _held(path)
+        if holder:
+            raise JobError(refusal(path.parent, holder))
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """The living holder of a lock; empty if there is none."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return {}
+    try:
+        holder = _read(handle)
+        if not _take(handle):
+            return holder or {"pid": "?"}
+        return holder if _lives(holder, path) else {}
+    finally:
+        os.close(handle)  # and with it the lock that was only tried
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            holder = _read(handle)
+            if not _take(handle) or _lives(holder, path):
+                raise JobError(refusal(path.parent, holder))
+            # The last holder may have removed the file between open and lock: then what is
+            # locked is a file without a name, and somebody else may lock the new one.
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                _write(handle)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _take(handle: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: the file's content decides
+        return True
+    return True
+
+
+def _read(handle: int) -> dict[str, Any]:
+    os.lseek(handle, 0, os.SEEK_SET)
+    return read_holder(os.read(handle, 4096))
+
+
+def _write(handle: int) -> None:
+    os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, json.dumps(me()).encode())
+    os.fsync(handle)
+
+
+def _lives(holder: dict[str, Any], path: Path) -> bool:
+    """Whether the process named in a lock file, whose lock could be taken, still lives."""
+    if not holder:
+        return False
+    if holder.get("host") != socket.gethostname():
+        return time.time() - path.stat().st_mtime < STALE_AFTER_S
+    if fcntl is not None and holder.get("pid") == os.getpid():
+        return False
+    return lives_here(holder)
+
+
+def _beat(path: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_S):
+        with contextlib.suppress(OSError):
+            os.utime(path)

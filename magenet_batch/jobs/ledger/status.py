@@ -1,0 +1,145 @@
+"""How far a job is, from its output folder alone: while it runs and after."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from magenet_batch.errors import UsageError
+from magenet_batch.jobs.duration import duration
+from magenet_batch.jobs.ledger.ledger import Counts, Ledger
+from magenet_batch.jobs.ledger.lock import living_holders
+from magenet_batch.jobs.plan.plan import Plan
+from magenet_batch.records.layout import PLAN, ROWS, rows_file, state_files
+from magenet_batch.records.run_info import by_start, read_record
+from magenet_batch.storage import Location, stats_in
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """How far a job is.
+
+    Attributes:
+        out: its output folder.
+        images: planned.
+        counts: of the images in finished shards.
+        running: who works on it now: process, host and since when.
+        last: how the run that began last ended; None while it runs, or when it was killed.
+        rate: images per second of the shards that were finished since the oldest living run began;
+            None when nothing runs or nothing was finished yet.
+    """
+
+    out: str
+    images: int
+    counts: Counts
+    running: list[dict[str, Any]]
+    last: str | None
+    rate: float | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image has its row."""
+        return self.counts.images == self.images
+
+    @property
+    def state(self) -> str:
+        """`running`, `complete`, `interrupted`, `failed` or `killed`."""
+        if self.running:
+            return "running"
+        if self.complete:
+            return "complete"
+        return {"interrupted": "interrupted", "failed": "failed"}.get(self.last or "", "killed")
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        by = self.counts.by_status
+        return {
+            "out": self.out,
+            "state": self.state,
+            "images": self.images,
+            "done": self.counts.images,
+            **{s: by[s] for s in ("enhanced", "kept", "assessed", "failed")},
+            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
+            "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
+            "flagged": self.counts.flagged,
+            "images_per_second": self.rate,
+            "seconds_left": self._left(),
+            "running": self.running,
+        }
+
+    def text(self) -> str:
+        """For people."""
+        share = 100 * self.counts.images / max(self.images, 1)
+        lines = [f"{self.out}: {self.state}, {self.counts.images} of {self.images} images done "
+                 f"({share:.1f} %)"]  # fmt: skip
+        lines += [
+            f"  process {one.get('pid', '?')} on {one.get('host', '?')} "
+            f"since {one.get('locked', '?')}"
+            for one in self.running
+        ]
+        left = self._left()
+        if self.rate is not None and left is not None:
+            lines.append(f"  {self.rate:.2f} images/s, {duration(left)} left")
+        by = self.counts.by_status
+        parts = [f"{by[s]} {s}" for s in ("enhanced", "kept", "assessed") if by[s]]
+        if by["failed"]:
+            why = ", ".join(f"{n} {reason}" for reason, n in self.counts.by_reason.most_common())
+            parts.append(f"{by['failed']} failed ({why})")
+        if self.counts.flagged:
+            parts.append(f"{self.counts.flagged} flagged for review")
+        if parts:
+            lines.append(f"  {', '.join(parts)}")
+        if self.state in ("interrupted", "failed", "killed"):
+            lines.append("  Give the same command again to go on where it stopped.")
+        return "\n".join(lines)
+
+    def _left(self) -> float | None:
+        if not self.rate:
+            return None
+        return (self.images - self.counts.images) / self.rate
+
+
+def read_status(out: Location) -> JobStatus:
+    """Look at a job's output folder; changes nothing.
+
+    Args:
+        out: the output folder.
+
+    Raises:
+        UsageError: there is no job in it.
+        JobError: its plan or a rows file cannot be read.
+    """
+    states = state_files(out)
+    if not states:
+        raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote to")
+    ledger = Ledger(out, Plan.load(out / PLAN))
+    running = living_holders(out)
+    runs = by_start([read_record(path) for path in states])
+    return JobStatus(
+        str(out), ledger.images, ledger.counts(), running,
+        last=runs[-1].get("how") if runs else None, rate=_rate(ledger, running),
+    )  # fmt: skip
+
+
+def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
+    """From the times at which rows files were put in place."""
+    begun = [_seconds(str(one.get("locked", ""))) for one in running]
+    started = min((t for t in begun if t is not None), default=None)
+    if started is None:
+        return None
+    facts = stats_in(ledger.out / ROWS)
+    fresh = sum(
+        ledger.plan.shard_rows(shard)
+        for shard in ledger.done()
+        if (found := facts.get(rows_file(ledger.out, shard).name)) and found.st_mtime >= started
+    )
+    return fresh / max(time.time() - started, 1e-3) if fresh else None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,88 @@
+"""How a job ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED
+from magenet_batch.jobs.duration import duration
+from magenet_batch.jobs.ledger.ledger import Counts
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """How a job ended.
+
+    Attributes:
+        out: the output folder.
+        images: images in the plan.
+        before: images that were done before this run.
+        counts: what became of all images with a row.
+        seconds: how long this run took.
+        worked: images that this run worked on.
+        interrupted: whether it was told to stop before the end.
+    """
+
+    out: str
+    images: int
+    before: int
+    counts: Counts
+    seconds: float
+    worked: int
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        return EXIT_SOME_FAILED if self.counts.failed else EXIT_DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary for scripts."""
+        return {
+            "out": self.out,
+            "images": self.images,
+            "done": self.counts.images,
+            "worked": self.worked,
+            **{s: self.counts.by_status[s] for s in ("enhanced", "kept", "assessed", "failed")},
+            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
+            "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
+            "flagged": self.counts.flagged,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+        }
+
+    def text(self) -> str:
+        """The summary for people."""
+        by = self.counts.by_status
+        parts = [] if by["assessed"] else [f"{by['enhanced']} enhanced"]
+        if by["assessed"]:
+            parts.append(f"{by['assessed']} assessed")
+        if by["kept"]:
+            reasons = self.counts.kept_by_reason.most_common()
+            why = ", ".join(f"{n} {reason}" for reason, n in reasons)
+            parts.append(f"{by['kept']} kept ({why})")
+        lines = []
+        if self.interrupted:
+            lines.append(
+                f"Interrupted: {self.counts.images} of {self.images} images are done. "
+                "Give the same command again to go on."
+            )
+        elif not self.worked:
+            lines.append(f"Nothing to do: all {self.images} images are done.")
+        if by["failed"]:
+            why = ", ".join(f"{n} {reason}" for reason, n in self.counts.by_reason.most_common())
+            parts.append(f"{by['failed']} failed ({why})")
+        if self.counts.flagged:
+            parts.append(f"{self.counts.flagged} flagged for review")
+        lines.append(f"{', '.join(parts)}.")
+        if self.worked:
+            rate = self.worked / max(self.seconds, 1e-9)
+            lines.append(f"{self.worked} images in {duration(self.seconds)} ({rate:.2f} images/s).")
+        if by["failed"] and not self.interrupted:
+            lines.append("To try the failed ones again: the same command with --retry-failed.")
+        if self.counts.images:
+            lines.append(f"Next: magenet report {self.out}")
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What a job works on: the archive, listed once and cut into shards."""

@@ -1,0 +1,57 @@
+"""How long a job would take, roughly, from a few headers; for `--dry-run`."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+from PIL import Image, UnidentifiedImageError
+
+from magenet_batch.jobs.duration import duration
+from magenet_batch.jobs.plan.plan import Plan, tasks_of
+from magenet_batch.storage import is_store
+
+_SAMPLE = 16  # images whose headers are read
+SECONDS_PER_MEGAPIXEL = 1.7
+"""Of one of two workers with one thread each and weights `small`, without start-up: measured on
+photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
+
+
+def megapixels(plan: Plan) -> float | None:
+    """Mean size of a few images of a plan, evenly spaced; None if none of them can be read.
+
+    Args:
+        plan: the images.
+
+    Returns:
+        Megapixels.
+    """
+    step = max(1, len(plan) // _SAMPLE)
+    part = plan.table.take(list(range(0, len(plan), step))[:_SAMPLE])
+    sizes = []
+    for task in tasks_of(part):
+        if is_store(task.source):
+            continue
+        try:
+            with Image.open(task.path) as image:
+                sizes.append(image.width * image.height / 1e6)
+        except (OSError, UnidentifiedImageError, ValueError, SyntaxError):
+            continue
+    return mean(sizes) if sizes else None
+
+
+def estimate(plan: Plan, *, workers: int, gpus: int) -> str:
+    """Say how long it would take on CPUs.
+
+    Args:
+        plan: the images.
+        workers: workers that would be used.
+        gpus: GPUs that would be used; for these there is no measured figure.
+    """
+    size = megapixels(plan)
+    if size is None:
+        return "no estimate: the sizes of the images are not known before they are read"
+    total = f"about {size * len(plan):.0f} megapixels ({size:.1f} an image)"
+    if gpus:
+        return f"{total}; on GPUs there is no measured rate yet: try --limit 100"
+    seconds = size * len(plan) * SECONDS_PER_MEGAPIXEL / max(workers, 1)
+    return f"{total}; roughly {duration(seconds)} with {max(workers, 1)} workers of one thread"

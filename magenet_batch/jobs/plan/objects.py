@@ -1,0 +1,49 @@
+"""Archives in object stores, through pyarrow: S3 and what speaks its language, and Google's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from magenet_batch.errors import UsageError
+from magenet_batch.jobs.plan.listing import Choice, Found, Skipped
+from magenet_batch.records.layout import PLAN, RUN
+from magenet_batch.storage import StorePath, brief, connect
+
+
+def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
+    """List the images below a place in a store, sorted by name.
+
+    Args:
+        uri: such as `s3://bucket/folder`.
+        choice: which objects count as images.
+        skipped: counts what is left out.
+
+    Raises:
+        UsageError: the store does not answer, or there is no such place.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    scheme, _, root = str(StorePath(uri)).partition("://")
+    files = connect(scheme)
+    try:
+        entries = files.get_file_info(FileSelector(root, recursive=True))
+    except OSError as error:
+        raise UsageError(f"{uri} cannot be listed: {brief(error)}") from error
+    jobs = _job_outputs([entry.path for entry in entries])
+    for entry in sorted(entries, key=lambda e: e.path.split("/")):
+        if entry.type != FileType.File:
+            continue
+        key = entry.path.removeprefix(root).lstrip("/")
+        if any(part.startswith(".") for part in key.split("/")):
+            skipped.hidden += 1
+        elif jobs and any(entry.path.startswith(folder) for folder in jobs):
+            skipped.outputs += 1
+        elif choice.takes(key, skipped):
+            yield Found(key, f"{scheme}://{entry.path}", entry.size)
+
+
+def _job_outputs(paths: list[str]) -> tuple[str, ...]:
+    """The places among some objects that hold the output of a job."""
+    runs = {p.removesuffix(RUN) for p in paths if p.endswith(f"/{RUN}")}
+    plans = {p.removesuffix(PLAN) for p in paths if p.endswith(f"/{PLAN}")}
+    return tuple(runs & plans)

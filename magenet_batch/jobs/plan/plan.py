@@ -1,0 +1,292 @@
+"""The plan: the frozen list of what a job works on, cut into shards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from magenet_batch.errors import JobError, UsageError
+from magenet_batch.imaging.names import OutputFormat
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_bytes, list_folder
+from magenet_batch.jobs.plan.manifest import read_manifest
+from magenet_batch.jobs.plan.objects import list_store
+from magenet_batch.jobs.plan.outputs import (
+    output_name,
+    refuse_collisions,
+    refuse_inside,
+    refuse_own_folder,
+    refuse_own_place,
+)
+from magenet_batch.jobs.plan.shards import shard_size_for
+from magenet_batch.storage import Location, is_store, readable, refuse_other_schemes, write_parquet
+
+PLAN_COLUMNS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("output", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64()),
+        pa.field("raw", pa.binary()),  # the path's bytes where they are no UTF-8, else null
+    ]
+)
+BLOCK = 65_536
+"""Images of a folder that are turned into a table at a time."""
+_SHARD_SIZE_KEY = b"magenet.shard_size"
+
+
+class Task(NamedTuple):
+    """One image to work on.
+
+    Attributes:
+        image_id: its stable identity.
+        source: where it is read from, as text.
+        output: where it is written, relative to the output folder.
+        raw: the path's bytes where they are no UTF-8.
+    """
+
+    image_id: str
+    source: str
+    output: str
+    raw: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path to open."""
+        return Path(self.source if self.raw is None else os.fsdecode(self.raw))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The images of a job in their order.
+
+    Attributes:
+        table: `PLAN_COLUMNS`, then the columns carried through from manifests.
+        shard_size: images per shard.
+        skipped: what the listing left out.
+    """
+
+    table: pa.Table
+    shard_size: int
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-len(self) // self.shard_size)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all images whose size is known."""
+        return int(pc.sum(self.table.column("bytes")).as_py() or 0)
+
+    @property
+    def extra_schema(self) -> pa.Schema:
+        """The columns carried through from manifests."""
+        return pa.schema(list(self.table.schema)[len(PLAN_COLUMNS) :])
+
+    def shard_rows(self, shard: int) -> int:
+        """Number of images in a shard."""
+        return min(self.shard_size, len(self) - shard * self.shard_size)
+
+    def slice(self, shard: int, positions: Sequence[int]) -> pa.Table:
+        """The plan's rows at some positions of a shard."""
+        start = shard * self.shard_size
+        return self.table.take(
+            pa.array([start + p for p in positions], pa.int64())
+        ).combine_chunks()
+
+    def output_folders(self, shards: Iterable[int]) -> list[str]:
+        """The folders that hold the outputs of some shards, relative to the output folder."""
+        chosen = np.isin(np.arange(len(self)) // self.shard_size, list(shards))
+        outputs = self.table.column("output").filter(pa.array(chosen))
+        return pc.unique(pc.replace_substring_regex(outputs, r"/[^/]*$", "")).to_pylist()
+
+    def save(self, path: Location) -> None:
+        """Freeze the plan in a Parquet file."""
+        write_parquet(
+            self.table.replace_schema_metadata({_SHARD_SIZE_KEY: str(self.shard_size)}), path
+        )
+
+    @classmethod
+    def load(cls, path: Location) -> Plan:
+        """Read a frozen plan."""
+        try:
+            table = pq.read_table(readable(path))
+            size = int((table.schema.metadata or {})[_SHARD_SIZE_KEY])
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
+            raise JobError(
+                f"{path}: the job's plan cannot be read ({error}). "
+                "Start afresh with another output folder (-o)."
+            ) from error
+        return cls(table.replace_schema_metadata(None).combine_chunks(), size)
+
+
+def tasks_of(part: pa.Table) -> list[Task]:
+    """The tasks in some rows of a plan."""
+    columns = [part.column(name).to_pylist() for name in Task._fields]
+    return [Task(*values) for values in zip(*columns, strict=True)]
+
+
+def extra_of(part: pa.Table) -> pa.Table:
+    """The columns carried through, of some rows of a plan."""
+    return part.select(part.column_names[len(PLAN_COLUMNS) :])
+
+
+def make_plan(options: JobOptions) -> Plan:
+    """List the archive.
+
+    Args:
+        options: the job's options.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UsageError: there is nothing to work on, two images would be written to the same place,
+            originals could be overwritten, or a manifest is wrong.
+    """
+    skipped = Skipped()
+    table = _joined([PLAN_COLUMNS.empty_table(), *listed(options, skipped)])
+    if options.limit is not None:
+        table = table.slice(0, options.limit).combine_chunks()
+    if table.num_rows == 0:
+        raise UsageError(
+            "\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()])
+        )
+    refuse_collisions(table)
+    refuse_inside(table, out=options.out_path)
+    return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
+
+
+def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
+    """List the archive block by block, in the plan's order, without `options.limit`.
+
+    Args:
+        options: the job's options.
+        skipped: counts what is left out.
+
+    Yields:
+        `PLAN_COLUMNS`, of folders at most `BLOCK` images at a time; of manifests all at once,
+        with their other columns.
+    """
+    choice = Choice(options.include, options.exclude)
+    several = len(options.archive) > 1
+    for given in options.archive:
+        if is_store(given):
+            refuse_own_place(given, out=options.out_path)
+            objects = list_store(given, choice=choice, skipped=skipped)
+            name = given.rstrip("/").rpartition("/")[2]
+            yield from _parts(objects, f"{name}/" if several else "", options)
+            continue
+        refuse_other_schemes(given)
+        archive = Path(given).expanduser().absolute()
+        refuse_own_folder(archive, given, out=options.out_path)
+        found, extra = _list_one(archive, given, options, choice, skipped)
+        prefix = f"{archive.stem if archive.is_file() else archive.name}/"
+        alone = not several or (archive.is_file() and extra is None)
+        if extra is None:
+            yield from _parts(found, "" if alone else prefix, options)
+        else:
+            part = _part(list(found), "" if alone else prefix, wanted=options.output_format)
+            for field_, column in zip(extra.schema, extra.columns, strict=True):
+                part = part.append_column(field_.with_nullable(True), column)
+            yield part
+
+
+def _list_one(
+    archive: Path, given: str, options: JobOptions, choice: Choice, skipped: Skipped
+) -> tuple[Iterable[Found], pa.Table | None]:
+    if archive.is_dir():
+        out = options.out_path
+        return list_folder(archive, choice=choice, out=out, skipped=skipped), None
+    if not archive.is_file():
+        raise UsageError(
+            f"{given}: no such folder or file. "
+            "ARCHIVE is a folder of images, a single image, a .parquet manifest or s3://BUCKET/..."
+        )
+    if archive.suffix.lower() == ".parquet":
+        root = None if options.root is None else Path(options.root).expanduser()
+        return read_manifest(
+            archive, path_column=options.path_column, root=root, choice=choice, skipped=skipped
+        )
+    return [Found(archive.name, str(archive), file_bytes(archive))], None
+
+
+def _parts(found: Iterable[Found], prefix: str, options: JobOptions) -> Iterator[pa.Table]:
+    """Tables of at most `BLOCK` images: as Python objects, a million would take a gigabyte."""
+    waiting = iter(found)
+    while block := list(islice(waiting, BLOCK)):
+        yield _part(block, prefix, wanted=options.output_format)
+
+
+def _part(found: Sequence[Found], prefix: str, *, wanted: OutputFormat) -> pa.Table:
+    """The plan's columns for some images of one input."""
+    keys = _texts([prefix + item.key for item in found])
+    given = [item.path for item in found]
+    sources = _texts(given)
+    raw = [
+        None if text is path else os.fsencode(path)
+        for text, path in zip(sources, given, strict=True)
+    ]
+    columns = (
+        keys, sources, [output_name(key, wanted=wanted) for key in keys],
+        [item.bytes for item in found], raw,
+    )  # fmt: skip
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS)
+
+
+def _texts(paths: list[str]) -> list[str]:
+    """Paths as valid text; the very same objects where they are that already."""
+    try:
+        "".join(paths).encode()  # all at once: one by one is slow, and nearly all are valid
+    except UnicodeEncodeError:
+        return [_text(path) for path in paths]
+    return paths
+
+
+def _text(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path
+
+
+def _joined(parts: list[pa.Table]) -> pa.Table:
+    try:
+        joined = pa.concat_tables(parts, promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UsageError(f"The manifests' columns do not fit together: {error}") from error
+    return joined.replace_schema_metadata(None).combine_chunks()
+
+
+def describe_plan(plan: Plan) -> str:
+    """Say what a plan would do, for `--dry-run`."""
+    table = plan.table.slice(0, 3)
+    lines = [
+        *plan.skipped.lines(),
+        f"{len(plan)} images ({plan.bytes / 1e6:.0f} MB) in {plan.shards} shards "
+        f"of at most {plan.shard_size}",
+    ]
+    pairs = zip(table["source"].to_pylist(), table["output"].to_pylist(), strict=True)
+    lines.extend(f"  {source} -> {output}" for source, output in pairs)
+    if len(plan) > 3:
+        lines.append(f"  and {len(plan) - 3} more")
+    if len(plan.extra_schema):
+        lines.append(f"carried through to the rows: {', '.join(plan.extra_schema.names)}")
+    lines.append("Nothing was done (--dry-run).")
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""Holds the frozen plan of a job against its archive as it is listed now."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from magenet_batch.errors import MagenetError, UsageError
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.listing import Skipped
+from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan, listed, make_plan
+from magenet_batch.storage import Location
+
+BESIDE_ABOVE = 50_000
+"""Plans of more images are checked while the work goes on. Listing takes seconds then, and the
+work needs only the frozen plan: whatever is done of it before a change is found is done rightly."""
+
+HEAD_START_S = 5.0
+"""Before it begins beside the work, so that it takes no processor from the start of the workers."""
+
+
+class ArchiveCheck:
+    """Lists an archive again and tells whether it still is what the plan was made of.
+
+    Small archives are checked before `begin` returns. Large ones are checked in a thread; a change
+    that it finds ends the job by the same event as Ctrl-C does, and `finish` says what it is.
+
+    Args:
+        options: the job's options.
+        plan: the frozen plan.
+        stop: set when the archive has changed.
+        say: told what the listing left out.
+    """
+
+    def __init__(
+        self, options: JobOptions, plan: Plan, *, stop: threading.Event, say: Callable[[str], None]
+    ) -> None:
+        self._options = options
+        self._plan = plan
+        self._stop = stop
+        self._say = say
+        self._skipped = Skipped()
+        self._given_up = False
+        self._awaited = threading.Event()
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Check a small archive; begin to check a large one.
+
+        Raises:
+            UsageError: the archive has changed.
+        """
+        if len(self._plan) > BESIDE_ABOVE:
+            self._thread = threading.Thread(target=self._run_later, name="relist", daemon=True)
+            self._thread.start()
+        else:
+            self._run()
+            self._tell()
+
+    def finish(self) -> None:
+        """Wait for the end of the check, where it goes on.
+
+        Raises:
+            UsageError: the archive has changed.
+        """
+        if self._thread is not None:
+            self._awaited.set()
+            self._thread.join()
+            self._tell()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the archive is already known to have changed."""
+        return self._error is not None
+
+    def give_up(self) -> None:
+        """End the check without an answer, for a job that ends before its work is done."""
+        self._given_up = True
+        self._awaited.set()
+
+    def _tell(self) -> None:
+        if self._error is not None:
+            raise self._error
+        for line in self._skipped.lines():
+            self._say(line)
+
+    def _run_later(self) -> None:
+        self._awaited.wait(HEAD_START_S)
+        self._run()
+
+    def _run(self) -> None:
+        try:
+            if not self._same():
+                refuse_changed(self._options, self._plan)
+        except (MagenetError, OSError, pa.ArrowException) as error:
+            self._error = error
+            self._stop.set()
+
+    def _same(self) -> bool:
+        """Compare block by block, so that the archive is never in memory a second time."""
+        frozen, limit = self._plan.table, self._options.limit
+        if frozen.column_names != PLAN_COLUMNS.names:
+            return False  # manifests come whole, with their columns
+        at = 0
+        for block in listed(self._options, self._skipped):
+            if self._given_up:
+                return True
+            part = block if limit is None else block.slice(0, limit - at)
+            if part.column_names != PLAN_COLUMNS.names or not (
+                frozen.slice(at, len(part)).equals(part.cast(frozen.schema))
+            ):
+                return False
+            at += len(part)
+            if at == limit:
+                break
+        return at == len(self._plan)
+
+
+def refuse_other_job(out: Location, changed: list[str]) -> None:
+    """Refuse to go on with a job that is another one.
+
+    Args:
+        out: its output folder.
+        changed: what differs, a line each; empty refuses nothing.
+
+    Raises:
+        UsageError: something differs.
+    """
+    if changed:
+        raise UsageError(
+            "\n".join(
+                [
+                    f"{out} holds a job with other options, weights or images:",
+                    *(f"  {line}" for line in changed),
+                    "Give another folder with -o, or the same options as before to go on.",
+                ]
+            )
+        )
+
+
+def refuse_changed(options: JobOptions, plan: Plan) -> None:
+    """Say how the archive changed since the plan was frozen, if it did.
+
+    Raises:
+        UsageError: it changed.
+    """
+    refuse_other_job(
+        options.out_path, [f"archive: {line}" for line in differences(plan, make_plan(options))]
+    )
+
+
+def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
+    """Say how the archive changed since the plan was frozen.
+
+    Args:
+        old: the frozen plan.
+        new: the archive as it is listed now.
+        show: how many names to show of each kind.
+
+    Returns:
+        Lines such as "2 images added: a.jpg, b.jpg"; empty when nothing changed.
+    """
+    if old.table.equals(new.table):
+        return []
+
+    def named(what: str, names: pa.ChunkedArray) -> list[str]:
+        if not len(names):
+            return []
+        shown = ", ".join(names.slice(0, show).to_pylist()) + (", ..." if len(names) > show else "")
+        return [f"{len(names)} images {what}: {shown}"]
+
+    def only_in(these: pa.Table, others: pa.Table) -> pa.ChunkedArray:
+        known = pc.is_in(these["image_id"], value_set=others["image_id"].combine_chunks())
+        return these["image_id"].filter(pc.invert(known))
+
+    before, after = (p.table.select(["image_id", "bytes"]) for p in (old, new))
+    lines = named("added", only_in(after, before))
+    lines += named("gone", only_in(before, after))
+    both = after.append_column("place", pa.array(range(len(after)))).join(
+        before, "image_id", join_type="inner", right_suffix="_before"
+    )
+    sizes = [both["bytes"].fill_null(-1), both["bytes_before"].fill_null(-1)]
+    lines += named(
+        "of another size", both.filter(pc.not_equal(*sizes)).sort_by("place")["image_id"]
+    )
+    return lines or ["the order of the images, or the manifest's other columns"]

@@ -1,0 +1,24 @@
+"""The size of shards."""
+
+from __future__ import annotations
+
+# Small enough that little is redone and all workers finish together, large enough that
+# the rows of a million images are read in seconds: one file per shard.
+SHARDS_WANTED = 32
+SHARD_MIN, SHARD_MAX = 2, 64
+SHARD_FILES_WANTED, SHARD_FILES_MAX = 4_000, 20_000
+LARGE_SHARD_MAX = 500
+
+
+def shard_size_for(images: int) -> int:
+    """Choose how many images make a shard; depends on the plan only, never on the workers.
+
+    Args:
+        images: number of images in the plan.
+
+    Returns:
+        Images per shard, at least 1.
+    """
+    usual = min(SHARD_MAX, max(SHARD_MIN, -(-images // SHARDS_WANTED)))
+    large = min(LARGE_SHARD_MAX, -(-images // SHARD_FILES_WANTED))
+    return max(usual, large, -(-images // SHARD_FILES_MAX))

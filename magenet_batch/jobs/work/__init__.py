@@ -1,0 +1,1 @@
+"""The work on images: from path to row, inside a worker."""

@@ -1,0 +1,115 @@
+"""The bytes of images in and out: reading sources, writing outputs, keeping originals."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from magenet_batch.errors import ImageError, MagenetError, StorageError
+from magenet_batch.jobs.plan.plan import Task
+from magenet_batch.settings import Kept
+from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
+
+
+def read_source(task: Task) -> bytes:
+    """The content of an image's file, or of an object in a store.
+
+    Raises:
+        ImageError: `unreadable`.
+    """
+    if is_store(task.source):
+        return read_object(task.source)
+    _refuse_special(task.path)
+    try:
+        return task.path.read_bytes()
+    except OSError as error:
+        raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+
+
+def write_output(out: Location, name: str, data: bytes) -> None:
+    """Write a file below the output folder, whole or not at all.
+
+    Args:
+        out: the output folder.
+        name: of the file, relative to it.
+        data: its content.
+
+    Raises:
+        StorageError: the folder takes nothing more.
+        ImageError: `unwritable`, this one file cannot be written.
+    """
+    with _of_one_image(f"{name} cannot be written"):
+        write_atomic(out / name, data, root=out)
+
+
+def keep_original(task: Task, data: bytes, *, out: Location, name: str, how: Kept) -> str | None:
+    """Put an original into the output tree, as it is.
+
+    Args:
+        task: the image.
+        data: its content.
+        out: the output folder.
+        name: where to, relative to it.
+        how: `copy` writes the same bytes, `link` a symbolic link to the original, `omit` nothing.
+
+    Returns:
+        `name`, or None where nothing was put there.
+
+    Raises:
+        StorageError: the folder takes nothing more.
+        ImageError: `unwritable`.
+    """
+    if how == "omit":
+        return None
+    if how == "copy":
+        write_output(out, name, data)
+        return name
+    if is_store(task.source):
+        raise ImageError("unwritable", "an object in a store cannot be linked to: use --kept copy")
+    target = out / name
+    if isinstance(target, StorePath):
+        raise ImageError("unwritable", "an object store holds no links: use --kept copy")
+    with _of_one_image(f"{name} cannot be linked"):
+        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out)
+    return name
+
+
+@contextmanager
+def _of_one_image(what: str) -> Iterator[None]:
+    """Turn what concerns one file alone into its image's error.
+
+    A full or read-only disk ends the job, so that the images left over are not given up.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if error.persistent:
+            raise
+        raise ImageError("unwritable", f"{what}: {error.why}") from error
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what is not a plain file: reading a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise ImageError("unreadable", f"is {kind}, not a file")
+
+
+def read_object(uri: str) -> bytes:
+    """The content of an object.
+
+    Raises:
+        ImageError: `unreadable`, if it is gone or the store does not answer.
+    """
+    try:
+        return StorePath(uri).read_bytes()
+    except (OSError, MagenetError) as error:
+        raise ImageError(
+            "unreadable", f"it cannot be fetched: {brief(error.__cause__ or error)}"
+        ) from error

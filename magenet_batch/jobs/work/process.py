@@ -1,0 +1,344 @@
+"""One image from path to row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import simplejpeg
+
+from magenet_batch.errors import CancelledError, ImageError, StorageError
+from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.metadata import Provenance
+from magenet_batch.imaging.names import format_to_write
+from magenet_batch.imaging.read import FundusImage, read_image
+from magenet_batch.imaging.write import encode_image
+from magenet_batch.jobs.options import Handling
+from magenet_batch.jobs.plan.plan import Task
+from magenet_batch.jobs.policy import flags_for
+from magenet_batch.jobs.work.content import keep_original, read_source, write_output
+from magenet_batch.quality.evidence import draw_evidence
+from magenet_batch.quality.fidelity import measure_fidelity
+from magenet_batch.quality.grade import assess_quality
+from magenet_batch.records.layout import evidence_name, is_renamed, original_name
+from magenet_batch.records.rows import fail, start_row
+from magenet_batch.records.schema import Row
+from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
+from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.storage import Location
+
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
+
+_LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
+
+
+class EnhancementLike(Protocol):
+    """What an enhancer gives back."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)`, shape and dtype of the input."""
+        ...
+
+    @property
+    def vessels_before(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the input, or None."""
+        ...
+
+    @property
+    def vessels_after(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the output, or None."""
+        ...
+
+    @property
+    def estimates(self) -> Estimates | None:
+        """What was wrong with the input, or None where the network does not say."""
+        ...
+
+
+class EnhancerLike(Protocol):
+    """What enhances one image; `inference.enhancer.Enhancer` in earnest."""
+
+    weights_name: str
+    weights_hash: str
+
+    def enhance(
+        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
+    ) -> EnhancementLike:
+        """Enhance `(H, W, 3)` pixels inside the field of view, or give up when asked to."""
+        ...
+
+
+EnhancerFactory = Callable[[str, int], EnhancerLike]
+"""Makes an enhancer for (device, threads) inside the worker. Must pickle when there are workers."""
+
+
+@dataclass
+class Work:
+    """An image on its way through the worker.
+
+    Attributes:
+        task: what is worked on.
+        row: what is known so far.
+        image: the decoded image, dropped when it is no longer needed.
+        fov: its field of view.
+        enhanced: what the network gave.
+        content: the bytes of the file, while the image may still be kept as it is.
+        kept: why it is left as it is, as far as is known.
+        pixel_count: pixels of the image, for the rate.
+    """
+
+    task: Task
+    row: Row
+    image: FundusImage | None = None
+    fov: FieldOfView | None = None
+    enhanced: EnhancementLike | None = None
+    content: bytes = b""
+    kept: KeptReason | None = None
+    pixel_count: int = 0
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed already."""
+        return self.row.get("status") == "failed"
+
+    @contextmanager
+    def timed(self, column: str) -> Iterator[None]:
+        """Add the time of a block to a timing column."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[column] = self.timings.get(column, 0.0) + time.perf_counter() - start
+
+
+class ImageProcessor:
+    """Takes one image from path to row, in three steps that may run in three threads.
+
+    Args:
+        enhancer: the network; None where images are only assessed.
+        out: the output folder.
+        handling: how images are read and written.
+        max_pixels: images with more are refused as `too_large`.
+        cancelled: asked while the network works whether to give the image up.
+    """
+
+    def __init__(
+        self,
+        enhancer: EnhancerLike | None,
+        *,
+        out: Location,
+        handling: Handling = Handling(),
+        max_pixels: int = MAX_PIXELS,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._enhancer = enhancer
+        self._out = out
+        self._handling = handling
+        self._max_pixels = max_pixels
+        self._cancelled = cancelled
+
+    def process(self, task: Task) -> Row:
+        """Work on one image from path to row.
+
+        Args:
+            task: the image.
+
+        Returns:
+            Its row. Whatever is wrong with the image is a failed row, not an exception.
+
+        Raises:
+            StorageError: the output folder takes nothing more (full or read-only): no image's
+                fault.
+        """
+        return self.finish(self.compute(self.load(task)))
+
+    def load(self, task: Task) -> Work:
+        """Read, hash and decode; find the field of view; measure the quality before."""
+        network = self._enhancer
+        name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
+        row = start_row(task.image_id, task.source, weights=name, weights_hash=digest)
+        work = Work(task, row)
+        return self._guarded(work, self._load)
+
+    def compute(self, work: Work) -> Work:
+        """Run the network, where the policy wants it.
+
+        Raises:
+            CancelledError: the image was given up.
+        """
+        return self._guarded(work, self._compute)
+
+    def finish(self, work: Work) -> Row:
+        """Measure the result, decide what is delivered, and write that."""
+        self._guarded(work, self._finish)
+        work.image, work.enhanced, work.content = None, None, b""
+        return {**work.row, **work.timings}
+
+    def _guarded(self, work: Work, step: Callable[[Work], None]) -> Work:
+        """Run a step; what goes wrong with the image ends in its row (rows in = rows out)."""
+        if work.failed:
+            return work
+        try:
+            step(work)
+        except (StorageError, CancelledError):
+            raise
+        except ImageError as error:
+            fail(work.row, error.reason, str(error))
+        except MemoryError:
+            fail(work.row, "error", "not enough memory for this image")
+        except Exception as error:
+            fail(work.row, "error", f"{type(error).__name__}: {error}")
+        if work.failed:
+            work.image, work.enhanced, work.content = None, None, b""
+        return work
+
+    def _load(self, work: Work) -> None:
+        how = self._handling
+        with work.timed("read_s"):
+            work.content = read_source(work.task)
+            image = read_image(
+                work.content, max_pixels=self._max_pixels, page=how.page,
+                reduced_to=_LEAST_TO_MEASURE if how.assess else None,
+            )  # fmt: skip
+        width, height = image.size
+        work.row.update(
+            bytes=image.bytes, sha256=image.sha256, width=width, height=height,
+            format=image.format, bit_depth=image.bit_depth,
+        )  # fmt: skip
+        work.pixel_count = height * width
+        if how.resolution is not None and image.pixels.shape[1] > how.resolution:
+            image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
+        with work.timed("enhance_s"):
+            fov = find_fov(image.pixels)
+        if fov is None:
+            raise ImageError(
+                "no_fov", "no field of view was found: probably not a fundus photograph"
+            )
+        work.row.update(_place(fov, width / image.pixels.shape[1]))
+        with work.timed("measure_s"):
+            before = assess_quality(image.pixels, fov)
+        work.row.update({f"{name}_before": value for name, value in before.items()})
+        work.image, work.fov = image, fov
+        if not how.assess:
+            work.row["policy"] = how.policy.record()
+            work.kept = how.policy.before(work.row)
+        if how.assess or (work.kept is None and how.policy.fidelity is None):
+            work.content = b""  # it cannot be kept any more
+
+    def _compute(self, work: Work) -> None:
+        assert work.image is not None and work.fov is not None
+        if self._enhancer is None or work.kept is not None:
+            return
+        with work.timed("enhance_s"):
+            work.enhanced = self._enhancer.enhance(
+                work.image.pixels, work.fov, cancelled=self._cancelled
+            )
+
+    def _finish(self, work: Work) -> None:
+        image, fov, enhanced = work.image, work.fov, work.enhanced
+        assert image is not None and fov is not None
+        if self._handling.assess:
+            work.row["status"] = "assessed"
+            return
+        if enhanced is not None:
+            _refuse_non_finite(enhanced)
+            with work.timed("measure_s"):
+                self._measure(work, image, fov, enhanced)
+            work.kept = self._handling.policy.after(work.row)
+            if self._handling.evidence:
+                with work.timed("write_s"):
+                    self._show(work, image, fov, enhanced)
+        if work.kept is not None:
+            self._keep(work, work.kept)
+            return
+        assert enhanced is not None
+        with work.timed("write_s"):
+            data = self._encoded(work.task, image, enhanced.pixels)
+            write_output(self._out, work.task.output, data)
+        work.row.update(status="enhanced", output=work.task.output)
+
+    def _keep(self, work: Work, reason: KeptReason) -> None:
+        """Deliver the original in the enhanced image's stead, or nothing, as was asked."""
+        how = self._handling.rejects if reason == "reject" else self._handling.kept
+        with work.timed("write_s"):
+            output = keep_original(
+                work.task,
+                work.content,
+                out=self._out,
+                name=original_name(work.task.image_id),
+                how=how,
+            )
+        work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
+
+    def _measure(
+        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
+    ) -> None:
+        after = assess_quality(enhanced.pixels, fov)
+        work.row.update({f"{name}_after": value for name, value in after.items()})
+        before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
+        if before_map is not None and after_map is not None:
+            work.row.update(
+                measure_fidelity(
+                    image.pixels, enhanced.pixels, fov,
+                    vessels_before=before_map, vessels_after=after_map,
+                )
+            )  # fmt: skip
+        if enhanced.estimates is not None:
+            found = asdict(enhanced.estimates)
+            work.row.update({f"estimated_{name}": value for name, value in found.items()})
+        work.row["flags"] = flags_for(work.row)
+
+    def _show(
+        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
+    ) -> None:
+        """Write the picture of what changed."""
+        drawn = draw_evidence(
+            image.pixels, enhanced.pixels, fov,
+            vessels_before=enhanced.vessels_before, vessels_after=enhanced.vessels_after,
+        )  # fmt: skip
+        name = evidence_name(work.task.image_id)
+        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85))
+        work.row["evidence"] = name
+
+    def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
+        assert self._enhancer is not None
+        how = self._handling
+        renamed = is_renamed(task.output, key=task.image_id)
+        options: dict[str, Any] = {} if how.quality is None else {"quality": how.quality}
+        return encode_image(
+            pixels, like=image, metadata=how.metadata,
+            format=format_to_write(image.format, renamed=renamed, wanted=how.output_format),
+            provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
+            **options,
+        )  # fmt: skip
+
+
+def _place(fov: FieldOfView, scale: float) -> Row:
+    """The columns of the field of view, in pixels of the original."""
+    off = np.hypot(fov.x - fov.width / 2, fov.y - fov.height / 2) / fov.radius
+    return {
+        "fov_x": fov.x * scale, "fov_y": fov.y * scale, "fov_radius": fov.radius * scale,
+        "fov_coverage": fov.coverage, "fov_offset": float(off),
+    }  # fmt: skip
+
+
+def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
+    import cv2
+
+    height, width = pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _refuse_non_finite(enhanced: EnhancementLike) -> None:
+    maps = (enhanced.pixels, enhanced.vessels_before, enhanced.vessels_after)
+    for values in maps:
+        if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ImageError("non_finite", "the network gave NaN or infinity")

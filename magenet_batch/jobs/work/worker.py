@@ -1,0 +1,197 @@
+"""The worker: takes units of images to rows, with reading and writing beside the network."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+
+from magenet_batch.errors import CancelledError
+from magenet_batch.jobs.options import Handling
+from magenet_batch.jobs.plan.plan import Task, extra_of, tasks_of
+from magenet_batch.jobs.work.process import EnhancerFactory, ImageProcessor, Work
+from magenet_batch.records.layout import rows_file
+from magenet_batch.records.rows import rows_table
+from magenet_batch.records.schema import Row
+from magenet_batch.storage import location_of, write_parquet
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Images of one shard that are worked on together.
+
+    Attributes:
+        shard: the shard.
+        positions: which of its images.
+        whole: the worker itself writes the shard's rows file; else it hands the rows back.
+        tries: how often it was begun, with this one.
+        suspect: its worker died before; it is cut smaller until the guilty image is found.
+    """
+
+    shard: int
+    positions: tuple[int, ...]
+    whole: bool
+    tries: int = 1
+    suspect: bool = False
+
+
+@dataclass(frozen=True)
+class Counters:
+    """How far a worker is in its unit: images done, of them failed, pixels done."""
+
+    images: int = 0
+    failed: int = 0
+    pixels: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker answers.
+
+    Attributes:
+        finished: False when it was told to stop before the end: nothing is committed then.
+        rows: the unit's rows where the worker did not write them itself.
+        counters: what was done.
+    """
+
+    finished: bool
+    rows: pa.Table | None
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """Everything that makes a worker, in a form that travels.
+
+    Attributes:
+        out: the output folder.
+        factory: makes the enhancer; None where nothing is enhanced.
+        device: `cpu` or `cuda:0`.
+        threads: CPU threads of the network and of OpenCV.
+        handling: how images are read and written.
+        ahead: how many images are read before, and written behind, the one in the network.
+    """
+
+    out: str
+    factory: EnhancerFactory | None
+    device: str
+    threads: int
+    handling: Handling
+    ahead: int = 1
+
+
+class Worker:
+    """Loads the network once and works on units; the same in a Ray actor and inline.
+
+    Args:
+        config: what makes it.
+        stop: set to make it give up the image in the network; None makes one of its own.
+
+    Raises:
+        WeightsError: the weights cannot be loaded.
+    """
+
+    def __init__(self, config: WorkerConfig, *, stop: threading.Event | None = None) -> None:
+        import cv2
+
+        cv2.setNumThreads(config.threads)
+        self._out = location_of(config.out)
+        self._ahead = config.ahead
+        enhancer = config.factory and config.factory(config.device, config.threads)
+        self._stop = stop or threading.Event()
+        self._processor = ImageProcessor(
+            enhancer, out=self._out, handling=config.handling, cancelled=self._stop.is_set
+        )
+        self._counters = Counters()
+        # One thread each: order is kept, and a slow disk cannot hold both.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+
+    @property
+    def counters(self) -> Counters:
+        """How far the present unit is."""
+        return self._counters
+
+    def stop(self) -> None:
+        """Give up the image in the network; those that are being written are finished."""
+        self._stop.set()
+
+    def run(
+        self, unit: Unit, part: pa.Table, *, on_image: Callable[[], None] | None = None
+    ) -> Outcome:
+        """Work on a unit.
+
+        Args:
+            unit: which images.
+            part: the plan's rows of these images, in the same order.
+            on_image: called after every image, by the thread that writes them.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StorageError: the output folder takes nothing more.
+        """
+        self._counters = Counters()
+        rows = self._pipeline(tasks_of(part), on_image or (lambda: None))
+        if rows is None:
+            return Outcome(finished=False, rows=None, counters=self._counters)
+        table = rows_table(rows, extra_of(part))
+        if not unit.whole:
+            return Outcome(finished=True, rows=table, counters=self._counters)
+        write_parquet(table, rows_file(self._out, unit.shard))
+        return Outcome(finished=True, rows=None, counters=self._counters)
+
+    def _pipeline(self, tasks: Sequence[Task], on_image: Callable[[], None]) -> list[Row] | None:
+        """Read ahead, compute here, write behind; rows in the order of the tasks.
+
+        At most `2 * ahead + 1` decoded images are alive at a time.
+        """
+        rows: list[Row] = []
+        writing: deque[Future[Row]] = deque()
+        for work in self._loaded(tasks):
+            if self._stop.is_set():
+                break
+            try:
+                done = self._processor.compute(work)
+            except CancelledError:
+                break
+            while len(writing) >= self._ahead:
+                rows.append(writing.popleft().result())
+            writing.append(self._writer.submit(self._finish, done, on_image))
+        rows.extend(future.result() for future in writing)
+        return rows if len(rows) == len(tasks) else None
+
+    def _loaded(self, tasks: Sequence[Task]) -> Iterator[Work]:
+        """Yield loaded images in order, reading `ahead` of them beforehand."""
+        waiting = iter(tasks)
+        loading = deque(
+            self._reader.submit(self._processor.load, t) for t in islice(waiting, self._ahead)
+        )
+        try:
+            while loading:
+                work = loading.popleft().result()
+                loading.extend(
+                    self._reader.submit(self._processor.load, t) for t in islice(waiting, 1)
+                )
+                yield work
+        finally:
+            for future in loading:
+                future.cancel()
+
+    def _finish(self, work: Work, on_image: Callable[[], None]) -> Row:
+        """Measure and write an image, and count it; runs beside the network."""
+        row = self._processor.finish(work)
+        before = self._counters
+        self._counters = Counters(
+            images=before.images + 1,
+            failed=before.failed + (row["status"] == "failed"),
+            pixels=before.pixels + work.pixel_count,
+        )
+        on_image()
+        return row

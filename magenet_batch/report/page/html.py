@@ -1,0 +1,114 @@
+"""The report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from magenet_batch import __version__
+from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES
+from magenet_batch.report import words
+from magenet_batch.report.page import views
+from magenet_batch.report.page.charts import stacked_bar
+from magenet_batch.report.page.flow import flow_chart
+from magenet_batch.report.page.gallery import Pair
+from magenet_batch.report.page.table import TEXT, filters, json_block, table_data
+from magenet_batch.report.text import speed
+from magenet_batch.report.totals.totals import PICKED_BECAUSE, TABLE_ROWS, ReportTotals
+
+PAGE = "page.html"
+CHIPS = ("sharpness", "contrast", "illumination", "haze")
+"""Quality measures shown under each pair, before and after."""
+
+
+@lru_cache(maxsize=1)
+def environment() -> jinja2.Environment:
+    """The templates, with everything escaped and the words as filters."""
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("magenet_batch.report.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
+             "kept_because", "listed")  # fmt: skip
+    env.filters.update({name: getattr(words, name) for name in names})
+    env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
+    return env
+
+
+def asset(name: str) -> Markup:
+    """A style sheet or script, to stand inside a page."""
+    templates = resources.files("magenet_batch.report.page") / "templates"
+    return Markup((templates / name).read_text(encoding="utf-8"))
+
+
+def _numbers(found: ReportTotals) -> dict[str, Any]:
+    """Everything on the page but the pictures and the table."""
+    stages = views.stage_parts(found)
+    return {
+        "headline": views.headline(found),
+        "sentences": views.sentences(found),
+        "status_bar": views.status_bar(found),
+        "grades": GRADES,
+        "flow": flow_chart(found.grades.flow),
+        "grade_bar": views.grade_bar(found),
+        "assessed_only": views.assessed_only(found),
+        "grade_sentence": views.grade_sentence(found),
+        "speed": speed(found),
+        "stages": stages,
+        "stage_rows": views.stage_rows(found),
+        "stage_bar": stacked_bar(stages, title="mean time per image") if stages else "",
+        "quality": views.quality_charts(found),
+        "fidelity": views.fidelity_charts(found),
+        "groups": views.group_tables(found),
+        "left_out": views.groups_left_out(found),
+        "options": views.options(found),
+        "best": views.ranking(found.picks["gain"].rows(), measure="gain"),
+        "worst": views.ranking(found.picks["worst"].rows(), measure="fidelity"),
+        "failures": sorted(found.failures.items(), key=lambda f: -f[1].count),
+    }
+
+
+def to_html(
+    found: ReportTotals, pairs: list[Pair], *, pages: Mapping[str, str] | None = None
+) -> str:
+    """Render the page.
+
+    Args:
+        found: the collected rows.
+        pairs: the gallery, the leading pair first.
+        pages: image id -> address of the image's own page, relative to this one.
+
+    Returns:
+        One HTML document that loads nothing.
+    """
+    table = table_data(found, pages=pages)
+    kinds = {key for pair in pairs[1:] for key in pair.why}
+    return (
+        environment()
+        .get_template(PAGE)
+        .render(
+            css=asset("style.css"),
+            js=asset("theme.js") + asset("viewer.js") + asset("page.js"),
+            found=found,
+            run=found.run,
+            pairs=pairs,
+            kinds={key: label for key, label in PICKED_BECAUSE.items() if key in kinds},
+            in_gallery={pair.row["image_id"]: i for i, pair in enumerate(pairs)},
+            pages=pages or {},
+            table=json_block(table),
+            titles=list(zip(table["columns"], table["titles"], strict=True)),
+            text_columns=TEXT,
+            filters=filters(found),
+            shown=min(found.images, TABLE_ROWS),
+            version=__version__,
+            **_numbers(found),
+        )
+    )

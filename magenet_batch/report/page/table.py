@@ -1,0 +1,135 @@
+"""The page's table of images: a bounded number of rows as JSON inside the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
+from magenet_batch.report.totals.totals import ReportTotals
+from magenet_batch.report.words import kept_because, visible, words
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("image_id", "image"),
+    ("status", "status"),
+    ("notes", "flags, reason"),
+    ("grade", "grade"),
+    ("sharpness", "sharpness"),
+    ("contrast", "contrast"),
+    ("haze", "haze"),
+    ("fidelity", "fidelity"),
+    ("structure_agreement", "agreement"),
+    ("vessel_new", "new vessels"),
+    ("vessel_lost", "lost vessels"),
+    ("colour_shift", "colour shift"),
+    ("seconds", "seconds"),
+)
+"""(key, heading). Measures before and after are shown as before → after and sort by the change;
+all columns are in the CSV."""
+TEXT = ("image_id", "status", "notes", "grade")
+FILTER_COLUMNS = 3
+"""So many manifest columns can be filtered by; all of them have totals of their own."""
+_OPTIONAL = (
+    "grade",
+    "fidelity",
+    "structure_agreement",
+    "vessel_new",
+    "vessel_lost",
+    "colour_shift",
+)
+
+
+def json_block(value: Any) -> Markup:
+    """JSON that can stand inside a `<script>` element whatever text it holds."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None or value != value else float(f"{value:.4g}")
+
+
+def _notes(row: Row) -> str:
+    """Flags, then why it was kept or failed."""
+    notes = [words(visible(flag)) for flag in row.get("flags") or []]
+    if row.get("reason"):
+        kept = row.get("status") == "kept"
+        notes.append(kept_because(row["reason"]) if kept else words(visible(row["reason"])))
+    return ", ".join(notes)
+
+
+def _grade(row: Row) -> str:
+    before, after = row.get("grade_before"), row.get("grade_after")
+    if row.get("status") != "enhanced" or not after:
+        return visible(before or "")
+    return f"{visible(before or '–')} → {visible(after)}"
+
+
+def _value(row: Row, key: str) -> Any:
+    if key in QUALITY_MEASURES:
+        after = row.get(f"{key}_after") if row.get("status") == "enhanced" else None
+        return [_short(row.get(f"{key}_before")), _short(after)]
+    if key == "seconds":
+        known = [row[stage] for stage in TIMING_COLUMNS if row.get(stage) is not None]
+        return _short(sum(known)) if known else None
+    if key == "notes":
+        return _notes(row)
+    if key == "grade":
+        return _grade(row)
+    value = row.get(key)
+    return visible(value or "") if key in TEXT else _short(value)
+
+
+def filters(found: ReportTotals) -> list[dict[str, Any]]:
+    """Manifest columns that the table can be filtered by: `name` and `values`."""
+    chosen: list[dict[str, Any]] = []
+    for column in found.columns:
+        values = [key for key, _ in column.result()]
+        if values and column.complete and len(chosen) < FILTER_COLUMNS:
+            chosen.append({"name": column.name, "values": values})
+    return chosen
+
+
+def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All that the page's script needs to draw the table.
+
+    Args:
+        found: the collected rows.
+        pages: image id -> address of the image's own page.
+
+    Returns:
+        `columns` (keys), `titles`, `rows` (one list of values per row), `pages` (addresses by
+        place of the row).
+    """
+    rows = found.table_rows()
+    drawn = [(key, title) for key, title in COLUMNS if key not in _OPTIONAL or _any(rows, key)]
+    extra = [f["name"] for f in filters(found)]
+    values = [
+        [_value(row, key) for key, _ in drawn]
+        + [visible("(none)" if row.get(name) is None else _plain(row[name])) for name in extra]
+        for row in rows
+    ]
+    pages = pages or {}
+    links = {i: pages[row["image_id"]] for i, row in enumerate(rows) if row["image_id"] in pages}
+    return {
+        "columns": [key for key, _ in drawn] + [f"manifest:{name}" for name in extra],
+        "titles": [title for _, title in drawn] + [visible(name) for name in extra],
+        "flags": [[words(visible(flag)) for flag in row.get("flags") or []] for row in rows],
+        "rows": values,
+        "pages": links,
+    }
+
+
+def _any(rows: list[Row], key: str) -> bool:
+    name = "grade_before" if key == "grade" else key
+    return any(row.get(name) is not None for row in rows)
+
+
+def _plain(value: Any) -> str:
+    """A manifest value as the totals spell it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

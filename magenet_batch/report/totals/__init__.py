@@ -1,0 +1,1 @@
+"""From rows to numbers: what a report knows of a job."""

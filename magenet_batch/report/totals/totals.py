@@ -1,0 +1,158 @@
+"""What a report knows of a job: everything that was added up, and the rows that were picked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from magenet_batch.records.run_info import RunInfo
+from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, TIMING_COLUMNS, Row
+from magenet_batch.records.vocabulary import GRADES
+from magenet_batch.report.totals.groups import ByColumn, Folders
+from magenet_batch.report.totals.histogram import Histogram
+from magenet_batch.report.totals.pick import Top
+from magenet_batch.storage import Location
+
+TABLE_ROWS = 2_000
+PICKS = 8
+BETTER: dict[str, int] = {
+    "sharpness": 1, "contrast": 1, "illumination": 1, "colour_cast": -1, "haze": -1,
+    "noise": -1, "clipped": -1,
+}  # fmt: skip
+"""Quality measure -> +1 when higher is better, -1 when lower is; the others are neither."""
+PICKED_BECAUSE: dict[str, str] = {
+    "gain": "largest gain",
+    "flagged": "flagged for review",
+    "worst": "lowest fidelity",
+    "kept": "kept as it was",
+    "poor": "poorest of the measured",
+    "random": "random sample",
+}
+"""Why an image is in the gallery: key -> words."""
+_ENDS = {"0..1": 1.0, "ratio": 10.0}
+_LARGEST = 100.0
+
+
+@dataclass
+class Failure:
+    """Failed images of one reason: how many, and the first few `(image_id, message)`."""
+
+    count: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Grades:
+    """How the archive was graded, as it came and as it is delivered.
+
+    Attributes:
+        before: grade -> images as they came.
+        flow: (grade as it came, grade as delivered) -> images that were delivered. What was kept
+            is delivered with the grade it came with.
+        changed: the same, enhanced images alone.
+    """
+
+    before: Counter[str] = field(default_factory=Counter)
+    flow: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def came(self, grade: str) -> int:
+        """Number of delivered images that came with a grade."""
+        return sum(count for (before, _), count in self.flow.items() if before == grade)
+
+    def delivered(self, grade: str) -> int:
+        """Number of images that are delivered with a grade."""
+        return sum(count for (_, after), count in self.flow.items() if after == grade)
+
+    def moved(self) -> tuple[int, int]:
+        """Number of delivered images with a better grade than before, and with a worse one."""
+        place = {grade: index for index, grade in enumerate(GRADES)}
+        steps = [(place[b] - place[a], count) for (b, a), count in self.flow.items()]
+        return sum(c for s, c in steps if s > 0), sum(c for s, c in steps if s < 0)
+
+
+def _unit_histograms() -> dict[str, Histogram]:
+    return {name: Histogram(low=0, high=1) for name in QUALITY_MEASURES}
+
+
+@dataclass
+class ReportTotals:
+    """All that was added up.
+
+    Attributes:
+        out: the job's output folder.
+        run: how the job was run.
+        images: number of rows.
+        status: status -> rows.
+        kept: reason for keeping an image as it was -> rows.
+        flagged: rows with at least one flag.
+        flags: flag -> rows.
+        grades: grades before and after.
+        bytes: size of all sources.
+        megapixels: of all images that could be read.
+        seconds: timing column -> its distribution.
+        before: quality measure -> distribution before, over enhanced images; over all measured
+            ones when nothing was enhanced.
+        after: quality measure -> distribution after, over enhanced images.
+        all_before: quality measure -> distribution before, over all measured images.
+        better: quality measure -> (images that got better, images with both values).
+        fidelity: fidelity measure -> distribution.
+        folders: totals per folder.
+        columns: totals per value of each manifest column.
+        failures: reason -> what failed.
+        weights: (name, hash) -> rows.
+        versions: version -> rows.
+        formats: format -> rows.
+        policies: policy (JSON text) -> rows.
+        picks: key of `PICKED_BECAUSE` -> selected rows for the gallery.
+        table: rows for the table, failed and flagged ones first to be kept.
+        reviewed: flagged rows for pages of their own, those with most flags first to be kept.
+    """
+
+    out: Location
+    run: RunInfo
+    images: int = 0
+    status: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    grades: Grades = field(default_factory=Grades)
+    bytes: int = 0
+    megapixels: float = 0.0
+    seconds: dict[str, Histogram] = field(
+        default_factory=lambda: {n: Histogram(low=0, high=120) for n in TIMING_COLUMNS}
+    )
+    before: dict[str, Histogram] = field(default_factory=_unit_histograms)
+    after: dict[str, Histogram] = field(default_factory=_unit_histograms)
+    all_before: dict[str, Histogram] = field(default_factory=_unit_histograms)
+    better: dict[str, tuple[int, int]] = field(
+        default_factory=lambda: dict.fromkeys(QUALITY_MEASURES, (0, 0))
+    )
+    fidelity: dict[str, Histogram] = field(
+        default_factory=lambda: {
+            name: Histogram(low=0, high=_ENDS.get(unit, _LARGEST))
+            for name, (unit, _) in FIDELITY_MEASURES.items()
+        }
+    )
+    folders: Folders = field(default_factory=Folders)
+    columns: list[ByColumn] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    weights: Counter[tuple[str, str]] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    policies: Counter[str] = field(default_factory=Counter)
+    picks: dict[str, Top] = field(
+        default_factory=lambda: {why: Top(PICKS) for why in PICKED_BECAUSE}
+    )
+    table: Top = field(default_factory=lambda: Top(TABLE_ROWS))
+    reviewed: Top = field(default_factory=lambda: Top(0))
+
+    def table_rows(self) -> list[Row]:
+        """The rows of the table, in order of their ids."""
+        return sorted(self.table.rows(), key=lambda r: r["image_id"] or "")
+
+    @property
+    def page(self) -> int | None:
+        """Which picture the job took from files that hold several, None for the only one."""
+        page = self.run.options.get("page")
+        return page if isinstance(page, int) and page > 0 else None
