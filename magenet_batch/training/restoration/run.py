@@ -38,7 +38,7 @@ from magenet_batch.training.structure import train_structure
 
 PARTS = ("structure", "sense", "sensor", "light")
 _LIGHT_SOURCE = 1.5  # size of the squares in memory, relative to what the light stage sees
-_MEASURED_CROPS = 96
+_CROPS_PER_IMAGE = 3  # that are measured of the sensor part
 
 
 class RestorationRun:
@@ -160,7 +160,8 @@ class RestorationRun:
         folders = self.recipe.data.validation
         held = self._sensor_lessons(folders) if folders else None
         part = SensorPart(self.network.sense, self.network.sensor)
-        batches = max(1, _MEASURED_CROPS // self.recipe.sensor.batch)
+        crops = _CROPS_PER_IMAGE * self.recipe.validation.images
+        batches = max(1, crops // self.recipe.sensor.batch)
         trainer = self._trainer(
             "sensor", part, lessons.losses,
             lambda p: measure_sensor(p, held, batches=batches) if held else {}, self.recipe.sensor,
