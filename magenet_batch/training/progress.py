@@ -60,6 +60,10 @@ class Reporter:
         """A step of the structure module's training."""
         self._sometimes(f"structure module, step {step}: {_words(numbers)}")
 
+    def sense(self, step: int, numbers: dict[str, float]) -> None:
+        """A step of the fit of Sense's gains."""
+        self._sometimes(f"Sense, step {step}: {_words(numbers)}")
+
     def step(self, step: int, share: float, numbers: dict[str, float], *, seconds: float) -> None:
         """A step of training."""
         left = seconds * (1 - share) / max(share, 1e-6)

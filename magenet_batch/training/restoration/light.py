@@ -189,7 +189,7 @@ def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.T
     strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.4)
     noise = rng.standard_normal((count, 1, height, width), np.float32)
     noise *= strength.astype(np.float32)[:, None, None, None]
-    return x * (1 + torch.from_numpy(noise))
+    return x * (1 + torch.from_numpy(noise).to(x))
 
 
 def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -67,7 +67,7 @@ class RestorationRun:
         self._autocast = pick_autocast(recipe.run.precision, self.device)
         self._fingerprint = fingerprint(recipe)
         torch.manual_seed(recipe.run.seed)
-        self.network = Restorer(recipe.model)
+        self.network = Restorer(recipe.model).to(self.device)
 
     def run(self) -> bool:
         """Train; True when every part that was asked for is done."""
@@ -124,7 +124,7 @@ class RestorationRun:
         if not found:
             data = self.recipe.data
             train_structure(
-                module, load_canvases(data, data.vessels, with_vessels=True),
+                module, load_canvases(data, data.vessels, with_vessels=True).to(self.device),
                 config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
                 autocast=self._autocast, report=self._reporter.structure,
             )  # fmt: skip
@@ -140,9 +140,10 @@ class RestorationRun:
         lessons = self._sensor_lessons(self.recipe.data.clean)
         moments = gather(lessons.batches("moments"), samples=config.samples)
         found = fit_sense(
-            self.network.sense, moments, config=config, report=self._reporter.structure,
+            self.network.sense.cpu(), moments, config=config, report=self._reporter.sense,
             rng=generator(self.recipe.run.seed, "sense", 0),
         )  # fmt: skip
+        self.network.sense.to(self.device)
         self._reporter.validation(config.steps, found)
         self._keep("sense")
         return not self._stopped()
@@ -151,7 +152,7 @@ class RestorationRun:
         photographs = load_photographs(self.recipe.data, folders)
         return SensorLessons(
             photographs, self.network.structure, self.recipe.sensor,
-            seed=self.recipe.run.seed, autocast=self._autocast,
+            seed=self.recipe.run.seed, autocast=self._autocast, device=self.device,
         )  # fmt: skip
 
     def _sensor(self) -> bool:
@@ -179,10 +180,10 @@ class RestorationRun:
         small = data.model_copy(
             update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
         )
-        clean = repeated(load_canvases(small, data.clean), config.repeat)
+        clean = repeated(load_canvases(small, data.clean), config.repeat).to(self.device)
         real = None
         if config.consistency > 0 and data.real:
-            real = load_canvases(small, data.real, skip_bad=True)
+            real = load_canvases(small, data.real, skip_bad=True).to(self.device)
         lessons = LightLessons(
             clean, real, config, augment=self.recipe.augment, size=stage.size,
             seed=self.recipe.run.seed, autocast=self._autocast,
@@ -203,8 +204,8 @@ class RestorationRun:
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
         plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
         lessons = LightLessons(
-            load_canvases(data, (folder,), skip_bad=True), None, plain, augment=still, size=size,
-            seed=self.recipe.run.seed,
+            load_canvases(data, (folder,), skip_bad=True).to(self.device), None, plain,
+            augment=still, size=size, seed=self.recipe.run.seed,
         )  # fmt: skip
         rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
         return lessons.pairs(rng, count=validation.images, how=preset(validation.preset))

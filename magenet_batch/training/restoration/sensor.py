@@ -21,6 +21,7 @@ from magenet_batch.training.restoration.views import Crops, Photograph, check_si
 
 Losses = dict[str, torch.Tensor]
 _LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
+_CPU = torch.device("cpu")
 _STRUCTURE_SIZE = 512  # pixels across the field of view at which vessels are looked for
 
 
@@ -55,6 +56,7 @@ class SensorLessons:
         config: of this part.
         seed: of everything random.
         autocast: run in bf16.
+        device: where what is trained is; crops are made on the CPU.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class SensorLessons:
         *,
         seed: int,
         autocast: bool,
+        device: torch.device = _CPU,
     ) -> None:
         check_sizes(photographs, config)
         self._photographs, self._structure = photographs, structure
         self._config, self._seed, self._autocast = config, seed, autocast
+        self.device = device
 
     def batches(self, purpose: str, *, first: int = 0) -> Iterator[Crops]:
         """Crops for a purpose, one batch after the other, always the same."""
@@ -80,7 +84,7 @@ class SensorLessons:
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
         """Logarithms of shares of the error that are left, so that a decibel counts alike."""
         config = self._config
-        crops = next(self.batches("sensor", first=step))
+        crops = next(self.batches("sensor", first=step)).to(self.device)
         with torch.no_grad():
             guide = self.vessels(crops.seen, crops.side)
         found, sensed = student(
@@ -147,7 +151,7 @@ def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) ->
     clean: list[float] = []
     source = lessons.batches("validation")
     for _ in range(batches):
-        crops = next(source)
+        crops = next(source).to(lessons.device)
         for x, into in ((crops.seen, gains), (crops.wanted, clean)):
             guide = lessons.vessels(x, crops.side)
             found, _ = part(x, crops.inner, torch.sigmoid(guide) if guide is not None else None,

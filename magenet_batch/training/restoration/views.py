@@ -11,6 +11,7 @@ import torch
 
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.crops import degrade_crop
+from magenet_batch.degradation.kinds.noise import REFERENCE_HEIGHT, noise_taps
 from magenet_batch.errors import TrainingError
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
@@ -61,6 +62,11 @@ class Crops:
     inner: torch.Tensor
     facts: torch.Tensor
     side: float
+
+    def to(self, device: torch.device) -> Crops:
+        """The same crops on a device."""
+        there = {name: t.to(device) for name, t in vars(self).items() if name != "side"}
+        return Crops(**there, side=self.side)
 
 
 def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photograph]:
@@ -146,7 +152,11 @@ def draw_crops(
 
 def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
     """What Sense is asked for: blur in pixels, noise in percent, loss by compression 0..1."""
-    noise = np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / 512
+    taps, gain = noise_taps(params, height=height)
+    kept = gain * float((taps**2).sum())  # of its standard deviation, where it is correlated
+    noise = (
+        np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / REFERENCE_HEIGHT * kept
+    )
     jpeg = (95 - params.jpeg_quality) / 70 if params.jpeg_quality else 0.0
     return np.array([params.blur_sigma * height, 100 * noise, jpeg], np.float32)
 
