@@ -40,5 +40,5 @@ benchmark: install
 	$(BIN)/python benchmarks/network.py --training -o eval/results/network.json
 	$(BIN)/python benchmarks/job.py --images 30 -o eval/results/job.json
 	$(BIN)/python benchmarks/scaling.py -o eval/results/scaling.json
-	$(BIN)/python benchmarks/quality.py --images 12 --result eval/results/quality.json
-	$(BIN)/python benchmarks/check.py benchmarks/results eval/results
+	$(BIN)/python studies/quality.py --images 12 --result eval/results/quality.json
+	$(BIN)/python benchmarks/check.py benchmarks/results studies/results eval/results

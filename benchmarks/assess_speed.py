@@ -20,7 +20,7 @@ from job import Clock
 from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
-from magenet_batch.jobs.options import Handling, JobOptions
+from magenet_batch.jobs.options import ImageOptions, JobOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.work.process import ImageProcessor
@@ -49,7 +49,9 @@ def job_rate(paths: list[Path], *, workers: int) -> float:
 def main(folder: Path) -> None:
     cv2.setNumThreads(1)
     paths = list_images(folder)
-    processor = ImageProcessor(None, out=Path(tempfile.mkdtemp()), handling=Handling(assess=True))
+    processor = ImageProcessor(
+        None, out=Path(tempfile.mkdtemp()), image_options=ImageOptions(assess=True)
+    )
     tasks = [Task(p.name, str(p), f"images/{p.name}") for p in paths]
     processor.process(tasks[0])  # loads the grader
     wall, cpu = time.perf_counter(), time.process_time()

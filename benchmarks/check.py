@@ -1,10 +1,11 @@
 """Holds new benchmark results against the committed ones and says what got worse.
 
-    python benchmarks/check.py benchmarks/results /tmp/new
+    python benchmarks/check.py benchmarks/results studies/results /tmp/new
 
-Both folders hold files as the benchmarks write them. Quality: a mean that is worse by more than its
-tolerance. Ratios of jobs: one that fell by more than a fifth. Absolute times are not compared: they
-say more about the machine than about the code. Ends with 1 if anything got worse.
+All folders hold files as benchmarks and studies write them, the last one the new ones. Quality: a
+mean that is worse by more than its tolerance. Ratios of jobs: one that fell by more than a fifth.
+Absolute times are not compared: they say more about the machine than about the code.
+Ends with 1 if anything got worse.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def ratios(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("before", type=Path)
+    parser.add_argument("before", type=Path, nargs="+")
     parser.add_argument("now", type=Path)
     arguments = parser.parse_args()
     worse: list[str] = []
     compared = 0
     for path in sorted(arguments.now.glob("*.json")):
-        committed = arguments.before / path.name
-        if not committed.is_file():
+        committed = next((f for b in arguments.before if (f := b / path.name).is_file()), None)
+        if committed is None:
             continue
         before, now = (json.loads(p.read_text(encoding="utf-8")) for p in (committed, path))
         compared += 1

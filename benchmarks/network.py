@@ -117,14 +117,14 @@ def training(name: str, threads: int, *, steps: int) -> list[dict[str, float | s
     from magenet_batch.degradation.sample import preset
     from magenet_batch.randomness import generator
     from magenet_batch.training.data.batches import View, synthetic_pairs
-    from magenet_batch.training.data.canvas import load_canvases
+    from magenet_batch.training.data.images import load_training_images
     from magenet_batch.training.ema import make_teacher, update_teacher
     from magenet_batch.training.recipes.load import load_recipe
     from magenet_batch.training.step import StepConfig, training_losses
 
     torch.set_num_threads(threads)
     recipe = load_recipe(name, changes=["data.clean=phantom:8", "data.size=640"])
-    canvases = load_canvases(recipe.data, recipe.data.clean)
+    photos = load_training_images(recipe.data, recipe.data.clean)
     student = build_network(recipe.model)
     if student.structure is not None:
         student.structure.requires_grad_(False)
@@ -141,7 +141,7 @@ def training(name: str, threads: int, *, steps: int) -> list[dict[str, float | s
         for step in range(steps + 1):
             marks = [time.perf_counter()]
             pairs = synthetic_pairs(
-                generator(1, "benchmark", step), canvases, count=count,
+                generator(1, "benchmark", step), photos, count=count,
                 view=View(working, ratio), augment=recipe.augment, preset=preset("train"),
             )  # fmt: skip
             marks.append(time.perf_counter())

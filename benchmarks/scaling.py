@@ -34,7 +34,7 @@ from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan
 from magenet_batch.jobs.plan.shards import shard_size_for
 from magenet_batch.jobs.run import _units
-from magenet_batch.jobs.work.worker import Counters, Outcome, Unit
+from magenet_batch.jobs.work.worker import Counters, Outcome, WorkUnit
 
 
 class SleepingWorkers:
@@ -56,7 +56,7 @@ class SleepingWorkers:
         self._ready.append(Ready(worker))
         return worker
 
-    def submit(self, worker: WorkerId, unit: Unit, part: pa.Table) -> None:
+    def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
         now = time.monotonic()
         self._began[worker] = now
         heapq.heappush(self._due, (now + self._image_s * len(part), worker, len(part)))

@@ -7,7 +7,7 @@ from typing import Literal
 PROGRAM = "magenet"
 DEFAULT_OUT = "out"
 DEFAULT_WEIGHTS = "small"
-Kept = Literal["copy", "link", "omit"]
+OriginalAction = Literal["copy", "link", "omit"]
 """What becomes of images that are left as they are."""
 MAX_PIXELS = 200_000_000
 """Images with more pixels are refused as `too_large`: a decompression bomb or a mistake. The

@@ -1,16 +1,19 @@
-"""Imports point one way: read from the import graph."""
+"""Imports point one way, and light commands stay light: read from the import graph."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import magenet_batch
 
 ROOT = Path(magenet_batch.__file__).parent
+PACKAGE = "magenet_batch"
 LAYERS = {
     "errors": 0, "settings": 0, "randomness": 0, "stop": 0,
     "phantom": 1, "storage": 1,
@@ -21,45 +24,87 @@ LAYERS = {
     "jobs": 6, "report": 6, "evaluation": 6,
     "cli": 7,
 }  # fmt: skip
-"""Parts of one layer do not import each other; there are no exceptions."""
+"""A part imports from the layers below it. Parts of one layer do not import each other."""
+ROOMS = {
+    "jobs": {
+        "policy": 0, "duration": 0, "options": 1,
+        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6,
+    },
+    "report": {"words": 0, "totals": 1, "text": 2, "page": 3, "build": 4},
+}  # fmt: skip
+"""The same inside a part, for its modules and folders."""
+LIGHT = (
+    "errors", "settings", "randomness", "stop", "phantom", "storage", "imaging", "records",
+    "jobs", "report", "cli",
+)  # fmt: skip
+"""Parts that are imported without torch: it is loaded when a network is."""
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Names imported from the package, with their lines; those for types only left out."""
+class Import(NamedTuple):
+    """One import: the dotted name, its line, and whether it happens when the module is loaded."""
+
+    name: str
+    line: int
+    at_once: bool
+
+
+def imports(tree: ast.AST, *, at_once: bool = True) -> Iterator[Import]:
+    """All imports of a module; those for types only left out."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            yield from (i for inner in node.orelse for i in imports(inner, at_once=at_once))
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                yield Import(f"{node.module}.{alias.name}", node.lineno, at_once)
         elif isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            yield from (Import(alias.name, node.lineno, at_once) for alias in node.names)
         else:
-            yield from imports(node)
+            later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports(node, at_once=at_once and not later)
 
 
-def part_of(name: str) -> str | None:
-    """The part of the package that a dotted name is in; None for other packages."""
-    package, _, rest = name.partition(".")
-    part = rest.partition(".")[0]
-    return part if package == "magenet_batch" and not part.startswith("__") else None
+def imports_of(path: Path) -> list[Import]:
+    return list(imports(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def parts_of(name: str) -> list[str]:
+    """The names below the package in a dotted name; nothing for other packages."""
+    package, *rest = name.split(".")
+    return rest if package == PACKAGE and rest and not rest[0].startswith("__") else []
+
+
+def where_is(path: Path) -> list[str]:
+    """A file's names below the package."""
+    parts = [*path.relative_to(ROOT).parts]
+    parts[-1] = parts[-1].removesuffix(".py")
+    return parts if parts[-1] != "__init__" else parts[:-1]
 
 
 def broken_rules(path: Path) -> Iterator[str]:
-    here = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    for name, line in imports(ast.parse(path.read_text(encoding="utf-8"))):
-        there = part_of(name)
-        if not there or there == here:
+    mine = where_is(path)
+    for found in imports_of(path):
+        theirs = parts_of(found.name)
+        if not theirs:
             continue
-        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
-        if there not in LAYERS:
-            yield f"{where}: '{there}' has no layer; give it one in tests/test_layers.py"
-        elif LAYERS[there] > LAYERS[here]:
-            yield (
-                f"{where}: {here} (layer {LAYERS[here]}) must not import from "
-                f"{there} (layer {LAYERS[there]}), which is above it"
-            )
-        elif LAYERS[there] == LAYERS[here]:
-            yield f"{where}: {here} and {there} are on one layer and must not import each other"
+        where = f"{path.relative_to(ROOT)}:{found.line} imports {found.name}"
+        if mine[0] != theirs[0]:
+            yield from broken(where, mine[0], theirs[0], LAYERS)
+        elif mine[0] in ROOMS and len(mine) > 1 and len(theirs) > 1 and mine[1] != theirs[1]:
+            yield from broken(where, mine[1], theirs[1], ROOMS[mine[0]])
+
+
+def broken(where: str, here: str, there: str, layers: Mapping[str, int]) -> Iterator[str]:
+    for name in (here, there):
+        if name not in layers:
+            yield f"{where}: '{name}' has no layer; give it one in tests/test_layers.py"
+            return
+    if layers[there] > layers[here]:
+        yield (
+            f"{where}: {here} (layer {layers[here]}) must not import from "
+            f"{there} (layer {layers[there]}), which is above it"
+        )
+    elif layers[there] == layers[here]:
+        yield f"{where}: {here} and {there} are on one layer and must not import each other"
 
 
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.name != "__init__.py" or p.parent != ROOT)
@@ -67,44 +112,76 @@ FILES = sorted(p for p in ROOT.rglob("*.py") if p.name != "__init__.py" or p.par
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_imports_point_down(path: Path):
-    assert path.relative_to(ROOT).parts[0].removesuffix(".py") in LAYERS, "a part without a layer"
-    assert not (broken := list(broken_rules(path))), "\n".join(broken)
+    assert where_is(path)[0] in LAYERS, "a part without a layer"
+    assert not (found := list(broken_rules(path))), "\n".join(found)
 
 
-def test_only_workers_and_networks_know_ray_and_torch():
-    """Ray in one file of the jobs; torch never at the top of a module that light commands use."""
-    allowed = {"ray": {"jobs/engine/ray_start.py"}}
-    light = (
-        "cli/",
-        "jobs/",
-        "report/",
-        "imaging/",
-        "phantom/",
-        "records/",
-        "storage/",
-        "errors",
-        "settings",
-    )
-    for path in FILES:
-        name = path.relative_to(ROOT).as_posix()
-        if not name.startswith(light):
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tops = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-        packages = {
-            (n.module or "") if isinstance(n, ast.ImportFrom) else a.name
-            for n in tops
-            for a in n.names
-        }
-        heavy = {p.partition(".")[0] for p in packages} & {"torch", "ray"}
-        for package in heavy:
-            assert name in allowed.get(package, ()), f"{name} imports {package} at its top"
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_only_modules_that_say_so_import_ray(path: Path):
+    """Wherever Ray is imported, the file is called `ray_*.py`: everything else runs without it."""
+    names = {i.name.partition(".")[0] for i in imports_of(path)}
+    assert "ray" not in names or path.name.startswith("ray_"), f"{path} imports ray"
+
+
+@cache
+def loaded_by(name: str) -> frozenset[str]:
+    """Other packages that come along when a module of this one is imported."""
+    found: set[str] = set()
+    waiting, seen = [name], set()
+    while waiting:
+        name = waiting.pop()
+        parts = parts_of(name)
+        for path in files_of(parts):
+            if path in seen:
+                continue
+            seen.add(path)
+            waiting.extend(i.name for i in imports_of(path) if i.at_once)
+        if not parts:
+            found.add(name.partition(".")[0])
+    return frozenset(found)
+
+
+def files_of(parts: list[str]) -> list[Path]:
+    """The files that an import of these names runs: every package on the way, and the module."""
+    tried = [ROOT.joinpath(*parts[:count]) for count in range(len(parts) + 1)]
+    found = [folder / "__init__.py" for folder in tried] + [p.with_suffix(".py") for p in tried[1:]]
+    return [path for path in found if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if where_is(p)[0] in LIGHT],
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
+)  # fmt: skip
+def test_light_parts_load_neither_torch_nor_ray(path: Path):
+    heavy = {"torch"} if path.name.startswith("ray_") else {"torch", "ray"}
+    loaded = loaded_by(".".join([PACKAGE, *where_is(path)])) & heavy
+    assert not loaded, f"{path} loads {', '.join(sorted(loaded))}: import it where it is used"
 
 
 def test_the_rules_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    bad = tmp_path / "imaging" / "x.py"
-    bad.parent.mkdir()
-    bad.write_text("def f():\n    from magenet_batch.jobs.run import run_job\n")
     monkeypatch.setattr("test_layers.ROOT", tmp_path)
-    (broken,) = broken_rules(bad)
-    assert "imaging (layer 2) must not import from jobs (layer 6)" in broken
+    written = {
+        "imaging/x.py": "def f():\n    from magenet_batch.jobs.run import run_job\n",
+        "jobs/plan/x.py": "from magenet_batch.jobs.engine.engine import Engine\n",
+        "jobs/odd/x.py": "from magenet_batch.jobs.plan.plan import Plan\n",
+    }
+    said = []
+    for name, text in written.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        said += broken_rules(path)
+    assert "imaging (layer 2) must not import from jobs (layer 6)" in said[0]
+    assert "plan (layer 2) must not import from engine (layer 5)" in said[1]
+    assert "'odd' has no layer" in said[2]
+
+
+def test_what_is_loaded_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("test_layers.ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("from magenet_batch.b import c\ndef f():\n    import ray\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "__init__.py").write_text("import torch.nn as nn\n")
+    (tmp_path / "b" / "c.py").write_text("class C:\n    import numpy\n")
+    loaded_by.cache_clear()
+    assert loaded_by("magenet_batch.a") == {"torch", "numpy"}
+    loaded_by.cache_clear()

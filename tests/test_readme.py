@@ -13,9 +13,9 @@ from typer.main import get_command
 from magenet_batch.cli.main import app, main
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
 from magenet_batch.models.build import build_network
+from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
-from magenet_batch.models.shelf import read_weights_file, shipped_names
 from magenet_batch.models.weights import save_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.settings import DEFAULT_WEIGHTS
@@ -101,12 +101,12 @@ def weights_for(folder: Path) -> str:
 def test_the_tables_are_what_the_benchmarks_found_with_the_weights_that_ship(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import document
 
     for path, text in document.documents().items():
-        assert path.read_text(encoding="utf-8") == text, "run python benchmarks/document.py"
-    results = ROOT / "benchmarks" / "results" / "quality.json"
+        assert path.read_text(encoding="utf-8") == text, "run python tools/document.py"
+    results = ROOT / "studies" / "results" / "quality.json"
     facts = json.loads(results.read_text(encoding="utf-8"))["facts"]
     assert read_weights_file(DEFAULT_WEIGHTS).hash in facts["weights"]
 

@@ -31,7 +31,7 @@ def command(
     ] = False,
 ) -> None:
     """Make a small archive of synthetic fundus images, enhance it and write a report."""
-    from magenet_batch.jobs.demo import make_demo_archive
+    from magenet_batch.evaluation.demo import make_demo_archive
 
     archive = make_demo_archive(out / "archive", images=images, seed=seed)
     say(

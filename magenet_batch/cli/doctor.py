@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
-from magenet_batch.models.shelf import shipped_names
+from magenet_batch.models.catalog import shipped_names
 
 MEMORY_MIN, DISK_MIN = 4e9, 5e9
 

@@ -11,7 +11,7 @@ import typer
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, Kept
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, OriginalAction
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -81,10 +81,10 @@ def command(
         typer.Option(metavar="T=VALUE", help="Change a threshold: good, reject, fidelity; or off."),
     ] = None,
     kept: Annotated[
-        Kept, typer.Option(help="What becomes of images that are left as they are.")
+        OriginalAction, typer.Option(help="What becomes of images that are left as they are.")
     ] = "copy",
     rejects: Annotated[
-        Kept, typer.Option(help="What becomes of images that are beyond help.")
+        OriginalAction, typer.Option(help="What becomes of images that are beyond help.")
     ] = "omit",
     blend: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the enhanced image in the outputs.")
@@ -132,11 +132,11 @@ def command(
 def _show_plan(options: JobOptions, *, as_json: bool) -> None:
     from magenet_batch.jobs.plan.estimate import estimate
     from magenet_batch.jobs.plan.plan import describe_plan, make_plan
-    from magenet_batch.jobs.run import means_for
+    from magenet_batch.jobs.run import allocation_for
 
     plan = make_plan(options)
-    means = means_for(options, images=len(plan))
-    guess = estimate(plan, workers=means.workers, gpus=means.gpus)
+    allocation = allocation_for(options, images=len(plan))
+    guess = estimate(plan, workers=allocation.workers, gpus=allocation.gpus)
     if as_json:
         facts = {
             "images": len(plan), "bytes": plan.bytes, "shards": plan.shards,

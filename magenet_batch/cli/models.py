@@ -14,7 +14,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the weights in the package."""
-    from magenet_batch.models.shelf import read_weights_file, shipped_names
+    from magenet_batch.models.catalog import read_weights_file, shipped_names
 
     found = [read_weights_file(name) for name in shipped_names()]
     if as_json:

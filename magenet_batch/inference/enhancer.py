@@ -9,15 +9,16 @@ import cv2
 import numpy as np
 import torch
 
+from magenet_batch.errors import UsageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.pixels import feathered, reduced
-from magenet_batch.inference.restoring import Estimates, Restoring
+from magenet_batch.inference.restoring import Estimates, Look, Restoring
 from magenet_batch.inference.tiles import Square
 from magenet_batch.inference.tiling import Tiling
 from magenet_batch.models.build import Network
+from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
-from magenet_batch.models.shelf import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
@@ -51,6 +52,10 @@ class Enhancer:
         tile: longest side of a tile without its overlap, pixels, multiple of 8; of networks that
             work in tiles.
         blend: share of what the network gives in the result, 0..1; the rest is the original.
+        look: `true` is what was there; `clear` raises local contrast after restoration.
+
+    Raises:
+        UsageError: if the network has no such look.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Enhancer:
         precision: str = "auto",
         tile: int = 1728,
         blend: float = 1.0,
+        look: Look = "true",
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights_name = info.name
@@ -73,7 +79,12 @@ class Enhancer:
         self._blend = np.float32(blend)
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
-            self._runner = Restoring(network, device=device, autocast=self._autocast)
+            self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
+        elif look != "true":
+            raise UsageError(
+                f"the look '{look}' needs weights that restore; {info.name} are of another kind: "
+                "leave --look out, or choose other --weights"
+            )
         else:
             self._runner = Tiling(network, device=device, autocast=self._autocast, tile=tile)
 
@@ -86,6 +97,7 @@ class Enhancer:
         threads: int = 0,
         precision: str = "auto",
         blend: float = 1.0,
+        look: Look = "true",
     ) -> Enhancer:
         """Load weights.
 
@@ -95,6 +107,7 @@ class Enhancer:
             threads: CPU threads of this process; 0 leaves them as they are.
             precision: `auto`, `fp32` or `bf16`.
             blend: share of what the network gives in the result, 0..1.
+            look: `true` or `clear`.
 
         Raises:
             WeightsError: if the weights cannot be loaded.
@@ -103,7 +116,9 @@ class Enhancer:
         if threads:
             torch.set_num_threads(threads)
         network, info = load_weights(weights)
-        return cls(network, info, device=pick_device(device), precision=precision, blend=blend)
+        return cls(
+            network, info, device=pick_device(device), precision=precision, blend=blend, look=look
+        )
 
     @torch.inference_mode()
     def enhance(

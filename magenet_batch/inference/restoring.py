@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,12 +18,15 @@ import torch
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.look import clear_gain
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.rim import continued
+from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
+
+Look = Literal["true", "clear"]
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are worked on at a time
@@ -67,10 +71,14 @@ class Restoring:
         network: in float32, on its device.
         device: where to compute.
         autocast: run the stages in bf16.
+        look: `true` is what was there; `clear` raises local contrast afterwards.
     """
 
-    def __init__(self, network: Restorer, *, device: torch.device, autocast: bool) -> None:
+    def __init__(
+        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "true"
+    ) -> None:
         self._network, self._device, self._autocast = network, device, autocast
+        self._look = look
         sensor = network.config.sensor
         self._working = sensor.working_size if sensor is not None else 768
 
@@ -100,22 +108,31 @@ class Restoring:
             ImageError: if the network gives values that are not finite.
         """
         copy = self._copied(pixels, fov, mask)
-        x, inside = self._tensor(copy.pixels), self._tensor(copy.mask[..., None])
+        inside = self._tensor(copy.mask[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
+        x = self._tensor(copy.pixels)
         with self._computing():
-            inner = cv2.erode(copy.mask, np.ones((_RIM, _RIM), np.uint8))
-            inner = inner if inner.any() else copy.mask
-            y, sensed = self._network.undo_sensor(
-                x, self._tensor(inner[..., None]), self._network.vessels(x * inside)
+            sensed = self._network.sensed(
+                self._tensor(continued(copy.pixels, copy.mask)), self._tensor(_inner(copy.mask))
             )
+            blur = float(sensed.blur)
+            lit = relit_rim(copy.pixels, copy.mask, blur=blur)
+            seen = self._tensor(continued(lit, copy.mask))
+            y = self._network.undo_sensor(seen, sensed, self._network.vessels(seen * inside))
+            relit, restored = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
+            y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
         if cancelled():
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside)
         if not torch.isfinite(y.sum()):
             raise ImageError("non_finite", "the network gave values that are not finite")
         light = planes(fields).resized(_SMOOTH) if fields is not None else None
-        result = self._composed(pixels, weight, copy, y - x, light, cancelled)
+        clear = None
+        if self._look == "clear":
+            shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
+            clear = torch.exp(clear_gain(shown, inside))
+        result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 
     def _computing(self) -> torch.autocast:
@@ -152,7 +169,7 @@ class Restoring:
                 inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
             reduced[first:last], lit[first:last] = strip, inside
         mask_of_copy = (lit > 0.999).astype(np.uint8)
-        return _Copy(continued(reduced, mask_of_copy), mask_of_copy, factor, square)
+        return _Copy(reduced, mask_of_copy, factor, square)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
         """The light of what the sensor stage gave, seen small."""
@@ -174,6 +191,7 @@ class Restoring:
         copy: _Copy,
         change: torch.Tensor,
         light: Planes | None,
+        clear: torch.Tensor | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
         """The original with the copy's change and the light, in strips of rows."""
@@ -196,10 +214,18 @@ class Restoring:
             if light is not None:
                 gain, offset = (_enlarged(t, window, side) for t in light)
                 new = Planes(gain, offset).apply(new)
+            if clear is not None:
+                new = new * _enlarged(clear, window, side)
             mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
             values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
             result[rows, columns] = values.astype(pixels.dtype)
         return result
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """The mask without its rim, or with it where nothing else is left: (S, S, 1)."""
+    inner = cv2.erode(mask, np.ones((_RIM, _RIM), np.uint8))
+    return (inner if inner.any() else mask)[..., None]
 
 
 def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:

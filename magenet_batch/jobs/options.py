@@ -14,12 +14,12 @@ from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Kept
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, OriginalAction
 from magenet_batch.storage import Location, is_store, location_of
 
 
 @dataclass(frozen=True)
-class Handling:
+class ImageOptions:
     """How images are read and written.
 
     Attributes:
@@ -41,8 +41,8 @@ class Handling:
     metadata: MetadataPolicy = "keep"
     page: int | None = None
     policy: Policy = field(default=POLICIES["all"])
-    kept: Kept = "copy"
-    rejects: Kept = "omit"
+    kept: OriginalAction = "copy"
+    rejects: OriginalAction = "omit"
     evidence: bool = False
     assess: bool = False
 
@@ -99,8 +99,8 @@ class JobOptions(BaseModel):
     page: int | None = Field(default=None, ge=1)
     policy: str = "standard"
     policy_set: tuple[str, ...] = ()
-    kept: Kept = "copy"
-    rejects: Kept = "omit"
+    kept: OriginalAction = "copy"
+    rejects: OriginalAction = "omit"
     blend: float = Field(default=1.0, ge=0, le=1)
     evidence: bool = False
     assess: bool = False
@@ -135,9 +135,9 @@ class JobOptions(BaseModel):
         return None if self.part is None else Part.parse(self.part)
 
     @property
-    def handling(self) -> Handling:
+    def image_options(self) -> ImageOptions:
         """How images are read and written, for the workers."""
-        return Handling(
+        return ImageOptions(
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
@@ -170,7 +170,7 @@ class JobOptions(BaseModel):
             "output_format": self.output_format,
             "metadata": self.metadata,
             "page": self.page,
-            "policy": self.handling.policy.record(),
+            "policy": self.image_options.policy.record(),
             "kept": self.kept,
             "rejects": self.rejects,
             "blend": self.blend,

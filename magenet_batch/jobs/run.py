@@ -11,7 +11,12 @@ from functools import partial
 from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
-from magenet_batch.jobs.engine.machine import Means, choose_means, cpu_count, gpu_count
+from magenet_batch.jobs.engine.machine import (
+    WorkerAllocation,
+    allocate_workers,
+    cpu_count,
+    gpu_count,
+)
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
 from magenet_batch.jobs.ledger.ledger import Ledger, sweep
 from magenet_batch.jobs.ledger.lock import job_lock
@@ -22,8 +27,8 @@ from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
-from magenet_batch.jobs.work.worker import Unit, Worker, WorkerConfig
-from magenet_batch.models.shelf import read_weights_file, shipped_names
+from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
+from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
 from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
@@ -87,7 +92,7 @@ def run_job(
     for line in plan.skipped.lines() if plan is not None else ():
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
-        means_for(options, images=1)  # refuses what this machine has not, before it writes
+        allocation_for(options, images=1)  # refuses what this machine has not, before it writes
     make_location(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
@@ -141,21 +146,23 @@ class _Job:
             interrupted=not finished,
         )  # fmt: skip
 
-    def run(self, units: list[Unit], *, stop: threading.Event, command: list[str]) -> bool:
+    def run(self, units: list[WorkUnit], *, stop: threading.Event, command: list[str]) -> bool:
         """Do the units; False when stopped before the end."""
         images = sum(len(u.positions) for u in units)
-        means = means_for(self.options, images=min(images, len(units)))
-        self._introduce(images, means)
+        allocation = allocation_for(self.options, images=min(images, len(units)))
+        self._introduce(images, allocation)
         part = self.state.part
         log = Log(self.ledger.out / log_name(part))
         # Killed runs leave half-written files behind, also beside what is done by now.
         unswept = self.state.unclean
-        self.state.begin(command=command, means=means.text())
-        log.write("begin", images=images, shards=len(units), means=means.text())
+        self.state.begin(command=command, means=allocation.text())
+        log.write("begin", images=images, shards=len(units), means=allocation.text())
         ended = "failed"
         began = time.monotonic()
         try:
-            finished, lost = self._work(units, means=means, stop=stop, log=log, images=images)
+            finished, lost = self._work(
+                units, allocation=allocation, stop=stop, log=log, images=images
+            )
             unswept = unswept or lost > 0
             ended = "finished" if finished else "interrupted"
             return finished
@@ -171,15 +178,21 @@ class _Job:
             self.state.end(how=ended, seconds=round(seconds, 1))
 
     def _work(
-        self, units: list[Unit], *, means: Means, stop: threading.Event, log: Log, images: int
+        self,
+        units: list[WorkUnit],
+        *,
+        allocation: WorkerAllocation,
+        stop: threading.Event,
+        log: Log,
+        images: int,
     ) -> tuple[bool, int]:
         """Whether it was not stopped before the end, and how many workers died at work."""
         executor: Executor | None = None
         try:
-            executor = self._executor(means, stop)
+            executor = self._executor(allocation, stop)
             self.progress.start(images)
             engine = Engine(
-                executor, ledger=self.ledger, workers=max(1, means.workers), stop=stop,
+                executor, ledger=self.ledger, workers=max(1, allocation.workers), stop=stop,
                 progress=self.progress, log=log,
             )  # fmt: skip
             # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
@@ -189,21 +202,22 @@ class _Job:
             if executor is not None:
                 executor.close()
 
-    def _executor(self, means: Means, stop: threading.Event) -> Executor:
+    def _executor(self, allocation: WorkerAllocation, stop: threading.Event) -> Executor:
         config = WorkerConfig(
-            out=str(self.ledger.out), factory=self.weights.factory, device=means.device,
-            threads=means.threads, handling=self.options.handling, ahead=2 if means.gpus else 1,
+            out=str(self.ledger.out), factory=self.weights.factory, device=allocation.device,
+            threads=allocation.threads, image_options=self.options.image_options,
+            ahead=2 if allocation.gpus else 1,
         )  # fmt: skip
-        if not means.workers:
+        if not allocation.workers:
             return InlineExecutor(lambda: Worker(config, stop=stop))
         from magenet_batch.jobs.engine.ray_executor import RayExecutor
 
         return RayExecutor(
-            config, workers=means.workers, gpu_share=means.gpu_share, gpus=means.gpus,
-            address=self.options.address, preload=self.weights.modules,
+            config, workers=allocation.workers, gpu_share=allocation.gpu_share,
+            gpus=allocation.gpus, address=self.options.address, preload=self.weights.modules,
         )  # fmt: skip
 
-    def _introduce(self, images: int, means: Means) -> None:
+    def _introduce(self, images: int, allocation: WorkerAllocation) -> None:
         plan, planned = self.state.plan, self.ledger.images
         of = f" of the archive's {len(plan)}" if planned < len(plan) else ""
         self.say(
@@ -214,7 +228,7 @@ class _Job:
         what = "only measured, not enhanced"
         if self.weights.name is not None:
             what = f"weights {self.weights.name}{digest}, policy {self.options.policy}"
-        self.say(f"{what}; {means.text()}")
+        self.say(f"{what}; {allocation.text()}")
         self.say(f"to {self.ledger.out}")
 
     def _sweep(self) -> None:
@@ -231,7 +245,7 @@ class _Job:
         sweep(sorted({out, out / ROWS} | {out / folder for folder in folders}))
 
 
-def means_for(options: JobOptions, *, images: int) -> Means:
+def allocation_for(options: JobOptions, *, images: int) -> WorkerAllocation:
     """Divide this machine, or the cluster at the given address.
 
     Args:
@@ -249,22 +263,24 @@ def means_for(options: JobOptions, *, images: int) -> Means:
 
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
-    return choose_means(
+    return allocate_workers(
         workers=options.workers, gpus=options.gpus, images=images, cpus=cpus, gpus_there=gpus
     )
 
 
-def _units(ledger: Ledger, *, retry_failed: bool) -> list[Unit]:
+def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:
     """What is left to do: shards without rows, and failed images when they are asked for."""
     done = ledger.done()
     units = [
-        Unit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
+        WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
         for shard in ledger.shards
         if shard not in done
     ]
     if retry_failed:
         again = ((shard, ledger.to_retry(shard)) for shard in sorted(done))
-        units.extend(Unit(shard, positions, whole=False) for shard, positions in again if positions)
+        units.extend(
+            WorkUnit(shard, positions, whole=False) for shard, positions in again if positions
+        )
     return units
 
 

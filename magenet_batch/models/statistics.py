@@ -19,18 +19,19 @@ _HIDDEN = 128
 STATISTICS = 3 * len(_LEVELS) + 9
 
 
-def colour_statistics(x_B3HW: torch.Tensor) -> torch.Tensor:
+def colour_statistics(x_B3HW: torch.Tensor, *, side: int = _SIDE) -> torch.Tensor:
     """Quantiles per channel and the covariance of the channels, inside the field of view.
 
     Args:
         x_B3HW: whole images, RGB, 0..1, 0 outside the field of view.
+        side: pixels across the copy that is looked at.
 
     Returns:
         (B, `STATISTICS`) float32; zeros for an image that is black everywhere.
     """
     full = x_B3HW.detach().float()
-    x = F.adaptive_avg_pool2d(full, _SIDE)
-    share = F.adaptive_avg_pool2d((full.amax(1, keepdim=True) > _DARK).float(), _SIDE)
+    x = F.adaptive_avg_pool2d(full, side)
+    share = F.adaptive_avg_pool2d((full.amax(1, keepdim=True) > _DARK).float(), side)
     inside = F.max_pool2d(1 - share, 3, stride=1, padding=1) < 0.01  # no colours mixed with black
     values = torch.where(inside, x, torch.nan).flatten(2)
     levels = torch.tensor(_LEVELS, device=x.device)

@@ -12,9 +12,9 @@ from safetensors.torch import save
 
 from magenet_batch.errors import WeightsError
 from magenet_batch.models.build import Network, build_network, read_config
+from magenet_batch.models.catalog import FORMAT, WeightsFile, read_weights_file
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.restoration.config import RestorationConfig
-from magenet_batch.models.shelf import FORMAT, WeightsFile, read_weights_file
 from magenet_batch.storage import write_atomic
 
 _FLOATS = ("F16", "BF16", "F32", "F64")

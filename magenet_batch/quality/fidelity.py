@@ -34,7 +34,7 @@ LIMITS: dict[str, float] = {
 """Measure -> its value at which fidelity is one half; `disagreement` is 1 - structure_agreement.
 
 What few honest outputs reach and most planted inventions and losses do, on the images on which
-`benchmarks/planting.py` says they were chosen (docs/quality.md); `colour_shift` is a matter of
+`studies/planting.py` says they were chosen (docs/quality.md); `colour_shift` is a matter of
 taste: one in seven of severely degraded images needs more."""
 
 

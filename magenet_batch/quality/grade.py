@@ -2,7 +2,7 @@
 
 Randomised trees (Geurts, Ernst and Wehenkel, Machine Learning 63, 2006) turn what
 `visibility.describe` sees into one latent number, and two thresholds cut it into three grades
-(ordinal regression; McCullagh, JRSS B 42(2), 1980). `benchmarks/fit_grader.py` fits it; its card,
+(ordinal regression; McCullagh, JRSS B 42(2), 1980). `tools/fit_grader.py` fits it; its card,
 beside its weights, says on what, and what it has not seen.
 """
 

@@ -16,9 +16,9 @@ from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.stop import Stop, two_stage_stop
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
-from magenet_batch.training.distributed import train_in_processes
 from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.ray_processes import train_in_processes
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.run import RestorationRun

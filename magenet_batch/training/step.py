@@ -17,7 +17,7 @@ from magenet_batch.models.affine import Window
 from magenet_batch.models.build import TransformNetwork
 from magenet_batch.models.magenet import Crop, Enhanced
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
-from magenet_batch.training.data.batches import Pairs, Shown
+from magenet_batch.training.data.batches import MultiScaleView, Pairs
 from magenet_batch.training.losses import (
     charbonnier,
     dissimilarity,
@@ -102,7 +102,7 @@ def training_losses(
     return losses
 
 
-def enhance(network: TransformNetwork, shown: Shown, *, autocast: bool) -> Enhanced:
+def enhance(network: TransformNetwork, shown: MultiScaleView, *, autocast: bool) -> Enhanced:
     """Run a network on a batch as it is shown."""
     crop = None
     if shown.size != shown.working.shape[-1]:
@@ -113,7 +113,7 @@ def enhance(network: TransformNetwork, shown: Shown, *, autocast: bool) -> Enhan
         return network(shown.working, crop=crop)
 
 
-def per_stage(shown: Shown, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:
+def per_stage(shown: MultiScaleView, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:
     """What each stage's output is compared with, at that stage's size."""
     small, working = F.avg_pool2d(shown.working, 2), shown.working
     if mask:

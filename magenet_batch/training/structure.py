@@ -14,8 +14,8 @@ from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
 from magenet_batch.training.config import StructureTrainingConfig
 from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
-from magenet_batch.training.data.canvas import Canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.losses import masked_mean
 from magenet_batch.training.schedule import learning_rate
 
@@ -24,7 +24,7 @@ _VESSEL_WEIGHT = 2.0  # vessels are about a tenth of the pixels
 
 def train_structure(
     module: StructureModule,
-    canvases: Canvases,
+    photos: TrainingImages,
     *,
     config: StructureTrainingConfig,
     augment: AugmentConfig,
@@ -36,7 +36,7 @@ def train_structure(
 
     Args:
         module: the structure module.
-        canvases: images with vessels.
+        photos: images with vessels.
         config: how long and how large.
         augment: how widely to vary.
         seed: of everything random.
@@ -55,7 +55,7 @@ def train_structure(
             group["lr"] = learning_rate(
                 step, progress, peak=config.learning_rate, final=1e-5, warmup=50
             )
-        image, vessels, mask = _batch(canvases, config, augment, seed=seed, step=step)
+        image, vessels, mask = _batch(photos, config, augment, seed=seed, step=step)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=autocast):
             logits = module(image.contiguous(memory_format=torch.channels_last)).logits
         loss = vessel_loss(logits.float(), vessels, mask)
@@ -91,7 +91,7 @@ def dice(
 
 
 def _batch(
-    canvases: Canvases,
+    photos: TrainingImages,
     config: StructureTrainingConfig,
     augment: AugmentConfig,
     *,
@@ -100,12 +100,12 @@ def _batch(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images, vessels and masks; half of the images are degraded."""
     rng = generator(seed, "structure", step)
-    assert canvases.vessels is not None
-    chosen = torch.from_numpy(rng.integers(len(canvases), size=config.batch))
-    chosen = chosen.to(canvases.images.device)
+    assert photos.vessels is not None
+    chosen = torch.from_numpy(rng.integers(len(photos), size=config.batch))
+    chosen = chosen.to(photos.images.device)
     params = [sample_augmentation(rng, augment) for _ in range(config.batch)]
     everything = torch.cat(
-        [canvases.images[chosen] / 255, canvases.masks[chosen], canvases.vessels[chosen]], 1
+        [photos.images[chosen] / 255, photos.masks[chosen], photos.vessels[chosen]], 1
     )
     everything = warp(everything.float(), params, size=config.size)
     mask = (everything[:, 3:4] > 0.98).float()

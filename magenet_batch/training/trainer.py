@@ -28,8 +28,8 @@ from magenet_batch.training.config import (
 )
 from magenet_batch.training.curves import Curves
 from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
-from magenet_batch.training.data.canvas import Canvases, load_canvases
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.group import Group
 from magenet_batch.training.progress import Reporter
@@ -166,19 +166,19 @@ class Trainer:
             optimizer=self.optimizer, progress=self.progress,
         )  # fmt: skip
 
-    def _load(self, folders: tuple[str, ...], *, skip_bad: bool = False) -> Canvases:
-        canvases = load_canvases(
+    def _load(self, folders: tuple[str, ...], *, skip_bad: bool = False) -> TrainingImages:
+        photos = load_training_images(
             self.settings.data, folders, skip_bad=skip_bad, threads=torch.get_num_threads()
         )
-        if canvases.skipped and self.group.leads:
-            self.reporter.skipped(canvases.skipped)
-        return canvases.to(self.device)
+        if photos.skipped and self.group.leads:
+            self.reporter.skipped(photos.skipped)
+        return photos.to(self.device)
 
     def _validation_set(self) -> ValidationSet | None:
         if not self.settings.data.validation:
             return None
-        canvases = self._load(self.settings.data.validation)
-        return make_validation_set(canvases, self.settings.validation, seed=self.settings.run.seed)
+        photos = self._load(self.settings.data.validation)
+        return make_validation_set(photos, self.settings.validation, seed=self.settings.run.seed)
 
     def _prepare_structure(self) -> None:
         """Train the structure module, or read the one that was trained before; then freeze it."""
@@ -195,9 +195,9 @@ class Trainer:
             raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
         elif self.settings.start is None:
             data = self.settings.data
-            canvases = load_canvases(data, data.vessels, with_vessels=True).to(self.device)
+            photos = load_training_images(data, data.vessels, with_vessels=True).to(self.device)
             train_structure(
-                module, canvases, config=config, augment=self.settings.augment,
+                module, photos, config=config, augment=self.settings.augment,
                 seed=self.settings.run.seed, autocast=self.autocast, report=self.reporter.structure,
             )  # fmt: skip
             save_model(module, str(path))
@@ -234,7 +234,9 @@ class Trainer:
         """Until every process is here."""
         self.group.agree(seconds=0.0, stop=False, device=self.device)
 
-    def _loop(self, clean: Canvases, real: Canvases | None, curves: Curves | None) -> None:
+    def _loop(
+        self, clean: TrainingImages, real: TrainingImages | None, curves: Curves | None
+    ) -> None:
         """Step until done; only the leader, who has curves, validates and saves."""
         config = self.settings
         saved = time.monotonic()
@@ -262,7 +264,7 @@ class Trainer:
         if curves is not None and self.stopped:
             self.checkpoint()
 
-    def _optimise(self, clean: Canvases, real: Canvases | None) -> dict[str, float]:
+    def _optimise(self, clean: TrainingImages, real: TrainingImages | None) -> dict[str, float]:
         """One optimiser step: gradients of some batches, then student and teacher move."""
         schedule, progress = self.settings.schedule, self.share_done
         step = self.progress.step
@@ -298,7 +300,7 @@ class Trainer:
         }
 
     def _losses(
-        self, clean: Canvases, real: Canvases | None, *, batch: int
+        self, clean: TrainingImages, real: TrainingImages | None, *, batch: int
     ) -> dict[str, torch.Tensor]:
         config, schedule = self.settings, self.settings.schedule
         rng = generator(config.run.seed, "train", batch)

@@ -18,7 +18,7 @@ from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.config import ValidationConfig
-from magenet_batch.training.data.canvas import Canvases
+from magenet_batch.training.data.images import TrainingImages
 
 _BATCH = 4
 
@@ -39,19 +39,19 @@ class ValidationSet:
 
 
 def make_validation_set(
-    canvases: Canvases, config: ValidationConfig, *, seed: int
+    photos: TrainingImages, config: ValidationConfig, *, seed: int
 ) -> ValidationSet:
     """Degrade the validation images once; the same seed gives the same pairs.
 
     Args:
-        canvases: images that are never trained on.
+        photos: images that are never trained on.
         config: which preset, how many, how large.
         seed: of the degradations.
     """
-    count = min(config.images, len(canvases))
+    count = min(config.images, len(photos))
     size = (config.size, config.size)
-    clean = F.interpolate(canvases.images[:count].float() / 255, size=size, mode="area")
-    mask = (F.interpolate(canvases.masks[:count].float(), size=size, mode="area") > 0.99).float()
+    clean = F.interpolate(photos.images[:count].float() / 255, size=size, mode="area")
+    mask = (F.interpolate(photos.masks[:count].float(), size=size, mode="area") > 0.99).float()
     how = preset(config.preset)
     params = [sample_degradation(generator(seed, "validation", i), how) for i in range(count)]
     return ValidationSet(clean, apply_degradation(clean, params, mask_B1HW=mask), mask)

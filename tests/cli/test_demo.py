@@ -7,8 +7,8 @@ import tifffile
 from PIL import Image
 
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs import demo
-from magenet_batch.jobs.demo import MANIFEST, make_demo_archive
+from magenet_batch.evaluation import demo
+from magenet_batch.evaluation.demo import MANIFEST, make_demo_archive
 
 
 @pytest.fixture(autouse=True)

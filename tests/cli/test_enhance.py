@@ -140,9 +140,9 @@ def test_doctor_says_what_to_do(capsys):
 
 @pytest.mark.ray
 def test_a_real_network_on_ray(archive, tmp_path):
+    from magenet_batch.models.catalog import read_weights_file
     from magenet_batch.models.config import magenet_config
     from magenet_batch.models.magenet import MageNet
-    from magenet_batch.models.shelf import read_weights_file
     from magenet_batch.models.weights import save_weights
 
     weights, out = tmp_path / "untrained.safetensors", tmp_path / "out"

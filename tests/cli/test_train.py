@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, TrainingError
-from magenet_batch.models.shelf import read_weights_file
+from magenet_batch.models.catalog import read_weights_file
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.training.progress import Reporter

@@ -7,9 +7,9 @@ import torch
 from magenet_batch.errors import ImageError, UsageError, WeightsError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.catalog import read_weights_file
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
-from magenet_batch.models.shelf import read_weights_file
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.phantom import make_phantom
 

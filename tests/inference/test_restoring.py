@@ -30,7 +30,7 @@ def saved(folder: Path, *, stir: float, closed: bool = False, working: int = 256
                 parameter.normal_(0, stir)
         if closed:
             network.light.believe[2].bias[0] = -9.0
-            network.light.tone[2].bias[3] = -9.0
+            network.light.tone[4].bias[3] = -9.0
     path = folder / f"tiny-{stir}-{closed}-{working}.safetensors"
     save_weights(network, path, name="tiny", notes={})
     return str(path)

@@ -15,14 +15,14 @@ import pytest
 from pydantic import ValidationError
 
 from magenet_batch.errors import JobError, UsageError
-from magenet_batch.jobs.engine.machine import choose_means
+from magenet_batch.jobs.engine.machine import allocate_workers
 from magenet_batch.jobs.engine.progress import duration
 from magenet_batch.jobs.engine.retry import must_be_alone, next_units
 from magenet_batch.jobs.ledger.ledger import sweep
 from magenet_batch.jobs.ledger.lock import STALE_AFTER_S, job_lock
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.policy import flags_for
-from magenet_batch.jobs.work.worker import Unit
+from magenet_batch.jobs.work.worker import WorkUnit
 from magenet_batch.records.layout import lock_name
 from magenet_batch.records.rows import rows_table
 
@@ -79,19 +79,19 @@ def test_a_lock_of_another_host_ends_by_itself(tmp_path: Path):
     ],
 )
 def test_a_machine_is_divided(workers, gpus, expected):
-    found = choose_means(workers=workers, gpus=gpus, images=100, cpus=16, gpus_there=4)
+    found = allocate_workers(workers=workers, gpus=gpus, images=100, cpus=16, gpus_there=4)
     assert tuple(found) == expected
 
 
 def test_gpus_that_are_not_there_are_an_error():
     with pytest.raises(UsageError, match=r"--gpus 4: there is none.*--gpus 0"):
-        choose_means(workers=8, gpus=4, images=9, cpus=2, gpus_there=0)
+        allocate_workers(workers=8, gpus=4, images=9, cpus=2, gpus_there=0)
     with pytest.raises(UsageError, match="--workers 4 or more"):
-        choose_means(workers=2, gpus=4, images=9, cpus=2, gpus_there=4)
+        allocate_workers(workers=2, gpus=4, images=9, cpus=2, gpus_there=4)
 
 
 def test_retries_halve_until_the_image_is_alone():
-    unit = Unit(3, (0, 1, 2), whole=True)
+    unit = WorkUnit(3, (0, 1, 2), whole=True)
     (again,) = next_units(unit)
     assert again.whole and again.tries == 2 and not again.suspect
     halves = next_units(again)

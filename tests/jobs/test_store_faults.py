@@ -109,7 +109,7 @@ def test_a_store_that_fails_in_the_middle_ends_the_job(empty_bucket, deny, optio
 def test_a_bucket_that_lets_nobody_remove_anything(empty_bucket, deny, options):
     deny(lambda asked: asked.startswith("DELETE"))
     place = StorePath(OUT)
-    dead = holder.me() | {"pid": 2**22 + 1}
+    dead = holder.this_process() | {"pid": 2**22 + 1}
     (place / f".magenet.{'0' * 32}.lock").write_text(json.dumps(dead))
     assert run_job(options(out=OUT), enhancer_factory=fake_factory).exit_code == EXIT_DONE
     assert len(list(place.glob(".magenet*.lock"))) == 2, "its own stays too"
@@ -156,4 +156,4 @@ def test_a_lock_is_put_again_while_it_is_held(empty_bucket, monkeypatch):
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert not list(out.iterdir())
-    assert holder.lives_here(holder.me())
+    assert holder.lives_here(holder.this_process())

@@ -46,7 +46,8 @@ def test_a_new_sensor_stage_is_the_identity(without: str | None):
         changes["sensor"] = SensorConfig(widths=(8, 12, 16), guided=False)
     network = Restorer(tiny(**changes)).eval()
     x = picture()
-    y, sensed = network.undo_sensor(x, torch.ones(1, 1, 96, 96), network.vessels(x))
+    sensed = network.sensed(x, torch.ones(1, 1, 96, 96))
+    y = network.undo_sensor(x, sensed, network.vessels(x))
     assert torch.allclose(y, x, atol=1e-5)
     assert sensed.matrices.shape == (1, BANDS, 3, 3)
 
@@ -87,7 +88,7 @@ def test_a_light_stage_that_sees_no_fault_changes_nothing_at_all():
     stage = LightStage(LightConfig(size=64, grid=16, widths=(8, 12, 16, 24))).eval()
     with torch.no_grad():
         stage.believe[2].bias[0] = -9.0
-        stage.tone[2].bias[3] = -9.0
+        stage.tone[4].bias[3] = -9.0
         fields = stage(picture(64), torch.ones(1, 1, 64, 64))
     assert float(fields.degraded) == 0
     assert torch.equal(planes(fields.believed()).resized(64).apply(picture(64)), picture(64))

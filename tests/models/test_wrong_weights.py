@@ -10,9 +10,9 @@ from safetensors.numpy import save
 
 from magenet_batch.errors import WeightsError
 from magenet_batch.jobs.run import load_enhancer
+from magenet_batch.models.catalog import read_weights_file
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
-from magenet_batch.models.shelf import read_weights_file
 from magenet_batch.models.weights import load_weights, save_weights
 
 

@@ -15,8 +15,8 @@ from magenet_batch.models.magenet import MageNet
 from magenet_batch.randomness import generator
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
 from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
-from magenet_batch.training.data.canvas import load_canvases
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.losses import (
     charbonnier,
@@ -36,7 +36,7 @@ from magenet_batch.training.schedule import (
 )
 from magenet_batch.training.step import StepConfig, training_losses
 
-CANVASES = load_canvases(DataConfig(size=96), ["phantom:6"])
+PHOTOS = load_training_images(DataConfig(size=96), ["phantom:6"])
 CONFIG = StepConfig(LossConfig(), 0.1, ConsistencyConfig(), autocast=False)
 GOLDEN = {
     "charbonnier": 0.16967,
@@ -54,9 +54,9 @@ def batch(step: int = 0, *, ratio: int = 1, real: bool = False):
     shared = {"count": 2, "view": View(64, ratio), "augment": AugmentConfig()}
     if real:
         return real_pairs(
-            rng, CANVASES, weak=PRESETS["weak_view"], strong=PRESETS["strong_view"], **shared
+            rng, PHOTOS, weak=PRESETS["weak_view"], strong=PRESETS["strong_view"], **shared
         )
-    return synthetic_pairs(rng, CANVASES, preset=PRESETS["train"], **shared)
+    return synthetic_pairs(rng, PHOTOS, preset=PRESETS["train"], **shared)
 
 
 def networks(seed: int = 0) -> tuple[MageNet, MageNet]:
@@ -190,14 +190,14 @@ def test_four_images_can_be_learned_by_heart():
     torch.manual_seed(0)
     torch.set_num_threads(2)
     student, teacher = networks()
-    from magenet_batch.training.data.batches import Pairs, Shown
+    from magenet_batch.training.data.batches import MultiScaleView, Pairs
 
-    clean = CANVASES.images[:4, :, 16:80, 16:80].float() / 255
+    clean = PHOTOS.images[:4, :, 16:80, 16:80].float() / 255
     degraded = (clean * 0.7 + 0.1).contiguous()
     shown = {
-        "input": Shown(degraded, degraded, 0, 0, 64),
-        "target": Shown(clean, clean, 0, 0, 64),
-        "mask": Shown(torch.ones(4, 1, 64, 64), torch.ones(4, 1, 64, 64), 0, 0, 64),
+        "input": MultiScaleView(degraded, degraded, 0, 0, 64),
+        "target": MultiScaleView(clean, clean, 0, 0, 64),
+        "mask": MultiScaleView(torch.ones(4, 1, 64, 64), torch.ones(4, 1, 64, 64), 0, 0, 64),
     }
     optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
     for step in range(400):

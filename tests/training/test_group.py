@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, UsageError
-from magenet_batch.training.distributed import train_in_processes
 from magenet_batch.training.group import Group
+from magenet_batch.training.ray_processes import train_in_processes
 
 
 def test_alone_nothing_is_asked_of_anyone():

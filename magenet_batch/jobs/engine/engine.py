@@ -26,7 +26,7 @@ from magenet_batch.jobs.engine.progress import Progress
 from magenet_batch.jobs.engine.retry import must_be_alone, next_units
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.log import Log
-from magenet_batch.jobs.work.worker import Counters, Unit
+from magenet_batch.jobs.work.worker import Counters, WorkUnit
 
 WAIT_S = 0.5
 
@@ -41,7 +41,7 @@ class Running:
         since: when they last changed, monotonic seconds.
     """
 
-    unit: Unit
+    unit: WorkUnit
     seen: Counters = field(default_factory=Counters)
     since: float = field(default_factory=time.monotonic)
 
@@ -80,8 +80,8 @@ class Engine:
         self._log = log
         self._image_timeout = image_timeout
         self._start_timeout = start_timeout
-        self._queue: deque[Unit] = deque()
-        self._suspects: deque[Unit] = deque()
+        self._queue: deque[WorkUnit] = deque()
+        self._suspects: deque[WorkUnit] = deque()
         self._starting: set[WorkerId] = set()
         self._idle: deque[WorkerId] = deque()
         self._running: dict[WorkerId, Running] = {}
@@ -94,7 +94,7 @@ class Engine:
         """Workers that died at work so far: they may have left half-written files behind."""
         self._alive_at = time.monotonic()
 
-    def run(self, units: Iterable[Unit]) -> bool:
+    def run(self, units: Iterable[WorkUnit]) -> bool:
         """Run all units.
 
         Args:
@@ -145,7 +145,7 @@ class Engine:
             self._running[worker] = Running(unit)
             self._executor.submit(worker, unit, part)
 
-    def _choose(self) -> Unit | None:
+    def _choose(self) -> WorkUnit | None:
         """The next unit: suspects first, one at a time, so that blame is certain."""
         running = [r.unit for r in self._running.values()]
         if any(must_be_alone(u) for u in running):
@@ -216,7 +216,7 @@ class Engine:
             )
         self._again(unit, timed_out=timed_out)
 
-    def _again(self, unit: Unit, *, timed_out: bool) -> None:
+    def _again(self, unit: WorkUnit, *, timed_out: bool) -> None:
         """Plan what to do with a unit whose worker died."""
         units = next_units(unit)
         if not units:
@@ -231,7 +231,7 @@ class Engine:
         for new in reversed(units):
             (self._suspects if new.suspect else self._queue).appendleft(new)
 
-    def _keep(self, unit: Unit, rows: pa.Table) -> None:
+    def _keep(self, unit: WorkUnit, rows: pa.Table) -> None:
         """Collect rows that come in pieces; write the shard's file when none is missing."""
         pieces = self._pieces.setdefault(unit.shard, {})
         for index, position in enumerate(unit.positions):

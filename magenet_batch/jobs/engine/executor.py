@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from magenet_batch.errors import MagenetError
-from magenet_batch.jobs.work.worker import Counters, Outcome, Unit, Worker
+from magenet_batch.jobs.work.worker import Counters, Outcome, Worker, WorkUnit
 
 WorkerId = int
 Tick = Callable[[], None]
@@ -64,7 +64,7 @@ class Executor(Protocol):
         """Begin to start a worker; `Ready` or `Lost` will tell."""
         ...
 
-    def submit(self, worker: WorkerId, unit: Unit, part: pa.Table) -> None:
+    def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
         """Give a unit, with its rows of the plan, to a worker that is ready and idle."""
         ...
 
@@ -100,7 +100,7 @@ class InlineExecutor:
         self._make = make
         self._worker: Worker | None = None
         self._events: deque[Event] = deque()
-        self._work: tuple[Unit, pa.Table] | None = None
+        self._work: tuple[WorkUnit, pa.Table] | None = None
 
     def spawn(self) -> WorkerId:
         """Load the network."""
@@ -111,7 +111,7 @@ class InlineExecutor:
             self._events.append(Lost(0, str(error), error))
         return 0
 
-    def submit(self, worker: WorkerId, unit: Unit, part: pa.Table) -> None:
+    def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
         """Keep the unit until `wait` runs it."""
         self._work = (unit, part)
 

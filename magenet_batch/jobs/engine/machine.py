@@ -15,7 +15,7 @@ WORKER_BYTES = 2_000_000_000
 """Memory that a CPU worker is allowed for: the network, and three large images in flight."""
 
 
-class Means(NamedTuple):
+class WorkerAllocation(NamedTuple):
     """What a job works with.
 
     Attributes:
@@ -63,9 +63,9 @@ def gpu_count() -> int:
     return torch.cuda.device_count()
 
 
-def choose_means(
+def allocate_workers(
     *, workers: int | None, gpus: int | None, images: int, cpus: int, gpus_there: int
-) -> Means:
+) -> WorkerAllocation:
     """Divide a machine among workers.
 
     Args:
@@ -101,4 +101,4 @@ def choose_means(
     # Whole workers per GPU: a share of 2/3 would let only one of them onto each GPU.
     per_gpu = -(-workers // gpus) if gpus and workers else 1
     share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
-    return Means(workers, gpus, share, max(1, cpus // max(1, workers)))
+    return WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)))

@@ -17,7 +17,7 @@ import pyarrow as pa
 from magenet_batch.errors import JobError, MagenetError
 from magenet_batch.jobs.engine.executor import Broken, Done, Event, Lost, Ready, Tick, WorkerId
 from magenet_batch.jobs.engine.ray_start import RayError, RayTaskError, connect, first_line, ray
-from magenet_batch.jobs.work.worker import Counters, Unit, Worker, WorkerConfig
+from magenet_batch.jobs.work.worker import Counters, Worker, WorkerConfig, WorkUnit
 
 POLL_S = 1.0
 FIRST_POLL_S = 0.1
@@ -38,7 +38,7 @@ class _Actor:
         self._worker = Worker(self._config)
         return os.getpid()
 
-    def run(self, unit: Unit, part: pa.Table) -> Any:
+    def run(self, unit: WorkUnit, part: pa.Table) -> Any:
         return self._worker.run(unit, part)
 
     @ray.method(concurrency_group="control")
@@ -123,7 +123,7 @@ class RayExecutor:
         self._handles[worker] = _Handle(actor, waiting=actor.start.remote())
         return worker
 
-    def submit(self, worker: WorkerId, unit: Unit, part: pa.Table) -> None:
+    def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
         """Send the paths of a unit to an actor."""
         handle = self._handles[worker]
         handle.seen, handle.poll = Counters(), None

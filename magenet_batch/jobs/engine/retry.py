@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from magenet_batch.jobs.engine.limits import IMAGE_TRIES, SHARD_TRIES
-from magenet_batch.jobs.work.worker import Unit
+from magenet_batch.jobs.work.worker import WorkUnit
 
 
-def next_units(unit: Unit) -> list[Unit]:
+def next_units(unit: WorkUnit) -> list[WorkUnit]:
     """Say what to try next after a worker died on a unit.
 
     A shard is tried once more as it is: most deaths are nobody's fault. Then it is halved until
@@ -28,10 +28,12 @@ def next_units(unit: Unit) -> list[Unit]:
         return [replace(unit, tries=unit.tries + 1)]
     middle = len(unit.positions) // 2
     halves = (unit.positions[:middle], unit.positions[middle:])
-    return [Unit(unit.shard, positions, whole=False, tries=1, suspect=True) for positions in halves]
+    return [
+        WorkUnit(unit.shard, positions, whole=False, tries=1, suspect=True) for positions in halves
+    ]
 
 
-def must_be_alone(unit: Unit) -> bool:
+def must_be_alone(unit: WorkUnit) -> bool:
     """Whether a unit may only run while nothing else does.
 
     The last try of a single image decides whether it is given up. Another worker that takes all

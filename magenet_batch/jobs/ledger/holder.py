@@ -17,7 +17,7 @@ STALE_AFTER_S = 180.0
 """A lock of another host whose file was not touched for so long is taken as dead."""
 
 
-def me() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
     """This process."""
     return {
         "pid": os.getpid(),

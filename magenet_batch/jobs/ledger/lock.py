@@ -17,9 +17,9 @@ from magenet_batch.jobs.ledger.holder import (
     HEARTBEAT_S,
     STALE_AFTER_S,
     lives_here,
-    me,
     read_holder,
     refusal,
+    this_process,
 )
 from magenet_batch.jobs.ledger.store_lock import store_holders, store_lock
 from magenet_batch.records.layout import LOCK_GLOB, lock_name
@@ -144,7 +144,7 @@ def _read(handle: int) -> dict[str, Any]:
 def _write(handle: int) -> None:
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, json.dumps(me()).encode())
+    os.write(handle, json.dumps(this_process()).encode())
     os.fsync(handle)
 
 

@@ -27,9 +27,9 @@ from magenet_batch.jobs.ledger.holder import (
     HEARTBEAT_S,
     STALE_AFTER_S,
     lives_here,
-    me,
     read_holder,
     refusal,
+    this_process,
 )
 from magenet_batch.records.layout import LOCK_GLOB, lock_name
 from magenet_batch.records.part import Part
@@ -51,7 +51,7 @@ def store_lock(out: StorePath, *, part: Part | None) -> Iterator[None]:
         JobError: another job lives there.
     """
     mine = out / f"{_stem(part)}{uuid.uuid4().hex}.lock"
-    content = json.dumps(me()).encode()
+    content = json.dumps(this_process()).encode()
     mine.write_bytes(content)
     stop = threading.Event()
     thread = threading.Thread(target=_beat, args=(mine, content, stop), daemon=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from magenet_batch.errors import ImageError, MagenetError, StorageError
 from magenet_batch.jobs.plan.plan import Task
-from magenet_batch.settings import Kept
+from magenet_batch.settings import OriginalAction
 from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
 
 
@@ -44,7 +44,9 @@ def write_output(out: Location, name: str, data: bytes) -> None:
         write_atomic(out / name, data, root=out)
 
 
-def keep_original(task: Task, data: bytes, *, out: Location, name: str, how: Kept) -> str | None:
+def keep_original(
+    task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction
+) -> str | None:
     """Put an original into the output tree, as it is.
 
     Args:

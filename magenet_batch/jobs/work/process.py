@@ -17,7 +17,7 @@ from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image
-from magenet_batch.jobs.options import Handling
+from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
@@ -124,7 +124,7 @@ class ImageProcessor:
     Args:
         enhancer: the network; None where images are only assessed.
         out: the output folder.
-        handling: how images are read and written.
+        image_options: how images are read and written.
         max_pixels: images with more are refused as `too_large`.
         cancelled: asked while the network works whether to give the image up.
     """
@@ -134,13 +134,13 @@ class ImageProcessor:
         enhancer: EnhancerLike | None,
         *,
         out: Location,
-        handling: Handling = Handling(),
+        image_options: ImageOptions = ImageOptions(),
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._enhancer = enhancer
         self._out = out
-        self._handling = handling
+        self._options = image_options
         self._max_pixels = max_pixels
         self._cancelled = cancelled
 
@@ -200,7 +200,7 @@ class ImageProcessor:
         return work
 
     def _load(self, work: Work) -> None:
-        how = self._handling
+        how = self._options
         with work.timed("read_s"):
             work.content = read_source(work.task)
             image = read_image(
@@ -244,15 +244,15 @@ class ImageProcessor:
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
         assert image is not None and fov is not None
-        if self._handling.assess:
+        if self._options.assess:
             work.row["status"] = "assessed"
             return
         if enhanced is not None:
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
                 self._measure(work, image, fov, enhanced)
-            work.kept = self._handling.policy.after(work.row)
-            if self._handling.evidence:
+            work.kept = self._options.policy.after(work.row)
+            if self._options.evidence:
                 with work.timed("write_s"):
                     self._show(work, image, fov, enhanced)
         if work.kept is not None:
@@ -266,7 +266,7 @@ class ImageProcessor:
 
     def _keep(self, work: Work, reason: KeptReason) -> None:
         """Deliver the original in the enhanced image's stead, or nothing, as was asked."""
-        how = self._handling.rejects if reason == "reject" else self._handling.kept
+        how = self._options.rejects if reason == "reject" else self._options.kept
         with work.timed("write_s"):
             output = keep_original(
                 work.task,
@@ -309,7 +309,7 @@ class ImageProcessor:
 
     def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
         assert self._enhancer is not None
-        how = self._handling
+        how = self._options
         renamed = is_renamed(task.output, key=task.image_id)
         options: dict[str, Any] = {} if how.quality is None else {"quality": how.quality}
         return encode_image(

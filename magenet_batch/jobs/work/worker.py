@@ -12,7 +12,7 @@ from itertools import islice
 import pyarrow as pa
 
 from magenet_batch.errors import CancelledError
-from magenet_batch.jobs.options import Handling
+from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.work.process import EnhancerFactory, ImageProcessor, Work
 from magenet_batch.records.layout import rows_file
@@ -22,7 +22,7 @@ from magenet_batch.storage import location_of, write_parquet
 
 
 @dataclass(frozen=True)
-class Unit:
+class WorkUnit:
     """Images of one shard that are worked on together.
 
     Attributes:
@@ -73,7 +73,7 @@ class WorkerConfig:
         factory: makes the enhancer; None where nothing is enhanced.
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
-        handling: how images are read and written.
+        image_options: how images are read and written.
         ahead: how many images are read before, and written behind, the one in the network.
     """
 
@@ -81,7 +81,7 @@ class WorkerConfig:
     factory: EnhancerFactory | None
     device: str
     threads: int
-    handling: Handling
+    image_options: ImageOptions
     ahead: int = 1
 
 
@@ -105,7 +105,7 @@ class Worker:
         enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()
         self._processor = ImageProcessor(
-            enhancer, out=self._out, handling=config.handling, cancelled=self._stop.is_set
+            enhancer, out=self._out, image_options=config.image_options, cancelled=self._stop.is_set
         )
         self._counters = Counters()
         # One thread each: order is kept, and a slow disk cannot hold both.
@@ -122,7 +122,7 @@ class Worker:
         self._stop.set()
 
     def run(
-        self, unit: Unit, part: pa.Table, *, on_image: Callable[[], None] | None = None
+        self, unit: WorkUnit, part: pa.Table, *, on_image: Callable[[], None] | None = None
     ) -> Outcome:
         """Work on a unit.
 

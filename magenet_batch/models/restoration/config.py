@@ -49,14 +49,14 @@ class LightConfig(BaseModel):
     Attributes:
         size: pixels across the square that it sees.
         grid: pixels across its fields: nothing finer is light.
-        widths: channels at 1/2, 1/4, 1/8 and 1/16 of its size.
+        widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
     """
 
     model_config = _STRICT
 
     size: Literal[64, 128, 256] = 128
-    grid: int = Field(default=32, ge=8, le=64)
-    widths: tuple[int, int, int, int] = (16, 32, 64, 96)
+    grid: int = Field(default=16, ge=8, le=64)
+    widths: tuple[int, int, int, int] = (32, 64, 96, 128)
 
 
 class RestorationConfig(BaseModel):
@@ -90,14 +90,14 @@ class RestorationConfig(BaseModel):
 RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "sensor": SensorConfig(widths=(8, 12, 16)),
-        "light": LightConfig(size=64, grid=16, widths=(8, 12, 16, 24)),
+        "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
     "small": {},
     "base": {
         "sense": SenseConfig(hidden=(256, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
-        "light": LightConfig(widths=(48, 96, 144, 192)),
+        "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

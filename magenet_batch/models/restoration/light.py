@@ -23,7 +23,8 @@ from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
-_LEFT = 0.08  # share of the light that stays at least when a veil is taken off
+_PATCH = 4  # pixels across, that the first convolution sees as channels
+_COLOURS = 32  # pixels across the copy whose colours are counted
 
 
 class Fields(NamedTuple):
@@ -120,7 +121,7 @@ class LightStage(nn.Module):
         self.size, self.grid = config.size, config.grid
         w = config.widths
         self.down = nn.ModuleList(
-            [LightBlock(4 * 7, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
+            [LightBlock(7 * _PATCH**2, w[0]), *(LightBlock(a, b, stride=2) for a, b in pairwise(w))]
         )
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
@@ -129,7 +130,13 @@ class LightStage(nn.Module):
         self.fields = zero_conv(w[1], 4)
         self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
-        self.tone = nn.Sequential(nn.Linear(w[-1] + STATISTICS, 96), nn.SiLU(), zero_linear(96, 4))
+        self.tone = nn.Sequential(
+            nn.Linear(w[-1] + 2 * STATISTICS, 128),
+            nn.SiLU(),
+            nn.Linear(128, 64),
+            nn.SiLU(),
+            zero_linear(64, 4),
+        )
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
@@ -143,12 +150,12 @@ class LightStage(nn.Module):
         """
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
-        y = F.pixel_unshuffle(seen, 2)
+        y = F.pixel_unshuffle(seen, _PATCH)
         skips = []
         for block in self.down:
             y = block(y)
             skips.append(y)
-        spread = colour_statistics(x_B3HW * mask_B1HW)
+        spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)
         described = torch.cat([y.float().mean((2, 3)), spread], 1)
         whole = self.whole(described)
         y = y + whole[:, :, None, None].to(y.dtype)
@@ -159,15 +166,27 @@ class LightStage(nn.Module):
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
-        tone = self.tone(described.detach()).float()
-        return Fields(
+        untoned = Fields(
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
-            _TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None],
+            torch.zeros_like(rest[:, :3, None, None]),
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
-            gate(tone[:, 3]),
+            torch.ones_like(rest[:, 0]),
         )
+        tone = self._tone(x_B3HW * mask_B1HW, described, untoned)
+        return untoned._replace(
+            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], toned=gate(tone[:, 3])
+        )
+
+    def _tone(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> torch.Tensor:
+        """The tone from colours before and after light and veil are undone."""
+        with torch.no_grad():
+            light = planes(untoned.believed()).resized(lit.shape[-1])
+            after = colour_statistics(
+                light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0), side=_COLOURS
+            )
+        return self.tone(torch.cat([described.detach(), after], 1)).float()
 
 
 @lru_cache(maxsize=8)

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset, sample_degradation
 from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
-from magenet_batch.training.data.canvas import Canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages
 
 _CROP_ALIGNMENT = 8
 
@@ -34,7 +34,7 @@ class View(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown:
+class MultiScaleView:
     """What the network is shown of a batch: the whole at the working size, and a crop.
 
     Attributes:
@@ -62,14 +62,14 @@ class Pairs:
         mask: field of view, 0 or 1.
     """
 
-    input: Shown
-    target: Shown
-    mask: Shown
+    input: MultiScaleView
+    target: MultiScaleView
+    mask: MultiScaleView
 
 
 def synthetic_pairs(
     rng: np.random.Generator,
-    canvases: Canvases,
+    photos: TrainingImages,
     *,
     count: int,
     view: View,
@@ -80,13 +80,13 @@ def synthetic_pairs(
 
     Args:
         rng: the step's generator.
-        canvases: clean images.
+        photos: clean images.
         count: images in the batch.
         view: resolutions.
         augment: how widely to vary.
         preset: how to degrade.
     """
-    clean, mask = _varied(rng, canvases, count=count, view=view, augment=augment)
+    clean, mask = _varied(rng, photos, count=count, view=view, augment=augment)
     params = [sample_degradation(rng, preset) for _ in range(count)]
     degraded = apply_degradation(clean, params, mask_B1HW=mask)
     return _paired(rng, degraded, clean, mask, view)
@@ -94,7 +94,7 @@ def synthetic_pairs(
 
 def real_pairs(
     rng: np.random.Generator,
-    canvases: Canvases,
+    photos: TrainingImages,
     *,
     count: int,
     view: View,
@@ -106,7 +106,7 @@ def real_pairs(
 
     The two views share their geometry and have independent noise.
     """
-    real, mask = _varied(rng, canvases, count=count, view=view, augment=augment)
+    real, mask = _varied(rng, photos, count=count, view=view, augment=augment)
     weak_params = [sample_degradation(rng, weak) for _ in range(count)]
     strong_params = [sample_degradation(rng, strong) for _ in range(count)]
     seen_by_teacher = apply_degradation(real, weak_params, mask_B1HW=mask)
@@ -115,14 +115,19 @@ def real_pairs(
 
 
 def _varied(
-    rng: np.random.Generator, canvases: Canvases, *, count: int, view: View, augment: AugmentConfig
+    rng: np.random.Generator,
+    photos: TrainingImages,
+    *,
+    count: int,
+    view: View,
+    augment: AugmentConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (B, 3, S, S) and masks (B, 1, S, S) at the original's resolution of the view."""
-    chosen = torch.from_numpy(rng.integers(len(canvases), size=count)).to(canvases.images.device)
+    chosen = torch.from_numpy(rng.integers(len(photos), size=count)).to(photos.images.device)
     params = [sample_augmentation(rng, augment) for _ in range(count)]
-    while canvases.images.shape[-1] >= 2 * view.working * view.ratio:
-        canvases = canvases.halved
-    both = torch.cat([canvases.images[chosen].float() / 255, canvases.masks[chosen].float()], 1)
+    while photos.images.shape[-1] >= 2 * view.working * view.ratio:
+        photos = photos.halved
+    both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
     both = warp(both, params, size=view.working * view.ratio)
     mask = (both[:, 3:] > 0.98).float()
     return recolour(both[:, :3], params) * mask, mask
@@ -134,10 +139,10 @@ def _paired(
     steps = (view.ratio - 1) * view.working // _CROP_ALIGNMENT
     top, left = (int(rng.integers(steps + 1)) * _CROP_ALIGNMENT for _ in range(2))
 
-    def shown(whole: torch.Tensor) -> Shown:
+    def shown(whole: torch.Tensor) -> MultiScaleView:
         if view.ratio == 1:
-            return Shown(whole, whole, 0, 0, view.working)
+            return MultiScaleView(whole, whole, 0, 0, view.working)
         crop = whole[..., top : top + view.working, left : left + view.working]
-        return Shown(F.avg_pool2d(whole, view.ratio), crop, top, left, whole.shape[-1])
+        return MultiScaleView(F.avg_pool2d(whole, view.ratio), crop, top, left, whole.shape[-1])
 
     return Pairs(shown(x), shown(target), shown(mask))

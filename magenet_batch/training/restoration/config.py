@@ -101,7 +101,7 @@ class LightTrainingConfig(BaseModel):
     gain: float = Field(default=0.4, ge=0)
     gamma: float = Field(default=0.35, ge=0)
     saturation: float = Field(default=0.35, ge=0, lt=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=1.5e-3, gt=0)
     final_learning_rate: float = Field(default=4e-6, gt=0)
     ema: float = Field(default=0.998, ge=0, lt=1)
     detail: float = Field(default=0.5, ge=0)

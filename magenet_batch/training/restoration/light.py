@@ -15,8 +15,8 @@ from magenet_batch.degradation.sample import Preset
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
-from magenet_batch.training.data.canvas import Canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
@@ -61,8 +61,8 @@ class LightLessons:
 
     def __init__(
         self,
-        clean: Canvases,
-        real: Canvases | None,
+        clean: TrainingImages,
+        real: TrainingImages | None,
         config: LightTrainingConfig,
         *,
         augment: AugmentConfig,
@@ -173,11 +173,11 @@ def _params(rng: np.random.Generator, how: Preset, count: int) -> list[Degradati
 
 
 def _varied(
-    rng: np.random.Generator, canvases: Canvases, count: int, size: int, augment: AugmentConfig
+    rng: np.random.Generator, photos: TrainingImages, count: int, size: int, augment: AugmentConfig
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    chosen = torch.from_numpy(rng.integers(len(canvases), size=count))
+    chosen = torch.from_numpy(rng.integers(len(photos), size=count))
     params = [sample_augmentation(rng, augment) for _ in range(count)]
-    both = torch.cat([canvases.images[chosen].float() / 255, canvases.masks[chosen].float()], 1)
+    both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
     both = warp(both, params, size=size)
     mask = (both[:, 3:] > 0.98).float()
     return recolour(both[:, :3], params) * mask, mask

@@ -22,8 +22,8 @@ from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
-from magenet_batch.training.data.canvas import Canvases, load_canvases
 from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import Part
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
@@ -124,7 +124,7 @@ class RestorationRun:
         if not found:
             data = self.recipe.data
             train_structure(
-                module, load_canvases(data, data.vessels, with_vessels=True).to(self.device),
+                module, load_training_images(data, data.vessels, with_vessels=True).to(self.device),
                 config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
                 autocast=self._autocast, report=self._reporter.structure,
             )  # fmt: skip
@@ -180,10 +180,10 @@ class RestorationRun:
         small = data.model_copy(
             update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
         )
-        clean = repeated(load_canvases(small, data.clean), config.repeat).to(self.device)
+        clean = repeated(load_training_images(small, data.clean), config.repeat).to(self.device)
         real = None
         if config.consistency > 0 and data.real:
-            real = load_canvases(small, data.real, skip_bad=True).to(self.device)
+            real = load_training_images(small, data.real, skip_bad=True).to(self.device)
         lessons = LightLessons(
             clean, real, config, augment=self.recipe.augment, size=stage.size,
             seed=self.recipe.run.seed, autocast=self._autocast,
@@ -204,7 +204,7 @@ class RestorationRun:
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
         plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
         lessons = LightLessons(
-            load_canvases(data, (folder,), skip_bad=True).to(self.device), None, plain,
+            load_training_images(data, (folder,), skip_bad=True).to(self.device), None, plain,
             augment=still, size=size, seed=self.recipe.run.seed,
         )  # fmt: skip
         rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
@@ -231,15 +231,15 @@ class RestorationRun:
         )  # fmt: skip
 
 
-def repeated(canvases: Canvases, times: dict[str, int]) -> Canvases:
+def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
     """The images of some folders several times, so that small sets are drawn as often."""
     chosen = [
         index
-        for index, name in enumerate(canvases.names)
+        for index, name in enumerate(photos.names)
         for _ in range(times.get(name.rsplit("/", 1)[0], 1))
     ]
     at = torch.tensor(chosen)
     return replace(
-        canvases, images=canvases.images[at], masks=canvases.masks[at],
-        names=tuple(canvases.names[i] for i in chosen),
+        photos, images=photos.images[at], masks=photos.masks[at],
+        names=tuple(photos.names[i] for i in chosen),
     )  # fmt: skip

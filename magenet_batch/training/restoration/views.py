@@ -18,8 +18,8 @@ from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
 from magenet_batch.models.restoration.rim import continued
 from magenet_batch.phantom import make_phantom
-from magenet_batch.training.data.canvas import image_paths, phantom_seeds
 from magenet_batch.training.data.config import DataConfig
+from magenet_batch.training.data.images import image_paths, phantom_seeds
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 
 _LEAST_INSIDE = 0.55  # share of a crop that is in the field of view
@@ -132,14 +132,15 @@ def draw_crops(
         if cut is None:
             continue
         sharp, mask = cut
-        wanted = _relit(rng, sharp, config.recoloured) * mask[..., None]
+        # No border: what blur mixes into the rim is undone before (models/restoration/rim.py).
+        wanted = continued(_relit(rng, sharp, config.recoloured) * mask[..., None], mask)
         params = sample_degradation(rng, how)
         height = round(photograph.side * ratio * rng.uniform(*_TALL))
         seen = degrade_crop(wanted, params, height=height)
         if rng.random() < _EIGHT_BITS:
             seen = np.round(seen * 255) / np.float32(255)
         rows.append((
-            continued(seen, mask), continued(wanted, mask), *_counted(mask),
+            seen, wanted, *_counted(mask),
             facts(params, height, float(wanted[mask > 0].mean())),
         ))  # fmt: skip
     seen, wanted, mask, inner, known = (np.stack(column) for column in zip(*rows, strict=True))

@@ -19,7 +19,7 @@ from magenet_batch.jobs.engine.progress import SilentProgress
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan, extra_of, tasks_of
-from magenet_batch.jobs.work.worker import Counters, Outcome, Unit
+from magenet_batch.jobs.work.worker import Counters, Outcome, WorkUnit
 from magenet_batch.records.layout import rows_file
 from magenet_batch.records.rows import rows_table
 from magenet_batch.storage import write_parquet
@@ -44,9 +44,9 @@ class FakeExecutor:
     def __init__(self, out: Path, *, killers=frozenset(), accidents=frozenset(), start=None):
         self.out, self.killers, self.accidents, self.start = out, killers, accidents, start
         self.events: list = []
-        self.given: list[tuple[int, Unit]] = []
+        self.given: list[tuple[int, WorkUnit]] = []
         self.ready: set[int] = set()
-        self.busy: dict[int, tuple[Unit, pa.Table]] = {}
+        self.busy: dict[int, tuple[WorkUnit, pa.Table]] = {}
         self.spawned = 0
         self.tries: Counter[str] = Counter()
         self.drained = False
@@ -110,7 +110,7 @@ def run(out: Path, executor, *, images=20, shard_size=8, workers=2, **options) -
     (out / "rows").mkdir(parents=True, exist_ok=True)
     plan = make_plan(images, shard_size)
     ledger = Ledger(out, plan, weights="w", weights_hash="h")
-    units = [Unit(s, tuple(range(plan.shard_rows(s))), whole=True) for s in range(plan.shards)]
+    units = [WorkUnit(s, tuple(range(plan.shard_rows(s))), whole=True) for s in range(plan.shards)]
     stop = options.pop("stop", None) or threading.Event()
     engine = Engine(
         executor, ledger=ledger, workers=workers, stop=stop, progress=SilentProgress(),

@@ -11,8 +11,8 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.phantom import make_phantom
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.augment import AugmentParams, recolour, sample_augmentation, warp
-from magenet_batch.training.data.canvas import load_canvases
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.images import load_training_images
 
 
 def test_folders_become_squares_around_the_field_of_view(tmp_path):
@@ -22,14 +22,14 @@ def test_folders_become_squares_around_the_field_of_view(tmp_path):
         pixels = make_phantom(seed, size=200).pixels
         cv2.imwrite(str(folder / f"{seed}.png"), pixels[..., ::-1])
     config = DataConfig(root=str(tmp_path), size=96, exclude=("clean/1.png",))
-    canvases = load_canvases(config, ["clean"])
-    assert canvases.names == ("clean/0.png", "clean/2.png")
-    assert canvases.images.shape == (2, 3, 96, 96)
-    assert canvases.images.dtype == torch.uint8
-    lit = canvases.masks.float().mean((1, 2, 3))
+    photos = load_training_images(config, ["clean"])
+    assert photos.names == ("clean/0.png", "clean/2.png")
+    assert photos.images.shape == (2, 3, 96, 96)
+    assert photos.images.dtype == torch.uint8
+    lit = photos.masks.float().mean((1, 2, 3))
     assert all(0.5 < share < math.pi / 4 + 0.02 for share in lit)
-    near = torch.nn.functional.max_pool2d(canvases.masks.float(), 3, stride=1, padding=1)
-    assert not (canvases.images * (1 - near)).any()
+    near = torch.nn.functional.max_pool2d(photos.masks.float(), 3, stride=1, padding=1)
+    assert not (photos.images * (1 - near)).any()
 
 
 def test_vessels_come_with_their_images(tmp_path):
@@ -39,10 +39,12 @@ def test_vessels_come_with_their_images(tmp_path):
     cv2.imwrite(str(tmp_path / "set/images/a.png"), phantom.pixels[..., ::-1])
     cv2.imwrite(str(tmp_path / "set/masks/a.png"), (phantom.vessels > 0.5).astype(np.uint8) * 255)
     cv2.imwrite(str(tmp_path / "set/images/unlabelled.png"), phantom.pixels[..., ::-1])
-    canvases = load_canvases(DataConfig(root=str(tmp_path), size=128), ["set"], with_vessels=True)
-    assert canvases.names == ("set/a.png",)
-    assert canvases.vessels is not None
-    assert 0.02 < float(canvases.vessels.float().mean()) < 0.25
+    photos = load_training_images(
+        DataConfig(root=str(tmp_path), size=128), ["set"], with_vessels=True
+    )
+    assert photos.names == ("set/a.png",)
+    assert photos.vessels is not None
+    assert 0.02 < float(photos.vessels.float().mean()) < 0.25
 
 
 @pytest.mark.parametrize(
@@ -51,14 +53,14 @@ def test_vessels_come_with_their_images(tmp_path):
 )
 def test_missing_data_is_said_clearly(tmp_path, folders, words):
     with pytest.raises(TrainingError, match=words):
-        load_canvases(DataConfig(root=str(tmp_path)), folders)
+        load_training_images(DataConfig(root=str(tmp_path)), folders)
 
 
 def test_phantoms_from_another_seed_are_other_images():
     config = DataConfig(size=64)
-    one, two = (load_canvases(config, [f"phantom:2@{first}"]) for first in (0, 2))
+    one, two = (load_training_images(config, [f"phantom:2@{first}"]) for first in (0, 2))
     assert not torch.equal(one.images, two.images)
-    assert torch.equal(load_canvases(config, ["phantom:2"]).images, one.images)
+    assert torch.equal(load_training_images(config, ["phantom:2"]).images, one.images)
 
 
 def test_no_variation_is_the_image_itself():
@@ -111,30 +113,30 @@ def archive(folder):
 
 def test_an_archive_that_nobody_has_looked_through_loses_only_what_is_bad(tmp_path):
     config = DataConfig(root=".", real=(str(archive(tmp_path)),), size=128)
-    canvases = load_canvases(config, config.real, skip_bad=True)
-    assert len(canvases) == 3
-    assert len(canvases.skipped) == 2
-    assert all("broken.jpg" in said or "black.png" in said for said in canvases.skipped)
+    photos = load_training_images(config, config.real, skip_bad=True)
+    assert len(photos) == 3
+    assert len(photos.skipped) == 2
+    assert all("broken.jpg" in said or "black.png" in said for said in photos.skipped)
     with pytest.raises(TrainingError, match="exclude list"):
-        load_canvases(config.model_copy(update={"exclude": (f"{tmp_path}/broken.jpg",)}),
+        load_training_images(config.model_copy(update={"exclude": (f"{tmp_path}/broken.jpg",)}),
                       config.real)  # fmt: skip
 
 
 def test_the_sharpest_share_of_an_archive_can_be_ground_truth(tmp_path):
     config = DataConfig(root=".", real=(str(archive(tmp_path)),), size=128)
-    chosen = load_canvases(config, ["sharpest:0.34"])
+    chosen = load_training_images(config, ["sharpest:0.34"])
     assert [name.rpartition("/")[2] for name in chosen.names] == ["0.png"]
-    both = load_canvases(config, ["sharpest:0.67"])
+    both = load_training_images(config, ["sharpest:0.67"])
     assert [name.rpartition("/")[2] for name in both.names] == ["0.png", "2.png"]
     for word in ("sharpest:2", "sharpest:x"):
         with pytest.raises(TrainingError, match=r"sharpest:0\.25"):
-            load_canvases(config, [word])
+            load_training_images(config, [word])
     with pytest.raises(TrainingError, match=r"data\.real"):
-        load_canvases(DataConfig(), ["sharpest:0.5"])
+        load_training_images(DataConfig(), ["sharpest:0.5"])
 
 
 def test_a_limit_takes_images_evenly(tmp_path):
     config = DataConfig(root=str(tmp_path), size=64, limit=2)
     for seed in range(4):
         cv2.imwrite(str(tmp_path / f"{seed}.png"), make_phantom(seed, size=96).pixels[..., ::-1])
-    assert load_canvases(config, ["."]).names == ("./0.png", "./2.png")
+    assert load_training_images(config, ["."]).names == ("./0.png", "./2.png")

@@ -10,8 +10,8 @@ from magenet_batch.degradation import PRESETS
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.light import LightStage, bicubic_matrix
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.canvas import load_canvases
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.ema import make_teacher
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.light import (
@@ -24,7 +24,7 @@ from magenet_batch.training.restoration.light import (
 from magenet_batch.training.restoration.run import repeated
 
 SIZE = 64
-CANVASES = load_canvases(DataConfig(size=96), ["phantom:3"])
+IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
 CONFIG = LightTrainingConfig(batch=3, real_batch=2)
 BELIEVING, TONING = {"believe"}, {"tone"}
 FIELDS = {"down", "whole", "up", "fields", "rest"}
@@ -32,7 +32,7 @@ FIELDS = {"down", "whole", "up", "fields", "rest"}
 
 def lessons(real: bool = True, **changes: object) -> LightLessons:
     return LightLessons(
-        CANVASES, CANVASES if real else None, CONFIG.model_copy(update=changes),
+        IMAGES, IMAGES if real else None, CONFIG.model_copy(update=changes),
         augment=AugmentConfig(), size=SIZE, seed=1,
     )  # fmt: skip
 
@@ -138,11 +138,11 @@ def test_pairs_are_images_of_eight_bits_that_are_black_outside():
 
 def test_without_texture_and_other_cameras_clean_images_stay_clean():
     plain = LightLessons(
-        CANVASES, None, LightTrainingConfig(texture=0.0, camera_share=0.0), size=96, seed=1,
+        IMAGES, None, LightTrainingConfig(texture=0.0, camera_share=0.0), size=96, seed=1,
         augment=AugmentConfig(rotate=0, zoom=(1, 1), shift=0),
     )  # fmt: skip
     wanted = plain.pairs(generator(1, "test", 0), count=4, how=PRESETS["light"]).wanted
-    known = [CANVASES.images.float() / 255, CANVASES.images.flip(3).float() / 255]
+    known = [IMAGES.images.float() / 255, IMAGES.images.flip(3).float() / 255]
     apart = [(image - other).abs().mean((1, 2, 3)) for image in wanted for other in known]
     nearest = torch.stack(apart).view(4, 2, -1).amin((1, 2))
     assert float(nearest.max()) < 0.01
@@ -180,7 +180,7 @@ def test_what_inference_kept_serves_training_too():
 
 
 def test_folders_with_few_images_are_drawn_more_often():
-    more = repeated(CANVASES, {"phantom": 3})
-    assert more.names == tuple(name for name in CANVASES.names for _ in range(3))
-    assert torch.equal(more.images[3], CANVASES.images[1])
-    assert repeated(CANVASES, {"elsewhere": 3}).names == CANVASES.names
+    more = repeated(IMAGES, {"phantom": 3})
+    assert more.names == tuple(name for name in IMAGES.names for _ in range(3))
+    assert torch.equal(more.images[3], IMAGES.images[1])
+    assert repeated(IMAGES, {"elsewhere": 3}).names == IMAGES.names

@@ -13,8 +13,8 @@ from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, TrainingError
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.catalog import read_weights_file
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.shelf import read_weights_file
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.training.recipes.load import load_recipe

@@ -29,7 +29,7 @@ _Square = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
-class Canvases:
+class TrainingImages:
     """Images of one size.
 
     Attributes:
@@ -50,7 +50,7 @@ class Canvases:
         return len(self.names)
 
     @cached_property
-    def halved(self) -> Canvases:
+    def halved(self) -> TrainingImages:
         """The same images at half the size, made once: small views need not read large images."""
 
         def half(x_BCHW: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ class Canvases:
         inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in self.masks.split(32)])
         return replace(self, images=half(self.images), masks=inside.to(torch.uint8), vessels=None)
 
-    def to(self, device: torch.device) -> Canvases:
+    def to(self, device: torch.device) -> TrainingImages:
         """The same images on a device."""
         vessels = self.vessels.to(device) if self.vessels is not None else None
         return replace(
@@ -69,14 +69,14 @@ class Canvases:
         )
 
 
-def load_canvases(
+def load_training_images(
     config: DataConfig,
     folders: Iterable[str],
     *,
     with_vessels: bool = False,
     skip_bad: bool = False,
     threads: int = 2,
-) -> Canvases:
+) -> TrainingImages:
     """Load all images of some folders.
 
     Args:
@@ -113,7 +113,7 @@ def load_canvases(
                     f"'{folder}' chooses from data.real, which is empty: say where the archive is "
                     "with --set data.real=/archive"
                 )
-            archive = load_canvases(config, config.real, skip_bad=True, threads=threads)
+            archive = load_training_images(config, config.real, skip_bad=True, threads=threads)
             for index in sharpest(archive, share=_share(folder)):
                 squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
                 names.append(archive.names[index])
@@ -140,31 +140,31 @@ def load_canvases(
     vessels = None
     if with_vessels:
         vessels = torch.from_numpy(np.stack([s[2] for s in squares if s[2] is not None]))[:, None]
-    return Canvases(images, masks, vessels, tuple(names), tuple(skipped))
+    return TrainingImages(images, masks, vessels, tuple(names), tuple(skipped))
 
 
-def sharpest(canvases: Canvases, *, share: float) -> list[int]:
+def sharpest(photos: TrainingImages, *, share: float) -> list[int]:
     """Places of the sharpest images, sharpest first; at least one.
 
     Args:
-        canvases: images to choose from.
+        photos: images to choose from.
         share: how many of them, 0..1.
     """
 
     def score(index: int) -> float:
-        green = resize_area(_pixels(canvases, index)[..., 1], 512, 512)
-        mask = resize_area(canvases.masks[index, 0].float().numpy(), 512, 512)
+        green = resize_area(_pixels(photos, index)[..., 1], 512, 512)
+        mask = resize_area(photos.masks[index, 0].float().numpy(), 512, 512)
         rim = cv2.erode((mask > 0.99).astype(np.uint8), np.ones((21, 21), np.uint8))
         return sharpness(to_float(green), rim > 0) if rim.any() else 0.0
 
-    scores = [score(index) for index in range(len(canvases))]
+    scores = [score(index) for index in range(len(photos))]
     best = sorted(range(len(scores)), key=lambda index: -scores[index])
     return best[: max(1, round(share * len(best)))]
 
 
-def _pixels(canvases: Canvases, index: int) -> np.ndarray:
+def _pixels(photos: TrainingImages, index: int) -> np.ndarray:
     """(S, S, 3) uint8."""
-    return canvases.images[index].permute(1, 2, 0).contiguous().numpy()
+    return photos.images[index].permute(1, 2, 0).contiguous().numpy()
 
 
 def _share(word: str) -> float:

@@ -1,13 +1,13 @@
 """Plants inventions and losses in honest outputs, and sees whether fidelity catches them.
 
-    python benchmarks/planting.py [--data ../shared/data] [--images 32] [--trials 3]
+    python studies/planting.py [--data ../shared/data] [--images 32] [--trials 3]
 
 The shipped network enhances images of idrid/val_clean and hrf/test-vessels, each degraded in
 several ways. In each output a vessel is drawn, a vessel erased, a lesion added, a lesion removed.
 The limits in quality/fidelity.py were chosen while looking at every second image (`chosen_on`); the
 others (`held_out`) give the rates that are stated. Where the degradation put spots on the lens, a
 spot that is gone is what was asked for, so false alarms are counted with and without these images.
-Writes benchmarks/results/planting.json.
+Writes studies/results/planting.json.
 """
 
 from __future__ import annotations

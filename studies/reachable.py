@@ -1,6 +1,6 @@
 """Can the degradation model reach what real bad photographs look like? Statistics side by side.
 
-    python benchmarks/reachable.py --clean ../shared/data/idrid/train_clean \
+    python studies/reachable.py --clean ../shared/data/idrid/train_clean \
         --real ../shared/data/cataract ../shared/data/idrid/real_degraded
 
 For clean images, degraded copies (preset `train`, several each) and real low-quality images: the

@@ -1,6 +1,6 @@
 """Writes the tables of docs/benchmarks.md and of the README from the committed results.
 
-    python benchmarks/document.py
+    python tools/document.py
 
 Every table stands between two comments in its document and is replaced there; the prose around it
 is written by hand. `tests/test_readme.py` fails when a document does not show the results.
@@ -9,10 +9,10 @@ is written by hand. `tests/test_readme.py` fails when a document does not show t
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import gate_table
 import of_jobs
 import of_quality
 from of_quality import Numbers, table
@@ -20,8 +20,11 @@ from of_quality import Numbers, table
 from magenet_batch.jobs.plan.estimate import SECONDS_PER_MEGAPIXEL
 from magenet_batch.training.recipes.load import load_recipe
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import gate_table
+
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = (ROOT / "benchmarks" / "results", ROOT / "studies" / "results")
 
 
 def mean(found: Numbers, digits: int) -> str:
@@ -251,7 +254,9 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
 def documents() -> dict[Path, str]:
     """Every document with its tables as they should be."""
     results = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for folder in RESULTS
+        for path in folder.glob("*.json")
     }
     texts: dict[Path, str] = {}
     for place, (name, make) in TABLES.items():

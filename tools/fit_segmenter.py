@@ -1,6 +1,6 @@
 """Fits the vessel segmenter of the evaluation on clean photographs with vessel masks.
 
-    python benchmarks/fit_segmenter.py ../shared/data/hrf/train-vessels
+    python tools/fit_segmenter.py ../shared/data/hrf/train-vessels
 
 Writes magenet_batch/evaluation/segmenter.json and prints how well it does on folders given with
 --test, which it was not fitted on.

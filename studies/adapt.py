@@ -1,12 +1,12 @@
 """The paper's claim on real images: adapting to an archive without labels.
 
-    python benchmarks/adapt.py [--steps 120] [-o runs/adapt]
+    python studies/adapt.py [--steps 120] [-o runs/adapt]
 
 The cataract photographs are split by the prefix of their names (the patient) into two halves. The
 shipped weights are adapted to one half by the recipe `adapt`, once as it is and once without the
 consistency losses; both and the shipped weights are measured on the other half: quality without a
 reference, structure and fidelity, and on idrid/val_clean what they still do for synthetic pairs.
-Writes benchmarks/results/adapt.json. The adapted weights are for this experiment; none is shipped.
+Writes studies/results/adapt.json. The adapted weights are for this experiment; none is shipped.
 """
 
 from __future__ import annotations

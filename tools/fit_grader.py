@@ -1,13 +1,13 @@
 """Fits the quality grader of the package, on synthetic severities and a few real photographs.
 
-    python benchmarks/fit_grader.py [--data ../shared/data] [--features eval/grader.npz]
+    python tools/fit_grader.py [--data ../shared/data] [--features eval/grader.npz]
 
 Trains on idrid/train_clean and hrf/train-vessels (good), copies of both in other colours (good),
 degraded copies (by severity), filtered ones, hopeless pictures made of them (reject) and
 idrid/real_degraded (usable), many of them stored in another way too. One image in five is held out
 for calibration. The features take an hour of one core, the fit a minute. Writes
-magenet_batch/quality/shipped/grader.safetensors and benchmarks/results/grader.json. No image of the
-folders that benchmarks/assess.py tests on is read.
+magenet_batch/quality/shipped/grader.safetensors and tools/results/grader.json. No image of the
+folders that studies/assess.py tests on is read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw the picture of the README: phantoms, degraded and enhanced.
 
-    python benchmarks/before_after.py docs/images/before_after.jpg
+    python studies/before_after.py docs/images/before_after.jpg
 
 Only synthetic images are drawn, because photographs of patients stay out of the repository.
 """

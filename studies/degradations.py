@@ -1,6 +1,6 @@
 """Draws the contact sheet of all degradations on a phantom: docs/images/degradations.jpg.
 
-    python benchmarks/degradations.py [-o FILE]
+    python studies/degradations.py [-o FILE]
 
 One row per kind alone and one of everything together, from light to severe, left to right; the
 first picture of a row is clean.

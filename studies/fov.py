@@ -1,6 +1,6 @@
 """How often, and how fast, the field of view is found: one line per folder of images.
 
-    python benchmarks/fov.py DATA [--sheet sheets/]
+    python studies/fov.py DATA [--sheet sheets/]
 
 A picture of every image with its field of view drawn in can be written, to be looked at: a circle
 that was found is not yet the right one.

@@ -1,11 +1,11 @@
 """The quality of the shipped weights on photographs that they never saw: docs/benchmarks.md.
 
-    python benchmarks/quality.py [--images 12] [-o eval/quality]
-    python benchmarks/quality.py --pairs evaluation,mild,clean --images 62 -o eval/pairs \
-        --result benchmarks/results/pairs.json
+    python studies/quality.py [--images 12] [-o eval/quality]
+    python studies/quality.py --pairs evaluation,mild,clean --images 62 -o eval/pairs \
+        --result studies/results/pairs.json
 
 Runs `magenet evaluate` with a fixed seed on idrid/val_clean, hrf/test-vessels, idrid/lesions_test,
-cataract and stare of --data, and writes benchmarks/results/quality.json. With --pairs, on synthetic
+cataract and stare of --data, and writes studies/results/quality.json. With --pairs, on synthetic
 pairs of these presets alone, for which there is time on all photographs of val_clean. A second run
 gives the same numbers to the last digit on the same machine.
 """

@@ -1,8 +1,8 @@
 """What the parts of the network and of its training are worth, each on the same budget.
 
-    python benchmarks/ablation.py [--steps 350] [--structure weights.safetensors] [-o runs/ablation]
-    python benchmarks/ablation.py --only complete,"plain U-Net" --minutes 20 \\
-        -o runs/scratch --result benchmarks/results/scratch.json
+    python studies/ablation.py [--steps 350] [--structure weights.safetensors] [-o runs/ablation]
+    python studies/ablation.py --only complete,"plain U-Net" --minutes 20 \\
+        -o runs/scratch --result studies/results/scratch.json
 
 Every variant is trained from nothing by its recipe for as many steps of the same batches,
 and measured on the same validation images as in training (idrid/val_clean at 256 px, preset

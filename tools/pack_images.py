@@ -1,6 +1,6 @@
 """Packs training images small, for a GPU machine that cannot see the originals.
 
-    python benchmarks/pack_images.py recipes/default.toml packed --size 640
+    python tools/pack_images.py recipes/default.toml packed --size 640
 
 Every folder that the recipe names is copied, with its masks, as squares around the field of view
 would need it: the longest side at most --size pixels (JPEG quality 92, 4:4:4; masks PNG). Then

@@ -1,11 +1,11 @@
 """The grader and the policy on photographs that it was not fitted on: docs/quality.md.
 
-    python benchmarks/assess.py [--data ../shared/data] [--enhance 24] [--only delivered]
+    python studies/assess.py [--data ../shared/data] [--enhance 24] [--only delivered]
 
 drimdb (good against bad), cataract (against severity), idrid/val_clean with degradations of known
 severity, stored at half size and as JPEG 85, and Graham's local-average subtraction. With --enhance
 N, N images of each kind are enhanced and the policy's decisions counted; those to which it said no
-are drawn beside their originals in eval/assess. Writes benchmarks/results/assess.json; --only
+are drawn beside their originals in eval/assess. Writes studies/results/assess.json; --only
 replaces one part of it.
 """
 
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fit_grader import degraded, restored
 from scipy.stats import spearmanr
 
 from magenet_batch.degradation import preset, sample_degradation
@@ -34,6 +33,9 @@ from magenet_batch.jobs.policy import POLICIES, flags_for
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality, quality_score
 from magenet_batch.records.vocabulary import GRADES
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+from fit_grader import degraded, restored
 
 RESULTS = Path(__file__).parent / "results"
 

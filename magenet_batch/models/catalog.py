@@ -1,4 +1,4 @@
-"""The shelf: weights files, found and described without torch, so that commands stay quick."""
+"""The catalog: weights files, found and described without torch, so that commands stay quick."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """Where the error of an enhanced image lies: in its mean colour, or in ever finer detail.
 
-    python benchmarks/bands.py [--weights small] [--images 62] [--size 256]
+    python studies/bands.py [--weights small] [--images 62] [--size 256]
 
 Degraded copies of idrid/val_clean, as in training's validation. The difference to the clean image
 is split, inside the field of view, into its mean per channel, what is left of it in 4 x 4, 16 x 16
 and 64 x 64 averages, and the rest; the parts are nearly orthogonal. For each: its share of the
 squared error, and the PSNR if all parts up to it were right. Compared with giving every image the
-mean colour of the training images, which needs no network. Writes benchmarks/results/bands.json.
+mean colour of the training images, which needs no network. Writes studies/results/bands.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.affine import Window
 from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.canvas import Canvases, load_canvases
+from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.recipes.load import load_recipe
 
 RESULTS = Path(__file__).parent / "results"
@@ -32,10 +32,10 @@ GRIDS = (4, 16, 64)
 BANDS = ("mean colour", *(f"{k} x {k}" for k in GRIDS), "rest")
 
 
-def sized(canvases: Canvases, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def sized(photos: TrainingImages, size: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 3, S, S) and masks (N, 1, S, S)."""
-    images = canvases.images[:count].float() / 255
-    masks = canvases.masks[:count].float()
+    images = photos.images[:count].float() / 255
+    masks = photos.masks[:count].float()
     mask = (F.interpolate(masks, size=(size, size), mode="area") > 0.99).float()
     return F.interpolate(images, size=(size, size), mode="area"), mask
 
@@ -90,8 +90,8 @@ def main() -> None:
     if not told.data.is_dir():
         sys.exit(f"the photographs are not there: {told.data}; say where with --data")
     data = load_recipe("affine", changes=[f"data.root={told.data}"]).data
-    clean, mask = sized(load_canvases(data, data.validation), told.size, told.images)
-    usual = mean_colour(*sized(load_canvases(data, data.clean), 64, 10_000)).mean(0)
+    clean, mask = sized(load_training_images(data, data.validation), told.size, told.images)
+    usual = mean_colour(*sized(load_training_images(data, data.clean), 64, 10_000)).mean(0)
     network, info = load_weights(told.weights)
     found: dict[str, dict[str, object]] = {}
     for name in ("evaluation", "mild"):
