@@ -138,8 +138,8 @@ class Enhancer:
         mask = fov.mask(*pixels.shape[:2])
         weight = feathered(mask) * self._blend
         result, estimates = self._runner.restore(pixels, fov, mask, weight, cancelled=cancelled)
-        vessels = [self.vessels(p, fov) for p in (pixels, result)]
-        return Enhancement(result, *vessels, estimates)
+        before, after = self.vessels(pixels, fov), self.vessels(result, fov)
+        return Enhancement(result, before, after, estimates)
 
     @torch.inference_mode()
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:

@@ -118,8 +118,8 @@ class Restoring:
             lit = relit_rim(copy.pixels, copy.mask, blur=blur)
             seen = self._tensor(continued(lit, copy.mask))
             y = self._network.undo_sensor(seen, sensed, self._network.vessels(seen * inside))
-            light, detail = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
-            y = x + light * (self._tensor(lit) - x) + detail * (y - seen)
+            relit, restored = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
+            y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
         if cancelled():
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside)
@@ -156,8 +156,8 @@ class Restoring:
             last = min(first + rows_at_once, size)
             window = Window(first * factor, last * factor, 0, side)
             rows, columns, to_rows, to_columns = square.overlap(window, *mask.shape)
-            strip = np.zeros((window.bottom - window.top, side, 3), np.float32)
-            inside = np.zeros(strip.shape[:2], np.float32)
+            strip: np.ndarray = np.zeros((window.bottom - window.top, side, 3), np.float32)
+            inside: np.ndarray = np.zeros(strip.shape[:2], np.float32)
             inside[to_rows, to_columns] = mask[rows, columns]
             strip[to_rows, to_columns] = pixels[rows, columns]
             strip *= inside[..., None] / full
@@ -232,9 +232,7 @@ def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     return cut_resized(x_BCHW, window, height=side, width=side)
 
 
-def _estimates(
-    sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float
-) -> Estimates:
+def _estimates(sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float) -> Estimates:
     veil = unevenness = 0.0
     if fields is not None:
         veil = float(fields.veil.mean())

@@ -125,9 +125,7 @@ def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():
 def test_sense_says_the_same_of_a_picture_and_of_its_mirror_image():
     x = picture(128)
     mask = torch.ones(1, 1, 128, 128)
-    one, other = (
-        band_statistics(*detail_bands(t), mask) for t in (x, x.flip(3))
-    )
+    one, other = (band_statistics(*detail_bands(t), mask) for t in (x, x.flip(3)))
     assert one.shape == (1, STATISTICS)
     assert torch.allclose(one, other, atol=1e-3)
 

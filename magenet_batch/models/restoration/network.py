@@ -78,9 +78,7 @@ class Restorer(nn.Module):
         size = (STRUCTURE_SIZE, STRUCTURE_SIZE)
         small = F.interpolate(x_B3HW, size=size, mode="bilinear", antialias=True)
         logits = self.structure(small).logits.float()
-        logits = F.interpolate(
-            logits, size=x_B3HW.shape[-2:], mode="bilinear", align_corners=False
-        )
+        logits = F.interpolate(logits, size=x_B3HW.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(logits)
 
     def forward(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:

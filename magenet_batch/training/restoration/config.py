@@ -118,7 +118,8 @@ class PartValidationConfig(BaseModel):
     Attributes:
         every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
-        images: of each folder at most.
+        images: of each folder, for the light part; the sensor part is measured on three times as
+            many crops of all folders together.
         preset: how whole images are degraded, for the light part.
     """
 

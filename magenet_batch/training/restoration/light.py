@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
@@ -118,7 +118,9 @@ class LightLessons:
         losses["belief"] = 0.3 * torch.log(mean_square(chosen - y, m) + _BELIEVED).mean()
         still = known._replace(degraded=known.degraded, toned=torch.ones_like(known.toned))
         toned = still._replace(tone=fields.tone).believed()
-        losses["tone"] = config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
+        losses["tone"] = (
+            config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
+        )
         final = restored(x, known._replace(toned=fields.toned).believed())
         losses["tone_belief"] = 0.3 * torch.log(mean_square(final - y, m) + _BELIEVED).mean()
         every = step % _REAL_EVERY == 0
@@ -129,7 +131,9 @@ class LightLessons:
         with torch.no_grad():
             own = mean_square(aligned(x, y, m) - y, m)
             losses["decibel"] = decibels(own, mean_square(chosen - y, m)).mean()
-            losses["decibel_raw"] = decibels(mean_square(x - y, m), mean_square(final - y, m)).mean()
+            losses["decibel_raw"] = decibels(
+                mean_square(x - y, m), mean_square(final - y, m)
+            ).mean()
         return losses
 
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
@@ -170,7 +174,7 @@ def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
     return x * gain.clamp(0.2, 5)
 
 
-def _params(rng: np.random.Generator, how: Preset, count: int):  # type: ignore[no-untyped-def]
+def _params(rng: np.random.Generator, how: Preset, count: int) -> list[DegradationParams]:
     return [sample_degradation(rng, how) for _ in range(count)]
 
 
@@ -213,26 +217,28 @@ def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.T
     strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.4)
     noise = rng.standard_normal((count, 1, height, width), np.float32)
     noise *= strength.astype(np.float32)[:, None, None, None]
-    return x * (1 + torch.from_numpy(noise))
+    return x * (1 + torch.from_numpy(noise).to(x))
+
+
+def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """PSNR of differences, 60 dB at most: (B,)."""
+    return -10 * torch.log10(mean_square(d, mask) + 1e-6)
 
 
 @torch.no_grad()
 def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> dict[str, float]:
-    """Decibels over doing nothing, aligned and raw, by name of the set; of clean ones as they are."""
+    """Decibels over doing nothing, aligned and raw, by name of the set; and of clean images."""
     numbers: dict[str, float] = {}
     for name, pairs in sets:
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
         fields = stage(x, m).believed()
         even, raw = restored(x, fields.without_tone()), restored(x, fields).clamp(0, 1)
 
-        def decibel(d: torch.Tensor) -> torch.Tensor:
-            return -10 * torch.log10(mean_square(d, m) + 1e-6)  # noqa: B023
-
-        even_gain = decibel(aligned(even, y, m) - y) - decibel(aligned(x, y, m) - y)
+        even_gain = _psnr(aligned(even, y, m) - y, m) - _psnr(aligned(x, y, m) - y, m)
         numbers[f"{name}_even"] = float(even_gain.mean())
-        numbers[f"{name}_raw"] = float((decibel(raw - y) - decibel(x - y)).mean())
+        numbers[f"{name}_raw"] = float((_psnr(raw - y, m) - _psnr(x - y, m)).mean())
         whole = stage(y, m).believed()
-        clean = decibel(restored(y, whole).clamp(0, 1) - y)
+        clean = _psnr(restored(y, whole).clamp(0, 1) - y, m)
         numbers[f"{name}_clean"] = float(clean.mean())
         numbers[f"{name}_clean_least"] = float(clean.min())
     return numbers
