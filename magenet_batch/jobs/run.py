@@ -311,7 +311,10 @@ def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
     factory = partial(
-        load_enhancer, weights=known_as, expected=found.hash, blend=options.blend,
+        load_enhancer,
+        weights=known_as,
+        expected=found.hash,
+        blend=options.blend,
         look=options.look,
     )
     return Weights(found.name, found.hash, factory, ("magenet_batch.inference.enhancer",))

@@ -79,7 +79,9 @@ def test_networks_of_another_kind_refuse_it():
 
 
 def test_another_look_is_another_job():
-    natural, clear = (JobOptions(archive=("a",), look=k).identity("0") for k in ("natural", "clear"))
+    natural, clear = (
+        JobOptions(archive=("a",), look=k).identity("0") for k in ("natural", "clear")
+    )
     assert {k for k in natural if natural[k] != clear[k]} == {"look"}
 
 

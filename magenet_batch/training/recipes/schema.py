@@ -91,9 +91,7 @@ class RestorationRecipe(BaseModel):
     validation: PartValidationConfig = PartValidationConfig()
 
     @model_validator(mode="after")
-    def _begins_anew_in_one_process(self) -> RestorationRecipe:
-        if self.start.weights:
-            raise ValueError("start.weights is for architecture 'affine': leave it out")
+    def _trains_in_one_process(self) -> RestorationRecipe:
         if self.run.processes > 1:
             raise ValueError("run.processes is for architecture 'affine': leave it out")
         return self

@@ -76,13 +76,23 @@ def _across(x: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def gather(batches: Iterator[Crops], *, samples: int) -> Moments:
-    """Moments of at least this many crops."""
-    parts, have = [], 0
+    """Moments of this many crops.
+
+    They are written into arrays made beforehand: small arrays that stay, made between large ones
+    that go, would keep the memory of all of them from being used again.
+    """
+    kept: list[torch.Tensor] = []
+    have = 0
     with torch.no_grad():
         while have < samples:
-            parts.append(moments_of(next(batches)))
-            have += len(parts[-1])
-    return Moments(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(parts[0])))
+            found = list(vars(moments_of(next(batches))).values())
+            if not kept:
+                kept = [t.new_empty((samples, *t.shape[1:])) for t in found]
+            count = min(len(found[0]), samples - have)
+            for into, part in zip(kept, found, strict=True):
+                into[have : have + count] = part[:count]
+            have += count
+    return Moments(*kept)
 
 
 def squared_error(matrices: torch.Tensor, moments: Moments) -> torch.Tensor:

@@ -71,7 +71,6 @@ AFFINE = "[model]\narchitecture = 'affine'\n"
         ("[model.sensor]\nwidht = [8]", "model.sensor.widht: unknown key; did you mean 'widths'"),
         ("[schedule]\nsteps = 5", "schedule: no table of architecture 'magenet'"),
         (f"{AFFINE}[sensor]\nsteps = 5", "sensor: no table of architecture 'affine' or 'unet'"),
-        ("[start]\nweights = 'small'", "start.weights is for architecture 'affine'"),
         ("[run]\nprocesses = 2", "run.processes is for architecture 'affine'"),
         (f"{AFFINE}[run]\nparts = ['light']", "run.parts is for architecture 'magenet'"),
         ("[model]\nstructure = false", "sensor.guided needs the structure module"),

@@ -17,7 +17,9 @@ from magenet_batch.models.catalog import read_weights_file
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom
+from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import load_recipe
+from magenet_batch.training.restoration.run import RestorationRun
 from magenet_batch.training.run import train
 
 pytestmark = pytest.mark.slow
@@ -146,3 +148,11 @@ def test_a_network_without_a_part_and_a_run_without_validation_are_trained(
     assert fov is not None
     done = Enhancer(network, info, device=torch.device("cpu")).enhance(pixels, fov)
     assert done.pixels.shape == pixels.shape
+
+
+def test_weights_of_another_kind_cannot_be_gone_on_from(tmp_path: Path):
+    changes = ["start.weights=small", f"run.output={tmp_path}"]
+    with pytest.raises(TrainingError, match="another network"):
+        RestorationRun(
+            load_recipe("smoke", changes=changes), reporter=Reporter(), stopped=lambda: False
+        )
