@@ -75,7 +75,7 @@ def test_hue_is_kept(tmp_path: Path, size: int):
 
 def test_networks_of_another_kind_refuse_it():
     with pytest.raises(UsageError, match="clear"):
-        Enhancer.load("small", device="cpu", look="clear")
+        Enhancer.load("affine", device="cpu", look="clear")
 
 
 def test_another_look_is_another_job():
