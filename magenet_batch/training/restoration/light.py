@@ -208,7 +208,7 @@ def _with_light_of_its_own(
         across, down = at[None] - centre[0], at[:, None] - centre[1]
         tilt = np.cos(angle) * at[None] + np.sin(angle) * at[:, None]
         lights[index] = 1 - rim * (across.square() + down.square()) - side * tilt
-    return x * lights.clamp(0.15, 1.5)
+    return x * lights.clamp(0.15, 1.5).to(x)
 
 
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
