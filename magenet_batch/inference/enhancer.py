@@ -16,9 +16,9 @@ from magenet_batch.inference.restoring import Estimates, Look, Restoring
 from magenet_batch.inference.tiles import Square
 from magenet_batch.inference.tiling import Tiling
 from magenet_batch.models.build import Network
+from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
-from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.weights import load_weights
 from magenet_batch.settings import DEFAULT_WEIGHTS
 

@@ -16,8 +16,8 @@ from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
 from magenet_batch.models.restoration.rim import continued
 from magenet_batch.phantom import make_phantom
-from magenet_batch.training.data.images import image_paths, phantom_seeds
 from magenet_batch.training.data.config import DataConfig
+from magenet_batch.training.data.images import image_paths, phantom_seeds
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 
 _LEAST_INSIDE = 0.55  # share of a crop that is in the field of view
