@@ -30,7 +30,7 @@ from magenet_batch.models.config import MageNetConfig, magenet_config
 
 SIZE = 512
 NETWORKS = ("small", "base", "unet", "resnet9")
-MOST = {"small": 8, "default": 2}
+MOST = {"affine": 8, "affine_base": 2}
 """Recipe -> images of the largest batch that is measured."""
 
 

@@ -12,3 +12,6 @@ OriginalAction = Literal["copy", "link", "omit"]
 MAX_PIXELS = 200_000_000
 """Images with more pixels are refused as `too_large`: a decompression bomb or a mistake. The
 largest fundus cameras give about 50 megapixels."""
+
+Look = Literal["natural", "clear"]
+"""`natural` is what was there; `clear` raises local contrast after restoration, for screens."""

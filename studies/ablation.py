@@ -22,13 +22,13 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "complete": ("small", ()),
-    "two stages": ("small", ("model.stages=2",)),
+    "complete": ("affine", ()),
+    "two stages": ("affine", ("model.stages=2",)),
     "one stage": ("single_stage", ()),
-    "without attention": ("small", ("model.attention=false", "model.supervised_attention=false")),
-    "without structure module": ("small", ("model.structure=false",)),
-    "without consistency": ("small", ("consistency.weight=0.0",)),
-    "without statistics": ("small", ("model.statistics=false",)),
+    "without attention": ("affine", ("model.attention=false", "model.supervised_attention=false")),
+    "without structure module": ("affine", ("model.structure=false",)),
+    "without consistency": ("affine", ("consistency.weight=0.0",)),
+    "without statistics": ("affine", ("model.statistics=false",)),
     "plain U-Net": ("unet", ()),
 }
 """Name -> recipe, and what is changed in it."""

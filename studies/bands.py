@@ -89,7 +89,7 @@ def main() -> None:
     told = parser.parse_args()
     if not told.data.is_dir():
         sys.exit(f"the photographs are not there: {told.data}; say where with --data")
-    data = load_recipe("small", changes=[f"data.root={told.data}"]).data
+    data = load_recipe("affine", changes=[f"data.root={told.data}"]).data
     clean, mask = sized(load_training_images(data, data.validation), told.size, told.images)
     usual = mean_colour(*sized(load_training_images(data, data.clean), 64, 10_000)).mean(0)
     network, info = load_weights(told.weights)

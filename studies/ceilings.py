@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.binary import binary_scores
 from magenet_batch.evaluation.images import (
@@ -41,10 +41,11 @@ Solve = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def tensor(pixels: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) uint8 to (1, 3, H, W) in 0..1."""
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
-def same_light(params):  # type: ignore[no-untyped-def]
+def same_light(params: DegradationParams) -> DegradationParams:
     """The same degradation without the sensor's faults."""
     return replace(params, blur_sigma=0.0, noise_read=0.0, noise_shot=0.0, jpeg_quality=0)
 
@@ -65,7 +66,9 @@ def filled(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def differences(t: torch.Tensor) -> list[torch.Tensor]:
-    return [t, _EDGE**0.5 * F.pad(t.diff(dim=-1), (0, 1)), _EDGE**0.5 * F.pad(t.diff(dim=-2), (0, 0, 0, 1))]  # fmt: skip
+    """Values, and weighted differences of neighbours along both axes."""
+    across, down = F.pad(t.diff(dim=-1), (0, 1)), F.pad(t.diff(dim=-2), (0, 0, 0, 1))
+    return [t, _EDGE**0.5 * across, _EDGE**0.5 * down]
 
 
 def shared_gains(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -102,11 +105,15 @@ def local_gains(block: int) -> Solve:
         f = torch.cat(bands)[:, :, None]  # (K, 3, 1, H, W)
         t = (y - rest)[0]
         step = block // 4
-        window = lambda z: F.avg_pool2d(z, block, step, block // 2, count_include_pad=False)[0, 0]  # noqa: E731, E501
+
+        def window(z: torch.Tensor) -> torch.Tensor:
+            summed = z.sum(0)[None, None]
+            return F.avg_pool2d(summed, block, step, block // 2, count_include_pad=False)[0, 0]
+
         k, m = len(bands), mask[0]
-        pairs = [window((f[i, :, 0] * f[j, :, 0] * m).sum(0)[None, None]) for i in range(k) for j in range(k)]  # noqa: E501
+        pairs = [window(f[i, :, 0] * f[j, :, 0] * m) for i in range(k) for j in range(k)]
         c = torch.stack(pairs, -1)
-        b = torch.stack([window((f[i, :, 0] * t * m).sum(0)[None, None]) for i in range(k)], -1)
+        b = torch.stack([window(f[i, :, 0] * t * m) for i in range(k)], -1)
         c = c.view(*c.shape[:2], k, k) + 1e-7 * torch.eye(k)
         coarse = torch.linalg.solve(c.double(), b.double()).float().permute(2, 0, 1)[None]
         gain = F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
@@ -123,7 +130,9 @@ def isotropic(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Ten
     a, b = torch.fft.fft2((x - rest) * mask), torch.fft.fft2((y - rest_y) * mask)
     fy, fx = torch.fft.fftfreq(x.shape[-2]), torch.fft.fftfreq(x.shape[-1])
     ring = (torch.hypot(fy[:, None], fx[None]) * 128).long().flatten()
-    cross = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, (a.conj() * b).real.sum((0, 1)).flatten())  # noqa: E501
+    cross = torch.zeros(int(ring.max()) + 1).index_add_(
+        0, ring, (a.conj() * b).real.sum((0, 1)).flatten()
+    )
     power = torch.zeros(len(cross)).index_add_(0, ring, a.abs().square().sum((0, 1)).flatten())
     gain = (cross / power.clamp_min(1e-9))[ring].view(x.shape[-2:])
     out = torch.fft.ifft2(torch.fft.fft2(x - rest) * gain).real
@@ -165,11 +174,18 @@ def fields(grid: int, *, veil: bool) -> Solve:
 def affine(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """A 3x3 matrix and an offset per position, smooth over a sixteenth of the picture."""
     block = max(8, x.shape[-1] // 16) // 2 * 2 + 1
-    window = lambda z: F.avg_pool2d(z, block, 1, block // 2, count_include_pad=False)  # noqa: E731
+
+    def window(z: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(z, block, 1, block // 2, count_include_pad=False)
+
     share = window(mask).clamp_min(1e-3)
     f = torch.cat([x, torch.ones_like(mask)], 1)
-    c = torch.stack([window(f[:, i : i + 1] * f[:, j : j + 1] * mask)[0, 0] / share[0, 0] for i in range(4) for j in range(4)], -1)  # noqa: E501  # fmt: skip
-    b = torch.stack([window(f[:, i : i + 1] * y[:, j : j + 1] * mask)[0, 0] / share[0, 0] for i in range(4) for j in range(3)], -1)  # noqa: E501  # fmt: skip
+
+    def mean(i: int, other: torch.Tensor, j: int) -> torch.Tensor:
+        return (window(f[:, i : i + 1] * other[:, j : j + 1] * mask) / share)[0, 0]
+
+    c = torch.stack([mean(i, f, j) for i in range(4) for j in range(4)], -1)
+    b = torch.stack([mean(i, y, j) for i in range(4) for j in range(3)], -1)
     c = c.view(*c.shape[:2], 4, 4).double() + 1e-5 * torch.eye(4).double()
     m = torch.linalg.solve(c, b.view(*b.shape[:2], 4, 3).double()).float()
     return torch.stack([sum(m[..., i, j] * f[0, i] for i in range(4)) for j in range(3)])[None]
@@ -189,18 +205,25 @@ LIGHT: dict[str, Solve] = {
 class Measure:
     """PSNR, SSIM, vessels and lesions of one image."""
 
-    def __init__(self, image: EvaluationImage, drawn: np.ndarray | None, lesions: dict[str, np.ndarray]) -> None:  # noqa: E501
+    def __init__(
+        self, image: EvaluationImage, drawn: np.ndarray | None, lesions: dict[str, np.ndarray]
+    ) -> None:
         self.image, self.drawn, self.lesions = image, drawn, lesions
         self.mask = torch.from_numpy(image.mask)[None, None].float()
         self.segmenter = Segmenter.load()
 
     def __call__(self, x: torch.Tensor) -> dict[str, float]:
+        """Of a restored image (1, 3, H, W)."""
         image, target = self.image, tensor(self.image.pixels)
         x = torch.where(self.mask > 0, x.clamp(0, 1), target)
-        gain = ((x * target * self.mask).sum((2, 3)) / (x * x * self.mask).sum((2, 3)))[..., None, None]  # noqa: E501
+        gain = ((x * target * self.mask).sum((2, 3)) / (x * x * self.mask).sum((2, 3)))[
+            ..., None, None
+        ]
         found = {
             "psnr": float(psnr(preds=x, target=target, mask=self.mask).clamp(max=60)),
-            "psnr_aligned": float(psnr(preds=x * gain, target=target, mask=self.mask).clamp(max=60)),  # noqa: E501
+            "psnr_aligned": float(
+                psnr(preds=x * gain, target=target, mask=self.mask).clamp(max=60)
+            ),
             "ssim": float(ssim(preds=x, target=target, mask=self.mask)),
         }
         pixels = (x[0].permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
@@ -223,14 +246,17 @@ class Measure:
 
 def load(root: Path, folder: str, count: int) -> list[Measure]:
     """Images with what belongs to them."""
-    paths = [p for p in list_images(root / folder) if folder == "idrid/val_clean" or any(masks_of(p))]
+    paths = [
+        p for p in list_images(root / folder) if folder == "idrid/val_clean" or any(masks_of(p))
+    ]
     found = []
     for path in paths[:: max(1, len(paths) // count)][:count]:
         image = load_image(path, size=512)
         if image is None:
             continue
-        masks = {} if folder == "idrid/val_clean" else {
-            kind: load_mask(m, shape=image.pixels.shape[:2]) for kind, m in masks_of(path)}  # fmt: skip
+        shape = image.pixels.shape[:2]
+        drawn = masks_of(path) if folder != "idrid/val_clean" else ()
+        masks = {kind: load_mask(m, shape=shape) for kind, m in drawn}
         vessels = next(iter(masks.values())) if folder.startswith(("hrf", "lesav")) else None
         found.append(Measure(image, vessels, masks if "lesions" in folder else {}))
     return found
@@ -262,7 +288,9 @@ def study(measures: list[Measure], name: str, part: str) -> dict[str, dict[str, 
             note(form, solve(x, c, mask))
             note(f"sensor perfect, then {form}", solve(y, c, mask))
         for form in ("gains per channel", "gains per position, 49 px"):
-            note(f"{form}, then light and veil, 32", LIGHT["light and veil, 32"](best[form], c, mask))
+            note(
+                f"{form}, then light and veil, 32", LIGHT["light and veil, 32"](best[form], c, mask)
+            )
     return {
         form: {key: float(np.mean([r[key] for r in found if key in r])) for key in found[0]}
         for form, found in rows.items()
@@ -270,10 +298,13 @@ def study(measures: list[Measure], name: str, part: str) -> dict[str, dict[str, 
 
 
 def main() -> None:
+    """Print a table per folder and preset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--folders", nargs="+", default=["hrf/test-vessels", "idrid/lesions_test", "lesav"])  # noqa: E501
+    parser.add_argument(
+        "--folders", nargs="+", default=["hrf/test-vessels", "idrid/lesions_test", "lesav"]
+    )
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
@@ -288,7 +319,10 @@ def main() -> None:
             print(f"\n{folder}, {name}, {len(measures)} images\n| form | {' | '.join(columns)} |")
             print("| --- |" + " --- |" * len(columns))
             for form, values in table.items():
-                print(f"| {form} | " + " | ".join(f"{values[c]:.4g}" for c in columns) + " |", flush=True)  # noqa: E501
+                print(
+                    f"| {form} | " + " | ".join(f"{values[c]:.4g}" for c in columns) + " |",
+                    flush=True,
+                )
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -10,7 +10,8 @@ from fuzz_images import FILES
 from pydantic import BaseModel
 from test_layers import LAYERS
 
-from magenet_batch.degradation import KINDS, PRESETS
+from magenet_batch.degradation import KINDS as KINDS_OF_DEGRADATION
+from magenet_batch.degradation import PRESETS
 from magenet_batch.errors import REASONS
 from magenet_batch.imaging.formats import FORMATS
 from magenet_batch.imaging.formats.base import ALWAYS_ALLOWED, PIXELS_PER_BYTE
@@ -18,12 +19,19 @@ from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.jobs.policy import FLAGS, LOW_AGREEMENT_BELOW, flags_for
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
+from magenet_batch.models.restoration.config import RESTORATION_SIZES
 from magenet_batch.quality.fidelity import LIMITS
 from magenet_batch.records.schema import COLUMNS
 from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.training.recipes.load import shipped_recipes
-from magenet_batch.training.recipes.schema import Recipe
+from magenet_batch.training.config import RunConfig
+from magenet_batch.training.recipes.load import shipped_recipes, table_in
+from magenet_batch.training.recipes.schema import (
+    ARCHITECTURES,
+    AffineRecipe,
+    RestorationRecipe,
+)
+from magenet_batch.training.restoration.run import PARTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -65,35 +73,54 @@ def test_every_flag_states_the_limits_that_raise_it():
     assert f"below {LOW_AGREEMENT_BELOW:g} |" in section
 
 
-def keys(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
-    """Keys of a table with their defaults; tables inside it are written with a dot."""
+def flat(table: dict[str, object], model: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    """Keys of a table with their values; tables inside it are written with a dot."""
     found: dict[str, object] = {}
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found |= keys(inner, f"{prefix}{name}.")
+    for name, value in table.items():
+        inner = table_in(model.model_fields[name].annotation)
+        if inner is not None and isinstance(value, dict):
+            found |= flat(value, inner, f"{prefix}{name}.")
         else:
-            found[prefix + name] = field.default
+            found[prefix + name] = value
     return found
 
 
-@pytest.mark.parametrize("table", sorted(Recipe.model_fields))
-def test_every_recipe_key_is_described_with_its_default(table: str):
-    section = page("docs/recipes.md").split(f"## `[{table}]`\n")[1].split("\n## ")[0]
-    described = dict(re.findall(r"^\| `([\w.]+)` \| `(.*?)` \| \S", section, re.M))
-    model = Recipe.model_fields[table].annotation
+KINDS = {"magenet": RestorationRecipe, "affine` and `unet": AffineRecipe}
+TABLES = [(kind, table) for kind, recipe in KINDS.items() for table in recipe.model_fields]
+
+
+def sections(title: str) -> dict[str, str]:
+    """Tables below a heading of the recipes page, by name."""
+    part = page("docs/recipes.md").split(f"\n# {title}\n")[1].split("\n# ")[0]
+    named = re.split(r"^## `\[(\w+)\]`\n", part, flags=re.M)[1:]
+    return dict(zip(named[::2], named[1::2], strict=True))
+
+
+@pytest.mark.parametrize(("kind", "table"), TABLES)
+def test_every_recipe_key_is_described_with_its_default(kind: str, table: str):
+    own, common = sections(f"Tables of `{kind}`"), sections("Tables of every recipe")
+    assert not own.keys() & common.keys()
+    section = (own | common)[table]
+    described = re.findall(r"^\| `([\w.]+)` \| `(.*?)` \| \S", section, re.M)
+    recipe = KINDS[kind]
+    model = table_in(recipe.model_fields[table].annotation)
     assert model is not None
-    assert described == {key: json.dumps(value) for key, value in keys(model).items()}
+    defaults = flat(json.loads(recipe().model_dump_json())[table], model)
+    assert described == [(key, json.dumps(value)) for key, value in defaults.items()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_table_is_described_that_is_not_there(kind: str):
+    described = sections(f"Tables of `{kind}`") | sections("Tables of every recipe")
+    assert described.keys() == KINDS[kind].model_fields.keys()
 
 
 def test_choices_of_recipe_keys_are_named():
     text = page("docs/recipes.md")
-    run = Recipe.model_fields["run"].annotation
-    assert run is not None
+    run = RunConfig.model_fields
     choices = [
-        *PRESETS, *KINDS, *SIZES, *shipped_recipes(),
-        *get_args(run.model_fields["device"].annotation),
-        *get_args(run.model_fields["precision"].annotation),
+        *PRESETS, *KINDS_OF_DEGRADATION, *SIZES, *RESTORATION_SIZES, *shipped_recipes(), *PARTS,
+        *ARCHITECTURES, *get_args(run["device"].annotation), *get_args(run["precision"].annotation),
     ]  # fmt: skip
     assert [word for word in choices if f"`{word}`" not in text] == []
 
@@ -107,7 +134,9 @@ def test_every_part_has_its_place_on_the_architecture_page():
 
 def test_every_kind_of_degradation_has_its_formula():
     section = page("docs/method.md").split("## Degradation\n")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| (\w+) \| .*\w", section, re.M)) - {"kind"} == set(KINDS)
+    assert set(re.findall(r"^\| (\w+) \| .*\w", section, re.M)) - {"kind"} == set(
+        KINDS_OF_DEGRADATION
+    )
 
 
 def test_sizes_on_the_method_page_are_counted():

@@ -12,12 +12,14 @@ from typer.main import get_command
 
 from magenet_batch.cli.main import app, main
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
+from magenet_batch.models.build import build_network
 from magenet_batch.models.catalog import read_weights_file, shipped_names
-from magenet_batch.models.config import SIZES, magenet_config
+from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
 from magenet_batch.models.weights import save_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.settings import DEFAULT_WEIGHTS
+from magenet_batch.training.recipes.load import load_recipe
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +28,10 @@ LINES = [
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.S)
     for line in block.strip().splitlines()
 ]
-QUICK = "--set schedule.steps=2 --set structure.steps=1 --set validation.every=2"
+QUICK = (
+    "--set structure.steps=1 --set sense.samples=16 --set sense.steps=1 --set sensor.steps=2 "
+    "--set light.steps=2 --set validation.every=2"
+)
 
 
 def test_every_line_is_of_a_kind_that_is_tested():
@@ -110,7 +115,10 @@ def test_time_steps_and_sizes_are_those_of_the_card_and_the_networks():
     notes = read_weights_file(DEFAULT_WEIGHTS).notes
     minutes = 60 * float(notes["hours"].split(",")[0])
     assert f"{minutes:.0f} minutes, {int(notes['steps']):,} steps" in TEXT
-    for size, said in re.findall(r"`(\w+)`, ([\d.]+) million parameters", TEXT):
-        assert size in SIZES
-        millions = sum(p.numel() for p in MageNet(magenet_config(size)).parameters()) / 1e6
+    rows = re.findall(r"`recipes/(\w+)\.toml` \| `(\w+)`, ([\d.]+) million parameters", TEXT)
+    assert len(rows) == TEXT.count("million parameters") > 0
+    for recipe, size, said in rows:
+        model = load_recipe(recipe).model
+        assert model.size == size
+        millions = sum(p.numel() for p in build_network(model).parameters()) / 1e6
         assert float(said) == pytest.approx(millions, rel=0.05)

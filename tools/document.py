@@ -100,20 +100,20 @@ def network(results: Numbers) -> str:
 def training(results: Numbers) -> str:
     """Steps of both sizes view by view, and a whole run of `small`."""
     measured = results["network"]["training"]
-    sizes = {"small": "small", "default": "base"}
+    sizes = {"affine": "small", "affine_base": "base"}
     rows = [
         [sizes[name], row["view"], str(row["batch"]), f"{row['images_per_second']:.2f}",
          f"{100 * row['outside_network']:.0f} %", f"{row['peak_mib']:.0f}"]
         for name, found in measured.items() for row in found
     ]  # fmt: skip
     # Every step draws a view; its weight goes along a line, so over a run it is the middle.
-    weights = [(first + last) / 2 for *_, first, last in load_recipe("small").schedule.views]
+    weights = [(first + last) / 2 for *_, first, last in load_recipe("affine").schedule.views]
     times = [
         w * r["batch"] / r["images_per_second"]
-        for w, r in zip(weights, measured["small"], strict=True)
+        for w, r in zip(weights, measured["affine"], strict=True)
     ]
-    shares = [t * r["outside_network"] for t, r in zip(times, measured["small"], strict=True)]
-    images = sum(w * r["batch"] for w, r in zip(weights, measured["small"], strict=True))
+    shares = [t * r["outside_network"] for t, r in zip(times, measured["affine"], strict=True)]
+    images = sum(w * r["batch"] for w, r in zip(weights, measured["affine"], strict=True))
     rows.append(["small", "a run of the recipe", "", f"{images / sum(times):.1f}",
                  f"{100 * sum(shares) / sum(times):.1f} %", ""])  # fmt: skip
     return table(

@@ -27,7 +27,7 @@ from magenet_batch.cli.job_options import (
 )
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, OriginalAction
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, Look, OriginalAction
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -83,6 +83,12 @@ def command(
     blend: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the enhanced image in the outputs.")
     ] = 1.0,
+    look: Annotated[
+        Look,
+        typer.Option(
+            help="Restore what was there (natural), or raise local contrast afterwards (clear)."
+        ),
+    ] = "natural",
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Write a picture of what changed in each image.")
     ] = False,
@@ -100,7 +106,7 @@ def command(
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
         output_format=output_format, metadata=metadata, page=page, address=address, part=part,
         retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
-        rejects=rejects, blend=blend, evidence=evidence,
+        rejects=rejects, blend=blend, look=look, evidence=evidence,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

@@ -18,7 +18,7 @@ def command(
         typer.Option(
             "--set",
             metavar="TABLE.KEY=VALUE",
-            help="Change one entry of the recipe, such as schedule.minutes=20. May be repeated.",
+            help="Change one entry of the recipe, such as run.output=FOLDER. May be repeated.",
         ),
     ] = None,
     fresh: Annotated[

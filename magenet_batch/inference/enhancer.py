@@ -12,7 +12,7 @@ import torch
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.pixels import feathered, reduced
-from magenet_batch.inference.restoring import Estimates, Look, Restoring
+from magenet_batch.inference.restoring import Estimates, Restoring
 from magenet_batch.inference.tiles import Square
 from magenet_batch.inference.tiling import Tiling
 from magenet_batch.models.build import Network
@@ -20,7 +20,7 @@ from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.weights import load_weights
-from magenet_batch.settings import DEFAULT_WEIGHTS
+from magenet_batch.settings import DEFAULT_WEIGHTS, Look
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Enhancer:
         tile: longest side of a tile without its overlap, pixels, multiple of 8; of networks that
             work in tiles.
         blend: share of what the network gives in the result, 0..1; the rest is the original.
-        look: `true` is what was there; `clear` raises local contrast after restoration.
+        look: `natural` is what was there; `clear` raises local contrast after restoration.
 
     Raises:
         UsageError: if the network has no such look.
@@ -67,7 +67,7 @@ class Enhancer:
         precision: str = "auto",
         tile: int = 1728,
         blend: float = 1.0,
-        look: Look = "true",
+        look: Look = "natural",
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weights_name = info.name
@@ -80,7 +80,7 @@ class Enhancer:
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
             self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
-        elif look != "true":
+        elif look != "natural":
             raise UsageError(
                 f"the look '{look}' needs weights that restore; {info.name} are of another kind: "
                 "leave --look out, or choose other --weights"
@@ -97,7 +97,7 @@ class Enhancer:
         threads: int = 0,
         precision: str = "auto",
         blend: float = 1.0,
-        look: Look = "true",
+        look: Look = "natural",
     ) -> Enhancer:
         """Load weights.
 
@@ -107,7 +107,7 @@ class Enhancer:
             threads: CPU threads of this process; 0 leaves them as they are.
             precision: `auto`, `fp32` or `bf16`.
             blend: share of what the network gives in the result, 0..1.
-            look: `true` or `clear`.
+            look: `natural` or `clear`.
 
         Raises:
             WeightsError: if the weights cannot be loaded.
@@ -138,8 +138,8 @@ class Enhancer:
         mask = fov.mask(*pixels.shape[:2])
         weight = feathered(mask) * self._blend
         result, estimates = self._runner.restore(pixels, fov, mask, weight, cancelled=cancelled)
-        vessels = [self.vessels(p, fov) for p in (pixels, result)]
-        return Enhancement(result, *vessels, estimates)
+        before, after = self.vessels(pixels, fov), self.vessels(result, fov)
+        return Enhancement(result, before, after, estimates)
 
     @torch.inference_mode()
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:

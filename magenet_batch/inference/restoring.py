@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,10 +22,9 @@ from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.rim import continued
+from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
-
-Look = Literal["true", "clear"]
+from magenet_batch.settings import Look
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are worked on at a time
@@ -71,11 +69,11 @@ class Restoring:
         network: in float32, on its device.
         device: where to compute.
         autocast: run the stages in bf16.
-        look: `true` is what was there; `clear` raises local contrast afterwards.
+        look: `natural` is what was there; `clear` raises local contrast afterwards.
     """
 
     def __init__(
-        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "true"
+        self, network: Restorer, *, device: torch.device, autocast: bool, look: Look = "natural"
     ) -> None:
         self._network, self._device, self._autocast = network, device, autocast
         self._look = look
@@ -108,15 +106,20 @@ class Restoring:
             ImageError: if the network gives values that are not finite.
         """
         copy = self._copied(pixels, fov, mask)
-        x, inside = self._tensor(copy.pixels), self._tensor(copy.mask[..., None])
+        inside = self._tensor(copy.mask[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
+        x = self._tensor(copy.pixels)
         with self._computing():
-            inner = cv2.erode(copy.mask, np.ones((_RIM, _RIM), np.uint8))
-            inner = inner if inner.any() else copy.mask
-            y, sensed = self._network.undo_sensor(
-                x, self._tensor(inner[..., None]), self._network.vessels(x * inside)
+            sensed = self._network.sensed(
+                self._tensor(continued(copy.pixels, copy.mask)), self._tensor(_inner(copy.mask))
             )
+            blur = float(sensed.blur)
+            lit = relit_rim(copy.pixels, copy.mask, blur=blur)
+            seen = self._tensor(continued(lit, copy.mask))
+            y = self._network.undo_sensor(seen, sensed, self._network.vessels(seen * inside))
+            relit, restored = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
+            y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
         if cancelled():
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside)
@@ -153,8 +156,8 @@ class Restoring:
             last = min(first + rows_at_once, size)
             window = Window(first * factor, last * factor, 0, side)
             rows, columns, to_rows, to_columns = square.overlap(window, *mask.shape)
-            strip = np.zeros((window.bottom - window.top, side, 3), np.float32)
-            inside = np.zeros(strip.shape[:2], np.float32)
+            strip: np.ndarray = np.zeros((window.bottom - window.top, side, 3), np.float32)
+            inside: np.ndarray = np.zeros(strip.shape[:2], np.float32)
             inside[to_rows, to_columns] = mask[rows, columns]
             strip[to_rows, to_columns] = pixels[rows, columns]
             strip *= inside[..., None] / full
@@ -164,7 +167,7 @@ class Restoring:
                 inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
             reduced[first:last], lit[first:last] = strip, inside
         mask_of_copy = (lit > 0.999).astype(np.uint8)
-        return _Copy(continued(reduced, mask_of_copy), mask_of_copy, factor, square)
+        return _Copy(reduced, mask_of_copy, factor, square)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
         """The light of what the sensor stage gave, seen small."""
@@ -217,15 +220,19 @@ class Restoring:
         return result
 
 
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """The mask without its rim, or with it where nothing else is left: (S, S, 1)."""
+    inner = cv2.erode(mask, np.ones((_RIM, _RIM), np.uint8))
+    return (inner if inner.any() else mask)[..., None]
+
+
 def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     if x_BCHW.shape[-1] == side:
         return x_BCHW[..., window.top : window.bottom, window.left : window.right]
     return cut_resized(x_BCHW, window, height=side, width=side)
 
 
-def _estimates(
-    sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float
-) -> Estimates:
+def _estimates(sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float) -> Estimates:
     veil = unevenness = 0.0
     if fields is not None:
         veil = float(fields.veil.mean())

@@ -14,7 +14,7 @@ from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.policy import Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, OriginalAction
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Look, OriginalAction
 from magenet_batch.storage import Location, is_store, location_of
 
 
@@ -33,6 +33,7 @@ class ImageOptions:
         rejects: the same of those that are beyond help.
         evidence: whether a picture of what changed is written beside every enhanced image.
         assess: only measure; nothing is enhanced or written.
+        look: of enhanced images, for the row; the enhancer knows it too.
     """
 
     quality: int | None
@@ -45,6 +46,7 @@ class ImageOptions:
     rejects: OriginalAction
     evidence: bool
     assess: bool
+    look: Look
 
 
 class JobOptions(BaseModel):
@@ -72,6 +74,7 @@ class JobOptions(BaseModel):
         kept: what becomes of images that are left as they are: copy, link or omit.
         rejects: the same of those that are beyond help.
         blend: share of the enhanced image in what is written, 0..1; the rest is the original.
+        look: `natural`, or `clear`, which raises local contrast after restoration.
         evidence: whether to write a picture of what changed beside every enhanced image.
         assess: only measure quality; no network, no outputs.
         address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
@@ -102,6 +105,7 @@ class JobOptions(BaseModel):
     kept: OriginalAction = "copy"
     rejects: OriginalAction = "omit"
     blend: float = Field(default=1.0, ge=0, le=1)
+    look: Look = "natural"
     evidence: bool = False
     assess: bool = False
     address: str | None = None
@@ -141,7 +145,7 @@ class JobOptions(BaseModel):
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
-            rejects=self.rejects, evidence=self.evidence, assess=self.assess,
+            rejects=self.rejects, evidence=self.evidence, assess=self.assess, look=self.look,
         )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
@@ -174,6 +178,7 @@ class JobOptions(BaseModel):
             "kept": self.kept,
             "rejects": self.rejects,
             "blend": self.blend,
+            "look": self.look,
             "evidence": self.evidence,
             "task": "assess" if self.assess else "enhance",
             "row_schema": ROW_SCHEMA_VERSION,

@@ -30,6 +30,7 @@ from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
+from magenet_batch.settings import Look
 from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
 
@@ -309,12 +310,24 @@ def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
     found = read_weights_file(options.weights)
     # A name stays a name, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
-    factory = partial(load_enhancer, weights=known_as, expected=found.hash, blend=options.blend)
+    factory = partial(
+        load_enhancer,
+        weights=known_as,
+        expected=found.hash,
+        blend=options.blend,
+        look=options.look,
+    )
     return Weights(found.name, found.hash, factory, ("magenet_batch.inference.enhancer",))
 
 
 def load_enhancer(
-    device: str, threads: int, *, weights: str, expected: str | None = None, blend: float = 1.0
+    device: str,
+    threads: int,
+    *,
+    weights: str,
+    expected: str | None = None,
+    blend: float = 1.0,
+    look: Look = "natural",
 ) -> EnhancerLike:
     """Load the network; runs in the worker, the only place that needs torch.
 
@@ -324,6 +337,7 @@ def load_enhancer(
         weights: a shipped name or a file.
         expected: the hash that the job began with; None takes any.
         blend: share of what the network gives in the result, 0..1.
+        look: `natural` or `clear`.
 
     Raises:
         WeightsError: the weights cannot be loaded, or are others than the job began with.
@@ -333,7 +347,7 @@ def load_enhancer(
 
     if device == "cpu":
         keep_freed_memory()
-    enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend)
+    enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend, look=look)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(
             f"the weights {weights} are not the same everywhere: this worker has "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import overload
 
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.magenet import MageNet
@@ -10,10 +11,17 @@ from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.unet import UNet
 
-Network = MageNet | UNet | Restorer
+TransformNetwork = MageNet | UNet
+"""Networks that are trained as a whole and work in tiles."""
+
+Network = TransformNetwork | Restorer
 """Everything that can be trained and put into an `Enhancer`."""
 
 
+@overload
+def build_network(config: MageNetConfig) -> TransformNetwork: ...
+@overload
+def build_network(config: RestorationConfig) -> Restorer: ...
 def build_network(config: MageNetConfig | RestorationConfig) -> Network:
     """A new network, which changes nothing until it is trained."""
     if isinstance(config, RestorationConfig):

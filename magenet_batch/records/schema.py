@@ -117,6 +117,7 @@ def _columns() -> tuple[Column, ...]:
     ]
     closing = [
         Column("policy", "string", "", "what was to be delivered, and its thresholds, as JSON"),
+        Column("look", "string", "", "natural, or clear: local contrast was raised afterwards"),
         Column("evidence", "string", "", "picture of what changed, relative to the output folder"),
         Column("flags", "list<string>", "", "what a reviewer should look at; empty when nothing"),
         Column("read_s", "float32", "s", "time to read, hash and decode"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
 
+Part = TypeVar("Part", bound=nn.Module)
 
-def make_teacher(student: nn.Module) -> nn.Module:
+
+def make_teacher(student: Part) -> Part:
     """A copy that is never trained by gradients."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)

@@ -47,6 +47,11 @@ class Reporter:
             f"into {settings.run.output}"
         )
 
+    def part(self, name: str, *, step: int, steps: int, minutes: float) -> None:
+        """The training of a part by steps begins or resumes."""
+        limit = f"{steps} steps" + (f" or {minutes:g} minutes" if minutes else "")
+        self._say(f"{name}: {f'resuming at step {step}' if step else 'training'}, {limit}")
+
     def skipped(self, images: Sequence[str]) -> None:
         """Real images that cannot be used."""
         self._say(f"{len(images)} real images are left out, the first: {images[0]}")
@@ -54,6 +59,10 @@ class Reporter:
     def structure(self, step: int, numbers: dict[str, float]) -> None:
         """A step of the structure module's training."""
         self._sometimes(f"structure module, step {step}: {_words(numbers)}")
+
+    def sense(self, step: int, numbers: dict[str, float]) -> None:
+        """A step of the fit of Sense's gains."""
+        self._sometimes(f"Sense, step {step}: {_words(numbers)}")
 
     def step(self, step: int, share: float, numbers: dict[str, float], *, seconds: float) -> None:
         """A step of training."""

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED
-from magenet_batch.models.build import Network, build_network
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, TrainingError
+from magenet_batch.models.build import Network, TransformNetwork, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
+from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.stop import Stop, two_stage_stop
 from magenet_batch.storage import write_atomic
@@ -113,11 +114,16 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
 
 def settings_of(recipe: AffineRecipe) -> Settings:
     """Hand each component its part of the recipe."""
-    start: Network | None = None
+    start: TransformNetwork | None = None
     model, begun_from = recipe.model, ""
     if recipe.start.weights:
-        start, info = load_weights(recipe.start.weights)
-        start = _with_parts_of(recipe.model, start)
+        loaded, info = load_weights(recipe.start.weights)
+        if isinstance(loaded, Restorer):
+            raise TrainingError(
+                f"start.weights = '{recipe.start.weights}' hold a network that is trained part by "
+                f"part, not one of architecture '{recipe.model.architecture}': name other weights"
+            )
+        start = _with_parts_of(recipe.model, loaded)
         model = start.config
         steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
         begun_from = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
@@ -129,7 +135,7 @@ def settings_of(recipe: AffineRecipe) -> Settings:
     )  # fmt: skip
 
 
-def _with_parts_of(wanted: MageNetConfig, start: Network) -> Network:
+def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformNetwork:
     """The network to begin with, with what the recipe's has and older weights lack.
 
     Such a part changes nothing at first.
@@ -145,7 +151,7 @@ def _with_parts_of(wanted: MageNetConfig, start: Network) -> Network:
     return grown
 
 
-def _finish(trainer: Trainer, teacher: Network) -> None:
+def _finish(trainer: Trainer, teacher: TransformNetwork) -> None:
     """Write the teacher's weights and a card beside the curves."""
     settings = trainer.settings
     notes = card_notes(settings, trainer.progress, folder=trainer.folder, device=trainer.device)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from magenet_batch.models.affine import Window
-from magenet_batch.models.build import Network
+from magenet_batch.models.build import TransformNetwork
 from magenet_batch.models.magenet import Crop, Enhanced
 from magenet_batch.training.config import ConsistencyConfig, LossConfig
 from magenet_batch.training.data.batches import MultiScaleView, Pairs
@@ -47,8 +47,8 @@ class StepConfig:
 
 
 def training_losses(
-    student: Network,
-    teacher: Network,
+    student: TransformNetwork,
+    teacher: TransformNetwork,
     synthetic: Pairs,
     real: Pairs | None,
     *,
@@ -102,7 +102,7 @@ def training_losses(
     return losses
 
 
-def enhance(network: Network, shown: MultiScaleView, *, autocast: bool) -> Enhanced:
+def enhance(network: TransformNetwork, shown: MultiScaleView, *, autocast: bool) -> Enhanced:
     """Run a network on a batch as it is shown."""
     crop = None
     if shown.size != shown.working.shape[-1]:
@@ -138,7 +138,12 @@ def sum_stages(
 
 
 def structure_loss(
-    network: Network, x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor, *, autocast: bool
+    network: TransformNetwork,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    autocast: bool,
 ) -> torch.Tensor:
     """Difference of the vessel maps that the structure module sees in two images."""
     if network.structure is None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_model, save_file, save_model
 
 from magenet_batch.degradation.sample import preset
 from magenet_batch.errors import TrainingError, nearest
-from magenet_batch.models.build import Network, build_network
+from magenet_batch.models.build import TransformNetwork, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
@@ -84,7 +84,7 @@ class Settings:
     schedule: ScheduleConfig
     validation: ValidationConfig
     fingerprint: str
-    start: Network | None = None
+    start: TransformNetwork | None = None
     begun_from: str = ""
 
 
@@ -127,7 +127,7 @@ class Trainer:
         self.stopped = False
         """Whether all processes agreed to save and end."""
 
-    def run(self) -> Network:
+    def run(self) -> TransformNetwork:
         """Train until the schedule ends or a stop is asked for; returns the teacher."""
         self._prepare_structure()
         config = self.settings
@@ -213,7 +213,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        self.teacher: Network = make_teacher(self.student)  # type: ignore[assignment]
+        self.teacher: TransformNetwork = make_teacher(self.student)
         path = self.folder / "checkpoint.safetensors"
         if path.is_file():
             networks = {"student": self.student, "teacher": self.teacher}

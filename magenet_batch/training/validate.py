@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.affine import Window
-from magenet_batch.models.build import Network
+from magenet_batch.models.build import TransformNetwork
 from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
@@ -59,7 +59,7 @@ def make_validation_set(
 
 @torch.no_grad()
 def validate(
-    network: Network, pairs: ValidationSet, *, autocast: bool
+    network: TransformNetwork, pairs: ValidationSet, *, autocast: bool
 ) -> tuple[dict[str, float], torch.Tensor]:
     """Measure.
 
@@ -89,7 +89,7 @@ def validate(
     return numbers, enhanced
 
 
-def _run(network: Network, images: torch.Tensor, autocast: bool) -> torch.Tensor:
+def _run(network: TransformNetwork, images: torch.Tensor, autocast: bool) -> torch.Tensor:
     size = images.shape[-1]
     parts = []
     for part in images.split(_BATCH):

@@ -37,7 +37,9 @@ class Doubled:
 
     def enhance(self, pixels, fov, *, cancelled=lambda: False):
         brighter = np.minimum(pixels.astype(int) * 2, 255).astype(pixels.dtype)
-        return SimpleNamespace(pixels=brighter, vessels_before=None, vessels_after=None)
+        return SimpleNamespace(
+            pixels=brighter, vessels_before=None, vessels_after=None, estimates=None
+        )
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def saved(folder: Path, *, stir: float, closed: bool = False, working: int = 256
             if not parameter.any():
                 parameter.normal_(0, stir)
         if closed:
+            network.sense.estimates.bias[:] = -20.0
             network.light.believe[2].bias[0] = -9.0
             network.light.tone[4].bias[3] = -9.0
     path = folder / f"tiny-{stir}-{closed}-{working}.safetensors"

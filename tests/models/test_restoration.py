@@ -46,7 +46,8 @@ def test_a_new_sensor_stage_is_the_identity(without: str | None):
         changes["sensor"] = SensorConfig(widths=(8, 12, 16), guided=False)
     network = Restorer(tiny(**changes)).eval()
     x = picture()
-    y, sensed = network.undo_sensor(x, torch.ones(1, 1, 96, 96), network.vessels(x))
+    sensed = network.sensed(x, torch.ones(1, 1, 96, 96))
+    y = network.undo_sensor(x, sensed, network.vessels(x))
     assert torch.allclose(y, x, atol=1e-5)
     assert sensed.matrices.shape == (1, BANDS, 3, 3)
 
@@ -124,9 +125,7 @@ def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():
 def test_sense_says_the_same_of_a_picture_and_of_its_mirror_image():
     x = picture(128)
     mask = torch.ones(1, 1, 128, 128)
-    one, other = (
-        band_statistics(*detail_bands(t), mask) for t in (x, x.flip(3))
-    )
+    one, other = (band_statistics(*detail_bands(t), mask) for t in (x, x.flip(3)))
     assert one.shape == (1, STATISTICS)
     assert torch.allclose(one, other, atol=1e-3)
 

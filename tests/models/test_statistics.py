@@ -72,7 +72,7 @@ def test_training_adds_them_to_weights_that_lack_them(tmp_path, wanted: str):
     path = tmp_path / "old.safetensors"
     save_weights(old, path, name="old", notes={})
     changes = ["model.size='tiny'", f"model.statistics={wanted}", f"start.weights='{path}'"]
-    settings = settings_of(load_recipe("recipes/smoke.toml", changes=changes))
+    settings = settings_of(load_recipe("recipes/affine_smoke.toml", changes=changes))
     begun, (loaded, _) = settings.start, load_weights(str(path))
     assert begun is not None
     assert settings.model.statistics is begun.config.statistics is (wanted == "true")

@@ -233,6 +233,6 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_leaves_its_batch(tmp_pa
         "loss.edge=1e38", "schedule.views=[[64, 1, 1.0, 1.0]]",
     ]  # fmt: skip
     with pytest.raises(TrainingError, match="not finite"):
-        train(load_recipe("smoke", changes=changes))
+        train(load_recipe("affine_smoke", changes=changes))
     kept = load_file(tmp_path / "not_finite_0.safetensors")
     assert kept["input"].shape == kept["target"].shape == (4, 3, 64, 64)

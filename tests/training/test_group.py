@@ -28,8 +28,8 @@ def train(folder: Path, *changes: str) -> dict[str, torch.Tensor]:
         "schedule.steps=3", "structure.steps=2", "validation.every=3", "data.size=64",
         "run.threads=1", "run.precision=fp32", f"run.output={folder}", *changes,
     ]  # fmt: skip
-    assert main(["train", "smoke", *(w for c in quick for w in ("--set", c))]) == EXIT_DONE
-    return load_file(folder / "smoke.safetensors")
+    assert main(["train", "affine_smoke", *(w for c in quick for w in ("--set", c))]) == EXIT_DONE
+    return load_file(folder / "affine-smoke.safetensors")
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def older(tmp_path: Path) -> Path:
 
 def test_parts_that_older_weights_lack_are_added_and_change_nothing(older: Path):
     network, _ = load_weights(str(older))
-    grown = settings_of(load_recipe("smoke", changes=[f"start.weights={older}"])).start
+    grown = settings_of(load_recipe("affine_smoke", changes=[f"start.weights={older}"])).start
     assert grown is not None
     assert grown.config == magenet_config("tiny")
     image = torch.rand(1, 3, 64, 64)
@@ -46,9 +46,9 @@ def test_only_the_named_parts_are_trained(tmp_path: Path, older: Path):
         *SHORT, f"start.weights={older}", f"run.output={tmp_path / 'run'}",
         'schedule.parts=["to_condition", "local"]',
     ]  # fmt: skip
-    train(load_recipe("smoke", changes=changes))
+    train(load_recipe("affine_smoke", changes=changes))
     before = load_weights(str(older))[0].state_dict()
-    after = load_weights(str(tmp_path / "run" / "smoke.safetensors"))[0].state_dict()
+    after = load_weights(str(tmp_path / "run" / "affine-smoke.safetensors"))[0].state_dict()
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert {key.split(".")[0] for key in moved} == {"to_condition", "local"}
     assert after["local.bands.weight"].any()
@@ -57,4 +57,4 @@ def test_only_the_named_parts_are_trained(tmp_path: Path, older: Path):
 def test_a_part_that_the_network_lacks_is_refused(tmp_path: Path):
     changes = [*SHORT, f"run.output={tmp_path}", "structure.steps=1", 'schedule.parts=["locl"]']
     with pytest.raises(TrainingError, match="no part is called 'locl'; did you mean 'local'"):
-        train(load_recipe("smoke", changes=changes))
+        train(load_recipe("affine_smoke", changes=changes))

@@ -262,7 +262,7 @@ class ImageProcessor:
         with work.timed("write_s"):
             data = self._encoded(work.task, image, enhanced.pixels)
             write_output(self._out, work.task.output, data)
-        work.row.update(status="enhanced", output=work.task.output)
+        work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
 
     def _keep(self, work: Work, reason: KeptReason) -> None:
         """Deliver the original in the enhanced image's stead, or nothing, as was asked."""

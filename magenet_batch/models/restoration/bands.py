@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 BANDS = 8
-"""Bands of detail; standard deviations of the Gaussians: 0.7, 1.2, 1.9, 2.7, 3.9, 5.6, 8 and 11 px."""
+"""Bands of detail; their Gaussians have standard deviations of 0.7, 1.2, 1.9 .. 8 and 11 px."""
 
 _STEPS = tuple((2 + 2 * (k % 2), 2 ** (k // 2)) for k in range(BANDS))
 """Per band: sums of neighbours (2: taps 1 2 1, 4: taps 1 4 6 4 1), and pixels between taps."""

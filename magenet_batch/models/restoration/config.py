@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from magenet_batch.models.config import StructureConfig
 
@@ -20,7 +20,7 @@ class SenseConfig(BaseModel):
 
     model_config = _STRICT
 
-    hidden: tuple[int, ...] = (128, 64)
+    hidden: tuple[int, ...] = (256, 64)
 
 
 class SensorConfig(BaseModel):
@@ -66,9 +66,9 @@ class RestorationConfig(BaseModel):
         size: the name of the preset that the widths came from.
         architecture: tells this configuration from those of other networks.
         sense: what is wrong, from statistics of the whole image; always there.
-        sensor: None: blur, noise and compression stay.
-        light: None: light and veils stay.
-        structure: None: no vessel map guides anything.
+        sensor: None (in a recipe: false): blur, noise and compression stay.
+        light: None (false): light and veils stay.
+        structure: None (false): no vessel map guides anything.
     """
 
     model_config = _STRICT
@@ -80,6 +80,12 @@ class RestorationConfig(BaseModel):
     light: LightConfig | None = LightConfig()
     structure: StructureConfig | None = StructureConfig()
 
+    @model_validator(mode="after")
+    def _is_guided_by_something(self) -> RestorationConfig:
+        if self.sensor is not None and self.sensor.guided and self.structure is None:
+            raise ValueError("sensor.guided needs the structure module: set it to false")
+        return self
+
 
 RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -89,7 +95,7 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     },
     "small": {},
     "base": {
-        "sense": SenseConfig(hidden=(256, 128)),
+        "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
         "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),

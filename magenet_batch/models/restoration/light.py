@@ -82,8 +82,10 @@ def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
 
     As a product of matrices that is many times faster than `F.interpolate`, backwards too.
     """
-    eye = torch.eye(inside)[None, None]
-    return F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)[0, 0]
+    with torch.inference_mode(False):  # it is kept, and training may be the next to use it
+        eye = torch.eye(inside)[None, None]
+        matrix = F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)
+        return matrix[0, 0]
 
 
 def planes(fields: Fields) -> Planes:
@@ -124,14 +126,15 @@ class LightStage(nn.Module):
         self.whole = nn.Sequential(
             nn.Linear(w[-1] + STATISTICS, 160), nn.SiLU(), nn.Linear(160, w[-1])
         )
-        self.up = nn.ModuleList(
-            [LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])]
-        )
+        self.up = nn.ModuleList([LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])])
         self.fields = zero_conv(w[1], 4)
         self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
-            nn.Linear(w[-1] + 2 * STATISTICS, 128), nn.SiLU(), nn.Linear(128, 64), nn.SiLU(),
+            nn.Linear(w[-1] + 2 * STATISTICS, 128),
+            nn.SiLU(),
+            nn.Linear(128, 64),
+            nn.SiLU(),
             zero_linear(64, 4),
         )
         with torch.no_grad():
@@ -189,9 +192,10 @@ class LightStage(nn.Module):
 @lru_cache(maxsize=8)
 def _places(size: int, device: torch.device) -> torch.Tensor:
     """Where a pixel is in the square: across, down (-1..1) and squared distance: (1, 3, S, S)."""
-    at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
-    down, across = torch.meshgrid(at, at, indexing="ij")
-    return torch.stack([across, down, across.square() + down.square()])[None]
+    with torch.inference_mode(False):  # it is kept, as the matrices above
+        at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
+        down, across = torch.meshgrid(at, at, indexing="ij")
+        return torch.stack([across, down, across.square() + down.square()])[None]
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:
@@ -209,5 +213,7 @@ def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:
         pad = (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0)
         padded = F.pad(x_BCHW, pad, mode="replicate")
         n = x_BCHW.shape[axis]
-        x_BCHW = (padded.narrow(axis, 0, n) + 2 * padded.narrow(axis, 1, n) + padded.narrow(axis, 2, n)) / 4  # noqa: E501
+        x_BCHW = (
+            padded.narrow(axis, 0, n) + 2 * padded.narrow(axis, 1, n) + padded.narrow(axis, 2, n)
+        ) / 4
     return x_BCHW

@@ -34,25 +34,33 @@ class Restorer(nn.Module):
             self.sensor = SensorStage(config.sensor, told=self.sense.width)
         self.light = LightStage(config.light) if config.light is not None else None
 
+    def sensed(self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor) -> Sensed:
+        """What is wrong with whole images.
+
+        Args:
+            x_B3HW: whole images, 0..1, continued smoothly outside the field of view.
+            inner_B1HW: 1 well inside the field of view.
+        """
+        bands, rest = detail_bands(x_B3HW.float())
+        return self.sense(band_statistics(bands, rest, inner_B1HW))
+
     def undo_sensor(
-        self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, vessels_B1HW: torch.Tensor | None
-    ) -> tuple[torch.Tensor, Sensed]:
+        self, x_B3HW: torch.Tensor, sensed: Sensed, vessels_B1HW: torch.Tensor | None
+    ) -> torch.Tensor:
         """The same light without blur, noise and compression.
 
         Args:
-            x_B3HW: whole images, 0..1, continued smoothly outside the field of view; sides
-                multiples of 8.
-            inner_B1HW: 1 well inside the field of view.
+            x_B3HW: whole images or tiles of them, 0..1, continued smoothly outside the field of
+                view; sides multiples of 8.
+            sensed: of the whole images.
             vessels_B1HW: probability of vessel, or None without a structure module.
 
         Returns:
-            (B, 3, H, W) float32, not clipped, and what Sense says.
+            (B, 3, H, W) float32, not clipped.
         """
-        bands, rest = detail_bands(x_B3HW.float())
-        sensed = self.sense(band_statistics(bands, rest, inner_B1HW))
         if self.sensor is None:
-            return x_B3HW, sensed
-        return self.sensor(x_B3HW, sensed, vessels_B1HW, bands=(bands, rest)), sensed
+            return x_B3HW
+        return self.sensor(x_B3HW, sensed, vessels_B1HW)
 
     def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
         """The light of whole images, None where the network has no light stage.
@@ -70,14 +78,13 @@ class Restorer(nn.Module):
         size = (STRUCTURE_SIZE, STRUCTURE_SIZE)
         small = F.interpolate(x_B3HW, size=size, mode="bilinear", antialias=True)
         logits = self.structure(small).logits.float()
-        logits = F.interpolate(
-            logits, size=x_B3HW.shape[-2:], mode="bilinear", align_corners=False
-        )
+        logits = F.interpolate(logits, size=x_B3HW.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(logits)
 
     def forward(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:
         """Restore whole square images at the size they have: (B, 3, S, S), not clipped."""
-        y, _ = self.undo_sensor(x_B3SS, mask_B1SS, self.vessels(x_B3SS))
+        sensed = self.sensed(x_B3SS, mask_B1SS)
+        y = self.undo_sensor(x_B3SS, sensed, self.vessels(x_B3SS))
         if self.light is None:
             return y
         size = (self.light.size, self.light.size)

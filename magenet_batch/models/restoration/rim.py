@@ -50,3 +50,61 @@ def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
             break
         sigma *= 3
     return found
+
+
+_EDGE_WIDTH = 3.0  # standard deviations of a blur that darken the rim
+_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.25  # pixels; share of the full darkening that is believed
+
+
+def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarray:
+    """Undo what a blur does to the rim: it mixes the border's black into it.
+
+    A blurred picture of a disc on black is darker at the disc's edge by w = mask * Gaussian, which
+    is a half at the edge itself. How much of that an image shows (nothing, where the camera cuts
+    the field of view after the blur) is measured: the rim is held against what lies inside it,
+    continued outwards.
+
+    Args:
+        pixels: (H, W, 3) float32, 0..1, black outside the field of view.
+        mask: (H, W), above 0 inside the field of view.
+        blur: standard deviation of the blur, pixels.
+
+    Returns:
+        (H, W, 3) float32, the same pixels further inside.
+    """
+    if blur < _LEAST_BLUR:
+        return pixels
+    inside = (mask > 0).astype(np.float32)
+    share = cv2.GaussianBlur(inside, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+    size = 2 * round(_EDGE_WIDTH * blur) + 1
+    inner = cv2.erode(inside, np.ones((size, size), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    rim = (inside > 0) & (inner == 0)
+    if not inner.any() or not rim.any():
+        return pixels
+    expected = continued(pixels, inner)[rim].mean(1)
+    missing = 1 - share[rim]
+    dark = 1 - pixels[rim].mean(1) / np.maximum(expected, 1e-3)
+    shown = float(np.clip((dark * missing).sum() / np.maximum((missing**2).sum(), 1e-6), 0, 1))
+    if shown < _LEAST_SHARE:
+        return pixels
+    factor = np.ones_like(share)
+    factor[rim] = 1 / (1 - shown * missing)
+    return np.clip(pixels * factor[..., None], 0, 1)
+
+
+def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far what was undone counts near the rim, where half of what is needed is not there.
+
+    Args:
+        mask: (H, W), above 0 inside the field of view.
+        blur: standard deviation of the blur, pixels.
+
+    Returns:
+        Two weights (H, W) float32, 0..1: of light given back to the rim, 0 in its outermost pixel,
+        and of restored detail, 0 within 1.5 standard deviations of the blur and 1 from 3.5 on.
+    """
+    distance = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    wide = max(blur, _LEAST_BLUR)
+    light = np.clip((distance - 1) / 1.5, 0, 1)
+    detail = np.clip((distance - 1.5 * wide) / (2 * wide), 0, 1)
+    return light.astype(np.float32), detail.astype(np.float32)

@@ -47,6 +47,11 @@ class SensorStage(nn.Module):
         widths = config.widths
         self.guided = config.guided
         self.most = config.residual
+        self.reach = REACH
+        """Pixels around an output pixel beyond which nothing matters."""
+        self.local = bool(widths)
+        if not widths:
+            return
         self.stem = conv3(12 + (4 if config.guided else 0), widths[0])
         self.encoders = nn.ModuleList(ToldBlock(c, told) for c in widths)
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
@@ -59,7 +64,6 @@ class SensorStage(nn.Module):
         deep = sum(2 * 2**level * (2 if level < len(widths) - 1 else 1) * 2
                    for level in range(len(widths)))  # fmt: skip
         self.reach = max(deep + 2 * 4 + 2 ** (len(widths) + 1), REACH)
-        """Pixels around an output pixel beyond which nothing matters."""
 
     def forward(
         self,
@@ -84,6 +88,8 @@ class SensorStage(nn.Module):
         x = x_B3HW.float()
         detail, rest = bands if bands is not None else detail_bands(x)
         y = apply_matrices(detail, rest, sensed.matrices)
+        if not self.local:
+            return y
         seen = F.pixel_unshuffle(x - _MIDDLE, 2)
         if self.guided:
             assert vessels_B1HW is not None

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from magenet_batch import __version__
-from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES
+from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES, faults_in_words
 from magenet_batch.report import words
 from magenet_batch.report.page import views
 from magenet_batch.report.page.charts import stacked_bar
@@ -39,6 +39,7 @@ def environment() -> jinja2.Environment:
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
              "kept_because", "listed")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
+    env.filters["faults"] = faults_in_words
     env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
     return env
 

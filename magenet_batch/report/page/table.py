@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
+from magenet_batch.records.vocabulary import faults_in_words
 from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import kept_because, visible, words
 
@@ -55,8 +56,10 @@ def _short(value: float | None) -> float | None:
 
 
 def _notes(row: Row) -> str:
-    """Flags, then why it was kept or failed."""
+    """Flags, what was wrong with the image, then why it was kept or failed."""
     notes = [words(visible(flag)) for flag in row.get("flags") or []]
+    if wrong := faults_in_words(row):
+        notes.append(wrong)
     if row.get("reason"):
         kept = row.get("status") == "kept"
         notes.append(kept_because(row["reason"]) if kept else words(visible(row["reason"])))

@@ -196,6 +196,16 @@ def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) -> list[Path]:
+    """The images of a folder that the configuration does not exclude, sorted.
+
+    Args:
+        config: the root, what is excluded, and how many at most.
+        folder: relative to the root.
+        with_vessels: only those that have a vessel mask.
+
+    Raises:
+        TrainingError: if the folder is missing or holds no image.
+    """
     where = Path(config.root) / folder
     inside = where / "images" if with_vessels or (where / "images").is_dir() else where
     if not inside.is_dir():

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,6 +32,8 @@ _FREE_TO_CHANGE = {
 }
 """What may change when a run is resumed."""
 
+_TABLES = {table for kind in ARCHITECTURES.values() for table in kind.model_fields}
+
 
 def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
@@ -55,7 +57,7 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     if not isinstance(model, dict):
         raise RecipeError(f"{path}: model is a table: write [model] and its keys below")
     architecture = model.get("architecture") or _architecture_of(model.get("size"))
-    if architecture not in ARCHITECTURES:
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         hint = nearest(str(architecture), ARCHITECTURES)
         raise RecipeError(f"{path}: model.architecture = {architecture!r}: {hint}")
     kind = ARCHITECTURES[architecture]
@@ -63,8 +65,10 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
     size = model.setdefault("size", "small")
     if not isinstance(size, str) or size not in sizes:
         raise RecipeError(f"{path}: model.size = {size!r}: {nearest(str(size), sizes)}")
-    defaults = {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in sizes[size].items()}
-    tables["model"] = _merged(defaults, tables["model"])
+    defaults = {
+        k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in sizes[size].items()
+    }
+    tables["model"] = _switched_off(_merged(defaults, tables["model"]), kind)
     try:
         return kind.model_validate_json(json.dumps(tables))
     except ValidationError as error:
@@ -135,6 +139,13 @@ def _merged(below: Tables, above: Tables) -> Tables:
     return result
 
 
+def _switched_off(model: Tables, kind: type[BaseModel]) -> Tables:
+    """TOML has no null: `false` leaves out a part of the network."""
+    fields = (table_in(kind.model_fields["model"].annotation) or kind).model_fields
+    parts = {name for name, field in fields.items() if table_in(field.annotation)}
+    return {key: None if value is False and key in parts else value for key, value in model.items()}
+
+
 def _apply_change(tables: Tables, change: str) -> None:
     name, equals, text = change.partition("=")
     table, dot, key = name.strip().partition(".")
@@ -155,11 +166,24 @@ def _apply_change(tables: Tables, change: str) -> None:
 
 def _explain(error: Any, kind: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "value_error":
+        said = str(error["ctx"]["error"])
+        return f"{where}: {said}" if where else said
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']}"
+    if where in _TABLES - kind.model_fields.keys():
+        architectures = [name for name, other in ARCHITECTURES.items() if other is kind]
+        return f"{where}: no table of architecture {' or '.join(map(repr, architectures))}"
     model = kind
     for part in error["loc"][:-1]:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if part in model.model_fields:
+            model = table_in(model.model_fields[part].annotation) or model
     return f"{where}: unknown key; {nearest(str(error['loc'][-1]), model.model_fields)}"
+
+
+def table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key holds, even if it may be switched off; None if it holds a value."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

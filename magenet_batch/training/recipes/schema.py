@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.restoration.config import RestorationConfig
@@ -67,6 +67,12 @@ class AffineRecipe(BaseModel):
     schedule: ScheduleConfig = ScheduleConfig()
     validation: ValidationConfig = ValidationConfig()
 
+    @model_validator(mode="after")
+    def _is_trained_as_a_whole(self) -> AffineRecipe:
+        if self.run.parts:
+            raise ValueError("run.parts is for architecture 'magenet': leave it out")
+        return self
+
 
 class RestorationRecipe(BaseModel):
     """A run of `magenet`, which is trained part by part; each table is one component's."""
@@ -83,6 +89,12 @@ class RestorationRecipe(BaseModel):
     sensor: SensorTrainingConfig = SensorTrainingConfig()
     light: LightTrainingConfig = LightTrainingConfig()
     validation: PartValidationConfig = PartValidationConfig()
+
+    @model_validator(mode="after")
+    def _trains_in_one_process(self) -> RestorationRecipe:
+        if self.run.processes > 1:
+            raise ValueError("run.processes is for architecture 'affine': leave it out")
+        return self
 
 
 Recipe = AffineRecipe | RestorationRecipe

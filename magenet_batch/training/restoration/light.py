@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
+from magenet_batch.training.data.augment import (
+    AugmentParams,
+    recolour,
+    sample_augmentation,
+    warp,
+)
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.restoration.config import LightTrainingConfig
@@ -82,7 +86,8 @@ class LightLessons:
 
     def pairs(self, rng: np.random.Generator, *, count: int, how: Preset) -> LightPairs:
         """Clean images, varied and textured, and the same in bad light."""
-        wanted, mask = _varied(rng, self._clean, count, self._size, self._augment)
+        wanted, mask, variations = _varied(rng, self._clean, count, self._size, self._augment)
+        wanted = _with_light_of_its_own(rng, wanted, variations, self._config.vignette) * mask
         wanted = (_textured(rng, wanted, self._config.texture)).clamp(0, 1) * mask
         params = [sample_degradation(rng, how) for _ in range(count)]
         seen = apply_degradation(wanted, params, mask_B1HW=mask) * mask
@@ -113,7 +118,9 @@ class LightLessons:
         losses["belief"] = 0.3 * torch.log(mean_square(chosen - y, m) + _BELIEVED).mean()
         still = known._replace(degraded=known.degraded, toned=torch.ones_like(known.toned))
         toned = still._replace(tone=fields.tone).believed()
-        losses["tone"] = config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
+        losses["tone"] = (
+            config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
+        )
         final = restored(x, known._replace(toned=fields.toned).believed())
         losses["tone_belief"] = 0.3 * torch.log(mean_square(final - y, m) + _BELIEVED).mean()
         every = step % _REAL_EVERY == 0
@@ -124,7 +131,9 @@ class LightLessons:
         with torch.no_grad():
             own = mean_square(aligned(x, y, m) - y, m)
             losses["decibel"] = decibels(own, mean_square(chosen - y, m)).mean()
-            losses["decibel_raw"] = decibels(mean_square(x - y, m), mean_square(final - y, m)).mean()
+            losses["decibel_raw"] = decibels(
+                mean_square(x - y, m), mean_square(final - y, m)
+            ).mean()
         return losses
 
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
@@ -137,7 +146,7 @@ class LightLessons:
         """What the student makes of a strong view against what its teacher makes of a weak one."""
         assert self._real is not None
         count = self._config.real_batch
-        real, m = _varied(rng, self._real, count, self._size, self._augment.model_copy(
+        real, m, _ = _varied(rng, self._real, count, self._size, self._augment.model_copy(
             update={"colour_share": 0.0}))  # fmt: skip
         weak = apply_degradation(real, _params(rng, self._weak, count), mask_B1HW=m) * m
         strong = apply_degradation(real, _params(rng, self._strong, count), mask_B1HW=m) * m
@@ -165,19 +174,41 @@ def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
     return x * gain.clamp(0.2, 5)
 
 
-def _params(rng: np.random.Generator, how: Preset, count: int):  # type: ignore[no-untyped-def]
+def _params(rng: np.random.Generator, how: Preset, count: int) -> list[DegradationParams]:
     return [sample_degradation(rng, how) for _ in range(count)]
 
 
 def _varied(
     rng: np.random.Generator, photos: TrainingImages, count: int, size: int, augment: AugmentConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, list[AugmentParams]]:
     chosen = torch.from_numpy(rng.integers(len(photos), size=count))
     params = [sample_augmentation(rng, augment) for _ in range(count)]
     both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
     both = warp(both, params, size=size)
     mask = (both[:, 3:] > 0.98).float()
-    return recolour(both[:, :3], params) * mask, mask
+    return recolour(both[:, :3], params) * mask, mask, params
+
+
+def _with_light_of_its_own(
+    rng: np.random.Generator, x: torch.Tensor, variations: list[AugmentParams], most: float
+) -> torch.Tensor:
+    """What was given the colours of another camera gets the light of one too.
+
+    Cameras darken the rim, and none lights evenly: what an unknown camera does by itself is no
+    fault that should be undone.
+    """
+    size = x.shape[-1]
+    at = (torch.arange(size) + 0.5) * (2 / size) - 1
+    lights = torch.ones(len(x), 1, size, size)
+    for index, variation in enumerate(variations):
+        centre, rim = rng.uniform(-0.25, 0.25, 2), rng.uniform(-0.2, 1) * most
+        angle, side = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.7) * most
+        if variation.gain == AugmentParams().gain or rng.random() < 0.3:
+            continue
+        across, down = at[None] - centre[0], at[:, None] - centre[1]
+        tilt = np.cos(angle) * at[None] + np.sin(angle) * at[:, None]
+        lights[index] = 1 - rim * (across.square() + down.square()) - side * tilt
+    return x * lights.clamp(0.15, 1.5)
 
 
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
@@ -186,26 +217,28 @@ def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.T
     strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.4)
     noise = rng.standard_normal((count, 1, height, width), np.float32)
     noise *= strength.astype(np.float32)[:, None, None, None]
-    return x * (1 + torch.from_numpy(noise))
+    return x * (1 + torch.from_numpy(noise).to(x))
+
+
+def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """PSNR of differences, 60 dB at most: (B,)."""
+    return -10 * torch.log10(mean_square(d, mask) + 1e-6)
 
 
 @torch.no_grad()
 def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> dict[str, float]:
-    """Decibels over doing nothing, aligned and raw, by name of the set; of clean ones as they are."""
+    """Decibels over doing nothing, aligned and raw, by name of the set; and of clean images."""
     numbers: dict[str, float] = {}
     for name, pairs in sets:
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
         fields = stage(x, m).believed()
         even, raw = restored(x, fields.without_tone()), restored(x, fields).clamp(0, 1)
 
-        def decibel(d: torch.Tensor) -> torch.Tensor:
-            return -10 * torch.log10(mean_square(d, m) + 1e-6)  # noqa: B023
-
-        even_gain = decibel(aligned(even, y, m) - y) - decibel(aligned(x, y, m) - y)
+        even_gain = _psnr(aligned(even, y, m) - y, m) - _psnr(aligned(x, y, m) - y, m)
         numbers[f"{name}_even"] = float(even_gain.mean())
-        numbers[f"{name}_raw"] = float((decibel(raw - y) - decibel(x - y)).mean())
+        numbers[f"{name}_raw"] = float((_psnr(raw - y, m) - _psnr(x - y, m)).mean())
         whole = stage(y, m).believed()
-        clean = decibel(restored(y, whole).clamp(0, 1) - y)
+        clean = _psnr(restored(y, whole).clamp(0, 1) - y, m)
         numbers[f"{name}_clean"] = float(clean.mean())
         numbers[f"{name}_clean_least"] = float(clean.min())
     return numbers

@@ -55,7 +55,8 @@ def moments_of(crops: Crops) -> Moments:
     target = torch.stack(wanted_bands).sum(0)
     f, weight = torch.cat(bands, 1), crops.mask
     count = weight.sum((1, 2, 3)).clamp_min(1)
-    c, b, s = 0.0, 0.0, 0.0
+    n, channels = f.shape[:2]
+    c, b, s = f.new_zeros(n, channels, channels), f.new_zeros(n, channels, 3), f.new_zeros(n)
     for scale, axis in ((1.0, None), (EDGE, 2), (EDGE, 3)):
         x, t = (f, target) if axis is None else (_across(f, axis), _across(target, axis))
         x, t = (x * weight).flatten(2), (t * weight).flatten(2)
@@ -65,7 +66,7 @@ def moments_of(crops: Crops) -> Moments:
     shape = (-1, 1, 1)
     return Moments(
         band_statistics(bands, rest, crops.inner),
-        c / count.view(shape), b / count.view(shape), s / count, crops.facts,  # type: ignore[operator]
+        c / count.view(shape), b / count.view(shape), s / count, crops.facts,
     )  # fmt: skip
 
 
@@ -75,13 +76,23 @@ def _across(x: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def gather(batches: Iterator[Crops], *, samples: int) -> Moments:
-    """Moments of at least this many crops."""
-    parts, have = [], 0
+    """Moments of this many crops.
+
+    They are written into arrays made beforehand: small arrays that stay, made between large ones
+    that go, would keep the memory of all of them from being used again.
+    """
+    kept: list[torch.Tensor] = []
+    have = 0
     with torch.no_grad():
         while have < samples:
-            parts.append(moments_of(next(batches)))
-            have += len(parts[-1])
-    return Moments(*(torch.cat([vars(p)[name] for p in parts]) for name in vars(parts[0])))
+            found = list(vars(moments_of(next(batches))).values())
+            if not kept:
+                kept = [t.new_empty((samples, *t.shape[1:])) for t in found]
+            count = min(len(found[0]), samples - have)
+            for into, part in zip(kept, found, strict=True):
+                into[have : have + count] = part[:count]
+            have += count
+    return Moments(*kept)
 
 
 def squared_error(matrices: torch.Tensor, moments: Moments) -> torch.Tensor:
@@ -127,7 +138,9 @@ def fit_sense(
         jitter = torch.from_numpy(rng.standard_normal(some.statistics.shape, np.float32))
         sensed = sense(some.statistics + 0.05 * sense.spread * jitter)
         error = squared_error(sensed.matrices, some)
-        loss = torch.log(error.clamp_min(0) + _LEAST).mean() + 0.2 * estimate_error(sensed, some.facts)  # noqa: E501
+        loss = torch.log(error.clamp_min(0) + _LEAST).mean() + 0.2 * estimate_error(
+            sensed, some.facts
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(sense.parameters(), 1.0)
@@ -161,7 +174,5 @@ def best_matrices(moments: Moments) -> torch.Tensor:
     c = moments.covariance.view(n, BANDS, 3, BANDS, 3)
     # For one output channel the unknowns are one gain per band and input channel.
     ridge = 1e-8 * torch.eye(size, dtype=torch.float64)
-    solved = torch.linalg.solve(
-        c.reshape(n, size, size).double() + ridge, moments.product.double()
-    )
+    solved = torch.linalg.solve(c.reshape(n, size, size).double() + ridge, moments.product.double())
     return solved.float().view(n, BANDS, 3, 3).mT

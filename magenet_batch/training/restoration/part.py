@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
 import torch
-from torch import nn
 
 from magenet_batch.errors import TrainingError
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from magenet_batch.training.curves import Curves
-from magenet_batch.training.ema import make_teacher, update_teacher
+from magenet_batch.training.ema import Part, make_teacher, update_teacher
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.schedule import ema_decay, learning_rate
 
@@ -48,7 +48,7 @@ class PartSchedule:
     fingerprint: str
 
 
-class PartTrainer:
+class PartTrainer(Generic[Part]):
     """Trains one part.
 
     Args:
@@ -65,10 +65,10 @@ class PartTrainer:
     def __init__(
         self,
         name: str,
-        student: nn.Module,
+        student: Part,
         *,
-        losses: Callable[[nn.Module, nn.Module, int, float], Losses],
-        validate: Callable[[nn.Module], dict[str, float]],
+        losses: Callable[[Part, Part, int, float], Losses],
+        validate: Callable[[Part], dict[str, float]],
         schedule: PartSchedule,
         folder: Path,
         reporter: Reporter,
@@ -94,23 +94,30 @@ class PartTrainer:
         return min(1.0, max(self.progress.step / self.schedule.steps, by_time))
 
     def run(self) -> bool:
-        """Train until the schedule ends (True) or a stop is asked for (False)."""
+        """Train until the schedule ends (True) or a stop is asked for (False).
+
+        Every call takes a step at least, so that calls that are stopped early come to an end.
+        """
         if self._path.is_file():
             self.progress = load_checkpoint(
                 self._path, networks={"student": self.student, "teacher": self.teacher},
                 optimizer=self._optimizer, recipe=self.progress.recipe,
             )  # fmt: skip
-        curves = Curves(self._folder / self.name, step=self.progress.step)
+        schedule, step = self.schedule, self.progress.step
+        self._reporter.part(self.name, step=step, steps=schedule.steps, minutes=schedule.minutes)
+        curves = Curves(self._folder / self.name, step=step)
         saved = time.monotonic()
         self.student.train()
         try:
-            while self.share_done < 1 and not self._stopped():
+            while self.share_done < 1:
                 before = time.monotonic()
                 numbers = self._step()
                 self.progress.step += 1
                 self.progress.seconds += time.monotonic() - before
                 self._tell(curves, numbers)
-                if time.monotonic() - saved > 60 * self.schedule.checkpoint_minutes:
+                if self._stopped():
+                    break
+                if time.monotonic() - saved > 60 * schedule.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
         finally:

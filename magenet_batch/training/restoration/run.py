@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model, save
 from torch import nn
 
 from magenet_batch.degradation import preset
@@ -20,9 +20,12 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
+from magenet_batch.storage import write_atomic
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
+from magenet_batch.training.ema import Part
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
@@ -36,7 +39,7 @@ from magenet_batch.training.structure import train_structure
 
 PARTS = ("structure", "sense", "sensor", "light")
 _LIGHT_SOURCE = 1.5  # size of the squares in memory, relative to what the light stage sees
-_MEASURED_CROPS = 96
+_CROPS_PER_IMAGE = 3  # that are measured of the sensor part
 
 
 class RestorationRun:
@@ -66,6 +69,9 @@ class RestorationRun:
         self._fingerprint = fingerprint(recipe)
         torch.manual_seed(recipe.run.seed)
         self.network = Restorer(recipe.model)
+        if recipe.start.weights:
+            self.network = _begun(self.network, recipe.start.weights)
+        self.network.to(self.device)
 
     def run(self) -> bool:
         """Train; True when every part that was asked for is done."""
@@ -75,14 +81,14 @@ class RestorationRun:
             "sensor": self._sensor, "light": self._light,
         }  # fmt: skip
         for part, step in steps.items():
-            if getattr(self.network, part) is None or self._stopped():
+            if getattr(self.network, part) is None:
                 continue
             if part in wanted:
                 if not step():
                     return False
             elif self._needed(part, wanted):
                 self._read(part)
-        return not self._stopped()
+        return True
 
     @property
     def complete(self) -> bool:
@@ -90,39 +96,45 @@ class RestorationRun:
         return not self.recipe.run.parts
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
-        return part in ("structure", "sense") and any(p in wanted for p in ("sense", "sensor"))
+        return part in ("structure", "sense") and "sensor" in wanted
 
     def _path(self, part: str) -> Path:
-        return self.folder / f"{part}.safetensors"
+        given = self.recipe.structure.weights if part == "structure" else ""
+        return Path(given) if given else self.folder / f"{part}.safetensors"
 
     def _read(self, part: str) -> None:
         module: nn.Module = getattr(self.network, part)
-        if not self._path(part).is_file():
+        path = self._path(part)
+        if not path.is_file():
             raise TrainingError(
-                f"{self._path(part)} is not there yet: train it first with "
-                f"--set run.parts='[\"{part}\"]'"
+                f"{path} is not there yet: train it first with --set run.parts='[\"{part}\"]'"
             )
-        load_model(module, self._path(part))
+        load_model(module, path)
+        if part == "structure":
+            module.requires_grad_(False).eval()
+
+    def _keep(self, part: str) -> None:
+        module: nn.Module = getattr(self.network, part)
+        tensors = {key: value.contiguous() for key, value in module.state_dict().items()}
+        write_atomic(self._path(part), save(tensors))
 
     def _structure(self) -> bool:
         module = self.network.structure
         assert module is not None
-        given = self.recipe.structure.weights
-        path = Path(given) if given else self._path("structure")
-        if given and not path.is_file():
+        path = self._path("structure")
+        if self.recipe.structure.weights and not path.is_file():
             raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
-        if path.is_file():
-            load_model(module, path)
-        else:
+        found = path.is_file()
+        if not found:
             data = self.recipe.data
             train_structure(
-                module, load_training_images(data, data.vessels, with_vessels=True),
+                module, load_training_images(data, data.vessels, with_vessels=True).to(self.device),
                 config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
                 autocast=self._autocast, report=self._reporter.structure,
             )  # fmt: skip
-            save_model(module, str(self._path("structure")))
-        module.requires_grad_(False).eval()
-        return True
+            self._keep("structure")
+        self._read("structure")
+        return found or not self._stopped()
 
     def _sense(self) -> bool:
         if self._path("sense").is_file():
@@ -132,29 +144,32 @@ class RestorationRun:
         lessons = self._sensor_lessons(self.recipe.data.clean)
         moments = gather(lessons.batches("moments"), samples=config.samples)
         found = fit_sense(
-            self.network.sense, moments, config=config, report=self._reporter.structure,
+            self.network.sense.cpu(), moments, config=config, report=self._reporter.sense,
             rng=generator(self.recipe.run.seed, "sense", 0),
         )  # fmt: skip
+        self.network.sense.to(self.device)
         self._reporter.validation(config.steps, found)
-        save_model(self.network.sense, str(self._path("sense")))
-        return True
+        self._keep("sense")
+        return not self._stopped()
 
     def _sensor_lessons(self, folders: tuple[str, ...]) -> SensorLessons:
         photographs = load_photographs(self.recipe.data, folders)
         return SensorLessons(
             photographs, self.network.structure, self.recipe.sensor,
-            seed=self.recipe.run.seed, autocast=self._autocast,
+            seed=self.recipe.run.seed, autocast=self._autocast, device=self.device,
         )  # fmt: skip
 
     def _sensor(self) -> bool:
         assert self.network.sensor is not None
         lessons = self._sensor_lessons(self.recipe.data.clean)
-        held = self._sensor_lessons(self.recipe.data.validation)
+        folders = self.recipe.data.validation
+        held = self._sensor_lessons(folders) if folders else None
         part = SensorPart(self.network.sense, self.network.sensor)
-        batches = max(1, _MEASURED_CROPS // self.recipe.sensor.batch)
+        crops = _CROPS_PER_IMAGE * self.recipe.validation.images
+        batches = max(1, crops // self.recipe.sensor.batch)
         trainer = self._trainer(
             "sensor", part, lessons.losses,
-            lambda p: measure_sensor(p, held, batches=batches), self.recipe.sensor,  # type: ignore[arg-type]
+            lambda p: measure_sensor(p, held, batches=batches) if held else {}, self.recipe.sensor,
         )  # fmt: skip
         done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())
@@ -169,18 +184,18 @@ class RestorationRun:
         small = data.model_copy(
             update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
         )
-        clean = repeated(load_training_images(small, data.clean), config.repeat)
+        clean = repeated(load_training_images(small, data.clean), config.repeat).to(self.device)
         real = None
         if config.consistency > 0 and data.real:
-            real = load_training_images(small, data.real, skip_bad=True)
+            real = load_training_images(small, data.real, skip_bad=True).to(self.device)
         lessons = LightLessons(
             clean, real, config, augment=self.recipe.augment, size=stage.size,
             seed=self.recipe.run.seed, autocast=self._autocast,
         )  # fmt: skip
         held = [(folder, self._held(folder, stage.size)) for folder in data.validation]
         trainer = self._trainer(
-            "light", stage, lessons.losses, lambda s: measure_light(s, held), config  # type: ignore[arg-type]
-        )
+            "light", stage, lessons.losses, lambda s: measure_light(s, held), config
+        )  # fmt: skip
         done = trainer.run()
         stage.load_state_dict(trainer.teacher.state_dict())
         self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
@@ -193,8 +208,8 @@ class RestorationRun:
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
         plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
         lessons = LightLessons(
-            load_training_images(data, (folder,), skip_bad=True), None, plain, augment=still, size=size,
-            seed=self.recipe.run.seed,
+            load_training_images(data, (folder,), skip_bad=True).to(self.device), None, plain,
+            augment=still, size=size, seed=self.recipe.run.seed,
         )  # fmt: skip
         rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
         return lessons.pairs(rng, count=validation.images, how=preset(validation.preset))
@@ -202,11 +217,11 @@ class RestorationRun:
     def _trainer(
         self,
         name: str,
-        part: nn.Module,
-        losses: Callable[[nn.Module, nn.Module, int, float], dict[str, torch.Tensor]],
-        validate: Callable[[nn.Module], dict[str, float]],
+        part: Part,
+        losses: Callable[[Part, Part, int, float], dict[str, torch.Tensor]],
+        validate: Callable[[Part], dict[str, float]],
         config: SensorTrainingConfig | LightTrainingConfig,
-    ) -> PartTrainer:
+    ) -> PartTrainer[Part]:
         validation = self.recipe.validation
         schedule = PartSchedule(
             steps=config.steps, minutes=config.minutes, peak=config.learning_rate,
@@ -218,6 +233,18 @@ class RestorationRun:
             name, part, losses=losses, validate=validate, schedule=schedule, folder=self.folder,
             reporter=self._reporter, stopped=self._stopped,
         )  # fmt: skip
+
+
+def _begun(network: Restorer, weights: str) -> Restorer:
+    """A network with the weights to go on from."""
+    start, info = load_weights(weights)
+    if not isinstance(start, Restorer) or start.config != network.config:
+        raise TrainingError(
+            f"start.weights: {info.name} is another network than [model] describes: "
+            "leave start.weights empty, or give [model] the same keys"
+        )
+    network.load_state_dict(start.state_dict())
+    return network
 
 
 def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:

@@ -17,10 +17,11 @@ from magenet_batch.randomness import generator
 from magenet_batch.training.losses import dissimilarity, structure_difference
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 from magenet_batch.training.restoration.moments import estimate_error
-from magenet_batch.training.restoration.views import Crops, Photograph, draw_crops
+from magenet_batch.training.restoration.views import Crops, Photograph, check_sizes, draw_crops
 
 Losses = dict[str, torch.Tensor]
 _LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
+_CPU = torch.device("cpu")
 _STRUCTURE_SIZE = 512  # pixels across the field of view at which vessels are looked for
 
 
@@ -32,7 +33,12 @@ class SensorPart(nn.Module):
         self.sense, self.sensor = sense, sensor
 
     def forward(
-        self, seen: torch.Tensor, inner: torch.Tensor, vessels: torch.Tensor | None, *, autocast: bool
+        self,
+        seen: torch.Tensor,
+        inner: torch.Tensor,
+        vessels: torch.Tensor | None,
+        *,
+        autocast: bool,
     ) -> tuple[torch.Tensor, Sensed]:
         """The restored crops, and what Sense says of them."""
         bands, rest = detail_bands(seen)
@@ -50,6 +56,7 @@ class SensorLessons:
         config: of this part.
         seed: of everything random.
         autocast: run in bf16.
+        device: where what is trained is; crops are made on the CPU.
     """
 
     def __init__(
@@ -60,9 +67,12 @@ class SensorLessons:
         *,
         seed: int,
         autocast: bool,
+        device: torch.device = _CPU,
     ) -> None:
+        check_sizes(photographs, config)
         self._photographs, self._structure = photographs, structure
         self._config, self._seed, self._autocast = config, seed, autocast
+        self.device = device
 
     def batches(self, purpose: str, *, first: int = 0) -> Iterator[Crops]:
         """Crops for a purpose, one batch after the other, always the same."""
@@ -74,7 +84,7 @@ class SensorLessons:
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
         """Logarithms of shares of the error that are left, so that a decibel counts alike."""
         config = self._config
-        crops = next(self.batches("sensor", first=step))
+        crops = next(self.batches("sensor", first=step)).to(self.device)
         with torch.no_grad():
             guide = self.vessels(crops.seen, crops.side)
         found, sensed = student(
@@ -103,7 +113,9 @@ class SensorLessons:
         losses["total"] = torch.stack(list(losses.values())).sum()
         with torch.no_grad():
             before = torch.log10(mean_square(x - y, m) + _LEAST)
-            losses["decibel"] = 10 * (before - torch.log10(mean_square(found - y, m) + _LEAST)).mean()  # noqa: E501
+            losses["decibel"] = (
+                10 * (before - torch.log10(mean_square(found - y, m) + _LEAST)).mean()
+            )
         return losses
 
     def vessels(self, x: torch.Tensor, side: float) -> torch.Tensor | None:
@@ -113,7 +125,9 @@ class SensorLessons:
         size = x.shape[-1]
         scaled = max(64, round(size * _STRUCTURE_SIZE / side / 32) * 32)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
-            small = F.interpolate(x, size=(scaled, scaled), mode="bilinear", antialias=scaled < size)
+            small = F.interpolate(
+                x, size=(scaled, scaled), mode="bilinear", antialias=scaled < size
+            )
             logits = self._structure(small).logits.float()
         return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
 
@@ -133,10 +147,11 @@ def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) -> dict[str, float]:
     """Decibels over doing nothing on held-out photographs, and how clean ones come back."""
-    gains, clean = [], []
+    gains: list[float] = []
+    clean: list[float] = []
     source = lessons.batches("validation")
     for _ in range(batches):
-        crops = next(source)
+        crops = next(source).to(lessons.device)
         for x, into in ((crops.seen, gains), (crops.wanted, clean)):
             guide = lessons.vessels(x, crops.side)
             found, _ = part(x, crops.inner, torch.sigmoid(guide) if guide is not None else None,
@@ -147,4 +162,5 @@ def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) ->
                 into += (own - error)[own > -55].tolist()
             else:
                 into += (-error).tolist()
-    return {"gain": sum(gains) / len(gains), "clean": sum(clean) / len(clean)}
+    means = {"gain": gains, "clean": clean}
+    return {name: sum(values) / len(values) for name, values in means.items() if values}

@@ -1,4 +1,4 @@
-"""Crops of sharp photographs in some light, and the same crops as a camera would have spoilt them."""
+"""Crops of sharp photographs in some light, and the same crops as a camera spoils them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.crops import degrade_crop
+from magenet_batch.degradation.kinds.noise import REFERENCE_HEIGHT, noise_taps
+from magenet_batch.errors import TrainingError
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
@@ -61,6 +63,11 @@ class Crops:
     facts: torch.Tensor
     side: float
 
+    def to(self, device: torch.device) -> Crops:
+        """The same crops on a device."""
+        there = {name: t.to(device) for name, t in vars(self).items() if name != "side"}
+        return Crops(**there, side=self.side)
+
 
 def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photograph]:
     """All images of some folders at their own size; images without a field of view are left out."""
@@ -76,6 +83,22 @@ def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photo
         inside = mask[top:bottom, left:right].astype(np.uint8)
         found.append(Photograph(np.ascontiguousarray(cut), inside, 2 * fov.radius))
     return found
+
+
+def check_sizes(photographs: list[Photograph], config: SensorTrainingConfig) -> None:
+    """See to it that crops of every reduction can be cut.
+
+    Raises:
+        TrainingError: if no photograph is large enough.
+    """
+    largest = max((min(p.mask.shape) for p in photographs), default=0)
+    need = round(config.crop / min(1.0, *config.views))
+    if need > largest:
+        raise TrainingError(
+            f"crops of {config.crop} px out of photographs that are reduced to "
+            f"{min(config.views):g} need a field of view of {need} px; the largest has {largest}: "
+            "lower sensor.crop, raise sensor.views, or give larger photographs"
+        )
 
 
 def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarray]:
@@ -109,14 +132,15 @@ def draw_crops(
         if cut is None:
             continue
         sharp, mask = cut
-        wanted = _relit(rng, sharp, config.recoloured) * mask[..., None]
+        # No border: what blur mixes into the rim is undone before (models/restoration/rim.py).
+        wanted = continued(_relit(rng, sharp, config.recoloured) * mask[..., None], mask)
         params = sample_degradation(rng, how)
         height = round(photograph.side * ratio * rng.uniform(*_TALL))
         seen = degrade_crop(wanted, params, height=height)
         if rng.random() < _EIGHT_BITS:
             seen = np.round(seen * 255) / np.float32(255)
         rows.append((
-            continued(seen, mask), continued(wanted, mask), *_counted(mask),
+            seen, wanted, *_counted(mask),
             facts(params, height, float(wanted[mask > 0].mean())),
         ))  # fmt: skip
     seen, wanted, mask, inner, known = (np.stack(column) for column in zip(*rows, strict=True))
@@ -129,7 +153,11 @@ def draw_crops(
 
 def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
     """What Sense is asked for: blur in pixels, noise in percent, loss by compression 0..1."""
-    noise = np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / 512
+    taps, gain = noise_taps(params, height=height)
+    kept = gain * float((taps**2).sum())  # of its standard deviation, where it is correlated
+    noise = (
+        np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / REFERENCE_HEIGHT * kept
+    )
     jpeg = (95 - params.jpeg_quality) / 70 if params.jpeg_quality else 0.0
     return np.array([params.blur_sigma * height, 100 * noise, jpeg], np.float32)
 
@@ -150,10 +178,13 @@ def _cut(
     mask = photograph.mask[top : top + need, left : left + need]
     if mask.mean() < _LEAST_INSIDE:
         return None
-    pixels = photograph.pixels[top : top + need, left : left + need].astype(np.float32) / 255
+    cut = photograph.pixels[top : top + need, left : left + need]
+    pixels: np.ndarray = cut.astype(np.float32) / 255
     if ratio != 1:
         pixels = cv2.resize(pixels, (crop, crop), interpolation=cv2.INTER_AREA)
-        mask = (cv2.resize(mask.astype(np.float32), (crop, crop), interpolation=cv2.INTER_AREA) > 0.99)  # noqa: E501
+        mask = (
+            cv2.resize(mask.astype(np.float32), (crop, crop), interpolation=cv2.INTER_AREA) > 0.99
+        )
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     both = [np.rot90(a, turns) for a in (pixels, mask.astype(np.float32))]
     if mirrored:

@@ -226,3 +226,11 @@ def test_a_report_that_cannot_be_written_leaves_nothing(out, tmp_path, monkeypat
         write_report(out)
     assert not list(out.glob("*report.html*"))
     assert not list(out.glob(".*tmp"))
+
+
+def test_what_was_wrong_is_said_in_words(tmp_path):
+    from magenet_batch.report.page.html import environment
+
+    template = environment().from_string("{{ row|faults }}")
+    row = {"estimated_blur": 2.0, "estimated_veil": 0.2}
+    assert template.render(row=row) == "soft focus and a veil"

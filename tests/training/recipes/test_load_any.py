@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 
 from magenet_batch.errors import RecipeError
 from magenet_batch.training.recipes.load import fingerprint, load_recipe, shipped_recipes, tomllib
-from magenet_batch.training.recipes.schema import Recipe
+from magenet_batch.training.recipes.schema import AffineRecipe, RestorationRecipe
 
 SHIPPED = {name: path.read_text(encoding="utf-8") for name, path in shipped_recipes().items()}
-MODELS = {name: field.annotation for name, field in Recipe.model_fields.items()}
-KEYS = [f"{table}.{key}" for table, model in MODELS.items() for key in model.model_fields]
+KINDS = {"smoke": RestorationRecipe, "affine_smoke": AffineRecipe}
+KEYS = {
+    name: [
+        f"{table}.{key}"
+        for table, field in kind.model_fields.items()
+        for key in field.annotation.model_fields
+    ]
+    for name, kind in KINDS.items()
+}
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 values = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), words,
@@ -57,19 +64,20 @@ def test_shipped_recipes_with_damage(tmp_path, data):
 
 
 @QUIET
-@given(st.dictionaries(st.sampled_from(KEYS), values, max_size=4))
-def test_any_value_for_any_key(changes):
+@given(st.sampled_from(sorted(KINDS)), st.data())
+def test_any_value_for_any_key(name, data):
+    changes = data.draw(st.dictionaries(st.sampled_from(KEYS[name]), values, max_size=4))
     told = []
     for key, value in changes.items():
         word = json.dumps(value) if value is not None else "nan"
         told.append(f"{key}={word}")
-    answer("smoke", changes=told)
+    answer(name, changes=told)
 
 
 @QUIET
-@given(st.lists(words, max_size=3))
-def test_any_words_after_set(told):
-    answer("smoke", changes=told)
+@given(st.sampled_from(sorted(KINDS)), st.lists(words, max_size=3))
+def test_any_words_after_set(name, told):
+    answer(name, changes=told)
 
 
 @pytest.mark.parametrize("change", ["data=3", "data.x.y.z=3", "model.size=[1]", "run.seed.a=1"])

@@ -1,0 +1,186 @@
+"""What trains which part of the light stage, and on what."""
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import nn
+
+from magenet_batch.degradation import PRESETS
+from magenet_batch.models.restoration.config import LightConfig
+from magenet_batch.models.restoration.light import LightStage, bicubic_matrix
+from magenet_batch.randomness import generator
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.images import load_training_images
+from magenet_batch.training.ema import make_teacher
+from magenet_batch.training.restoration.config import LightTrainingConfig
+from magenet_batch.training.restoration.light import (
+    LightLessons,
+    aligned,
+    decibels,
+    measure_light,
+    restored,
+)
+from magenet_batch.training.restoration.run import repeated
+
+SIZE = 64
+IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
+CONFIG = LightTrainingConfig(batch=3, real_batch=2)
+BELIEVING, TONING = {"believe"}, {"tone"}
+FIELDS = {"down", "whole", "up", "fields", "rest"}
+
+
+def lessons(real: bool = True, **changes: object) -> LightLessons:
+    return LightLessons(
+        IMAGES, IMAGES if real else None, CONFIG.model_copy(update=changes),
+        augment=AugmentConfig(), size=SIZE, seed=1,
+    )  # fmt: skip
+
+
+def stage() -> LightStage:
+    """A light stage in which nothing is exactly zero and every gate is half open."""
+    torch.manual_seed(2)
+    found = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24)))
+    with torch.no_grad():
+        for parameter in found.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
+    return found
+
+
+def trained(module: nn.Module) -> set[str]:
+    """Parts whose parameters have a gradient."""
+    return {
+        name.split(".")[0]
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None and parameter.grad.any()
+    }
+
+
+def gradients_of(names: Iterable[str], step: int = 0, share: float = 1.0) -> LightStage:
+    student = stage()
+    losses = lessons().losses(student, make_teacher(student), step, share)
+    sum(losses[name] for name in names).backward()
+    return student
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_losses_are_finite_and_sum_to_the_total(share: float):
+    student = stage()
+    losses = lessons().losses(student, make_teacher(student), 0, share)
+    assert all(torch.isfinite(value) for value in losses.values())
+    parts = {"light", "detail", "belief", "tone", "tone_belief", "consistency"}
+    assert parts <= set(losses)
+    assert float(losses["total"]) == pytest.approx(float(sum(losses[p] for p in parts)), rel=1e-5)
+    losses["total"].backward()
+    assert trained(student) == FIELDS | BELIEVING | TONING
+    assert all(p.grad is None or p.grad.isfinite().all() for p in student.parameters())
+
+
+@pytest.mark.parametrize("name", ["light", "detail", "consistency"])
+def test_what_restores_trains_the_fields_and_not_the_belief_in_them(name: str):
+    assert trained(gradients_of([name])) == FIELDS
+
+
+def test_belief_is_trained_by_itself():
+    """Its small errors would teach the fields to do nothing."""
+    assert trained(gradients_of(["belief"])) == BELIEVING
+
+
+def test_the_tone_s_error_trains_the_tone_alone_and_its_belief_the_belief():
+    last = gradients_of(["tone"]).tone[-1].weight.grad
+    assert last[:3].any()
+    assert not last[3].any()
+    assert trained(gradients_of(["tone"])) == TONING
+    last = gradients_of(["tone_belief"]).tone[-1].weight.grad
+    assert last[3].any()
+    assert not last[:3].any()
+    assert trained(gradients_of(["tone_belief"])) == TONING
+
+
+def test_the_teacher_is_not_trained():
+    student = stage()
+    teacher = make_teacher(student)
+    lessons().losses(student, teacher, 0, 1.0)["total"].backward()
+    assert trained(teacher) == set()
+
+
+def test_real_images_count_on_every_third_step_and_only_where_there_are_some():
+    student = stage()
+    teacher = make_teacher(student)
+    keys = [set(lessons().losses(student, teacher, step, 1.0)) for step in range(4)]
+    assert ["consistency" in k for k in keys] == [True, False, False, True]
+    assert "consistency" not in lessons(real=False).losses(student, teacher, 0, 1.0)
+    assert "consistency" not in lessons(consistency=0.0).losses(student, teacher, 0, 1.0)
+
+
+def test_a_step_has_its_own_lesson_and_always_the_same():
+    student = stage()
+    teacher = make_teacher(student)
+    one, two, three = (
+        float(lessons().losses(student, teacher, step, 1.0)["total"].detach()) for step in (6, 6, 9)
+    )
+    assert one == two != three
+
+
+def test_pairs_are_images_of_eight_bits_that_are_black_outside():
+    pairs = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
+    again = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
+    assert torch.equal(pairs.seen, again.seen)
+    assert pairs.seen.shape == pairs.wanted.shape == (3, 3, SIZE, SIZE)
+    levels = pairs.seen * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    for image in (pairs.seen, pairs.wanted):
+        assert not (image * (1 - pairs.mask)).any()
+        assert 0 <= float(image.min()) <= float(image.max()) <= 1
+    assert set(pairs.mask.unique().tolist()) == {0, 1}
+
+
+def test_without_texture_and_other_cameras_clean_images_stay_clean():
+    plain = LightLessons(
+        IMAGES, None, LightTrainingConfig(texture=0.0, camera_share=0.0), size=96, seed=1,
+        augment=AugmentConfig(rotate=0, zoom=(1, 1), shift=0),
+    )  # fmt: skip
+    wanted = plain.pairs(generator(1, "test", 0), count=4, how=PRESETS["light"]).wanted
+    known = [IMAGES.images.float() / 255, IMAGES.images.flip(3).float() / 255]
+    apart = [(image - other).abs().mean((1, 2, 3)) for image in wanted for other in known]
+    nearest = torch.stack(apart).view(4, 2, -1).amin((1, 2))
+    assert float(nearest.max()) < 0.01
+
+
+def test_a_stage_that_finds_nothing_wrong_is_measured_as_doing_nothing():
+    closed = stage()
+    with torch.no_grad():
+        closed.believe[-1].bias[0] = -99.0
+        closed.tone[-1].bias[3] = -99.0
+    closed.eval()
+    pairs = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
+    measured = measure_light(closed, [("here", pairs)])
+    assert measured["here_even"] == pytest.approx(0, abs=1e-4)
+    assert measured["here_raw"] == pytest.approx(0, abs=1e-4)
+    assert measured["here_clean"] == measured["here_clean_least"] == pytest.approx(60, abs=1e-3)
+
+
+def test_aligning_undoes_the_gains_of_channels():
+    x = 0.2 + 0.4 * torch.rand(2, 3, 16, 16)
+    gains = torch.tensor([0.5, 1.2, 2.0]).view(1, 3, 1, 1)
+    assert torch.allclose(aligned(gains * x, x, torch.ones(2, 1, 16, 16)), x, atol=1e-6)
+    assert float(decibels(torch.tensor(1e-2), torch.tensor(1e-3))) == pytest.approx(10, abs=0.05)
+
+
+def test_what_inference_kept_serves_training_too():
+    """Matrices are kept between calls; those that inference makes could not be trained through."""
+    bicubic_matrix.cache_clear()
+    student = stage()
+    x, mask = torch.rand(1, 3, SIZE, SIZE), torch.ones(1, 1, SIZE, SIZE)
+    with torch.inference_mode():
+        restored(x, student(x, mask))
+    restored(x, student(x, mask)).sum().backward()
+    assert "fields" in trained(student)
+
+
+def test_folders_with_few_images_are_drawn_more_often():
+    more = repeated(IMAGES, {"phantom": 3})
+    assert more.names == tuple(name for name in IMAGES.names for _ in range(3))
+    assert torch.equal(more.images[3], IMAGES.images[1])
+    assert repeated(IMAGES, {"elsewhere": 3}).names == IMAGES.names
