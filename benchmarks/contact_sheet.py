@@ -1,6 +1,6 @@
 """Real photographs as they are, restored, and by CLAHE, side by side without saying which is which.
 
-    python benchmarks/contact_sheet.py [--weights small] [--look clear] [--images 40] [-o eval/sheet]
+    python benchmarks/contact_sheet.py [--weights small] [--look clear] [-o eval/sheet]
     python benchmarks/contact_sheet.py --tally answers.json eval/sheet/key.json
 
 Writes pages of five rows, the key, and an empty sheet of answers into a folder. In every row the

@@ -100,7 +100,8 @@ def main(words: list[str] | None = None) -> None:
         cv2.setNumThreads(told.threads)
         reference = Restorer(told.against, threads=told.threads) if told.against else None
         bench = Bench(
-            Restorer(told.weights, threads=told.threads, look=told.look), told.data, images=told.images,
+            Restorer(told.weights, threads=told.threads, look=told.look),
+            told.data, images=told.images,
             policy=choose_policy(told.policy), reference=reference,
             cost_threads=told.cost_threads,
             say=lambda line: print(
