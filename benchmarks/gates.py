@@ -111,7 +111,8 @@ def main(words: list[str] | None = None) -> None:
         gates = {one.name: measured(one, bench) for one in wanted}
     except MagenetError as error:
         sys.exit(str(error))
-    facts = facts_of(told, bench) | {"seconds": round(time.perf_counter() - start)}
+    taken = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time()}
+    facts = facts_of(told, bench) | {name: round(value) for name, value in taken.items()}
     note = ", ".join(f"{key} {value}" for key, value in facts.items() if value is not None)
     text = f"{summary(gates)}\n\n{note}\n\n{overview(gates)}\n\n{table(gates)}\n"
     print(text)
