@@ -20,7 +20,7 @@ from job import Clock
 from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
-from magenet_batch.jobs.options import ImageOptions, JobOptions
+from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.work.process import ImageProcessor
@@ -50,7 +50,9 @@ def main(folder: Path) -> None:
     cv2.setNumThreads(1)
     paths = list_images(folder)
     processor = ImageProcessor(
-        None, out=Path(tempfile.mkdtemp()), image_options=ImageOptions(assess=True)
+        None,
+        out=Path(tempfile.mkdtemp()),
+        image_options=JobOptions(archive=("none",), assess=True).image_options,
     )
     tasks = [Task(p.name, str(p), f"images/{p.name}") for p in paths]
     processor.process(tasks[0])  # loads the grader

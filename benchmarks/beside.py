@@ -33,6 +33,9 @@ from magenet_batch.jobs.plan.plan import Task, make_plan, tasks_of
 from magenet_batch.jobs.run import load_enhancer, run_job
 from magenet_batch.jobs.work.process import ImageProcessor
 
+ALL = JobOptions(archive=("none",), policy="all").image_options
+"""Enhance every image, whatever its grade."""
+
 PAUSE_S = 0.1
 
 
@@ -76,7 +79,7 @@ class Process:
         if self._processor is None:
             cv2.setNumThreads(1)
             self._processor = ImageProcessor(
-                FACTORIES[self._network]("cpu", 1), out=Path(self._out)
+                FACTORIES[self._network]("cpu", 1), out=Path(self._out), image_options=ALL
             )
         row = self._processor.process(task)
         assert row["status"] != "failed", row

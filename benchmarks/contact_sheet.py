@@ -1,6 +1,6 @@
 """Real photographs as they are, restored, and by CLAHE, side by side without saying which is which.
 
-    python benchmarks/contact_sheet.py [--weights small] [--images 40] [-o eval/sheet]
+    python benchmarks/contact_sheet.py [--weights small] [--look clear] [-o eval/sheet]
     python benchmarks/contact_sheet.py --tally answers.json eval/sheet/key.json
 
 Writes pages of five rows, the key, and an empty sheet of answers into a folder. In every row the
@@ -19,7 +19,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ from magenet_batch.evaluation.baselines import clahe
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.jobs.policy import POLICIES
+from magenet_batch.settings import Look
 from magenet_batch.storage import write_atomic
 
 FOLDERS = ("cataract", "drimdb", "stare", "hygd/degraded", "idrid/real_degraded")
@@ -99,7 +100,7 @@ def sheet(
 
 def write_sheet(told: argparse.Namespace, *, say) -> None:
     check_data(told.data)
-    restorer = Restorer(told.weights, threads=1)
+    restorer = Restorer(told.weights, threads=1, look=told.look)
     rng = np.random.default_rng(SEED)
     rows, entries = [], {}
     for row, entry in sheet(drawn(told.data, images=told.images, rng=rng), restorer, rng, say=say):
@@ -177,6 +178,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="small")
+    parser.add_argument("--look", choices=get_args(Look), default="natural")
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("-o", "--output", type=Path, default=Path("eval/sheet"))
     parser.add_argument("--tally", nargs=2, type=Path, metavar=("ANSWERS", "KEY"))

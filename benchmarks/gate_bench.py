@@ -45,6 +45,7 @@ from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.quality.grade import assess_quality
+from magenet_batch.settings import Look
 
 SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
 SEED = 1
@@ -59,13 +60,13 @@ Say = Callable[[str], None]
 class Restorer:
     """What is measured: weights by name or file, or a classical method by its name."""
 
-    def __init__(self, weights: str, *, threads: int) -> None:
+    def __init__(self, weights: str, *, threads: int, look: Look = "natural") -> None:
         self.name = weights
         self.hash: str | None = None
         self._method = BASELINES.get(weights)
         self._enhancer: Enhancer | None = None
         if self._method is None:
-            self._enhancer = Enhancer.load(weights, device="cpu", threads=threads)
+            self._enhancer = Enhancer.load(weights, device="cpu", threads=threads, look=look)
             self.hash = self._enhancer.weights_hash
 
     def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:

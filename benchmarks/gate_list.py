@@ -179,8 +179,8 @@ def lesions(bench: Bench) -> dict[str, Found]:
 @gate(
     "real_contrast", "real, nothing degraded: contrast of vessels to the original's", unit="",
     parts={
-        **each([f"{folder}, median" for folder in UNDEGRADED], least(1, 1.1)),
-        **each([f"{folder}, worst" for folder in UNDEGRADED], least(0.97, 1)),
+        **each([f"{folder}, median" for folder in UNDEGRADED], least(1, 1.1, digits=3)),
+        **each([f"{folder}, worst" for folder in UNDEGRADED], least(0.97, 1, digits=3)),
     },
 )  # fmt: skip
 def real_contrast(bench: Bench) -> dict[str, Found]:
@@ -193,8 +193,8 @@ def real_contrast(bench: Bench) -> dict[str, Found]:
 @gate(
     "real_noise", "the same: contrast to grain, to the original's", unit="",
     parts={
-        **each([f"{folder}, mean" for folder in UNDEGRADED], least(1, 1.1)),
-        **each([f"{folder}, worst" for folder in UNDEGRADED], told()),
+        **each([f"{folder}, mean" for folder in UNDEGRADED], least(1, 1.1, digits=3)),
+        **each([f"{folder}, worst" for folder in UNDEGRADED], told(digits=3)),
     },
 )  # fmt: skip
 def real_noise(bench: Bench) -> dict[str, Found]:
@@ -245,8 +245,8 @@ def real_bad(bench: Bench) -> dict[str, Found]:
 @gate(
     "macula", "depth of the macula to that of the clean image, where it is clear", unit="",
     parts={
-        **each([f"{folder}, mean" for folder in WITH_MACULA], least(0.95, 1)),
-        **each([f"{folder}, worst" for folder in WITH_MACULA], told()),
+        **each([f"{folder}, mean" for folder in WITH_MACULA], least(0.95, 1, digits=3)),
+        **each([f"{folder}, worst" for folder in WITH_MACULA], told(digits=3)),
     },
 )  # fmt: skip
 def macula(bench: Bench) -> dict[str, Found]:

@@ -31,6 +31,18 @@ def overview(gates: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def beside(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The overview of two sets of weights: one row for each gate that both were measured by."""
+    rows = [line.split(" | ") for line in overview(now).splitlines()[2:]]
+    old = [line.split(" | ") for line in overview({n: before[n] for n in now}).splitlines()[2:]]
+    head = ["gate", "before", "now", "must", "aim", "verdict"]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for was, one in zip(old, rows, strict=True):
+        measured = was[1].replace("**", "")
+        lines.append(" | ".join([one[0], measured, *one[1:]]))
+    return "\n".join(lines)
+
+
 def _title(one: Mapping[str, Any]) -> str:
     return one["title"] + (f" ({one['unit']})" if one["unit"] else "")
 

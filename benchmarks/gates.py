@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
 
@@ -34,6 +34,7 @@ from gate_table import overview, summary, table
 from magenet_batch import __version__
 from magenet_batch.errors import MagenetError
 from magenet_batch.jobs.policy import POLICIES, choose_policy
+from magenet_batch.settings import Look
 from magenet_batch.storage import write_atomic
 
 
@@ -78,6 +79,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="small", help="name, file, or a classical method")
+    parser.add_argument("--look", choices=get_args(Look), default="natural")
     parser.add_argument("--against", default="", help="reference of the cost")
     parser.add_argument("--images", type=int, default=0, help="at most so many of each folder")
     parser.add_argument("--only", default="", help="names of gates, separated by commas")
@@ -98,7 +100,8 @@ def main(words: list[str] | None = None) -> None:
         cv2.setNumThreads(told.threads)
         reference = Restorer(told.against, threads=told.threads) if told.against else None
         bench = Bench(
-            Restorer(told.weights, threads=told.threads), told.data, images=told.images,
+            Restorer(told.weights, threads=told.threads, look=told.look),
+            told.data, images=told.images,
             policy=choose_policy(told.policy), reference=reference,
             cost_threads=told.cost_threads,
             say=lambda line: print(
@@ -108,7 +111,8 @@ def main(words: list[str] | None = None) -> None:
         gates = {one.name: measured(one, bench) for one in wanted}
     except MagenetError as error:
         sys.exit(str(error))
-    facts = facts_of(told, bench) | {"seconds": round(time.perf_counter() - start)}
+    taken = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time()}
+    facts = facts_of(told, bench) | {name: round(value) for name, value in taken.items()}
     note = ", ".join(f"{key} {value}" for key, value in facts.items() if value is not None)
     text = f"{summary(gates)}\n\n{note}\n\n{overview(gates)}\n\n{table(gates)}\n"
     print(text)

@@ -34,6 +34,9 @@ from magenet_batch.jobs.work.process import ImageProcessor
 from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.phantom import make_phantom
 
+ALL = JobOptions(archive=("none",), policy="all").image_options
+"""Enhance every image, whatever its grade."""
+
 
 class Clock(SilentProgress):
     """Notes when images were done."""
@@ -83,7 +86,9 @@ def held_to(cores: set[int]) -> Iterator[None]:
 def bare_loop(tasks: list[Task], out: Path, *, cores: set[int]) -> float:
     """Images per second of a loop over the workers' own function, after one to warm up."""
     cv2.setNumThreads(len(cores))
-    processor = ImageProcessor(load_enhancer("cpu", len(cores), weights="small"), out=out)
+    processor = ImageProcessor(
+        load_enhancer("cpu", len(cores), weights="small"), out=out, image_options=ALL
+    )
     with held_to(cores):
         processor.process(tasks[0])
         start = time.perf_counter()
@@ -98,7 +103,9 @@ _processor: ImageProcessor
 def _begin(out: str) -> None:
     global _processor
     cv2.setNumThreads(1)
-    _processor = ImageProcessor(load_enhancer("cpu", 1, weights="small"), out=Path(out))
+    _processor = ImageProcessor(
+        load_enhancer("cpu", 1, weights="small"), out=Path(out), image_options=ALL
+    )
 
 
 def _work(task: Task) -> float:

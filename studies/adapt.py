@@ -69,7 +69,7 @@ def main() -> None:
     }
     text = evaluate(
         EvaluateOptions(
-            weights="small", output=out / "evaluation", real=(measured,), images=told.images,
+            weights="affine", output=out / "evaluation", real=(measured,), images=told.images,
             clean=told.data / "idrid/val_clean", presets=("evaluation", "clean"), size=256,
             against=tuple(f"{name}={path}" for name, path in weights.items()),
         ),

@@ -1,8 +1,8 @@
-"""Draw the picture of the README: phantoms, degraded and enhanced.
+"""Draw the picture of the README: real photographs as they came, restored, and with the look clear.
 
     python studies/before_after.py docs/images/before_after.jpg
 
-Only synthetic images are drawn, because photographs of patients stay out of the repository.
+Photographs of IDRiD (Porwal et al., Data 2018, CC BY 4.0), three that came hazy, soft or dark.
 """
 
 from __future__ import annotations
@@ -13,32 +13,30 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from magenet_batch.degradation import preset, sample_degradation
-from magenet_batch.degradation.numpy_api import degrade_pixels
-from magenet_batch.imaging.fov import find_fov
+from magenet_batch.evaluation.images import load_image
 from magenet_batch.inference.enhancer import Enhancer
-from magenet_batch.phantom import make_phantom
-from magenet_batch.randomness import generator
 
-SIZE = 360
-SEEDS = (3, 8, 21, 34)
+WIDTH = 400
+NAMES = ("t029.jpg", "081.jpg", "216.jpg")
+DATA = Path(__file__).parents[2] / "shared" / "data" / "idrid" / "real_degraded"
 
 
 def main(path: Path) -> None:
-    enhancer = Enhancer.load()
-    columns = []
-    for seed in SEEDS:
-        phantom = make_phantom(seed, size=2 * SIZE)
-        params = sample_degradation(generator(seed, "picture", 0), preset("evaluation"))
-        degraded = degrade_pixels(phantom.pixels, params, mask=phantom.fov)
-        fov = find_fov(degraded)
-        enhanced = degraded if fov is None else enhancer.enhance(degraded, fov).pixels
-        columns.append(np.concatenate([degraded, enhanced, phantom.pixels]))
-    picture = np.concatenate(columns, axis=1)
-    size = (SIZE * len(SEEDS), SIZE * 3)
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    if not DATA.is_dir():
+        sys.exit(f"there are no photographs in {DATA}: put IDRiD's there")
+    looks = [Enhancer.load(device="cpu", look=look) for look in ("natural", "clear")]
+    rows = []
+    for name in NAMES:
+        image = load_image(DATA / name, size=2 * WIDTH)
+        if image is None:
+            sys.exit(f"{DATA / name} has no field of view: choose another photograph")
+        made = [enhancer.enhance(image.pixels, image.fov).pixels for enhancer in looks]
+        row = np.concatenate([image.pixels, *made], axis=1)
+        size = (WIDTH * 3, round(row.shape[0] * WIDTH * 3 / row.shape[1]))
+        rows.append(cv2.resize(row, size, interpolation=cv2.INTER_AREA))
+    picture = np.concatenate(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.jobs.policy import FLAGS, LOW_AGREEMENT_BELOW, flags_for
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
-from magenet_batch.models.restoration.config import RESTORATION_SIZES
+from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
 from magenet_batch.quality.fidelity import LIMITS
 from magenet_batch.records.schema import COLUMNS
 from magenet_batch.records.vocabulary import STATUSES
@@ -139,12 +139,16 @@ def test_every_kind_of_degradation_has_its_formula():
     )
 
 
-def test_sizes_on_the_method_page_are_counted():
-    text = page("docs/method.md")
+def test_sizes_on_the_pages_of_networks_are_counted():
+    affine, restoring = page("docs/affine.md"), page("docs/method.md")
     for size in SIZES:
         network = build_network(magenet_config(size))
         millions = sum(p.numel() for p in network.parameters()) / 1e6
-        assert f"| `{size}` | {millions:.2f} | {network.reach} |" in text
+        assert f"| `{size}` | {millions:.2f} | {network.reach} |" in affine
+    for size, parts in RESTORATION_SIZES.items():
+        network = build_network(RestorationConfig(size=size, **parts))
+        millions = sum(p.numel() for p in network.parameters()) / 1e6
+        assert f"| `{size}` | {millions:.2f} |" in restoring
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)

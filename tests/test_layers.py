@@ -63,6 +63,7 @@ def imports(tree: ast.AST, *, at_once: bool = True) -> Iterator[Import]:
             yield from imports(node, at_once=at_once and not later)
 
 
+@cache
 def imports_of(path: Path) -> list[Import]:
     return list(imports(ast.parse(path.read_text(encoding="utf-8"))))
 

@@ -4,60 +4,44 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
 
 import typer
 
 from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.job_options import (
+    Address,
+    Archive,
+    AsJson,
+    Exclude,
+    Include,
+    Limit,
+    Out,
+    Page,
+    Part,
+    PathColumn,
+    RetryFailed,
+    Root,
+    ShardSize,
+    Workers,
+)
 from magenet_batch.settings import DEFAULT_OUT, PROGRAM
 
 
 def command(
-    archive: Annotated[
-        list[str],
-        typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
-    ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", help="The output folder, or s3://BUCKET/FOLDER.")
-    ] = DEFAULT_OUT,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
-    ] = None,
-    shard_size: Annotated[
-        int | None, typer.Option(min=1, help="Images that are done and recorded together.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Take files that match, whatever their extension."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files that match.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    path_column: Annotated[
-        str | None, typer.Option(help="The manifest's column of paths. Default: guessed.")
-    ] = None,
-    root: Annotated[
-        str | None, typer.Option(help="Folder of the manifest's paths. Default: its own.")
-    ] = None,
-    page: Annotated[
-        int | None,
-        typer.Option(min=1, help="Which picture to take from files that hold several."),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
-    ] = None,
-    part: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Only a part of the job, for schedulers without Ray."),
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try the failed images again.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON to standard output.")
-    ] = False,
+    archive: Archive,
+    out: Out = DEFAULT_OUT,
+    workers: Workers = None,
+    shard_size: ShardSize = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    limit: Limit = None,
+    path_column: PathColumn = None,
+    root: Root = None,
+    page: Page = None,
+    address: Address = None,
+    part: Part = None,
+    retry_failed: RetryFailed = False,
+    as_json: AsJson = False,
 ) -> None:
     """Grade and measure an archive without enhancing it. Give the same command again to go on."""
     from magenet_batch.jobs.options import JobOptions

@@ -9,6 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.job_options import (
+    Address,
+    Archive,
+    AsJson,
+    Exclude,
+    Include,
+    Limit,
+    Out,
+    Page,
+    Part,
+    PathColumn,
+    RetryFailed,
+    Root,
+    ShardSize,
+    Workers,
+)
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, Look, OriginalAction
@@ -18,17 +34,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    archive: Annotated[
-        list[str],
-        typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
-    ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", help="The output folder, or s3://BUCKET/FOLDER.")
-    ] = DEFAULT_OUT,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
-    ] = None,
+    archive: Archive,
+    out: Out = DEFAULT_OUT,
+    workers: Workers = None,
     gpus: Annotated[
         int | None,
         typer.Option(min=0, help="GPUs shared by the workers; 0 is CPU. Default: all there are."),
@@ -36,26 +44,15 @@ def command(
     weights: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")
     ] = DEFAULT_WEIGHTS,
-    shard_size: Annotated[
-        int | None, typer.Option(min=1, help="Images that are done and recorded together.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Take files that match, whatever their extension."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files that match.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    shard_size: ShardSize = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    limit: Limit = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and stop; write nothing.")
     ] = False,
-    path_column: Annotated[
-        str | None, typer.Option(help="The manifest's column of paths. Default: guessed.")
-    ] = None,
-    root: Annotated[
-        str | None, typer.Option(help="Folder of the manifest's paths. Default: its own.")
-    ] = None,
+    path_column: PathColumn = None,
+    root: Root = None,
     resolution: Annotated[
         int | None,
         typer.Option(min=64, help="Reduce wider images to this, in px. Default: keep all."),
@@ -69,10 +66,7 @@ def command(
     metadata: Annotated[
         MetadataPolicy, typer.Option(help="What outputs carry over of their sources.")
     ] = "keep",
-    page: Annotated[
-        int | None,
-        typer.Option(min=1, help="Which picture to take from files that hold several."),
-    ] = None,
+    page: Page = None,
     policy: Annotated[
         str, typer.Option(help="What is enhanced and delivered: standard, cautious or all.")
     ] = "standard",
@@ -98,19 +92,10 @@ def command(
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Write a picture of what changed in each image.")
     ] = False,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
-    ] = None,
-    part: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Only a part of the job, for schedulers without Ray."),
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try the failed images again.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON to standard output.")
-    ] = False,
+    address: Address = None,
+    part: Part = None,
+    retry_failed: RetryFailed = False,
+    as_json: AsJson = False,
 ) -> None:
     """Enhance an archive of fundus photographs. Give the same command again to go on."""
     from magenet_batch.jobs.options import JobOptions

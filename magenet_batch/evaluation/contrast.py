@@ -13,6 +13,7 @@ import numpy as np
 from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.measures import at_measuring_scale
 
 _DIAMETER = 512  # pixels of the field of view in which the lengths below are given
@@ -168,8 +169,8 @@ def _regions(vessels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndar
 def _mean_in(x: np.ndarray, where: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian mean of the values in `where`, and where there are enough of them to take one."""
     weight = where.astype(np.float32)
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    return cv2.GaussianBlur(x * weight, (0, 0), sigma) / np.maximum(total, 1e-6), total > 0.02
+    mean, total = masked_gaussian(x * weight, weight, sigma, least=1e-6)
+    return mean, total > 0.02
 
 
 def _grown(shape: np.ndarray, by: float) -> np.ndarray:

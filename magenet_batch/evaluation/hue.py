@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from magenet_batch.imaging.colour import to_lab
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.measures import at_measuring_scale
 
 _SIGMA = 8.0  # pixels of a field of view 512 wide: no vessel, no grain
@@ -36,5 +36,5 @@ def hue_shift(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float 
 def _slow(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
     rgb, mask = at_measuring_scale(pixels, fov)
     weight = mask.astype(np.float32)
-    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), _SIGMA), 1e-3)[..., None]
-    return to_lab(cv2.GaussianBlur(rgb * weight[..., None], (0, 0), _SIGMA) / total), mask
+    slow, _ = masked_gaussian(rgb * weight[..., None], weight, _SIGMA)
+    return to_lab(slow), mask

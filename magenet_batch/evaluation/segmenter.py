@@ -19,6 +19,7 @@ import numpy as np
 
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
 
 _FITTED = Path(__file__).parent / "segmenter.json"
 _DIAMETER = 640  # pixels of the field of view at which it works
@@ -86,9 +87,7 @@ def describe(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarr
     mask = fov.mask(height, width) if scale == 1 else _mask(fov, scale, height, width)
     weight = mask.astype(np.float32)
     sigma = _DIAMETER / 16
-    around = cv2.GaussianBlur(green * weight, (0, 0), sigma) / np.maximum(
-        cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3
-    )
+    around, _ = masked_gaussian(green * weight, weight, sigma)
     # Outside the field of view everything looks like its surroundings: no edge, no response.
     darkness = np.where(mask, 1 - green / np.maximum(around, 0.02), 0).astype(np.float32)
     responses = [

@@ -7,7 +7,7 @@ but noise it is left alone: every band of the logarithm of lightness is amplifie
     a_k m^2 / (m^2 + (c n_k)^2),    m^2 the mean square of the band around a pixel, n_k its noise
 
 (a Wiener-like coring; compare Donoho and Johnstone, Biometrika 1994). The gain lies within
-exp(+-0.5).
+exp(+-0.6).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch.nn.functional as F
 
 from magenet_batch.models.restoration.bands import detail_bands
 
-_STRENGTHS = (0.0, 0.25, 0.6, 0.9, 0.9, 0.8, 0.6, 0.4)  # a_k, fine bands first
-_CORING = 2.5  # c
-_EVENED = 0.35  # share of the slow unevenness of light that is taken away
-_MOST = 0.5  # bound of the log-gain
+_STRENGTHS = (0.0, 0.4, 0.9, 1.3, 1.4, 1.2, 0.9, 0.6)  # a_k, fine bands first
+_CORING = 2.0  # c
+_EVENED = 0.45  # share of the slow unevenness of light that is taken away
+_MOST = 0.6  # bound of the log-gain
 _WINDOW = 9  # pixels across, over which a band's mean square is taken
 _DARKEST = 0.02
 
@@ -33,7 +33,7 @@ def clear_gain(x_13SS: torch.Tensor, mask_11SS: torch.Tensor) -> torch.Tensor:
         mask_11SS: field of view, 0 or 1.
 
     Returns:
-        (1, 1, S, S), within +-0.5, 0 for an image without detail and of even light.
+        (1, 1, S, S), within +-0.6, 0 for an image without detail and of even light.
     """
     light = 0.25 * x_13SS[:, :1] + 0.65 * x_13SS[:, 1:2] + 0.1 * x_13SS[:, 2:]
     bands, rest = detail_bands(torch.log(light.clamp_min(_DARKEST)))

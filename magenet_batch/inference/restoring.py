@@ -129,7 +129,7 @@ class Restoring:
         clear = None
         if self._look == "clear":
             shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
-            clear = torch.exp(clear_gain(shown, inside))
+            clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
         result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 
@@ -139,6 +139,11 @@ class Restoring:
     def _tensor(self, array_HWC: np.ndarray) -> torch.Tensor:
         array = np.ascontiguousarray(array_HWC.transpose(2, 0, 1)[None], dtype=np.float32)
         return torch.from_numpy(array).to(self._device)
+
+    def _continued(self, x_13SS: torch.Tensor, mask: np.ndarray) -> torch.Tensor:
+        """A restored copy, continued outside the field of view."""
+        pixels = (x_13SS.clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()) * mask[..., None]
+        return self._tensor(continued(pixels, mask))
 
     def _copied(self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray) -> _Copy:
         """The square around the field of view, reduced by a whole factor, continued outside."""
@@ -213,7 +218,9 @@ class Restoring:
                 gain, offset = (_enlarged(t, window, side) for t in light)
                 new = Planes(gain, offset).apply(new)
             if clear is not None:
-                new = new * _enlarged(clear, window, side)
+                # No channel is burnt out, which would change the hue.
+                room = (1 / new.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)
+                new = new * torch.minimum(_enlarged(clear, window, side), room)
             mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
             values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
             result[rows, columns] = values.astype(pixels.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.jobs.policy import POLICIES, Policy, choose_policy
+from magenet_batch.jobs.policy import Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
 from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Look, OriginalAction
@@ -20,7 +20,7 @@ from magenet_batch.storage import Location, is_store, location_of
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """How images are read and written.
+    """How images are read and written; `JobOptions.image_options` makes it, and has the defaults.
 
     Attributes:
         quality: JPEG quality of outputs, None for the writer's own.
@@ -36,17 +36,17 @@ class ImageOptions:
         look: of enhanced images, for the row; the enhancer knows it too.
     """
 
-    quality: int | None = None
-    resolution: int | None = None
-    output_format: OutputFormat = "source"
-    metadata: MetadataPolicy = "keep"
-    page: int | None = None
-    policy: Policy = field(default=POLICIES["all"])
-    kept: OriginalAction = "copy"
-    rejects: OriginalAction = "omit"
-    evidence: bool = False
-    assess: bool = False
-    look: Look = "natural"
+    quality: int | None
+    resolution: int | None
+    output_format: OutputFormat
+    metadata: MetadataPolicy
+    page: int | None
+    policy: Policy
+    kept: OriginalAction
+    rejects: OriginalAction
+    evidence: bool
+    assess: bool
+    look: Look
 
 
 class JobOptions(BaseModel):

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magenet_batch.imaging.colour import to_lab
+from magenet_batch.imaging.masked import masked_gaussian
 
 _CELLS = 6  # detail is looked at in 6 x 6 cells
 _LEAST = 1e-4
@@ -54,8 +55,7 @@ def _slow(x: np.ndarray, weight: np.ndarray, sigma: float) -> tuple[np.ndarray, 
     """A Gaussian inside the mask at a quarter of the size, and the mask there."""
     size = (max(1, x.shape[1] // 4), max(1, x.shape[0] // 4))
     sums, inside = (cv2.resize(v, size, interpolation=cv2.INTER_AREA) for v in (x * weight, weight))
-    total = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma / 4), 1e-3)
-    return cv2.GaussianBlur(sums, (0, 0), sigma / 4) / total, inside > 0.5
+    return masked_gaussian(sums, inside, sigma / 4)[0], inside > 0.5
 
 
 def _channels(rgb: np.ndarray, weight: np.ndarray) -> list[float]:

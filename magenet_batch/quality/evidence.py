@@ -7,6 +7,7 @@ import numpy as np
 
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.fidelity import RIM
 
 _WIDTH = 560  # pixels of one of the four panels
@@ -61,8 +62,8 @@ def _difference(old: np.ndarray, new: np.ndarray, fov: FieldOfView) -> np.ndarra
     weight = mask.astype(np.float32)
     change = (new.astype(np.float32).mean(2) - old.astype(np.float32).mean(2)) * weight
     sigma = _SLOW * fov.radius * old.shape[1] / fov.width
-    slow, share = (cv2.GaussianBlur(x, (0, 0), sigma) for x in (change, weight))
-    detail = change - slow / np.maximum(share, 1e-3)
+    slow, _ = masked_gaussian(change, weight, sigma)
+    detail = change - slow
     grey = np.clip(np.rint(128 + 4 * detail), 0, 255).astype(np.uint8)
     return np.where(mask, grey, 0).astype(np.uint8)[..., None].repeat(3, 2)
 

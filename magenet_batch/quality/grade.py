@@ -1,8 +1,8 @@
 """The grade on the EyeQ scale: good, usable or reject, with probabilities.
 
-Randomised trees (Geurts, Ernst and Wehenkel, Machine Learning 63, 2006) turn what
-`visibility.describe` sees into one latent number, and two thresholds cut it into three grades
-(ordinal regression; McCullagh, JRSS B 42(2), 1980). `tools/fit_grader.py` fits it; its card,
+Gradient boosted trees (Friedman, Annals of Statistics 29(5), 2001) turn what `visibility.describe`
+sees into one latent number, and two thresholds cut it into three grades (ordinal regression;
+McCullagh, JRSS B 42(2), 1980). `tools/fit_grader.py` fits it; its card,
 beside its weights, says on what, and what it has not seen.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.appearance import APPEARANCE, describe_appearance
 
 _CELLS = 8  # the field of view is looked at in 8 x 8 cells
@@ -55,8 +56,7 @@ def _around(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     small, inside = (
         cv2.resize(v, size, interpolation=cv2.INTER_AREA) for v in (x * weight, weight)
     )
-    total = np.maximum(cv2.GaussianBlur(inside, (0, 0), 6), 1e-3)
-    slow = cv2.GaussianBlur(small, (0, 0), 6) / total
+    slow, _ = masked_gaussian(small, inside, 6)
     return cv2.resize(slow, (x.shape[1], x.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 

@@ -181,7 +181,7 @@ def to_markdown(found: ReportTotals) -> str:
     """A page of Markdown with the main numbers."""
     fast = speed(found)
     lines = [
-        "# Enhancement report",
+        f"# {found.title}",
         "",
         f"{images(found.images)}: "
         + ", ".join(

@@ -238,7 +238,7 @@ def test_weights_adapt_to_an_archive_without_labels(tmp_path: Path):
         "schedule.batch=2", "schedule.views=[[64, 1, 1.0, 1.0]]", "consistency.batch=2",
         f"run.output={tmp_path / 'run'}",
     ]  # fmt: skip
-    before = load_file(read_weights_file("small").path)
+    before = load_file(read_weights_file("affine").path)
     assert main(["train", "recipes/adapt.toml", *options(words)]) == EXIT_DONE
     after = load_file(tmp_path / "run" / "adapted.safetensors")
     changed = {key for key in before if not torch.equal(before[key], after[key])}

@@ -25,7 +25,7 @@ def lines(contrast: float) -> torch.Tensor:
 def test_contrast_of_lines_rises_and_stays_bounded():
     x = lines(0.15)
     gain = clear_gain(x, MASK)
-    assert gain.abs().max() <= 0.5
+    assert gain.abs().max() <= 0.6
     y = x * torch.exp(gain)
 
     def contrast(t: torch.Tensor) -> float:
@@ -39,7 +39,7 @@ def test_noise_alone_is_hardly_raised():
     torch.manual_seed(1)
     x = 0.4 + 0.01 * torch.randn(1, 3, 200, 200)
     y = x * torch.exp(clear_gain(x, MASK))
-    assert y.std() < 1.4 * x.std()
+    assert y.std() < 1.6 * x.std()
 
 
 def test_an_even_image_stays_as_it_is():
@@ -75,7 +75,7 @@ def test_hue_is_kept(tmp_path: Path, size: int):
 
 def test_networks_of_another_kind_refuse_it():
     with pytest.raises(UsageError, match="clear"):
-        Enhancer.load("small", device="cpu", look="clear")
+        Enhancer.load("affine", device="cpu", look="clear")
 
 
 def test_another_look_is_another_job():

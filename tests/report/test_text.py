@@ -89,3 +89,18 @@ def test_written_and_returned_texts_are_the_same(out, format):
     assert path == out / f"report.{format}"
     with path.open(encoding="utf-8", newline="") as stream:
         assert stream.read() == build_report(out, format=format)
+
+
+def test_markdown_of_an_assessed_archive_counts_what_was_assessed(tmp_path):
+    rows = make_rows(4)
+    for row in rows:
+        row["status"] = "assessed"
+    heading, _, said, *_ = build_report(write_out(tmp_path / "out", rows), format="md").splitlines()
+    assert heading == "# Quality report"
+    assert said.startswith("4 images: 0 enhanced, 0 kept, 4 assessed, 0 failed;")
+
+
+def test_markdown_of_an_enhanced_archive_says_nothing_of_assessing(out):
+    heading, _, said, *_ = build_report(out, format="md").splitlines()
+    assert heading == "# Enhancement report"
+    assert said.startswith("40 images: 24 enhanced, 8 kept, 8 failed;")

@@ -131,9 +131,9 @@ def _colour_profile(data: bytes, header: Box) -> bytes | None:
         if box.kind == b"pclr":
             raise ImageError("unsupported", "JPEG 2000 with a palette is not read")
         if box.kind == b"colr":
-            method = data[box.start : box.start + 1]
+            method, space = data[box.start : box.start + 1], data[box.start + 3 : box.start + 7]
             if method == b"\x02":
                 return data[box.start + 3 : box.end]
-            if method == b"\x01" and data[box.start + 3 : box.start + 7] == _SYCC.to_bytes(4):
+            if method == b"\x01" and int.from_bytes(space, "big") == _SYCC:
                 raise ImageError("unsupported", "JPEG 2000 in YCC colours is not read")
     return None

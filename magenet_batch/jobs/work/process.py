@@ -134,7 +134,7 @@ class ImageProcessor:
         enhancer: EnhancerLike | None,
         *,
         out: Location,
-        image_options: ImageOptions = ImageOptions(),
+        image_options: ImageOptions,
         max_pixels: int = MAX_PIXELS,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:

@@ -60,7 +60,7 @@ def _numbers(found: ReportTotals) -> dict[str, Any]:
         "grades": GRADES,
         "flow": flow_chart(found.grades.flow),
         "grade_bar": views.grade_bar(found),
-        "assessed_only": views.assessed_only(found),
+        "assessed_only": found.assessed_only,
         "grade_sentence": views.grade_sentence(found),
         "speed": speed(found),
         "stages": stages,

@@ -23,20 +23,15 @@ def headline(found: ReportTotals) -> str:
     total, failed = found.images, found.status["failed"]
     if not total:
         return "No images yet."
-    what = "were assessed" if assessed_only(found) else "came through"
+    what = "were assessed" if found.assessed_only else "came through"
     if total == 1:
-        one = "was assessed" if assessed_only(found) else "came through"
+        one = "was assessed" if found.assessed_only else "came through"
         return "The one image failed." if failed else f"The one image {one}."
     if failed == total:
         return f"None of {total:,} images {what}."
     if not failed:
         return f"All {total:,} images {what}."
     return f"{total - failed:,} of {total:,} images {what}."
-
-
-def assessed_only(found: ReportTotals) -> bool:
-    """Whether images were measured and none was to be enhanced."""
-    return bool(found.status["assessed"]) and not found.status["enhanced"] + found.status["kept"]
 
 
 def sentences(found: ReportTotals) -> list[str]:

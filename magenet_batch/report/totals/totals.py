@@ -147,6 +147,16 @@ class ReportTotals:
     table: Top = field(default_factory=lambda: Top(TABLE_ROWS))
     reviewed: Top = field(default_factory=lambda: Top(0))
 
+    @property
+    def assessed_only(self) -> bool:
+        """Whether nothing was enhanced, because nothing was to be."""
+        return bool(self.status["assessed"]) and not self.status["enhanced"] + self.status["kept"]
+
+    @property
+    def title(self) -> str:
+        """What a report of it is called."""
+        return "Quality report" if self.assessed_only else "Enhancement report"
+
     def table_rows(self) -> list[Row]:
         """The rows of the table, in order of their ids."""
         return sorted(self.table.rows(), key=lambda r: r["image_id"] or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Done, Lost, Ready
+from magenet_batch.jobs.engine.limits import DEATHS_IN_A_ROW
 from magenet_batch.jobs.engine.progress import SilentProgress
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.log import Log
@@ -214,3 +216,48 @@ def test_a_stop_drains(tmp_path):
     stop.set()
     assert run(tmp_path, executor, stop=stop) == []
     assert executor.drained and not executor.given
+
+
+def test_deaths_at_start_count_only_in_a_row(tmp_path):
+    """Two workers die, one becomes ready and dies at work, two die again: never three in a row."""
+    fate = {0: "dies", 1: "dies", 3: "dies", 4: "dies"}
+    executor = FakeExecutor(
+        tmp_path, accidents={0},
+        start=lambda worker: Lost(worker, "no memory") if worker in fate else Ready(worker),
+    )  # fmt: skip
+    assert len(run(tmp_path, executor, workers=1)) == 20
+    assert executor.spawned == 6
+
+
+def test_deaths_at_work_count_only_while_nothing_is_finished(tmp_path):
+    """Every other image kills: many more deaths than may happen in a row."""
+    killers = {f"{i}.jpg" for i in range(0, 60, 2)}
+    executor = FakeExecutor(tmp_path, killers=killers)
+    rows = run(tmp_path, executor, images=60, shard_size=2, workers=1)
+    assert sum(r["status"] == "failed" for r in rows) == 30
+    assert executor.spawned > DEATHS_IN_A_ROW + 1
+
+
+class Slow(FakeExecutor):
+    """Takes a moment to say anything."""
+
+    def wait(self, timeout, *, tick):
+        time.sleep(0.02)
+        return super().wait(timeout, tick=tick)
+
+
+def test_without_a_ready_worker_the_job_ends_in_time(tmp_path):
+    class NeverReady(Slow):
+        def spawn(self):
+            super().spawn()
+            self.events.clear()
+            return self.spawned - 1
+
+    began = time.monotonic()
+    with pytest.raises(JobError, match="No worker was ready"):
+        run(tmp_path, NeverReady(tmp_path), start_timeout=0.1)
+    assert 0.1 <= time.monotonic() - began < 5
+
+
+def test_work_that_takes_longer_than_a_start_may_is_no_slow_start(tmp_path):
+    assert len(run(tmp_path, Slow(tmp_path), images=40, shard_size=2, start_timeout=0.1)) == 40

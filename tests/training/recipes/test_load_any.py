@@ -3,12 +3,11 @@
 import json
 
 import pytest
-import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from magenet_batch.errors import RecipeError
-from magenet_batch.training.recipes.load import fingerprint, load_recipe, shipped_recipes
+from magenet_batch.training.recipes.load import fingerprint, load_recipe, shipped_recipes, tomllib
 from magenet_batch.training.recipes.schema import AffineRecipe, RestorationRecipe
 
 SHIPPED = {name: path.read_text(encoding="utf-8") for name, path in shipped_recipes().items()}

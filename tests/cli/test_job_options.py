@@ -1,0 +1,33 @@
+"""Options of commands are those of a job: stated once, with one default."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from magenet_batch.cli import assess, enhance
+from magenet_batch.jobs.options import JobOptions
+
+FIELDS = JobOptions.model_fields
+OWN = {"dry_run", "as_json"}
+"""What a command has beyond the job."""
+
+
+@pytest.mark.parametrize("command", [enhance.command, assess.command])
+def test_every_option_has_the_default_of_the_job(command):
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in OWN:
+            continue
+        wanted = FIELDS[name].default
+        given = parameter.default
+        if given is inspect.Parameter.empty:
+            assert wanted is PydanticUndefined, name
+        else:
+            assert given == (wanted if wanted != () else None), name
+
+
+def test_a_job_can_be_told_everything_that_it_understands():
+    given = set(inspect.signature(enhance.command).parameters) - OWN
+    assert given | {"assess"} == set(FIELDS)
