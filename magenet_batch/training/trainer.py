@@ -261,6 +261,8 @@ class Trainer:
             if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
                 self.checkpoint()
                 saved = time.monotonic()
+            if self.group.size == 1:  # nobody has to agree that it stops during a validation
+                self.stopped = self.stopped or self.stop.is_set()
         if curves is not None and self.stopped:
             self.checkpoint()
 
