@@ -153,7 +153,7 @@ SCRIPT = """
 
 def command(archive: Path, out: Path, *, pause: float) -> list[str]:
     """A job in a process of its own, with a network that takes `pause` seconds an image."""
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     text = SCRIPT.format(here=here, archive=str(archive), out=str(out), pause=pause)
     return [sys.executable, "-c", textwrap.dedent(text)]
 
