@@ -48,6 +48,19 @@ def gates(results: Numbers) -> str:
     return gate_table.beside(results["gates_before"]["gates"], results["gates"]["gates"])
 
 
+def ceilings(results: Numbers) -> str:
+    """What an oracle reaches within each form, preset by preset."""
+    rows = []
+    for name, forms in results["ceilings"].items():
+        preset = name.split()[-1]
+        for form, found in forms.items():
+            values = [f"{found[m]:.2f}" for m in ("psnr", "psnr_aligned")]
+            values += [f"{found[m]:.3f}" for m in ("ssim", "auc", "iou")]
+            rows.append([preset, form, *values])
+    head = ["degradation", "form", "PSNR", "PSNR aligned", "SSIM", "vessel AUC", "vessel IoU"]
+    return table(head, rows)
+
+
 def vessels(results: Numbers) -> str:
     rows = []
     for name, methods in results["quality"]["numbers"]["vessels"].items():
@@ -208,6 +221,7 @@ def capacity(results: Numbers) -> str:
 TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md": ("weights", gates),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
+    "docs/benchmarks.md ceilings": ("ceilings", ceilings),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
     "docs/benchmarks.md ssim": ("ssim", lambda r: synthetic(r, "ssim", 4)),
     "docs/benchmarks.md ms": ("ms_ssim", lambda r: synthetic(r, "ms_ssim", 4)),
