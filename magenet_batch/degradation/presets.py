@@ -62,10 +62,10 @@ PRESETS: dict[str, Preset] = {
         {"blur": 0.7, "noise": 0.7, "jpeg": 0.5},
         severity=(0.03, 1.0), untouched=0.12, single=0.3, ways="camera",
     ),
-    # Faults of light, and some blur that a small copy still shows: what the light stage undoes.
+    # Faults of light, which the light stage undoes, and among them those that it leaves alone.
     "light": Preset(
         {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
-         "blur": 0.3},
+         "blur": 0.3, "spots": 0.3, "noise": 0.2},
         severity=(0.05, 1.0), untouched=0.15, single=0.25,
     ),
     # For the last stage alone: faults that a neighbourhood shows, and often none at all.

@@ -80,7 +80,8 @@ class LightTrainingConfig(BaseModel):
         gain: largest factor on a single channel of such a camera is `1 + gain`.
         gamma: largest exponent is `1 + gamma`.
         saturation: factor between `1 - saturation` and `1 + saturation`.
-        vignette: how much darker the rim of such a camera is at most, 0..1.
+        vignette: how much darker the rim is at most where a clean image is given a camera's own
+            uneven light, 0..1.
         learning_rate: after warm-up.
         final_learning_rate: at the end of the cosine.
         ema: decay of the teacher, which is what ships.

@@ -14,14 +14,9 @@ from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.augment import (
-    AugmentParams,
-    recolour,
-    sample_augmentation,
-    warp,
-)
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
+from magenet_batch.training.restoration.cameras import CameraVariety, draw_photographs
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
@@ -78,17 +73,19 @@ class LightLessons:
         self._autocast = autocast
         self._clean, self._real, self._config = clean, real, config
         self._size, self._seed = size, seed
-        self._augment = augment.model_copy(update={
+        coloured = augment.model_copy(update={
             "gain": config.gain, "gamma": config.gamma, "saturation": config.saturation,
             "colour_share": config.camera_share,
         })  # fmt: skip
+        self._variety = CameraVariety(coloured, vignette=config.vignette, texture=config.texture)
+        self._as_taken = CameraVariety(augment.model_copy(update={"colour_share": 0.0}))
         self._weak, self._strong = preset("weak_view"), preset("strong_view")
 
     def pairs(self, rng: np.random.Generator, *, count: int, how: Preset) -> LightPairs:
         """Clean images, varied and textured, and the same in bad light."""
-        wanted, mask, variations = _varied(rng, self._clean, count, self._size, self._augment)
-        wanted = _with_light_of_its_own(rng, wanted, variations, self._config.vignette) * mask
-        wanted = (_textured(rng, wanted, self._config.texture)).clamp(0, 1) * mask
+        wanted, mask = draw_photographs(
+            rng, self._clean, self._variety, count=count, size=self._size
+        )
         params = [sample_degradation(rng, how) for _ in range(count)]
         seen = apply_degradation(wanted, params, mask_B1HW=mask) * mask
         return LightPairs((seen * 255).round() / 255, wanted, mask)
@@ -146,8 +143,7 @@ class LightLessons:
         """What the student makes of a strong view against what its teacher makes of a weak one."""
         assert self._real is not None
         count = self._config.real_batch
-        real, m, _ = _varied(rng, self._real, count, self._size, self._augment.model_copy(
-            update={"colour_share": 0.0}))  # fmt: skip
+        real, m = draw_photographs(rng, self._real, self._as_taken, count=count, size=self._size)
         weak = apply_degradation(real, _params(rng, self._weak, count), mask_B1HW=m) * m
         strong = apply_degradation(real, _params(rng, self._strong, count), mask_B1HW=m) * m
         with torch.no_grad():
@@ -176,48 +172,6 @@ def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
 
 def _params(rng: np.random.Generator, how: Preset, count: int) -> list[DegradationParams]:
     return [sample_degradation(rng, how) for _ in range(count)]
-
-
-def _varied(
-    rng: np.random.Generator, photos: TrainingImages, count: int, size: int, augment: AugmentConfig
-) -> tuple[torch.Tensor, torch.Tensor, list[AugmentParams]]:
-    chosen = torch.from_numpy(rng.integers(len(photos), size=count))
-    params = [sample_augmentation(rng, augment) for _ in range(count)]
-    both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
-    both = warp(both, params, size=size)
-    mask = (both[:, 3:] > 0.98).float()
-    return recolour(both[:, :3], params) * mask, mask, params
-
-
-def _with_light_of_its_own(
-    rng: np.random.Generator, x: torch.Tensor, variations: list[AugmentParams], most: float
-) -> torch.Tensor:
-    """What was given the colours of another camera gets the light of one too.
-
-    Cameras darken the rim, and none lights evenly: what an unknown camera does by itself is no
-    fault that should be undone.
-    """
-    size = x.shape[-1]
-    at = (torch.arange(size) + 0.5) * (2 / size) - 1
-    lights = torch.ones(len(x), 1, size, size)
-    for index, variation in enumerate(variations):
-        centre, rim = rng.uniform(-0.25, 0.25, 2), rng.uniform(-0.2, 1) * most
-        angle, side = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.7) * most
-        if variation.gain == AugmentParams().gain or rng.random() < 0.3:
-            continue
-        across, down = at[None] - centre[0], at[:, None] - centre[1]
-        tilt = np.cos(angle) * at[None] + np.sin(angle) * at[:, None]
-        lights[index] = 1 - rim * (across.square() + down.square()) - side * tilt
-    return x * lights.clamp(0.15, 1.5).to(x)
-
-
-def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
-    """Detail multiplied onto images, so that its gain must come out right."""
-    count, _, height, width = x.shape
-    strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < 0.4)
-    noise = rng.standard_normal((count, 1, height, width), np.float32)
-    noise *= strength.astype(np.float32)[:, None, None, None]
-    return x * (1 + torch.from_numpy(noise).to(x))
 
 
 def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

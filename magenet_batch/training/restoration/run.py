@@ -38,7 +38,7 @@ from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.structure import train_structure
 
 PARTS = ("structure", "sense", "sensor", "light")
-_LIGHT_SOURCE = 1.5  # size of the squares in memory, relative to what the light stage sees
+_LIGHT_SOURCE = 2  # size of the squares in memory, relative to what the light stage sees
 _CROPS_PER_IMAGE = 3  # that are measured of the sensor part
 
 
@@ -206,7 +206,7 @@ class RestorationRun:
         validation = self.recipe.validation
         data = self.recipe.data.model_copy(update={"size": size, "limit": validation.images})
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
-        plain = LightTrainingConfig(texture=0.0, camera_share=0.0)
+        plain = LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0)
         lessons = LightLessons(
             load_training_images(data, (folder,), skip_bad=True).to(self.device), None, plain,
             augment=still, size=size, seed=self.recipe.run.seed,

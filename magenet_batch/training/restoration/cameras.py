@@ -1,0 +1,140 @@
+"""Clean photographs as other cameras would have taken them, so that unknown cameras are no surprise.
+
+A camera has a field of view, colours and a light of its own: what it does by itself is no fault, and
+a network that has seen few cameras takes it for one. So clean images are varied in all of these
+before they are degraded, and the variation stays in what is wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from magenet_batch.training.data.augment import (
+    AugmentParams,
+    recolour,
+    sample_augmentation,
+    warp,
+)
+from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.images import TrainingImages
+
+_ROUND = 0.8  # share of magnified views that a smaller field of view frames
+_FLAT = 0.25  # of these, with flat cuts above and below
+_FILLS = 0.98  # the field of view's share of the square
+_LIGHT_OF_ITS_OWN = 0.5  # share of images
+_CRESCENT = 0.3  # of these
+_TEXTURED = 0.4
+
+
+@dataclass(frozen=True)
+class CameraVariety:
+    """How widely cameras differ.
+
+    Attributes:
+        augment: geometry and colours.
+        vignette: how much darker the rim is at most, 0..1; light from one side differs by as much.
+        texture: largest standard deviation of random detail.
+    """
+
+    augment: AugmentConfig
+    vignette: float = 0.0
+    texture: float = 0.0
+
+
+def draw_photographs(
+    rng: np.random.Generator,
+    photos: TrainingImages,
+    variety: CameraVariety,
+    *,
+    count: int,
+    size: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Some of the photographs, varied.
+
+    Args:
+        rng: the only source of randomness.
+        photos: to draw from.
+        variety: how widely.
+        count: images, B.
+        size: of the squares, pixels, S.
+
+    Returns:
+        (B, 3, S, S) 0..1, black outside the field of view; its mask, (B, 1, S, S) of 0 and 1.
+    """
+    chosen = torch.from_numpy(rng.integers(len(photos), size=count))
+    params = [_inside(rng, sample_augmentation(rng, variety.augment)) for _ in range(count)]
+    both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
+    both = warp(both, params, size=size)
+    mask = (both[:, 3:] > 0.98).float()
+    frames = [_frame(rng, p.zoom, size) for p in params]
+    mask = mask * torch.stack(frames).to(mask)
+    x = recolour(both[:, :3], params) * mask
+    if variety.vignette:
+        x = _in_own_light(rng, x, variety.vignette)
+    if variety.texture:
+        x = _textured(rng, x, variety.texture)
+    return x.clamp(0, 1) * mask, mask
+
+
+def _inside(rng: np.random.Generator, params: AugmentParams) -> AugmentParams:
+    """A magnified view may lie anywhere in the larger one."""
+    if params.zoom <= 1:
+        return params
+    room, angle = (1 - 1 / params.zoom) / 2, rng.uniform(0, 2 * np.pi)
+    reach = room * np.sqrt(rng.uniform())
+    return replace(params, shift=(float(reach * np.cos(angle)), float(reach * np.sin(angle))))
+
+
+def _frame(rng: np.random.Generator, zoom: float, size: int) -> torch.Tensor:
+    """The smaller field of view of a magnified view: (1, S, S) of 0 and 1."""
+    across, down = _places(size)
+    rounded, flat = rng.random() < _ROUND, rng.random() < _FLAT
+    height = rng.uniform(0.75, 0.95)
+    if zoom <= 1 or not rounded:
+        return torch.ones(1, size, size)
+    inside = across.square() + down.square() < _FILLS**2
+    if flat:
+        inside = inside & (down.abs() < height)
+    return inside.float()[None]
+
+
+def _in_own_light(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
+    """Darker rims, light from one side and bright crescents, each with a hue, on half the images."""
+    across, down = _places(x.shape[-1])
+    lights, leaks = torch.ones_like(x), torch.zeros_like(x)
+    for index in range(len(x)):
+        if rng.random() >= _LIGHT_OF_ITS_OWN:
+            continue
+        hue = rng.uniform(0.7, 1.3, 3)
+        rim, side = rng.uniform(-0.2, 1) * most * hue, rng.uniform(0, 1) ** 2 * 1.2 * most * hue
+        angle, centre = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.25, 2)
+        tilt = np.cos(angle) * across + np.sin(angle) * down
+        round_ = (across - centre[0]).square() + (down - centre[1]).square()
+        for c in range(3):
+            lights[index, c] = 1 - rim[c] * round_ - side[c] * tilt
+        if rng.random() < _CRESCENT:
+            away, width, depth = rng.uniform(0.2, 0.7), rng.uniform(0.03, 0.12), rng.uniform(0, 0.3)
+            apart = ((across + away * np.cos(angle)).square()
+                     + (down + away * np.sin(angle)).square()).sqrt()  # fmt: skip
+            crescent = torch.sigmoid((apart - (1 + away - depth)) / width)
+            colour = torch.from_numpy(rng.uniform((0.3, 0.6, 0.3), 1)).float()
+            leaks[index] = rng.uniform(0.05, 0.4) * colour[:, None, None].to(x) * crescent.to(x)
+    return x * lights.clamp(0.15, 1.5) + leaks
+
+
+def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
+    """Detail multiplied onto images, so that its gain must come out right."""
+    count, _, height, width = x.shape
+    strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < _TEXTURED)
+    noise = rng.standard_normal((count, 1, height, width), np.float32)
+    noise *= strength.astype(np.float32)[:, None, None, None]
+    return x * (1 + torch.from_numpy(noise).to(x))
+
+
+def _places(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places across and down, -1..1: (1, S) and (S, 1)."""
+    at = (torch.arange(size) + 0.5) * (2 / size) - 1
+    return at[None], at[:, None]
