@@ -29,6 +29,18 @@ def test_what_blur_mixes_into_the_rim_is_undone(blur: float):
     assert np.array_equal(lit[inner], dark[inner])
 
 
+def test_a_side_that_was_cut_after_the_blur_is_not_brightened():
+    mask, clean = disc(), slope()
+    dark = cv2.GaussianBlur(clean * mask[..., None], (0, 0), 3.0) * mask[..., None]
+    mask[:50] = 0
+    dark[:50] = 0
+    lit = relit_rim(dark, mask, blur=3.0)
+    flat, round_ = np.s_[50:52, 85:115], np.s_[176:179, 85:115]
+    assert np.abs(lit[flat] - dark[flat]).max() < 0.02
+    before, after = (np.abs(p[round_] - clean[round_]).mean() for p in (dark, lit))
+    assert after < 0.4 * before
+
+
 def test_a_rim_that_is_not_dark_stays_as_it_is():
     mask = disc()
     pixels = slope() * mask[..., None]

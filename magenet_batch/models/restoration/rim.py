@@ -53,16 +53,17 @@ def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
 
 
 _EDGE_WIDTH = 3.0  # standard deviations of a blur that darken the rim
-_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.25  # pixels; share of the full darkening that is believed
+_ARC = 1 / 32  # standard deviation of the arcs over which this is measured, share of the height
+_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.4  # pixels; share of the full darkening that is believed
 
 
 def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarray:
     """Undo what a blur does to the rim: it mixes the border's black into it.
 
     A blurred picture of a disc on black is darker at the disc's edge by w = mask * Gaussian, which
-    is a half at the edge itself. How much of that an image shows (nothing, where the camera cuts
-    the field of view after the blur) is measured: the rim is held against what lies inside it,
-    continued outwards.
+    is a half at the edge itself. How much of that an image shows (nothing where the camera cuts
+    the field of view after the blur, as above and below in many) is measured, arc by arc: the rim
+    is held against what lies inside it, continued outwards.
 
     Args:
         pixels: (H, W, 3) float32, 0..1, black outside the field of view.
@@ -81,15 +82,16 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
     rim = (inside > 0) & (inner == 0)
     if not inner.any() or not rim.any():
         return pixels
-    expected = continued(pixels, inner)[rim].mean(1)
-    missing = 1 - share[rim]
-    dark = 1 - pixels[rim].mean(1) / np.maximum(expected, 1e-3)
-    shown = float(np.clip((dark * missing).sum() / np.maximum((missing**2).sum(), 1e-6), 0, 1))
-    if shown < _LEAST_SHARE:
+    expected = continued(pixels, inner).mean(2)
+    missing = (1 - share) * rim
+    dark = 1 - pixels.mean(2) / np.maximum(expected, 1e-3)
+    along = len(mask) * _ARC
+    both, full = (cv2.GaussianBlur(t, (0, 0), along) for t in (dark * missing, missing**2))
+    shown = np.clip(both / np.maximum(full, 1e-9), 0, 1)
+    factor = 1 / (1 - np.where(shown < _LEAST_SHARE, 0, shown) * missing)
+    if factor.max() == 1:
         return pixels
-    factor = np.ones_like(share)
-    factor[rim] = 1 / (1 - shown * missing)
-    return np.clip(pixels * factor[..., None], 0, 1)
+    return np.clip(pixels * factor[..., None], 0, 1).astype(np.float32)
 
 
 def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:

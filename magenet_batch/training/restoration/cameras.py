@@ -1,8 +1,8 @@
-"""Clean photographs as other cameras would have taken them, so that unknown cameras are no surprise.
+"""Clean photographs as other cameras would have taken them: unknown cameras are no surprise then.
 
-A camera has a field of view, colours and a light of its own: what it does by itself is no fault, and
-a network that has seen few cameras takes it for one. So clean images are varied in all of these
-before they are degraded, and the variation stays in what is wanted.
+A camera has a field of view, colours and a light of its own. What it does by itself is no fault,
+but a network that has seen few cameras takes it for one. So most clean images are varied in all of
+these before they are degraded, and the variation stays in what is wanted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from magenet_batch.training.data.augment import (
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
 
+_AS_TAKEN = 0.35  # share of images that are turned and mirrored, and nothing else
 _ROUND = 0.8  # share of magnified views that a smaller field of view frames
 _FLAT = 0.25  # of these, with flat cuts above and below
 _FILLS = 0.98  # the field of view's share of the square
-_LIGHT_OF_ITS_OWN = 0.5  # share of images
+_LIGHT_OF_ITS_OWN = 0.6  # share of the other images
 _CRESCENT = 0.3  # of these
 _TEXTURED = 0.4
 
@@ -34,7 +35,7 @@ class CameraVariety:
     """How widely cameras differ.
 
     Attributes:
-        augment: geometry and colours.
+        augment: geometry and colours, of images that are not left as they were taken.
         vignette: how much darker the rim is at most, 0..1; light from one side differs by as much.
         texture: largest standard deviation of random detail.
     """
@@ -66,6 +67,8 @@ def draw_photographs(
     """
     chosen = torch.from_numpy(rng.integers(len(photos), size=count))
     params = [_inside(rng, sample_augmentation(rng, variety.augment)) for _ in range(count)]
+    varied = rng.random(count) >= _AS_TAKEN
+    params = [p if other else _as_taken(p) for p, other in zip(params, varied, strict=True)]
     both = torch.cat([photos.images[chosen].float() / 255, photos.masks[chosen].float()], 1)
     both = warp(both, params, size=size)
     mask = (both[:, 3:] > 0.98).float()
@@ -73,10 +76,15 @@ def draw_photographs(
     mask = mask * torch.stack(frames).to(mask)
     x = recolour(both[:, :3], params) * mask
     if variety.vignette:
-        x = _in_own_light(rng, x, variety.vignette)
+        x = _in_own_light(rng, x, variety.vignette, varied)
     if variety.texture:
         x = _textured(rng, x, variety.texture)
     return x.clamp(0, 1) * mask, mask
+
+
+def _as_taken(params: AugmentParams) -> AugmentParams:
+    """The same turn, and nothing that another camera would have done."""
+    return AugmentParams(angle=params.angle, mirrored=params.mirrored)
 
 
 def _inside(rng: np.random.Generator, params: AugmentParams) -> AugmentParams:
@@ -101,12 +109,14 @@ def _frame(rng: np.random.Generator, zoom: float, size: int) -> torch.Tensor:
     return inside.float()[None]
 
 
-def _in_own_light(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
-    """Darker rims, light from one side and bright crescents, each with a hue, on half the images."""
+def _in_own_light(
+    rng: np.random.Generator, x: torch.Tensor, most: float, varied: np.ndarray
+) -> torch.Tensor:
+    """Darker rims, light from one side and bright crescents, each with a hue of its own."""
     across, down = _places(x.shape[-1])
     lights, leaks = torch.ones_like(x), torch.zeros_like(x)
     for index in range(len(x)):
-        if rng.random() >= _LIGHT_OF_ITS_OWN:
+        if rng.random() >= _LIGHT_OF_ITS_OWN or not varied[index]:
             continue
         hue = rng.uniform(0.7, 1.3, 3)
         rim, side = rng.uniform(-0.2, 1) * most * hue, rng.uniform(0, 1) ** 2 * 1.2 * most * hue
