@@ -54,7 +54,7 @@ def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
 
 _EDGE_WIDTH = 3.0  # standard deviations of a blur that darken the rim
 _ARC = 1 / 32  # standard deviation of the arcs over which this is measured, share of the height
-_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.4  # pixels; share of the full darkening that is believed
+_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.25  # pixels; share of the full darkening that is believed
 
 
 def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarray:
