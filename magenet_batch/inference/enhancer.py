@@ -11,7 +11,7 @@ import torch
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.inference.pixels import feathered, reduced
+from magenet_batch.inference.pixels import reduced
 from magenet_batch.inference.restoring import Estimates, Restoring
 from magenet_batch.inference.tiles import Square
 from magenet_batch.inference.tiling import Tiling
@@ -76,7 +76,7 @@ class Enhancer:
         # On CPUs results should not depend on which instructions a processor has.
         on_cpu = precision == "auto" and device.type == "cpu"
         self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
-        self._blend = np.float32(blend)
+        self._blend = blend
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
             self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
@@ -136,8 +136,9 @@ class Enhancer:
             ImageError: if the network gives values that are not finite.
         """
         mask = fov.mask(*pixels.shape[:2])
-        weight = feathered(mask) * self._blend
-        result, estimates = self._runner.restore(pixels, fov, mask, weight, cancelled=cancelled)
+        result, estimates = self._runner.restore(
+            pixels, fov, mask, blend=self._blend, cancelled=cancelled
+        )
         before, after = self.vessels(pixels, fov), self.vessels(result, fov)
         return Enhancement(result, before, after, estimates)
 

@@ -85,8 +85,8 @@ class Restoring:
         pixels: np.ndarray,
         fov: FieldOfView,
         mask: np.ndarray,
-        weight: np.ndarray,
         *,
+        blend: float,
         cancelled: Callable[[], bool],
     ) -> tuple[np.ndarray, Estimates]:
         """Restore inside the field of view.
@@ -95,7 +95,7 @@ class Restoring:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
             mask: (H, W) bool, the same.
-            weight: (H, W) float32 or uint8 of 255, share of what is restored in the result.
+            blend: share of what is restored in the result, 0..1.
             cancelled: asked between steps whether to stop.
 
         Returns:
@@ -130,6 +130,8 @@ class Restoring:
         if self._look == "clear":
             shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
+        # Up to the edge: what a veil left there would be a bright ring.
+        weight = mask * np.float32(blend)
         result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 

@@ -14,7 +14,7 @@ import torch
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.inference.pixels import as_tensor, lit, mixed, reduced
+from magenet_batch.inference.pixels import as_tensor, feathered, lit, mixed, reduced
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window
 from magenet_batch.models.magenet import TILE_ALIGNMENT, GlobalContext, MageNet
@@ -43,8 +43,8 @@ class Tiling:
         pixels: np.ndarray,
         fov: FieldOfView,
         mask: np.ndarray,
-        weight: np.ndarray,
         *,
+        blend: float,
         cancelled: Callable[[], bool],
     ) -> tuple[np.ndarray, None]:
         """Enhance inside the field of view.
@@ -53,7 +53,7 @@ class Tiling:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
             mask: (H, W) bool, the same.
-            weight: (H, W) float32, share of what the network gives in the result.
+            blend: share of what the network gives in the result, 0..1.
             cancelled: asked before every tile whether to stop.
 
         Raises:
@@ -66,6 +66,7 @@ class Tiling:
             context = self._network.context(
                 reduced(pixels, mask, square, size=size, device=self._device)
             )
+        weight = feathered(mask) * np.float32(blend)
         result = pixels.copy()
         for window in square.tiles(mask, largest=self._tile):
             if cancelled():
