@@ -14,6 +14,8 @@ from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import band_statistics
 from magenet_batch.models.structure import StructureModule
 
+_ENOUGH = 320  # pixels across: statistics of larger images are taken at every other pixel
+
 STRUCTURE_SIZE = 512
 """Pixels across the square around the field of view in which vessels are looked for."""
 
@@ -42,7 +44,9 @@ class Restorer(nn.Module):
             inner_B1HW: 1 well inside the field of view.
         """
         bands, rest = detail_bands(x_B3HW.float())
-        return self.sense(band_statistics(bands, rest, inner_B1HW))
+        every = 2 if min(x_B3HW.shape[-2:]) >= _ENOUGH else 1
+        thinned = [t[..., ::every, ::every] for t in (*bands, rest, inner_B1HW)]
+        return self.sense(band_statistics(thinned[:-2], thinned[-2], thinned[-1]))
 
     def undo_sensor(
         self, x_B3HW: torch.Tensor, sensed: Sensed, vessels_B1HW: torch.Tensor | None

@@ -14,7 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.blocks import Down, Up, added, conv3, silu, zero_conv, zero_linear
+from magenet_batch.models.blocks import (
+    Down,
+    Up,
+    added,
+    conv3,
+    conv_shuffled,
+    silu,
+    zero_conv,
+    zero_linear,
+)
 from magenet_batch.models.restoration.bands import BANDS, REACH, detail_bands
 from magenet_batch.models.restoration.config import SensorConfig
 from magenet_batch.models.restoration.sense import Sensed, apply_matrices
@@ -95,16 +104,21 @@ class SensorStage(nn.Module):
             assert vessels_B1HW is not None
             seen = torch.cat([seen, F.pixel_unshuffle(vessels_B1HW.float(), 2)], 1)
         features = self._features(seen, sensed.condition)
-        fine = F.pixel_shuffle(self.fine(features), 2).float()
+        fine = _enlarged(self.fine, features)
         coarse = F.interpolate(
-            self.coarse(features).float(), scale_factor=2, mode="bilinear", align_corners=False
-        )
-        gains = torch.cat([fine, coarse], 1).unbind(1)
-        for k, band in enumerate(detail):
-            own, common = gains[2 * k][:, None], gains[2 * k + 1][:, None]
-            y = y + own * band + common * band.mean(1, keepdim=True)
+            self.coarse(features).float().contiguous(), scale_factor=2, mode="bilinear",
+            align_corners=False,
+        )  # fmt: skip
+        shared = torch.zeros_like(y[:, :1])
+        for band, own, common in zip(
+            detail, (*fine[:, ::2].split(1, 1), *coarse[:, ::2].split(1, 1)),
+            (*fine[:, 1::2].split(1, 1), *coarse[:, 1::2].split(1, 1)), strict=True,
+        ):  # fmt: skip
+            y = torch.addcmul(y, own, band)
+            shared = torch.addcmul(shared, common, band.mean(1, keepdim=True))
+        y = y + shared
         if self.residual is not None:
-            y = y + self.most * torch.tanh(F.pixel_shuffle(self.residual(features), 2).float())
+            y = torch.add(y, torch.tanh(_enlarged(self.residual, features)), alpha=self.most)
         return y
 
     def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -117,3 +131,8 @@ class SensorStage(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](added(self.ups[level](x), skips[level]), condition)
         return silu(x)
+
+
+def _enlarged(conv: nn.Conv2d, x_BCHW: torch.Tensor) -> torch.Tensor:
+    """What a convolution says of each of 2 x 2 pixels: float32, channels in planes."""
+    return conv_shuffled(x_BCHW, conv.weight, conv.bias).float().contiguous()
