@@ -22,7 +22,7 @@ from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST = (3e-3, 5e-4)  # squared error above which shares count: at the start and at the end
+_LEAST = (3e-3, 1.5e-4)  # squared error above which shares count: at the start and at the end
 _STEEP = 5e-5  # the same for differences of neighbours
 _TONE = 1e-3
 _BELIEVED = 1.5e-5  # the same where it is asked whether to do anything: 48 dB
