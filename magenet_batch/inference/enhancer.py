@@ -136,10 +136,19 @@ class Enhancer:
             ImageError: if the network gives values that are not finite.
         """
         mask = fov.mask(*pixels.shape[:2])
-        result, estimates = self._runner.restore(
-            pixels, fov, mask, blend=self._blend, cancelled=cancelled
+        seen = self._vessel_map(pixels, fov, mask)
+        estimates: Estimates | None = None
+        if isinstance(self._runner, Restoring):
+            result, estimates = self._runner.restore(
+                pixels, fov, mask, seen, blend=self._blend, cancelled=cancelled
+            )
+        else:
+            result = self._runner.enhance(pixels, fov, mask, blend=self._blend, cancelled=cancelled)
+        square, shape = Square.around(fov), pixels.shape[:2]
+        before, after = (
+            None if found is None else _in_picture(found, square, *shape)
+            for found in (seen, self._vessel_map(result, fov, mask))
         )
-        before, after = self.vessels(pixels, fov), self.vessels(result, fov)
         return Enhancement(result, before, after, estimates)
 
     @torch.inference_mode()
@@ -154,13 +163,22 @@ class Enhancer:
             (h, w) float32, probability of vessel over the whole picture, reduced so that the field
             of view is about 500 pixels wide; None if the network has no structure module.
         """
+        found = self._vessel_map(pixels, fov, fov.mask(*pixels.shape[:2]))
+        if found is None:
+            return None
+        return _in_picture(found, Square.around(fov), *pixels.shape[:2])
+
+    def _vessel_map(
+        self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray
+    ) -> torch.Tensor | None:
+        """Probability of vessel in the square around the field of view: (1, 1, S, S)."""
         if self.network.structure is None:
             return None
-        square, mask = Square.around(fov), fov.mask(*pixels.shape[:2])
+        square = Square.around(fov)
         seen = reduced(pixels, mask, square, size=STRUCTURE_SIZE, device=self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             logits = self.network.structure(seen).logits
-        return _in_picture(torch.sigmoid(logits.float()), square, *pixels.shape[:2])
+        return torch.sigmoid(logits.float())
 
 
 def _in_picture(map_11SS: torch.Tensor, square: Square, height: int, width: int) -> np.ndarray:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.look import clear_gain
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
+from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
@@ -54,12 +56,27 @@ class Estimates:
 
 @dataclass(frozen=True)
 class _Copy:
-    """The reduced square: pixels (S, S, 3) float32, mask (S, S), whole factor of its reduction."""
+    """The reduced square: pixels (S, S, 3) float32, mask (S, S), whole factor of its reduction.
+
+    `covered` is the share of its side that the square around the field of view takes.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray
     factor: int
     square: Square
+    covered: float
+
+    def fitted(self, map_11SS: torch.Tensor | None) -> torch.Tensor | None:
+        """A map of the square around the field of view, which the copy may exceed, at its size."""
+        if map_11SS is None:
+            return None
+        size = len(self.mask)
+        covered = round(size * self.covered)
+        fitted = F.interpolate(
+            map_11SS, size=(covered, covered), mode="bilinear", align_corners=False
+        )
+        return F.pad(fitted, (0, size - covered, 0, size - covered))
 
 
 class Restoring:
@@ -85,6 +102,7 @@ class Restoring:
         pixels: np.ndarray,
         fov: FieldOfView,
         mask: np.ndarray,
+        vessels: torch.Tensor | None,
         *,
         blend: float,
         cancelled: Callable[[], bool],
@@ -95,6 +113,8 @@ class Restoring:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
             mask: (H, W) bool, the same.
+            vessels: probability of vessel in the square around the field of view, (1, 1, S, S);
+                None where the sensor stage is not guided.
             blend: share of what is restored in the result, 0..1.
             cancelled: asked between steps whether to stop.
 
@@ -111,13 +131,15 @@ class Restoring:
             raise CancelledError("stopped before the sensor stage")
         x = self._tensor(copy.pixels)
         with self._computing():
-            sensed = self._network.sensed(
-                self._tensor(continued(copy.pixels, copy.mask)), self._tensor(_inner(copy.mask))
-            )
+            seen = self._tensor(continued(copy.pixels, copy.mask))
+            bands = detail_bands(seen)
+            sensed = self._network.sensed(seen, self._tensor(_inner(copy.mask)), bands=bands)
             blur = float(sensed.blur)
             lit = relit_rim(copy.pixels, copy.mask, blur=blur)
-            seen = self._tensor(continued(lit, copy.mask))
-            y = self._network.undo_sensor(seen, sensed, self._network.vessels(seen * inside))
+            if lit is not copy.pixels:
+                seen = self._tensor(continued(lit, copy.mask))
+                bands = detail_bands(seen)
+            y = self._network.undo_sensor(seen, sensed, copy.fitted(vessels), bands=bands)
             relit, restored = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
             y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
         if cancelled():
@@ -174,7 +196,7 @@ class Restoring:
                 inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
             reduced[first:last], lit[first:last] = strip, inside
         mask_of_copy = (lit > 0.999).astype(np.uint8)
-        return _Copy(reduced, mask_of_copy, factor, square)
+        return _Copy(reduced, mask_of_copy, factor, square, around.side / side)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
         """The light of what the sensor stage gave, seen small."""
@@ -182,8 +204,8 @@ class Restoring:
         if stage is None:
             return None
         size = (stage.size, stage.size)
-        seen = torch.nn.functional.interpolate(y.clamp(0, 1) * inside, size=size, mode="area")
-        share = torch.nn.functional.interpolate(inside, size=size, mode="area")
+        seen = F.interpolate(y.clamp(0, 1) * inside, size=size, mode="area")
+        share = F.interpolate(inside, size=size, mode="area")
         mask = (share > 0.98).float()
         with self._computing():
             fields = self._network.light_of(seen * mask, mask)

@@ -38,7 +38,7 @@ class Tiling:
         self._tile = tile
         self._halo = -(-network.reach // TILE_ALIGNMENT) * TILE_ALIGNMENT
 
-    def restore(
+    def enhance(
         self,
         pixels: np.ndarray,
         fov: FieldOfView,
@@ -46,7 +46,7 @@ class Tiling:
         *,
         blend: float,
         cancelled: Callable[[], bool],
-    ) -> tuple[np.ndarray, None]:
+    ) -> np.ndarray:
         """Enhance inside the field of view.
 
         Args:
@@ -72,7 +72,7 @@ class Tiling:
             if cancelled():
                 raise CancelledError("stopped between two tiles")
             self._enhance_tile(pixels, mask, weight, square, window, context, into=result)
-        return result, None
+        return result
 
     def _computing(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)

@@ -21,7 +21,11 @@ REACH = sum(sums * spacing // 2 for sums, spacing in _STEPS)
 """Pixels around a position beyond which nothing changes its bands."""
 
 
-def detail_bands(x_BCHW: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+Bands = tuple[list[torch.Tensor], torch.Tensor]
+"""Bands of detail, fine first, and the smooth rest."""
+
+
+def detail_bands(x_BCHW: torch.Tensor) -> Bands:
     """Split images into bands of detail and a smooth rest, which sum to the image.
 
     Edges are mirrored, without repeating the outermost pixel where the image is large enough.

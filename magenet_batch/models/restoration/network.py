@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.restoration.bands import detail_bands
+from magenet_batch.models.restoration.bands import Bands, detail_bands
 from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.models.restoration.sense import Sense, Sensed
@@ -36,20 +36,28 @@ class Restorer(nn.Module):
             self.sensor = SensorStage(config.sensor, told=self.sense.width)
         self.light = LightStage(config.light) if config.light is not None else None
 
-    def sensed(self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor) -> Sensed:
+    def sensed(
+        self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
+    ) -> Sensed:
         """What is wrong with whole images.
 
         Args:
             x_B3HW: whole images, 0..1, continued smoothly outside the field of view.
             inner_B1HW: 1 well inside the field of view.
+            bands: of the images, where they are known already.
         """
-        bands, rest = detail_bands(x_B3HW.float())
+        detail, rest = bands or detail_bands(x_B3HW.float())
         every = 2 if min(x_B3HW.shape[-2:]) >= _ENOUGH else 1
-        thinned = [t[..., ::every, ::every] for t in (*bands, rest, inner_B1HW)]
+        thinned = [t[..., ::every, ::every] for t in (*detail, rest, inner_B1HW)]
         return self.sense(band_statistics(thinned[:-2], thinned[-2], thinned[-1]))
 
     def undo_sensor(
-        self, x_B3HW: torch.Tensor, sensed: Sensed, vessels_B1HW: torch.Tensor | None
+        self,
+        x_B3HW: torch.Tensor,
+        sensed: Sensed,
+        vessels_B1HW: torch.Tensor | None,
+        *,
+        bands: Bands | None = None,
     ) -> torch.Tensor:
         """The same light without blur, noise and compression.
 
@@ -58,13 +66,14 @@ class Restorer(nn.Module):
                 view; sides multiples of 8.
             sensed: of the whole images.
             vessels_B1HW: probability of vessel, or None without a structure module.
+            bands: of the images, where they are known already.
 
         Returns:
             (B, 3, H, W) float32, not clipped.
         """
         if self.sensor is None:
             return x_B3HW
-        return self.sensor(x_B3HW, sensed, vessels_B1HW)
+        return self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
 
     def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
         """The light of whole images, None where the network has no light stage.

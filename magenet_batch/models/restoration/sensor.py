@@ -24,7 +24,7 @@ from magenet_batch.models.blocks import (
     zero_conv,
     zero_linear,
 )
-from magenet_batch.models.restoration.bands import BANDS, REACH, detail_bands
+from magenet_batch.models.restoration.bands import BANDS, REACH, Bands, detail_bands
 from magenet_batch.models.restoration.config import SensorConfig
 from magenet_batch.models.restoration.sense import Sensed, apply_matrices
 
@@ -80,7 +80,7 @@ class SensorStage(nn.Module):
         sensed: Sensed,
         vessels_B1HW: torch.Tensor | None,
         *,
-        bands: tuple[list[torch.Tensor], torch.Tensor] | None = None,
+        bands: Bands | None = None,
     ) -> torch.Tensor:
         """Undo the sensor's faults.
 
