@@ -34,7 +34,7 @@ def command(
         str,
         typer.Option(
             help="Comma-separated: identity, clahe, luminosity, dcp, dcp_inverted, graham, "
-            "unsharp, or NAME=FILE for other weights."
+            "unsharp, polyblur, or NAME=FILE for other weights."
         ),
     ] = "clahe,luminosity,dcp,graham",
     presets: Annotated[

@@ -57,3 +57,17 @@ def test_black_and_white_pictures_do_no_harm(method: Method):
     for value in (0, 255):
         flat = np.full((64, 64, 3), value, np.uint8)
         assert method(flat, fov).shape == flat.shape
+
+
+def test_polyblur_inverts_a_blur_between_sharp_edges():
+    rng = np.random.default_rng(0)
+    patches = rng.integers(40, 215, (12, 12, 3), np.uint8)
+    sharp = cv2.resize(patches, (192, 192), interpolation=cv2.INTER_NEAREST) * MASK[..., None]
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 1.5)
+    inner = cv2.erode(MASK.astype(np.uint8), np.ones((15, 15))) > 0
+
+    def apart(pixels: np.ndarray) -> float:
+        return float(np.square(pixels.astype(float) - sharp)[inner].mean())
+
+    assert apart(BASELINES["polyblur"](blurred, FOV)) < 0.75 * apart(blurred)
+    assert apart(BASELINES["polyblur"](sharp, FOV)) < 0.75 * apart(blurred)
