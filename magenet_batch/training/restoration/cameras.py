@@ -1,8 +1,9 @@
-"""Clean photographs as other cameras would have taken them: unknown cameras are no surprise then.
+"""Clean photographs as other cameras would have taken them, and of other eyes.
 
 A camera has a field of view, colours and a light of its own. What it does by itself is no fault,
 but a network that has seen few cameras takes it for one. So most clean images are varied in all of
-these before they are degraded, and the variation stays in what is wanted.
+these before they are degraded, and the variation stays in what is wanted. Some get large patches,
+bright as a scar or dark as a haemorrhage, which are no light either.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _FILLS = 0.98  # the field of view's share of the square
 _LIGHT_OF_ITS_OWN = 0.6  # share of the other images
 _CRESCENT = 0.3  # of these
 _TEXTURED = 0.4
+_SCAR, _BLOOD = ((0.8, 0.6, 0.3), (1.0, 1.0, 0.8)), ((0.1, 0.0, 0.0), (0.4, 0.1, 0.1))  # RGB
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class CameraVariety:
 
     Attributes:
         augment: geometry and colours, of images that are not left as they were taken.
+        patches: share of images with a large bright or dark patch, 0..1.
         vignette: how much darker the rim is at most, 0..1; light from one side differs by as much.
         texture: largest standard deviation of random detail.
     """
 
     augment: AugmentConfig
+    patches: float = 0.0
     vignette: float = 0.0
     texture: float = 0.0
 
@@ -75,6 +79,8 @@ def draw_photographs(
     frames = [_frame(rng, p.zoom, size) for p in params]
     mask = mask * torch.stack(frames).to(mask)
     x = recolour(both[:, :3], params) * mask
+    if variety.patches:
+        x = _patched(rng, x, variety.patches)
     if variety.vignette:
         x = _in_own_light(rng, x, variety.vignette, varied)
     if variety.texture:
@@ -119,9 +125,10 @@ def _in_own_light(
         if rng.random() >= _LIGHT_OF_ITS_OWN or not varied[index]:
             continue
         hue = rng.uniform(0.7, 1.3, 3)
-        rim, side = rng.uniform(-0.2, 1) * most * hue, rng.uniform(0, 1) ** 2 * 1.2 * most * hue
+        rim, side = rng.uniform(-0.2, 1) * most * hue, rng.uniform(0, 1) ** 2 * 1.8 * most * hue
         angle, centre = rng.uniform(0, 2 * np.pi), rng.uniform(-0.25, 0.25, 2)
-        tilt = np.cos(angle) * across + np.sin(angle) * down
+        tilt, steep = np.cos(angle) * across + np.sin(angle) * down, rng.uniform(0.1, 2)
+        tilt = torch.tanh(steep * tilt) / np.tanh(steep)
         round_ = (across - centre[0]).square() + (down - centre[1]).square()
         for c in range(3):
             lights[index, c] = 1 - rim[c] * round_ - side[c] * tilt
@@ -133,6 +140,24 @@ def _in_own_light(
             colour = torch.from_numpy(rng.uniform((0.3, 0.6, 0.3), 1)).float()
             leaks[index] = rng.uniform(0.05, 0.4) * colour[:, None, None].to(x) * crescent.to(x)
     return x * lights.clamp(0.15, 1.5) + leaks
+
+
+def _patched(rng: np.random.Generator, x: torch.Tensor, share: float) -> torch.Tensor:
+    """Large patches of irregular outline on some of the images."""
+    across, down = _places(x.shape[-1])
+    x = x.clone()
+    for index in np.flatnonzero(rng.random(len(x)) < share):
+        (away, turn), radius = rng.uniform((0, 0), (0.7, 2 * np.pi)), rng.uniform(0.08, 0.45)
+        dx, dy = across - away * np.cos(turn), down - away * np.sin(turn)
+        theta, distance = torch.atan2(dy, dx), (dx.square() + dy.square()).sqrt()
+        outline = torch.ones_like(theta)
+        for waves in range(2, 7):
+            outline += rng.uniform(0, 0.8 / waves) * torch.cos(waves * theta + rng.uniform(0, 7))
+        inside = torch.sigmoid((radius * outline - distance) / rng.uniform(0.01, 0.06))
+        low, high = _SCAR if rng.random() < 0.6 else _BLOOD
+        colour = torch.from_numpy(rng.uniform(low, high)).to(x)[:, None, None]
+        x[index] = torch.lerp(x[index], colour, rng.uniform(0.2, 0.9) * inside.to(x))
+    return x
 
 
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:

@@ -80,6 +80,7 @@ class LightTrainingConfig(BaseModel):
         gain: largest factor on a single channel of such a camera is `1 + gain`.
         gamma: largest exponent is `1 + gamma`.
         saturation: factor between `1 - saturation` and `1 + saturation`.
+        patches: share of clean images with a large patch, bright as a scar or dark as blood.
         vignette: how much darker the rim is at most where a clean image is given a camera's own
             uneven light, 0..1.
         learning_rate: after warm-up.
@@ -100,6 +101,7 @@ class LightTrainingConfig(BaseModel):
     texture: float = Field(default=0.12, ge=0)
     repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.6, ge=0, le=1)
+    patches: float = Field(default=0.15, ge=0, le=1)
     vignette: float = Field(default=0.45, ge=0, le=1)
     gain: float = Field(default=0.4, ge=0)
     gamma: float = Field(default=0.35, ge=0)

@@ -77,7 +77,9 @@ class LightLessons:
             "gain": config.gain, "gamma": config.gamma, "saturation": config.saturation,
             "colour_share": config.camera_share,
         })  # fmt: skip
-        self._variety = CameraVariety(coloured, vignette=config.vignette, texture=config.texture)
+        self._variety = CameraVariety(
+            coloured, patches=config.patches, vignette=config.vignette, texture=config.texture
+        )
         self._as_taken = CameraVariety(augment.model_copy(update={"colour_share": 0.0}))
         self._weak, self._strong = preset("weak_view"), preset("strong_view")
 

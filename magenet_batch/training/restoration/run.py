@@ -206,7 +206,7 @@ class RestorationRun:
         validation = self.recipe.validation
         data = self.recipe.data.model_copy(update={"size": size, "limit": validation.images})
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
-        plain = LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0)
+        plain = LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0, patches=0.0)
         lessons = LightLessons(
             load_training_images(data, (folder,), skip_bad=True).to(self.device), None, plain,
             augment=still, size=size, seed=self.recipe.run.seed,

@@ -138,7 +138,8 @@ def test_pairs_are_images_of_eight_bits_that_are_black_outside():
 
 def test_without_texture_and_other_cameras_clean_images_stay_clean():
     plain = LightLessons(
-        IMAGES, None, LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0),
+        IMAGES, None,
+        LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0, patches=0.0),
         size=96, seed=1, augment=AugmentConfig(rotate=0, zoom=(1, 1), shift=0),
     )  # fmt: skip
     wanted = plain.pairs(generator(1, "test", 0), count=4, how=PRESETS["light"]).wanted
