@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
     "light": Preset(
         {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
          "blur": 0.3, "spots": 0.3, "noise": 0.2},
-        severity=(0.05, 1.0), untouched=0.15, single=0.25,
+        severity=(0.05, 1.0), untouched=0.25, single=0.35,
     ),
     # For the last stage alone: faults that a neighbourhood shows, and often none at all.
     "detail": Preset(
