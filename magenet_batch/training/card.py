@@ -12,6 +12,7 @@ import torch
 from magenet_batch import __version__
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import Progress
+from magenet_batch.training.curves import read_points
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
 
@@ -100,12 +101,8 @@ def restoration_notes(
 
 def last_validation(folder: Path) -> dict[str, float]:
     """The last validation in the curves of a run, empty if there was none."""
-    found: dict[str, float] = {}
-    for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines():
-        point = json.loads(line)
-        if point["group"] == "validation":
-            found = {k: v for k, v in point.items() if k != "group"}
-    return found
+    measured = [p for p in read_points(folder) if p.group == "validation"]
+    return {"step": measured[-1].step, **measured[-1].numbers} if measured else {}
 
 
 def write_card(path: Path, notes: dict[str, str], *, name: str, network: Network) -> Path:

@@ -15,6 +15,7 @@ from magenet_batch.models.build import TransformNetwork, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
 from magenet_batch.stop import Stop
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -32,7 +33,9 @@ from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.group import Group
+from magenet_batch.training.part import PhaseOfRun, checkpoint_path
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.results import draw_results
 from magenet_batch.training.schedule import (
     between,
     consistency_weight,
@@ -41,7 +44,7 @@ from magenet_batch.training.schedule import (
     view_weights,
 )
 from magenet_batch.training.step import StepConfig, training_losses
-from magenet_batch.training.structure import train_structure
+from magenet_batch.training.structure import STRUCTURE, train_structure
 from magenet_batch.training.validate import (
     ValidationSet,
     make_validation_set,
@@ -49,6 +52,8 @@ from magenet_batch.training.validate import (
     write_picture,
 )
 
+CHECKPOINT, STRUCTURE_FILE = "checkpoint.safetensors", "structure.safetensors"
+"""Files of a run: what it resumes from, and the structure module."""
 _LOG_EVERY = 20
 _ALONE = Group()
 
@@ -122,34 +127,46 @@ class Trainer:
         self.student = settings.start or build_network(settings.model)
         self.student.requires_grad_(True)
         self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.student.structure is not None:
+            self.student.structure.requires_grad_(False)
+        self._freeze_all_but(settings.schedule.parts)
+        self.optimizer = torch.optim.AdamW(
+            [p for p in self.student.parameters() if p.requires_grad],
+            lr=settings.schedule.learning_rate, weight_decay=settings.schedule.weight_decay,
+        )  # fmt: skip
+        self.teacher: TransformNetwork = make_teacher(self.student)
         self.progress = Progress(recipe=settings.fingerprint)
         self.stop = stop or Stop()
         self.stopped = False
         """Whether all processes agreed to save and end."""
+        self._shown: dict[str, torch.Tensor] = {}
+        """The last batch, for whoever looks for what spoiled it."""
 
-    def run(self) -> TransformNetwork:
-        """Train until the schedule ends or a stop is asked for; returns the teacher."""
-        self._prepare_structure()
+    def run(self) -> bool:
+        """Train the teacher until the schedule ends (True) or a stop is asked for (False)."""
+        if not self._prepare_structure():
+            return False
         config = self.settings
         clean = self._load(config.data.clean)
         real = None
         if config.consistency.weight > 0 and config.data.real:
             real = self._load(config.data.real, skip_bad=True)
-        self.validation = self._validation_set()
-        self._build()
+        validation = self._validation_set()
+        self._resume()
         if not self.group.leads:
-            self._loop(clean, real, None)
-            return self.teacher
+            self._loop(clean, real, None, None)
+            return self.share_done >= 1
         self.reporter.started(
             self.settings, device=self.device, autocast=self.autocast, images=len(clean),
             real=len(real) if real else 0, step=self.progress.step,
         )  # fmt: skip
         curves = Curves(self.folder, step=self.progress.step)
         try:
-            self._loop(clean, real, curves)
+            self._loop(clean, real, validation, curves)
         finally:
             curves.close()
-        return self.teacher
+        draw_results(self.folder)
+        return self.share_done >= 1
 
     @property
     def share_done(self) -> float:
@@ -161,7 +178,7 @@ class Trainer:
     def checkpoint(self) -> None:
         """Save everything needed to resume."""
         save_checkpoint(
-            self.folder / "checkpoint.safetensors",
+            self.folder / CHECKPOINT,
             networks={"student": self.student, "teacher": self.teacher},
             optimizer=self.optimizer, progress=self.progress,
         )  # fmt: skip
@@ -180,41 +197,51 @@ class Trainer:
         photos = self._load(self.settings.data.validation)
         return make_validation_set(photos, self.settings.validation, seed=self.settings.run.seed)
 
-    def _prepare_structure(self) -> None:
-        """Train the structure module, or read the one that was trained before; then freeze it."""
+    def _prepare_structure(self) -> bool:
+        """Train the structure module, or read the one that was trained before.
+
+        Returns:
+            False if a stop was asked for before it was done.
+        """
         module = self.student.structure
         if module is None:
-            return
-        config, path = self.settings.structure, self.folder / "structure.safetensors"
+            return True
+        config, path = self.settings.structure, self.folder / STRUCTURE_FILE
         given = Path(config.weights) if config.weights else path
-        if not self.group.leads:
-            self._wait()  # the leader trains it
+        if config.weights and not given.is_file():
+            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
+        done = True
+        if self.group.leads and not given.is_file() and self.settings.start is None:
+            done = self._train_structure(module, path)
+        # The others wait here until the leader has trained it.
+        _, self.stopped = self.group.agree(seconds=0.0, stop=not done, device=self.device)
         if given.is_file():
             load_model(module, given)
-        elif config.weights:
-            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
-        elif self.settings.start is None:
-            data = self.settings.data
-            photos = load_training_images(data, data.vessels, with_vessels=True).to(self.device)
-            train_structure(
-                module, photos, config=config, augment=self.settings.augment,
-                seed=self.settings.run.seed, autocast=self.autocast, report=self.reporter.structure,
-            )  # fmt: skip
-            save_model(module, str(path))
-        if self.group.leads:
-            self._wait()
+        return not self.stopped
+
+    def _train_structure(self, module: StructureModule, path: Path) -> bool:
+        data = self.settings.data
+        photos = load_training_images(data, data.vessels, with_vessels=True).to(self.device)
+        run = PhaseOfRun(
+            self.folder, self.settings.fingerprint, self.settings.validation.checkpoint_minutes,
+            self.reporter, self.stop.is_set,
+        )  # fmt: skip
+        module.requires_grad_(True)
+        done = train_structure(
+            module, photos, config=self.settings.structure, augment=self.settings.augment, run=run,
+            seed=self.settings.run.seed, autocast=self.autocast,
+        )  # fmt: skip
         module.requires_grad_(False)
         module.zero_grad(set_to_none=True)  # or it would count when gradients are clipped
+        if done:
+            save_model(module, str(path))
+            checkpoint_path(self.folder, STRUCTURE).unlink(missing_ok=True)
+        return done
 
-    def _build(self) -> None:
-        schedule = self.settings.schedule
-        self._freeze_all_but(schedule.parts)
-        trained = [p for p in self.student.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-        )
-        self.teacher: TransformNetwork = make_teacher(self.student)
-        path = self.folder / "checkpoint.safetensors"
+    def _resume(self) -> None:
+        """Begin with the student as it is, or with the checkpoint."""
+        self.teacher.load_state_dict(self.student.state_dict())
+        path = self.folder / CHECKPOINT
         if path.is_file():
             networks = {"student": self.student, "teacher": self.teacher}
             self.progress = load_checkpoint(
@@ -230,12 +257,12 @@ class Trainer:
         for name, part in have.items():
             part.requires_grad_(not parts or name in parts)
 
-    def _wait(self) -> None:
-        """Until every process is here."""
-        self.group.agree(seconds=0.0, stop=False, device=self.device)
-
     def _loop(
-        self, clean: TrainingImages, real: TrainingImages | None, curves: Curves | None
+        self,
+        clean: TrainingImages,
+        real: TrainingImages | None,
+        validation: ValidationSet | None,
+        curves: Curves | None,
     ) -> None:
         """Step until done; only the leader, who has curves, validates and saves."""
         config = self.settings
@@ -252,14 +279,15 @@ class Trainer:
             step = self.progress.step
             if curves is None:
                 continue
+            self.reporter.step(step, losses, seconds=self.progress.seconds)
             if step % _LOG_EVERY == 0 or step <= 5:
                 curves.write(step, "train", losses)
-                self.reporter.step(step, self.share_done, losses, seconds=self.progress.seconds)
             done = self.share_done >= 1
-            if self.validation and (step % config.validation.every == 0 or done):
-                self._validate(curves)
+            if validation and (step % config.validation.every == 0 or done):
+                self._validate(validation, curves)
             if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
                 self.checkpoint()
+                draw_results(self.folder)
                 saved = time.monotonic()
             if self.group.size == 1:  # nobody has to agree that it stops during a validation
                 self.stopped = self.stopped or self.stop.is_set()
@@ -335,14 +363,13 @@ class Trainer:
             consistency_weight=ramped,
         )  # fmt: skip
 
-    def _validate(self, curves: Curves) -> None:
-        assert self.validation is not None
-        numbers, enhanced = validate(self.teacher, self.validation, autocast=self.autocast)
+    def _validate(self, pairs: ValidationSet, curves: Curves) -> None:
+        numbers, enhanced = validate(self.teacher, pairs, autocast=self.autocast)
         step = self.progress.step
         curves.write(step, "validation", numbers)
         self.reporter.validation(step, numbers)
         if self.settings.validation.pictures:
             write_picture(
-                self.folder / "pictures" / f"{step:07d}.jpg", self.validation, enhanced,
+                self.folder / "pictures" / f"{step:07d}.jpg", pairs, enhanced,
                 columns=self.settings.validation.pictures,
             )  # fmt: skip

@@ -21,6 +21,8 @@ from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.measures import sharpness
 from magenet_batch.training.data.config import DataConfig
 
+PHANTOM, SHARPEST = "phantom:", "sharpest:"
+"""What may stand in place of a folder begins with these."""
 _MARGIN = 1.02  # the square is a little larger than the field of view
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 
@@ -102,19 +104,19 @@ def load_training_images(
             return f"{path}: {error}"
 
     for folder in folders:
-        if folder.startswith("phantom:"):
+        if folder.startswith(PHANTOM):
             seeds = phantom_seeds(folder)
             squares += [_phantom_square(seed, config.size) for seed in seeds]
             names += [f"phantom/{seed}" for seed in seeds]
             continue
-        if folder.startswith("sharpest:"):
+        if folder.startswith(SHARPEST):
             if not config.real:
                 raise TrainingError(
                     f"'{folder}' chooses from data.real, which is empty: say where the archive is "
                     "with --set data.real=/archive"
                 )
             archive = load_training_images(config, config.real, skip_bad=True, threads=threads)
-            for index in sharpest(archive, share=_share(folder)):
+            for index in sharpest(archive, share=share_of(folder)):
                 squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
                 names.append(archive.names[index])
             continue
@@ -167,9 +169,14 @@ def _pixels(photos: TrainingImages, index: int) -> np.ndarray:
     return photos.images[index].permute(1, 2, 0).contiguous().numpy()
 
 
-def _share(word: str) -> float:
+def share_of(word: str) -> float:
+    """`sharpest:0.25` is a quarter.
+
+    Raises:
+        TrainingError: if it says no share.
+    """
     try:
-        share = float(word.removeprefix("sharpest:"))
+        share = float(word.removeprefix(SHARPEST))
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
@@ -183,7 +190,7 @@ def phantom_seeds(word: str) -> range:
     Raises:
         TrainingError: if it says neither.
     """
-    count, _, first = word.removeprefix("phantom:").partition("@")
+    count, _, first = word.removeprefix(PHANTOM).partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
         raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
     start = int(first or 0)
