@@ -180,8 +180,10 @@ def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
         yield "vessels"
     if names - {STRUCTURE}:
         yield "clean"
-    affine = isinstance(recipe, AffineRecipe)
-    agreement = recipe.consistency.weight if affine else recipe.light.consistency
+    if isinstance(recipe, AffineRecipe):
+        agreement = recipe.consistency.weight
+    else:
+        agreement = recipe.light.consistency
     if (agreement > 0 and names & {"light", NETWORK}) or any(
         folder.startswith(SHARPEST) for folder in recipe.data.clean
     ):

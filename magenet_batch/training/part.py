@@ -165,7 +165,7 @@ class PartTrainer(Generic[Part]):
             )
         losses = self._losses(self.student, self.teacher, step, share)
         self._optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         if not math.isfinite(float(norm)):
             told = {name: float(value.detach()) for name, value in losses.items()}

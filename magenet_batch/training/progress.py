@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from magenet_batch.training.trainer import Settings
+    from magenet_batch.training.config import RunConfig, ScheduleConfig
 
 NETWORK = "network"
 """Phase of the training of a network that is trained as a whole."""
@@ -40,8 +40,10 @@ class Reporter:
 
     def started(
         self,
-        settings: Settings,
+        run: RunConfig,
+        schedule: ScheduleConfig,
         *,
+        size: str,
         device: torch.device,
         autocast: bool,
         images: int,
@@ -50,12 +52,11 @@ class Reporter:
     ) -> None:
         """The training of a whole network begins or resumes."""
         precision = "bf16" if autocast else "fp32"
-        schedule = settings.schedule
         self._begin(NETWORK, step=step, steps=schedule.steps, minutes=schedule.minutes)
         self.note(
-            f"{'resuming at step ' + str(step) if step else 'training'}: {settings.model.size} on "
+            f"{'resuming at step ' + str(step) if step else 'training'}: {size} on "
             f"{device} in {precision}, {images} clean and {real} real images, "
-            f"{_limit(schedule.steps, schedule.minutes)}, into {settings.run.output}"
+            f"{_limit(schedule.steps, schedule.minutes)}, into {run.output}"
         )
 
     def part(self, name: str, *, step: int, steps: int, minutes: float) -> None:

@@ -22,12 +22,13 @@ _NOT_LOSSES = ("gradient", "learning_rate")
 _FINE = 2  # drawn this much larger, then reduced: smooth lines
 _WIDTH, _HEIGHT, _COLUMNS = 380, 230, 4  # of a panel, pixels; panels side by side
 _HEADING, _MARGIN = 40, 14
+_LEGEND = 170  # pixels right of the axes, where there are several lines
 _INNER = (52, 30, 14, 28)  # around the axes inside a panel: left, top, right, bottom
 _BINS = 150  # most points of a line; more are averaged
 _TAILS = (1.0, 99.0)  # percentiles that fit between the axes
 _COLOURS = (
     (31, 87, 164), (200, 80, 30), (60, 140, 70), (140, 70, 160), (190, 150, 20), (90, 90, 90),
-    (30, 160, 170), (180, 40, 90),
+    (30, 160, 170), (180, 40, 90), (110, 80, 50), (120, 170, 220),
 )  # fmt: skip
 _INK, _PALE, _MEASURED = (40, 40, 40), (225, 225, 225), (20, 120, 90)
 _LOG_FROM = 20.0  # ratio of the largest to the smallest value
@@ -79,7 +80,11 @@ def draw_results(folder: Path) -> Path | None:
 def panels_of(points: Sequence[Point]) -> list[Panel]:
     """Losses together, then every validation measure alone."""
     losses = {k: _binned(v) for k, v in _series(points, "train").items() if k not in _NOT_LOSSES}
-    panels = [Panel("training losses", losses, columns=2)] if losses else []
+    panels = (
+        [Panel("training (means of neighbouring points; last)", losses, columns=2)]
+        if losses
+        else []
+    )
     measures = _series(points, "validation")
     return panels + [
         Panel(f"validation: {name}", {name: line}, dots=True) for name, line in measures.items()
@@ -174,9 +179,10 @@ def _axes_of(panel: Panel, box: tuple[float, float, float, float]) -> _Axes:
 
 def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, *, left: int, top: int) -> None:
     inner = _INNER
+    legend = _LEGEND if len(panel.lines) > 1 else 0
     box = (
         left + inner[0], top + inner[1],
-        left + panel.columns * _WIDTH - inner[2], top + _HEIGHT - inner[3],
+        left + panel.columns * _WIDTH - inner[2] - legend, top + _HEIGHT - inner[3],
     )  # fmt: skip
     axes = _axes_of(panel, box)
     _draw_frame(draw, axes)
@@ -192,9 +198,9 @@ def _draw_panel(draw: ImageDraw.ImageDraw, panel: Panel, *, left: int, top: int)
             for x, y in places if len(places) <= 60 else places[-1:]:
                 reach = 2.4 * _FINE
                 draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=colour)
-        if len(panel.lines) > 1:
-            _text(draw, box[2] - 150, box[1] + 10 + 15 * index, f"{name} {line[-1, 1]:.3g}",
-                  size=12, fill=colour, halo=True)  # fmt: skip
+        if legend:
+            _text(draw, box[2] + 14, box[1] + 8 + 17 * index, f"{name} {line[-1, 1]:.3g}",
+                  size=12, fill=colour)  # fmt: skip
 
 
 def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
@@ -239,9 +245,8 @@ def _text(
     size: int,
     fill: tuple[int, int, int] = _INK,
     anchor: str = "lm",
-    halo: bool = False,
 ) -> None:
     draw.text(
         (x * _FINE, y * _FINE), text, fill=fill, font=ImageFont.load_default(size * _FINE),
-        anchor=anchor, stroke_width=2 * _FINE if halo else 0, stroke_fill="white",
+        anchor=anchor,
     )  # fmt: skip

@@ -22,13 +22,12 @@ from magenet_batch.training.group import Group
 from magenet_batch.training.part import checkpoint_path
 from magenet_batch.training.progress import make_reporter
 from magenet_batch.training.ray_processes import train_in_processes
-from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
 from magenet_batch.training.restoration.run import PARTS, RestorationRun
 from magenet_batch.training.results import RESULTS
-from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Settings, Trainer
+from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
 
 _STOPPING = "finishing this step, then saving; once more to stop at once"
 _RESUMES = "stopped: the same command resumes"
@@ -108,7 +107,7 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
     stop = Stop(after=60 * stop_after)
     reporter = make_reporter()
     reporter.planned(phases_of(recipe))
-    trainer = Trainer(settings_of(recipe), reporter=reporter, group=group, stop=stop)
+    trainer = Trainer(recipe, reporter=reporter, group=group, stop=stop, start=start_of(recipe))
     with contextlib.ExitStack() as frame:
         frame.enter_context(contextlib.closing(reporter))
         if group.size == 1:  # otherwise the process that started the others handles signals
@@ -122,27 +121,23 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
     return EXIT_DONE
 
 
-def settings_of(recipe: AffineRecipe) -> Settings:
-    """Hand each component its part of the recipe."""
-    start: TransformNetwork | None = None
-    model, begun_from = recipe.model, ""
-    if recipe.start.weights:
-        loaded, info = load_weights(recipe.start.weights)
-        if isinstance(loaded, Restorer):
-            raise TrainingError(
-                f"start.weights = '{recipe.start.weights}' hold a network that is trained part by "
-                f"part, not one of architecture '{recipe.model.architecture}': name other weights"
-            )
-        start = _with_parts_of(recipe.model, loaded)
-        model = start.config
-        steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
-        begun_from = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
-    return Settings(
-        run=recipe.run, data=recipe.data, augment=recipe.augment, preset=recipe.degradation.preset,
-        model=model, structure=recipe.structure, loss=recipe.loss, consistency=recipe.consistency,
-        schedule=recipe.schedule, validation=recipe.validation, fingerprint=fingerprint(recipe),
-        start=start, begun_from=begun_from,
-    )  # fmt: skip
+def start_of(recipe: AffineRecipe) -> Start | None:
+    """The network to begin with, None to begin anew.
+
+    Raises:
+        TrainingError: `start.weights` hold a network of another kind.
+    """
+    if not recipe.start.weights:
+        return None
+    loaded, info = load_weights(recipe.start.weights)
+    if isinstance(loaded, Restorer):
+        raise TrainingError(
+            f"start.weights = '{recipe.start.weights}' hold a network that is trained part by "
+            f"part, not one of architecture '{recipe.model.architecture}': name other weights"
+        )
+    steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
+    said = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
+    return Start(_with_parts_of(recipe.model, loaded), said)
 
 
 def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformNetwork:
@@ -163,9 +158,12 @@ def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformN
 
 def _finish(trainer: Trainer) -> None:
     """Write the teacher's weights and a card beside the curves."""
-    settings = trainer.settings
-    notes = card_notes(settings, trainer.progress, folder=trainer.folder, device=trainer.device)
-    _write(trainer.teacher, notes, folder=trainer.folder, name=settings.run.name)
+    recipe = trainer.recipe
+    notes = card_notes(
+        recipe, trainer.progress, begun_from=trainer.begun_from, folder=trainer.folder,
+        device=trainer.device,
+    )  # fmt: skip
+    _write(trainer.teacher, notes, folder=trainer.folder, name=recipe.run.name)
 
 
 def _write(network: Network, notes: dict[str, str], *, folder: Path, name: str) -> None:

@@ -42,7 +42,8 @@ class Restorer(nn.Module):
             inner_B1HW: 1 well inside the field of view.
         """
         bands, rest = detail_bands(x_B3HW.float())
-        return self.sense(band_statistics(bands, rest, inner_B1HW))
+        result: Sensed = self.sense(band_statistics(bands, rest, inner_B1HW))
+        return result
 
     def undo_sensor(
         self, x_B3HW: torch.Tensor, sensed: Sensed, vessels_B1HW: torch.Tensor | None
@@ -60,7 +61,8 @@ class Restorer(nn.Module):
         """
         if self.sensor is None:
             return x_B3HW
-        return self.sensor(x_B3HW, sensed, vessels_B1HW)
+        result: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW)
+        return result
 
     def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
         """The light of whole images, None where the network has no light stage.

@@ -91,7 +91,8 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
     factor = 1 / (1 - np.where(shown < _LEAST_SHARE, 0, shown) * missing)
     if factor.max() == 1:
         return pixels
-    return np.clip(pixels * factor[..., None], 0, 1).astype(np.float32)
+    result: np.ndarray = np.clip(pixels * factor[..., None], 0, 1).astype(np.float32)
+    return result
 
 
 def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:

@@ -56,11 +56,11 @@ class TrainingImages:
         """The same images at half the size, made once: small views need not read large images."""
 
         def half(x_BCHW: torch.Tensor) -> torch.Tensor:
-            parts = [F.avg_pool2d(part.float(), 2) for part in x_BCHW.split(32)]
+            parts = [F.avg_pool2d(part.float(), 2) for part in torch.split(x_BCHW, 32)]
             return torch.cat([(part + 0.5).to(torch.uint8) for part in parts])
 
         # A pixel is inside only if all four of it are.
-        inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in self.masks.split(32)])
+        inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in torch.split(self.masks, 32)])
         return replace(self, images=half(self.images), masks=inside.to(torch.uint8), vessels=None)
 
     def to(self, device: torch.device) -> TrainingImages:

@@ -206,4 +206,5 @@ def best_matrices(moments: Moments) -> torch.Tensor:
     # For one output channel the unknowns are one gain per band and input channel.
     ridge = 1e-8 * torch.eye(size, dtype=torch.float64)
     solved = torch.linalg.solve(c.reshape(n, size, size).double() + ridge, moments.product.double())
-    return solved.float().view(n, BANDS, 3, 3).mT
+    result: torch.Tensor = solved.float().view(n, BANDS, 3, 3).mT
+    return result
