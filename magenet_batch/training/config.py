@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+PartName = Literal["structure", "sense", "sensor", "light"]
+PARTS: tuple[str, ...] = get_args(PartName)
+"""Parts of a restoring network, in the order in which they need each other."""
 
 
 class RunConfig(BaseModel):
@@ -35,7 +40,7 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1)
-    parts: tuple[Literal["structure", "sense", "sensor", "light"], ...] = ()
+    parts: tuple[PartName, ...] = ()
 
 
 class WeightedView(NamedTuple):
@@ -143,7 +148,7 @@ class StructureTrainingConfig(BaseModel):
     Attributes:
         weights: use this structure module instead of training one; empty to train.
         steps: optimiser steps.
-        minutes: training time at the most; 0 for no limit.
+        minutes: training time at the most, over all resumes; 0 for no limit.
         batch: images per step.
         size: of the squares, pixels.
         learning_rate: after warm-up.

@@ -9,6 +9,7 @@ from pathlib import Path
 from magenet_batch.duration import duration
 from magenet_batch.errors import TrainingError, UsageError
 from magenet_batch.training.checkpoint import Progress, read_progress
+from magenet_batch.training.config import PARTS
 from magenet_batch.training.data.config import DataConfig
 from magenet_batch.training.data.images import (
     PHANTOM,
@@ -24,7 +25,6 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
-from magenet_batch.training.restoration.run import PARTS
 from magenet_batch.training.structure import STRUCTURE
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE
 
@@ -176,6 +176,12 @@ def outlook(recipe: Recipe) -> str:
 def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
     """Keys of `data` whose folders a run with these phases reads."""
     names = {phase.name for phase in phases}
+    chosen = [folder for folder in recipe.data.clean if folder.startswith(SHARPEST)]
+    if chosen and names & {MOMENTS, "sensor"}:
+        raise UsageError(
+            f"data.clean: '{chosen[0]}' is for architecture 'affine' and 'unet'; the sensor part of "
+            "'magenet' needs folders of sharp photographs: name some"
+        )
     if any(phase.name == STRUCTURE and not phase.done for phase in phases):
         yield "vessels"
     if names - {STRUCTURE}:
@@ -184,9 +190,7 @@ def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
         agreement = recipe.consistency.weight
     else:
         agreement = recipe.light.consistency
-    if (agreement > 0 and names & {"light", NETWORK}) or any(
-        folder.startswith(SHARPEST) for folder in recipe.data.clean
-    ):
+    if chosen or (agreement > 0 and names & {"light", NETWORK}):
         yield "real"
     if names & {"sensor", "light", NETWORK}:
         yield "validation"

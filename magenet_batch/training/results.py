@@ -13,10 +13,11 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from magenet_batch.storage import write_atomic
+from magenet_batch.training.config import PARTS
 from magenet_batch.training.curves import Point, read_points
 
 RESULTS = "results.png"
-_PHASES = ("structure", "sense", "sensor", "light", "")
+_PHASES = (*PARTS, "")
 """Folders with curves, in the order of training; the last is that of a network as a whole."""
 _NOT_LOSSES = ("gradient", "learning_rate")
 _FINE = 2  # drawn this much larger, then reduced: smooth lines

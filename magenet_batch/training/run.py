@@ -16,6 +16,7 @@ from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.stop import Stop, two_stage_stop
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
+from magenet_batch.training.config import PARTS
 from magenet_batch.training.curves import CURVES
 from magenet_batch.training.estimate import phases_of
 from magenet_batch.training.group import Group
@@ -25,7 +26,7 @@ from magenet_batch.training.ray_processes import train_in_processes
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
-from magenet_batch.training.restoration.run import PARTS, RestorationRun
+from magenet_batch.training.restoration.run import RestorationRun
 from magenet_batch.training.results import RESULTS
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
 

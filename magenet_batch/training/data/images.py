@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from magenet_batch.errors import ImageError, TrainingError
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import find_fov
+from magenet_batch.imaging.names import PHOTOGRAPHS
 from magenet_batch.imaging.read import read_image
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.measures import sharpness
@@ -24,7 +25,6 @@ from magenet_batch.training.data.config import DataConfig
 PHANTOM, SHARPEST = "phantom:", "sharpest:"
 """What may stand in place of a folder begins with these."""
 _MARGIN = 1.02  # the square is a little larger than the field of view
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 
 
 _Square = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -222,7 +222,7 @@ def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) 
     paths = sorted(
         p
         for p in inside.rglob("*")
-        if p.suffix.lower() in _SUFFIXES
+        if p.suffix.lower() in PHOTOGRAPHS
         and not p.name.startswith(".")
         and f"{folder}/{p.name}" not in config.exclude
     )

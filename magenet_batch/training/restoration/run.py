@@ -24,6 +24,7 @@ from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
+from magenet_batch.training.config import PARTS
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import Part
@@ -39,7 +40,6 @@ from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart,
 from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
-PARTS = ("structure", "sense", "sensor", "light")
 _LIGHT_SOURCE = 2  # size of the squares in memory, relative to what the light stage sees
 _CROPS_PER_IMAGE = 3  # that are measured of the sensor part
 
