@@ -179,7 +179,7 @@ def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
     chosen = [folder for folder in recipe.data.clean if folder.startswith(SHARPEST)]
     if chosen and names & {MOMENTS, "sensor"}:
         raise UsageError(
-            f"data.clean: '{chosen[0]}' is for architecture 'affine' and 'unet'; the sensor part of "
+            f"data.clean: '{chosen[0]}' is for 'affine' and 'unet'; the sensor part of "
             "'magenet' needs folders of sharp photographs: name some"
         )
     if any(phase.name == STRUCTURE and not phase.done for phase in phases):
