@@ -66,7 +66,8 @@ def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> in
         processes=recipe.run.processes,
         gpus=pick_device(recipe.run.device).type == "cuda", storage=folder / "ray",
     )  # fmt: skip
-    return EXIT_DONE
+    done = all(phase.share >= 1 for phase in phases_of(recipe))
+    return EXIT_DONE if done else EXIT_INTERRUPTED
 
 
 def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:

@@ -18,7 +18,7 @@ def archive(root: Path, **counts: int) -> None:
         where = root / folder / ("images" if folder == "vessels" else "")
         where.mkdir(parents=True)
         for seed in range(count):
-            cv2.imwrite(str(where / f"{seed}.png"), make_phantom(seed, size=32).pixels)
+            cv2.imwrite(str(where / f"{seed}.png"), make_phantom(seed, size=64).pixels)
         if folder == "vessels":
             (root / folder / "masks").mkdir()
             for seed in range(count - 1):

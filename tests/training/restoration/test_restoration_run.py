@@ -122,7 +122,7 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
         assert main(command(tmp_path, given, only(part), "sensor.steps=1")) == EXIT_DONE
     assert not (tmp_path / "structure.safetensors").exists()
     with pytest.raises(TrainingError, match=r"set structure\.weights = ''"):
-        changes = [*QUICK, "structure.weights=nowhere", f"run.output={tmp_path}"]
+        changes = [*QUICK, "structure.weights=nowhere", f"run.output={tmp_path / 'new'}"]
         train(load_recipe("smoke", changes=changes))
 
 
