@@ -24,14 +24,13 @@ from magenet_batch.quality.fidelity import LIMITS
 from magenet_batch.records.schema import COLUMNS
 from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.training.config import RunConfig
+from magenet_batch.training.config import PARTS, RunConfig
 from magenet_batch.training.recipes.load import shipped_recipes, table_in
 from magenet_batch.training.recipes.schema import (
     ARCHITECTURES,
     AffineRecipe,
     RestorationRecipe,
 )
-from magenet_batch.training.restoration.run import PARTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]

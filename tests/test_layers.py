@@ -15,7 +15,7 @@ import magenet_batch
 ROOT = Path(magenet_batch.__file__).parent
 PACKAGE = "magenet_batch"
 LAYERS = {
-    "errors": 0, "settings": 0, "randomness": 0, "stop": 0,
+    "errors": 0, "settings": 0, "randomness": 0, "stop": 0, "duration": 0,
     "phantom": 1, "storage": 1,
     "imaging": 2, "degradation": 2, "records": 2,
     "models": 3, "quality": 3,
@@ -27,15 +27,15 @@ LAYERS = {
 """A part imports from the layers below it. Parts of one layer do not import each other."""
 ROOMS = {
     "jobs": {
-        "policy": 0, "duration": 0, "options": 1,
+        "policy": 0, "options": 1,
         "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6,
     },
     "report": {"words": 0, "totals": 1, "text": 2, "page": 3, "build": 4},
 }  # fmt: skip
 """The same inside a part, for its modules and folders."""
 LIGHT = (
-    "errors", "settings", "randomness", "stop", "phantom", "storage", "imaging", "records",
-    "jobs", "report", "cli",
+    "errors", "settings", "randomness", "stop", "duration", "phantom", "storage", "imaging",
+    "records", "jobs", "report", "cli",
 )  # fmt: skip
 """Parts that are imported without torch: it is loaded when a network is."""
 

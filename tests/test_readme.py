@@ -32,6 +32,9 @@ QUICK = (
     "--set structure.steps=1 --set sense.samples=16 --set sense.steps=1 --set sensor.steps=2 "
     "--set light.steps=2 --set validation.every=2"
 )
+ON_PHANTOMS = " ".join(
+    f"--set data.{key}=phantom:2" for key in ("clean", "real", "vessels", "validation")
+)
 
 
 def test_every_line_is_of_a_kind_that_is_tested():
@@ -84,8 +87,8 @@ def on_this_machine(line: str, *, archive: Path, weights: str) -> str:
         command += f" --workers 0 --gpus 0 --weights {weights}"
     if "train recipes/smoke.toml" in command:
         command += f" {QUICK}"
-    elif " train " in command and "--dry-run" not in command:
-        command += " --dry-run"
+    elif " train " in command:
+        command += f" {ON_PHANTOMS}" + (" --dry-run" if "--dry-run" not in command else "")
     return command
 
 

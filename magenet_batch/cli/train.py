@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import say
+
 
 def command(
     recipe: Annotated[
@@ -28,7 +30,11 @@ def command(
         float, typer.Option(min=0, metavar="MINUTES", help="Save and end after so long; 0: never.")
     ] = 0.0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the recipe, print it as JSON, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the recipe as JSON, count its images, estimate the time, and stop.",
+        ),
     ] = False,
 ) -> None:
     """Train MAGE-Net. Give the same command again to resume where it stopped."""
@@ -36,7 +42,10 @@ def command(
 
     loaded = load_recipe(recipe, changes=changes or [])
     if dry_run:
+        from magenet_batch.training.estimate import outlook
+
         typer.echo(loaded.model_dump_json(indent=2))
+        say(outlook(loaded))
         return
     from magenet_batch.training.run import train
 

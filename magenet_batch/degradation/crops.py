@@ -94,7 +94,8 @@ def _with_noise(x: np.ndarray, p: Noise, height: int) -> np.ndarray:
         own = cv2.sepFilter2D(np.ascontiguousarray(own), -1, taps, taps)
         own = own[margin:-margin, margin:-margin] * np.float32(gain)
     deviation = np.sqrt(np.float32(p.noise_read**2) + np.float32(p.noise_shot) * x)
-    return x + own * deviation * np.float32(height / REFERENCE_HEIGHT)
+    result: np.ndarray = x + own * deviation * np.float32(height / REFERENCE_HEIGHT)
+    return result
 
 
 @lru_cache(maxsize=1)

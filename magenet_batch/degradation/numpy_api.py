@@ -26,4 +26,5 @@ def degrade_pixels(
     clean = torch.from_numpy(pixels.astype(np.float32) / full).permute(2, 0, 1)[None]
     mask_B1HW = torch.from_numpy(mask.astype(np.float32))[None, None]
     degraded = apply_degradation(clean, [params], mask_B1HW=mask_B1HW)[0].permute(1, 2, 0)
-    return np.rint(degraded.numpy() * full).astype(pixels.dtype)
+    result: np.ndarray = np.rint(degraded.numpy() * full).astype(pixels.dtype)
+    return result

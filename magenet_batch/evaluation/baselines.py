@@ -121,7 +121,8 @@ def _dehazed(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
     transmission = 1 - 0.95 * cv2.erode(scaled, patch)
     grey = cv2.cvtColor(x, cv2.COLOR_RGB2GRAY)
     fine = _guided(grey, transmission, radius=max(2, round(60 * side / 512)), epsilon=1e-4)
-    return (x - air) / np.maximum(fine, 0.1)[..., None] + air
+    result: np.ndarray = (x - air) / np.maximum(fine, 0.1)[..., None] + air
+    return result
 
 
 def _gaussian_by_gradients(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -152,11 +153,13 @@ def _guided(guide: np.ndarray, x: np.ndarray, *, radius: int, epsilon: float) ->
 
     mean_g, mean_x = mean(guide), mean(x)
     slope = (mean(guide * x) - mean_g * mean_x) / (mean(guide * guide) - mean_g**2 + epsilon)
-    return mean(slope) * guide + mean(mean_x - slope * mean_g)
+    result: np.ndarray = mean(slope) * guide + mean(mean_x - slope * mean_g)
+    return result
 
 
 def _to_bytes(x: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+    result: np.ndarray = np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)
+    return result
 
 
 def _inside(enhanced: np.ndarray, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray:

@@ -109,7 +109,8 @@ def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.n
     sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
     long = (sides >= _LONG) & (np.arange(count) > 0)
     lines = long[labels]
-    return lines if lines.sum() >= _LEAST_LINES else lines & False
+    result: np.ndarray = lines if lines.sum() >= _LEAST_LINES else lines & False
+    return result
 
 
 def line_contrast(pixels: np.ndarray, lines: np.ndarray, fov: FieldOfView) -> float | None:

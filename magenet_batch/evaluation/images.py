@@ -11,9 +11,8 @@ import numpy as np
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.names import PHOTOGRAPHS
 from magenet_batch.imaging.read import read_image
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def list_images(folder: Path, *, limit: int = 0) -> list[Path]:
         UsageError: if there is none.
     """
     inside = folder / "images" if (folder / "images").is_dir() else folder
-    paths = sorted(p for p in inside.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(p for p in inside.rglob("*") if p.suffix.lower() in PHOTOGRAPHS)
     if not paths:
         raise UsageError(f"there is no image in {inside}")
     if not limit or limit >= len(paths):

@@ -97,7 +97,8 @@ def _kernel(inner: float, outer: float) -> np.ndarray:
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     distance = np.hypot(rows, columns) * _STEP
     ring = ((distance >= inner) & (distance <= outer)).astype(np.float32)
-    return ring / ring.sum()
+    result: np.ndarray = ring / ring.sum()
+    return result
 
 
 def _mean(x: np.ndarray, weight: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

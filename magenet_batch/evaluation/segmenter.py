@@ -68,7 +68,8 @@ class Segmenter:
         logits = np.clip(inside @ self.weights[:-1] + self.weights[-1], -30, 30)
         small[mask] = 1 / (1 + np.exp(-logits))
         found = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-        return found * fov.mask(height, width)
+        result: np.ndarray = found * fov.mask(height, width)
+        return result
 
 
 def describe(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
@@ -122,4 +123,5 @@ def _gabor(sigma: float, angle: float) -> np.ndarray:
         (side, side), sigma, angle, lambd=4 * sigma, gamma=1 / _ELONGATION, psi=0
     )
     kernel -= kernel.mean()
-    return (kernel / np.abs(kernel).sum()).astype(np.float32)
+    result: np.ndarray = (kernel / np.abs(kernel).sum()).astype(np.float32)
+    return result

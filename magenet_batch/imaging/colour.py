@@ -8,7 +8,8 @@ import numpy as np
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) integers to float32 in [0, 1]."""
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    result: np.ndarray = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return result
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:

@@ -13,6 +13,9 @@ SUFFIXES: dict[str, str] = {
 }  # fmt: skip
 """Extensions that images have, and the formats that they stand for."""
 
+PHOTOGRAPHS = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"))
+"""Extensions of what folders of photographs are searched for, in training and evaluation."""
+
 WRITTEN = ("jpeg", "png", "tiff", "jpeg2000", "dicom")
 """Formats that an image keeps; others become PNG."""
 

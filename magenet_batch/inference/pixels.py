@@ -54,4 +54,5 @@ def feathered(mask: np.ndarray) -> np.ndarray:
     """
     kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)
-    return (cv2.blur(inner, (3, 3)) * mask).astype(np.float32) / 255
+    result: np.ndarray = (cv2.blur(inner, (3, 3)) * mask).astype(np.float32) / 255
+    return result

@@ -224,7 +224,7 @@ class Restoring:
         """The original with the copy's change and the light, in strips of rows."""
         square, side = copy.square, copy.square.side
         full = int(np.iinfo(pixels.dtype).max)
-        result = pixels.copy()
+        result: np.ndarray = pixels.copy()
         for top in range(0, side, _STRIP):
             if cancelled():
                 raise CancelledError("stopped between two strips")

@@ -34,7 +34,7 @@ class Affine(NamedTuple):
         raw = raw_B12HW.float()
         b, _, h, w = raw.shape
         eye = torch.eye(3, device=raw.device).view(1, 3, 3, 1, 1)
-        change, offset = raw.split([9, 3], dim=1)
+        change, offset = torch.split(raw, [9, 3], dim=1)
         matrix = eye + _GAIN * torch.tanh(change / _GAIN).view(b, 3, 3, h, w)
         return cls(matrix, _OFFSET * torch.tanh(offset / _OFFSET))
 
@@ -57,8 +57,8 @@ class Affine(NamedTuple):
     @classmethod
     def unpacked(cls, packed_B12HW: torch.Tensor) -> Affine:
         """The inverse of `packed`."""
-        matrix, offset = packed_B12HW.split([9, 3], dim=1)
-        return cls(matrix.unflatten(1, (3, 3)), offset)
+        matrix, offset = torch.split(packed_B12HW, [9, 3], dim=1)
+        return cls(torch.unflatten(matrix, 1, (3, 3)), offset)
 
 
 def interpolation_matrix(

@@ -81,7 +81,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """Normalised features of the same shape."""
-        return self.norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        result: torch.Tensor = self.norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return result
 
 
 class SpatialAttention(nn.Module):
@@ -159,7 +160,8 @@ class Down(nn.Module):
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         """(B, inside, H, W) to (B, outside, H/2, W/2)."""
-        return self.conv(x_BCHW)
+        result: torch.Tensor = self.conv(x_BCHW)
+        return result
 
 
 class Up(nn.Module):
@@ -186,7 +188,8 @@ class StructureGate(nn.Module):
         """Gated features of the shape of `skip_BCHW`."""
         structure = resize_like(structure_BCHW, skip_BCHW)
         gate = 2 * torch.sigmoid(self.gate(torch.cat([skip_BCHW, structure], 1)))
-        return skip_BCHW * gate + self.add(structure)
+        result: torch.Tensor = skip_BCHW * gate + self.add(structure)
+        return result
 
 
 class SupervisedAttention(nn.Module):
@@ -200,7 +203,8 @@ class SupervisedAttention(nn.Module):
     def forward(self, features_BCHW: torch.Tensor, image_B3HW: torch.Tensor) -> torch.Tensor:
         """Attended features of the same shape."""
         gate = torch.sigmoid(self.gate(resize_like(image_B3HW, features_BCHW)))
-        return features_BCHW + self.features(features_BCHW) * gate
+        result: torch.Tensor = features_BCHW + self.features(features_BCHW) * gate
+        return result
 
 
 def resize_like(x_BCHW: torch.Tensor, like_BCHW: torch.Tensor) -> torch.Tensor:

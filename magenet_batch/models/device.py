@@ -30,7 +30,8 @@ def pick_device(wanted: str) -> torch.device:
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether the device computes in bf16 in hardware; elsewhere bf16 is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        result: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return result
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -210,7 +210,8 @@ class MageNet(nn.Module):
         condition = cut_resized(
             context.condition, window.halved(), height=height // 2, width=width // 2
         )
-        return self.local(tile_B3HW, base, condition, context.description)
+        result: torch.Tensor = self.local(tile_B3HW, base, condition, context.description)
+        return result
 
     @property
     def reach(self) -> int:

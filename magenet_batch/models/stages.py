@@ -225,7 +225,7 @@ class LocalStage(nn.Module):
         limited = torch.tanh(heads)  # of all: quicker than of some
         change = added(limited[:, :3], base_B3HW) - input_B3HW
         if self.bands is not None:
-            strengths = limited[:, 3:].split(1, 1)
+            strengths = torch.split(limited[:, 3:], 1, 1)
             for k, band in enumerate(wavelet_bands(base_B3HW, len(self.bands.weight) // 4)):
                 change = added(change, scaled(band, strengths[k]))
         if self.global_gate is None:
@@ -241,6 +241,6 @@ class LocalStage(nn.Module):
         """
         weight = self.stem.weight
         pixels, condition = weight[:, :24], weight[:, 24:]
-        wide = pixels.unflatten(1, (6, 2, 2)).permute(0, 1, 4, 2, 5, 3).reshape(-1, 6, 6, 6)
+        wide = torch.unflatten(pixels, 1, (6, 2, 2)).permute(0, 1, 4, 2, 5, 3).reshape(-1, 6, 6, 6)
         x = F.conv2d(both_B6HW, wide, self.stem.bias, stride=2, padding=2)
         return added(x, F.conv2d(condition_BCHW, condition, padding=1))

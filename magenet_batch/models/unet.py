@@ -76,4 +76,5 @@ class UNet(nn.Module):
             skips.append(x)
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](torch.cat([self.ups[level](x), skips[level]], 1))
-        return image_B3HW + self.head(x).float()
+        result: torch.Tensor = image_B3HW + self.head(x).float()
+        return result

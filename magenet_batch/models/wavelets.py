@@ -10,7 +10,8 @@ _TAPS = 2  # to each side
 
 def reach(count: int) -> int:
     """Pixels around a position beyond which nothing changes its bands."""
-    return _TAPS * (2**count - 1)
+    result: int = _TAPS * (2**count - 1)
+    return result
 
 
 def wavelet_bands(x_BCHW: torch.Tensor, count: int) -> list[torch.Tensor]:

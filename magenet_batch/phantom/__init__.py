@@ -136,7 +136,8 @@ def _fov_cover(params: PhantomParams, x: FloatArray, y: FloatArray, pixel: float
         dx, dy = x - math.cos(params.notch), y - math.sin(params.notch)
         inside = np.minimum(inside, np.hypot(dx, dy) - 0.035)
     inside = np.minimum(inside, params.fov_cut - np.abs(y))
-    return np.clip(inside / (2 * pixel) + 0.5, 0, 1)
+    result: FloatArray = np.clip(inside / (2 * pixel) + 0.5, 0, 1)
+    return result
 
 
 def make_phantom(seed: int, *, size: int = 512, height: int | None = None) -> Phantom:

@@ -76,7 +76,8 @@ def sample_look(rng: np.random.Generator) -> Look:
 def _soft_step(values: FloatArray, edge: float) -> FloatArray:
     """1 where values are below -edge, 0 above edge, smooth between."""
     t = np.clip((edge - values) / (2 * edge), 0, 1)
-    return t * t * (3 - 2 * t)
+    result: FloatArray = t * t * (3 - 2 * t)
+    return result
 
 
 def paint_background(
@@ -115,7 +116,8 @@ def paint_background(
     core = np.exp(-((to_fovea / 0.115) ** 2)) * 0.62 + np.exp(-((to_fovea / 0.3) ** 2)) * 0.5
     image *= np.exp(-core[..., None] * _MACULA)
     spark = np.exp(-(((to_fovea) / 0.013) ** 2)) * np.float32(0.16 * look.sheen)
-    return image + spark[..., None] * np.asarray((1.0, 0.9, 0.7), np.float32)
+    result: FloatArray = image + spark[..., None] * np.asarray((1.0, 0.9, 0.7), np.float32)
+    return result
 
 
 def add_sheen(

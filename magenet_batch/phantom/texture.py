@@ -45,7 +45,10 @@ def smooth_noise(
     control = rng.standard_normal((cells + 3, across + 3)).astype(np.float32)
     rows = _spline_matrix(np.linspace(0, 1, height, dtype=np.float32), cells)
     columns = _spline_matrix(np.linspace(0, 1, width, dtype=np.float32), across)
-    return (rows @ control @ columns.T * np.float32(2.1)).astype(np.float32, copy=False)
+    result: FloatArray = (rows @ control @ columns.T * np.float32(2.1)).astype(
+        np.float32, copy=False
+    )
+    return result
 
 
 def fractal_noise(
@@ -62,7 +65,8 @@ def fractal_noise(
         strength = gain**octave
         total += np.float32(strength) * smooth_noise(rng, height, width, cells=cells << octave)
         power += strength**2
-    return total / np.float32(np.sqrt(power))
+    result: FloatArray = total / np.float32(np.sqrt(power))
+    return result
 
 
 def circular_noise(rng: np.random.Generator, angle: FloatArray, *, terms: int) -> FloatArray:
@@ -72,4 +76,5 @@ def circular_noise(rng: np.random.Generator, angle: FloatArray, *, terms: int) -
     strength = rng.normal(0, 1, terms) / np.sqrt(terms / 2)
     grid = np.linspace(-np.pi, np.pi, 4 * terms * 4 + 1)
     curve = (strength[:, None] * np.cos(order[:, None] * grid + phase[:, None])).sum(0)
-    return np.interp(angle, grid, curve).astype(np.float32)
+    result: FloatArray = np.interp(angle, grid, curve).astype(np.float32)
+    return result

@@ -79,4 +79,5 @@ def _vessels(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.ndar
     drawn[sure_old | sure_new] = KEPT
     drawn[sure_new & ~near_old] = NEW
     drawn[sure_old & ~near_new] = LOST
-    return (drawn * mask).astype(np.uint8)
+    result: np.ndarray = (drawn * mask).astype(np.uint8)
+    return result

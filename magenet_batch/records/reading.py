@@ -161,4 +161,5 @@ def complete(table: pa.Table) -> pa.Table:
 def floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
     """A numeric column with NaN for null."""
     column = pc.cast(table.column(name), pa.float64())
-    return pc.fill_null(column, float("nan")).to_numpy()
+    result: np.ndarray = pc.fill_null(column, float("nan")).to_numpy()
+    return result

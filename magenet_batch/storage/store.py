@@ -107,15 +107,18 @@ class StorePath:
 
     def exists(self) -> bool:
         """Whether there is an object of this name, or one below it."""
-        return self._info().type.name != "NotFound"
+        result: bool = self._info().type.name != "NotFound"
+        return result
 
     def is_file(self) -> bool:
         """Whether there is an object of this name."""
-        return self._info().type.name == "File"
+        result: bool = self._info().type.name == "File"
+        return result
 
     def is_dir(self) -> bool:
         """Whether there is an object below this place."""
-        return self._info().type.name == "Directory"
+        result: bool = self._info().type.name == "Directory"
+        return result
 
     def stat(self) -> FileStat:
         """Size and time of an object.

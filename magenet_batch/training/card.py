@@ -12,12 +12,12 @@ import torch
 from magenet_batch import __version__
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import Progress
+from magenet_batch.training.curves import read_points
 from magenet_batch.training.recipes.load import fingerprint
-from magenet_batch.training.recipes.schema import RestorationRecipe
+from magenet_batch.training.recipes.schema import AffineRecipe, RestorationRecipe
 
 if TYPE_CHECKING:
     from magenet_batch.models.build import Network
-    from magenet_batch.training.trainer import Settings
 
 
 _ARCHITECTURES = {
@@ -26,34 +26,40 @@ _ARCHITECTURES = {
 
 
 def card_notes(
-    settings: Settings, progress: Progress, *, folder: Path, device: torch.device
+    recipe: AffineRecipe,
+    progress: Progress,
+    *,
+    begun_from: str,
+    folder: Path,
+    device: torch.device,
 ) -> dict[str, str]:
     """Everything the card says, text by text; it travels inside the weights.
 
     Args:
-        settings: of the run.
+        recipe: of the run.
         progress: at its end.
+        begun_from: what the weights say of themselves that the run began with; empty for none.
         folder: of the run, for the last validation.
         device: that trained.
     """
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
-    data = settings.data
+    data = recipe.data
     return {
         "clean images": ", ".join(data.clean),
-        "real images": ", ".join(data.real) if settings.consistency.weight > 0 else "none",
+        "real images": ", ".join(data.real) if recipe.consistency.weight > 0 else "none",
         "vessel masks": ", ".join(data.vessels),
         "attribution": "; ".join(data.attribution) or "not given in the recipe",
         "left out": f"{len(data.exclude)} images that were looked at and are no ground truth",
-        "begun from": settings.begun_from or "nothing",
+        "begun from": begun_from or "nothing",
         "steps": str(progress.step),
         "hours": f"{progress.seconds / 3600:.2f}, without the structure module",
         "hardware": hardware,
-        "seed": str(settings.run.seed),
-        "recipe": settings.fingerprint,
+        "seed": str(recipe.run.seed),
+        "recipe": fingerprint(recipe),
         "versions": f"magenet {__version__}, torch {torch.__version__}",
         "validation": json.dumps(last_validation(folder)),
-        "validation set": f"{', '.join(data.validation)}, {settings.validation.images} images at "
-        f"{settings.validation.size} px, degraded by preset '{settings.validation.preset}'",
+        "validation set": f"{', '.join(data.validation)}, {recipe.validation.images} images at "
+        f"{recipe.validation.size} px, degraded by preset '{recipe.validation.preset}'",
     }
 
 
@@ -100,12 +106,8 @@ def restoration_notes(
 
 def last_validation(folder: Path) -> dict[str, float]:
     """The last validation in the curves of a run, empty if there was none."""
-    found: dict[str, float] = {}
-    for line in (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines():
-        point = json.loads(line)
-        if point["group"] == "validation":
-            found = {k: v for k, v in point.items() if k != "group"}
-    return found
+    measured = [p for p in read_points(folder) if p.group == "validation"]
+    return {"step": measured[-1].step, **measured[-1].numbers} if measured else {}
 
 
 def write_card(path: Path, notes: dict[str, str], *, name: str, network: Network) -> Path:

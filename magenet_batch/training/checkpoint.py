@@ -55,7 +55,52 @@ def save_checkpoint(
         for key, value in state.items():
             tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value)
     stored = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    write_atomic(path, save(stored, metadata={"progress": json.dumps(asdict(progress))}))
+    write_atomic(path, save(stored, metadata=described(progress)))
+
+
+def described(progress: Progress) -> dict[str, str]:
+    """What a checkpoint's file says of itself."""
+    return {"progress": json.dumps(asdict(progress))}
+
+
+def read_progress(path: Path, *, recipe: str = "") -> Progress:
+    """Where a checkpoint was saved, without its tensors.
+
+    Args:
+        path: the file.
+        recipe: fingerprint of the recipe now; empty accepts every one.
+
+    Raises:
+        TrainingError: if it is damaged or belongs to another recipe.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if recipe and progress.recipe != recipe:
+        raise TrainingError(
+            f"the checkpoint {path} belongs to another recipe: set another run.output, "
+            "or delete the folder to start anew"
+        )
+    return progress
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint.
+
+    Raises:
+        TrainingError: if it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TrainingError:
+    return TrainingError(f"the checkpoint {path} cannot be read ({error}): delete it to start anew")
 
 
 def load_checkpoint(
@@ -72,29 +117,17 @@ def load_checkpoint(
     Raises:
         TrainingError: if it is damaged or belongs to another recipe.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"the checkpoint {path} cannot be read ({error}): delete it to start anew"
-        ) from error
-    if progress.recipe != recipe:
-        raise TrainingError(
-            f"the checkpoint {path} belongs to another recipe: set another run.output, "
-            "or delete the folder to start anew"
-        )
+    progress, tensors = read_progress(path, recipe=recipe), read_tensors(path)
     for name, network in networks.items():
         prefix = f"{name}/"
         network.load_state_dict(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
-    described = optimizer.state_dict()
-    described["state"] = {}
+    state = optimizer.state_dict()
+    state["state"] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
             _, index, entry = key.split("/")
-            described["state"].setdefault(int(index), {})[entry] = value
-    optimizer.load_state_dict(described)
+            state["state"].setdefault(int(index), {})[entry] = value
+    optimizer.load_state_dict(state)
     return progress

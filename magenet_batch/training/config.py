@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+PartName = Literal["structure", "sense", "sensor", "light"]
+PARTS: tuple[str, ...] = get_args(PartName)
+"""Parts of a restoring network, in the order in which they need each other."""
 
 
 class RunConfig(BaseModel):
@@ -35,7 +40,23 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1)
-    parts: tuple[Literal["structure", "sense", "sensor", "light"], ...] = ()
+    parts: tuple[PartName, ...] = ()
+
+
+class WeightedView(NamedTuple):
+    """Resolutions of a step, and how likely they are; a recipe writes it as a list of four.
+
+    Attributes:
+        working: side of what the global stages see, pixels.
+        ratio: of the original to it.
+        first: weight at the start of the run.
+        last: weight at its end.
+    """
+
+    working: int
+    ratio: int
+    first: float
+    last: float
 
 
 class ScheduleConfig(BaseModel):
@@ -47,8 +68,8 @@ class ScheduleConfig(BaseModel):
             falls with whichever limit is nearer.
         batch: synthetic pairs per step.
         accumulate: batches per optimiser step.
-        views: (working size, ratio of the original to it, weight at the start, weight at the end)
-            from which each step draws; small views first are quick lessons in light and colour.
+        views: from which each step draws one; small views first are quick lessons in light and
+            colour.
         parts: of the network that are trained, `coarse`, `fine`, `to_condition` and `local`; empty
             for all.
         learning_rate: after warm-up.
@@ -65,7 +86,7 @@ class ScheduleConfig(BaseModel):
     minutes: float = Field(default=0.0, ge=0)
     batch: int = Field(default=8, ge=1)
     accumulate: int = Field(default=1, ge=1)
-    views: tuple[tuple[int, int, float, float], ...] = ((256, 1, 1.0, 1.0),)
+    views: tuple[WeightedView, ...] = (WeightedView(256, 1, 1.0, 1.0),)
     parts: tuple[str, ...] = ()
     learning_rate: float = Field(default=6e-4, gt=0)
     final_learning_rate: float = Field(default=1e-6, gt=0)
@@ -127,7 +148,7 @@ class StructureTrainingConfig(BaseModel):
     Attributes:
         weights: use this structure module instead of training one; empty to train.
         steps: optimiser steps.
-        minutes: training time at the most; 0 for no limit.
+        minutes: training time at the most, over all resumes; 0 for no limit.
         batch: images per step.
         size: of the squares, pixels.
         learning_rate: after warm-up.

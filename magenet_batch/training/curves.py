@@ -4,9 +4,39 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
+
+CURVES = "curves.jsonl"
+"""File of all curves of a run or a part, a line a point."""
+
+
+class Point(NamedTuple):
+    """What was measured at one step.
+
+    Attributes:
+        step: optimiser steps done.
+        group: `train` or `validation`.
+        numbers: by name.
+    """
+
+    step: int
+    group: str
+    numbers: dict[str, float]
+
+
+def read_points(folder: Path) -> list[Point]:
+    """All points of the curves in a folder; none where nothing was written."""
+    points = [json.loads(line) for line in _whole_lines(folder / CURVES)]
+    return [Point(p.pop("step"), p.pop("group"), p) for p in points]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Lines that were written to their end."""
+    if not path.exists():
+        return []
+    return [x for x in path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
 
 
 class Curves:
@@ -19,18 +49,11 @@ class Curves:
 
     def __init__(self, folder: Path, *, step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "curves.jsonl"
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        self.path = folder / CURVES
+        kept = [line for line in _whole_lines(self.path) if json.loads(line)["step"] <= step]
         self.path.write_text("".join(kept), encoding="utf-8")
         self._file = self.path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-    def _lines(self) -> list[str]:
-        if not self.path.exists():
-            return []
-        return [
-            x for x in self.path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")
-        ]
 
     def write(self, step: int, group: str, numbers: dict[str, Any]) -> None:
         """Add a point to every curve of a group."""

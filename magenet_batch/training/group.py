@@ -43,7 +43,8 @@ class Group(NamedTuple):
         flat = torch.cat([part.flatten() for part in parts])
         dist.all_reduce(flat)
         flat /= self.size
-        for parameter, part in zip(trained, flat.split([p.numel() for p in parts]), strict=True):
+        own = torch.split(flat, [p.numel() for p in parts])
+        for parameter, part in zip(trained, own, strict=True):
             parameter.grad = part.view_as(parameter)
 
     def agree(self, *, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:

@@ -1,16 +1,22 @@
-"""What a training run says while it runs: lines to stderr, by default."""
+"""What a training run says while it runs: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
+
+from magenet_batch.training.phases import Phase, Phases
 
 if TYPE_CHECKING:
     import torch
+    from rich.console import Console
 
-    from magenet_batch.training.trainer import Settings
+    from magenet_batch.training.config import RunConfig, ScheduleConfig
+
+NETWORK = "network"
+"""Phase of the training of a network that is trained as a whole."""
 
 
 class Reporter:
@@ -25,64 +31,120 @@ class Reporter:
         self._stream = stream or sys.stderr
         self._every = every
         self._last = 0.0
+        self._phase = ""
+        self.phases = Phases()
+
+    def planned(self, phases: Iterable[Phase]) -> None:
+        """All phases of the run, as far as they are done when it begins or resumes."""
+        self.phases = Phases(phases)
 
     def started(
         self,
-        settings: Settings,
+        run: RunConfig,
+        schedule: ScheduleConfig,
         *,
+        size: str,
         device: torch.device,
         autocast: bool,
         images: int,
         real: int,
         step: int,
     ) -> None:
-        """The run begins or goes on."""
+        """The training of a whole network begins or resumes."""
         precision = "bf16" if autocast else "fp32"
-        limit = f"{settings.schedule.steps} steps"
-        if settings.schedule.minutes:
-            limit += f" or {settings.schedule.minutes:g} minutes"
-        self._say(
-            f"{'resuming at step ' + str(step) if step else 'training'}: {settings.model.size} on "
-            f"{device} in {precision}, {images} clean and {real} real images, {limit}, "
-            f"into {settings.run.output}"
+        self._begin(NETWORK, step=step, steps=schedule.steps, minutes=schedule.minutes)
+        self.note(
+            f"{'resuming at step ' + str(step) if step else 'training'}: {size} on "
+            f"{device} in {precision}, {images} clean and {real} real images, "
+            f"{_limit(schedule.steps, schedule.minutes)}, into {run.output}"
         )
 
     def part(self, name: str, *, step: int, steps: int, minutes: float) -> None:
-        """The training of a part by steps begins or resumes."""
-        limit = f"{steps} steps" + (f" or {minutes:g} minutes" if minutes else "")
-        self._say(f"{name}: {f'resuming at step {step}' if step else 'training'}, {limit}")
+        """A phase begins or resumes."""
+        self._begin(name, step=step, steps=steps, minutes=minutes)
+        what = f"resuming at step {step}" if step else "training"
+        self.note(f"{name}: {what}, {_limit(steps, minutes)}")
 
     def skipped(self, images: Sequence[str]) -> None:
         """Real images that cannot be used."""
-        self._say(f"{len(images)} real images are left out, the first: {images[0]}")
+        self.note(f"{len(images)} real images are left out, the first: {images[0]}")
 
-    def structure(self, step: int, numbers: dict[str, float]) -> None:
-        """A step of the structure module's training."""
-        self._sometimes(f"structure module, step {step}: {_words(numbers)}")
-
-    def sense(self, step: int, numbers: dict[str, float]) -> None:
-        """A step of the fit of Sense's gains."""
-        self._sometimes(f"Sense, step {step}: {_words(numbers)}")
-
-    def step(self, step: int, share: float, numbers: dict[str, float], *, seconds: float) -> None:
-        """A step of training."""
-        left = seconds * (1 - share) / max(share, 1e-6)
-        self._sometimes(
-            f"step {step} ({100 * share:.1f} %, {step / max(seconds, 1e-9):.2f} steps/s, "
-            f"{left / 60:.0f} min left): {_words(numbers)}"
-        )
+    def step(self, step: int, numbers: dict[str, float], *, seconds: float) -> None:
+        """A step of the phase at work."""
+        self.phases.advance(self._phase, step=step, seconds=seconds)
+        self._show(step, numbers, speed=step / max(seconds, 1e-9))
 
     def validation(self, step: int, numbers: dict[str, float]) -> None:
         """Measures on the validation set."""
-        self._say(f"validation at step {step}: {_words(numbers)}")
+        self.note(f"validation at step {step}: {_words(numbers)}")
 
-    def _sometimes(self, line: str) -> None:
-        if time.monotonic() - self._last >= self._every:
-            self._last = time.monotonic()
-            self._say(line)
-
-    def _say(self, line: str) -> None:
+    def note(self, line: str) -> None:
+        """Something worth a line happened."""
         print(line, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """The run is over, or stopped."""
+
+    def _begin(self, name: str, *, step: int, steps: int, minutes: float) -> None:
+        self._phase = name
+        self.phases.begin(name, step=step, steps=steps, minutes=minutes)
+
+    def _show(self, step: int, numbers: dict[str, float], *, speed: float) -> None:
+        if time.monotonic() - self._last < self._every:
+            return
+        self._last = time.monotonic()
+        steps = self.phases[self._phase].steps
+        told = f": {_words(numbers)}" if numbers else ""
+        self.note(
+            f"{self._phase}, step {step} of {steps}, {speed:.2f} steps/s{told}; "
+            f"run {100 * self.phases.share:.1f} %, {self.phases.left()}"
+        )
+
+
+class BarReporter(Reporter):
+    """One bar for the whole run, at the foot of a terminal; lines are written above it.
+
+    Args:
+        console: the terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        super().__init__(every=0.0)
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"), console=console, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=1.0, told="")
+
+    def note(self, line: str) -> None:
+        """Write a line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.stop()
+
+    def _show(self, step: int, numbers: dict[str, float], *, speed: float) -> None:
+        self._bar.start()
+        self._bar.update(
+            self._task, completed=self.phases.share, description=self._phase,
+            told=f"step {step}, {speed:.2f} steps/s, {self.phases.left()}",
+        )  # fmt: skip
+
+
+def make_reporter() -> Reporter:
+    """A bar if standard error is a terminal, plain lines otherwise."""
+    if not sys.stderr.isatty():
+        return Reporter()
+    from rich.console import Console
+
+    return BarReporter(Console(stderr=True))
+
+
+def _limit(steps: int, minutes: float) -> str:
+    return f"{steps} steps" + (f" or {minutes:g} minutes" if minutes else "")
 
 
 def _words(numbers: dict[str, float]) -> str:

@@ -36,7 +36,8 @@ def train_in_processes(
             log_to_driver=True, _node_ip_address="127.0.0.2",
             num_cpus=max(os.cpu_count() or 1, processes + 1),
         )  # fmt: skip
-    found = int(ray.cluster_resources().get("GPU", 0))
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    found = int(resources.get("GPU", 0))
     if gpus and found < processes:
         raise UsageError(
             f"run.processes = {processes}, but {found} GPUs are visible to Ray: set it to at most "

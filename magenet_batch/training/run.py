@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -16,19 +16,26 @@ from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.stop import Stop, two_stage_stop
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.card import card_notes, restoration_notes, write_card
+from magenet_batch.training.config import PARTS
+from magenet_batch.training.curves import CURVES
+from magenet_batch.training.estimate import phases_of
 from magenet_batch.training.group import Group
-from magenet_batch.training.progress import Reporter
+from magenet_batch.training.part import checkpoint_path
+from magenet_batch.training.progress import make_reporter
 from magenet_batch.training.ray_processes import train_in_processes
-from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
+from magenet_batch.training.restoration.gathering import MOMENTS
+from magenet_batch.training.restoration.moments import SENSE
 from magenet_batch.training.restoration.run import RestorationRun
-from magenet_batch.training.trainer import Settings, Trainer
+from magenet_batch.training.results import RESULTS
+from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
 
 _STOPPING = "finishing this step, then saving; once more to stop at once"
+_RESUMES = "stopped: the same command resumes"
 _OF_A_RUN = (
-    "checkpoint.safetensors", "structure.safetensors", "curves.jsonl", "sense.safetensors",
-    "sensor.checkpoint.safetensors", "light.checkpoint.safetensors",
-    "sensor/curves.jsonl", "light/curves.jsonl",
+    CHECKPOINT, STRUCTURE_FILE, f"{SENSE}.safetensors", CURVES, RESULTS,
+    *(f"{part}/{CURVES}" for part in PARTS),
+    *(checkpoint_path(Path(), phase).name for phase in (*PARTS, MOMENTS)),
 )  # fmt: skip
 """Files of an earlier run that --fresh removes."""
 
@@ -59,7 +66,8 @@ def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> in
         processes=recipe.run.processes,
         gpus=pick_device(recipe.run.device).type == "cuda", storage=folder / "ray",
     )  # fmt: skip
-    return EXIT_DONE
+    done = all(phase.share >= 1 for phase in phases_of(recipe))
+    return EXIT_DONE if done else EXIT_INTERRUPTED
 
 
 def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:
@@ -73,11 +81,13 @@ def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:
         The exit code: 0 when done, 130 when interrupted.
     """
     stop = Stop(after=60 * stop_after)
-    run = RestorationRun(recipe, reporter=Reporter(), stopped=stop.is_set)
-    with two_stage_stop(stop, say=_say, text=_STOPPING):
+    reporter = make_reporter()
+    reporter.planned(phases_of(recipe))
+    run = RestorationRun(recipe, reporter=reporter, stopped=stop.is_set)
+    with contextlib.closing(reporter), two_stage_stop(stop, say=reporter.note, text=_STOPPING):
         done = run.run()
     if not done:
-        print("stopped: the same command resumes", file=sys.stderr)
+        print(_RESUMES, file=sys.stderr)
         return EXIT_INTERRUPTED
     if run.complete:
         notes = restoration_notes(recipe, run.progress, folder=run.folder, device=run.device)
@@ -97,42 +107,39 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
         The exit code: 0 when done, 130 when interrupted.
     """
     stop = Stop(after=60 * stop_after)
-    trainer = Trainer(settings_of(recipe), reporter=Reporter(), group=group, stop=stop)
-    alone = group.size == 1  # otherwise the process that started the others handles signals
-    with two_stage_stop(stop, say=_say, text=_STOPPING) if alone else nullcontext():
-        teacher = trainer.run()
-    if trainer.share_done < 1:
-        print(
-            f"stopped at step {trainer.progress.step}; the same command goes on from there",
-            file=sys.stderr,
-        )
+    reporter = make_reporter()
+    reporter.planned(phases_of(recipe))
+    trainer = Trainer(recipe, reporter=reporter, group=group, stop=stop, start=start_of(recipe))
+    with contextlib.ExitStack() as frame:
+        frame.enter_context(contextlib.closing(reporter))
+        if group.size == 1:  # otherwise the process that started the others handles signals
+            frame.enter_context(two_stage_stop(stop, say=reporter.note, text=_STOPPING))
+        done = trainer.run()
+    if not done:
+        print(_RESUMES, file=sys.stderr)
         return EXIT_INTERRUPTED
     if group.leads:
-        _finish(trainer, teacher)
+        _finish(trainer)
     return EXIT_DONE
 
 
-def settings_of(recipe: AffineRecipe) -> Settings:
-    """Hand each component its part of the recipe."""
-    start: TransformNetwork | None = None
-    model, begun_from = recipe.model, ""
-    if recipe.start.weights:
-        loaded, info = load_weights(recipe.start.weights)
-        if isinstance(loaded, Restorer):
-            raise TrainingError(
-                f"start.weights = '{recipe.start.weights}' hold a network that is trained part by "
-                f"part, not one of architecture '{recipe.model.architecture}': name other weights"
-            )
-        start = _with_parts_of(recipe.model, loaded)
-        model = start.config
-        steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
-        begun_from = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
-    return Settings(
-        run=recipe.run, data=recipe.data, augment=recipe.augment, preset=recipe.degradation.preset,
-        model=model, structure=recipe.structure, loss=recipe.loss, consistency=recipe.consistency,
-        schedule=recipe.schedule, validation=recipe.validation, fingerprint=fingerprint(recipe),
-        start=start, begun_from=begun_from,
-    )  # fmt: skip
+def start_of(recipe: AffineRecipe) -> Start | None:
+    """The network to begin with, None to begin anew.
+
+    Raises:
+        TrainingError: `start.weights` hold a network of another kind.
+    """
+    if not recipe.start.weights:
+        return None
+    loaded, info = load_weights(recipe.start.weights)
+    if isinstance(loaded, Restorer):
+        raise TrainingError(
+            f"start.weights = '{recipe.start.weights}' hold a network that is trained part by "
+            f"part, not one of architecture '{recipe.model.architecture}': name other weights"
+        )
+    steps, hours = (info.notes.get(key, "?") for key in ("steps", "hours"))
+    said = f"{info.name} {info.hash} ({steps} steps, hours {hours})"
+    return Start(_with_parts_of(recipe.model, loaded), said)
 
 
 def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformNetwork:
@@ -151,11 +158,14 @@ def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformN
     return grown
 
 
-def _finish(trainer: Trainer, teacher: TransformNetwork) -> None:
+def _finish(trainer: Trainer) -> None:
     """Write the teacher's weights and a card beside the curves."""
-    settings = trainer.settings
-    notes = card_notes(settings, trainer.progress, folder=trainer.folder, device=trainer.device)
-    _write(teacher, notes, folder=trainer.folder, name=settings.run.name)
+    recipe = trainer.recipe
+    notes = card_notes(
+        recipe, trainer.progress, begun_from=trainer.begun_from, folder=trainer.folder,
+        device=trainer.device,
+    )  # fmt: skip
+    _write(trainer.teacher, notes, folder=trainer.folder, name=recipe.run.name)
 
 
 def _write(network: Network, notes: dict[str, str], *, folder: Path, name: str) -> None:
@@ -164,7 +174,3 @@ def _write(network: Network, notes: dict[str, str], *, folder: Path, name: str) 
     card = write_card(path.with_suffix(".md"), notes, name=name, network=network)
     print(f"weights: {path}\ncard:    {card}")
     print(f"use them: magenet enhance ARCHIVE --weights {path}", file=sys.stderr)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

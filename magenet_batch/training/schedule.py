@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from magenet_batch.training.config import WeightedView
+
 
 def learning_rate(step: int, progress: float, *, peak: float, final: float, warmup: int) -> float:
     """Linear warm-up, then half a cosine.
@@ -39,16 +41,17 @@ def ema_decay(step: int, *, decay: float) -> float:
 
 def between(first: float, last: float, progress: float) -> float:
     """From one positive number to another, by the same factor in every share of the run."""
-    return first * (last / first) ** min(progress, 1.0)
+    result: float = first * (last / first) ** min(progress, 1.0)
+    return result
 
 
-def view_weights(views: Sequence[tuple[int, int, float, float]], progress: float) -> list[float]:
+def view_weights(views: Sequence[WeightedView], progress: float) -> list[float]:
     """How likely each view is: from its first weight to its last, along a line; they sum to 1.
 
     Args:
-        views: (working size, ratio, weight at the start, weight at the end).
+        views: with their weights at the start and at the end.
         progress: share of the run that is done, 0..1.
     """
     t = min(progress, 1.0)
-    weights = [first + (last - first) * t for _, _, first, last in views]
+    weights = [view.first + (view.last - view.first) * t for view in views]
     return [weight / sum(weights) for weight in weights]

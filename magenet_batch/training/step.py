@@ -110,7 +110,8 @@ def enhance(network: TransformNetwork, shown: MultiScaleView, *, autocast: bool)
         window = Window(shown.top, shown.top + side, shown.left, shown.left + side)
         crop = Crop(shown.crop, window, shown.size, shown.size)
     with torch.autocast(shown.working.device.type, torch.bfloat16, enabled=autocast):
-        return network(shown.working, crop=crop)
+        result: Enhanced = network(shown.working, crop=crop)
+        return result
 
 
 def per_stage(shown: MultiScaleView, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:

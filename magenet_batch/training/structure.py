@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 
@@ -17,8 +14,10 @@ from magenet_batch.training.data.augment import recolour, sample_augmentation, w
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.losses import masked_mean
-from magenet_batch.training.schedule import learning_rate
+from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun
 
+STRUCTURE = "structure"
+"""Name of this part and of its files."""
 _VESSEL_WEIGHT = 2.0  # vessels are about a tenth of the pixels
 
 
@@ -28,44 +27,48 @@ def train_structure(
     *,
     config: StructureTrainingConfig,
     augment: AugmentConfig,
+    run: PhaseOfRun,
     seed: int,
     autocast: bool,
-    report: Callable[[int, dict[str, float]], None],
-) -> None:
-    """Train in place.
+) -> bool:
+    """Train in place, or resume; the module is only written when it is done.
 
     Args:
         module: the structure module.
         photos: images with vessels.
         config: how long and how large.
         augment: how widely to vary.
+        run: where its checkpoint and curves are, and when to stop.
         seed: of everything random.
         autocast: run in bf16.
-        report: called every 50 steps with the step and the numbers.
+
+    Returns:
+        Whether the schedule came to its end; False after a stop, when the checkpoint was saved.
     """
-    optimizer = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=1e-3)
-    module.train()
-    started = time.monotonic()
-    for step in range(config.steps):
-        spent = (time.monotonic() - started) / 60
-        progress = max(step / config.steps, spent / config.minutes if config.minutes else 0.0)
-        if progress >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(
-                step, progress, peak=config.learning_rate, final=1e-5, warmup=50
-            )
+
+    def losses(
+        student: StructureModule, teacher: StructureModule, step: int, share: float
+    ) -> dict[str, torch.Tensor]:
         image, vessels, mask = _batch(photos, config, augment, seed=seed, step=step)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=autocast):
-            logits = module(image.contiguous(memory_format=torch.channels_last)).logits
-        loss = vessel_loss(logits.float(), vessels, mask)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimizer.step()
-        if step % 50 == 0:
-            report(step, {"loss": float(loss.detach()), "dice": float(dice(logits, vessels, mask))})
+            logits = student(image.contiguous(memory_format=torch.channels_last)).logits
+        return {
+            "total": vessel_loss(logits.float(), vessels, mask),
+            "dice": dice(logits, vessels, mask),
+        }
+
+    schedule = PartSchedule(
+        steps=config.steps, minutes=config.minutes, peak=config.learning_rate, final=1e-5,
+        ema=0.0, validate_every=config.steps, checkpoint_minutes=run.checkpoint_minutes,
+        fingerprint=run.fingerprint, warmup=50, weight_decay=1e-3,
+    )  # fmt: skip
+    trainer = PartTrainer(
+        STRUCTURE, module, losses=losses, validate=None, schedule=schedule, folder=run.folder,
+        reporter=run.reporter, stopped=run.stopped,
+    )  # fmt: skip
+    done = trainer.run()
     module.eval()
+    return done
 
 
 def vessel_loss(

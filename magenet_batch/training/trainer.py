@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_model, save_file, save_model
@@ -12,27 +12,22 @@ from safetensors.torch import load_model, save_file, save_model
 from magenet_batch.degradation.sample import preset
 from magenet_batch.errors import TrainingError, nearest
 from magenet_batch.models.build import TransformNetwork, build_network
-from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
 from magenet_batch.stop import Stop
 from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from magenet_batch.training.config import (
-    ConsistencyConfig,
-    LossConfig,
-    RunConfig,
-    ScheduleConfig,
-    StructureTrainingConfig,
-    ValidationConfig,
-)
 from magenet_batch.training.curves import Curves
 from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
-from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import make_teacher, update_teacher
 from magenet_batch.training.group import Group
+from magenet_batch.training.part import PhaseOfRun, checkpoint_path
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.recipes.load import fingerprint
+from magenet_batch.training.recipes.schema import AffineRecipe
+from magenet_batch.training.results import draw_results
 from magenet_batch.training.schedule import (
     between,
     consistency_weight,
@@ -41,7 +36,7 @@ from magenet_batch.training.schedule import (
     view_weights,
 )
 from magenet_batch.training.step import StepConfig, training_losses
-from magenet_batch.training.structure import train_structure
+from magenet_batch.training.structure import STRUCTURE, train_structure
 from magenet_batch.training.validate import (
     ValidationSet,
     make_validation_set,
@@ -49,67 +44,50 @@ from magenet_batch.training.validate import (
     write_picture,
 )
 
+CHECKPOINT, STRUCTURE_FILE = "checkpoint.safetensors", "structure.safetensors"
+"""Files of a run: what it resumes from, and the structure module."""
 _LOG_EVERY = 20
 _ALONE = Group()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The configurations of a training run, one per component.
+class Start(NamedTuple):
+    """What a run begins with in place of a new network.
 
     Attributes:
-        run: device, seed, folder.
-        data: where images are.
-        augment: how clean images are varied.
-        preset: how they are degraded.
-        model: the network.
-        structure: training of the structure module.
-        loss: supervised losses.
-        consistency: consistency losses.
-        schedule: how long and how fast.
-        validation: what is measured, and when.
-        fingerprint: of everything above that must not change between resumes.
-        start: weights to begin with; None to begin anew.
-        begun_from: what these weights say of themselves, for the card.
+        network: with its structure module.
+        said: what its weights say of themselves, for the card.
     """
 
-    run: RunConfig
-    data: DataConfig
-    augment: AugmentConfig
-    preset: str
-    model: MageNetConfig
-    structure: StructureTrainingConfig
-    loss: LossConfig
-    consistency: ConsistencyConfig
-    schedule: ScheduleConfig
-    validation: ValidationConfig
-    fingerprint: str
-    start: TransformNetwork | None = None
-    begun_from: str = ""
+    network: TransformNetwork
+    said: str
 
 
 class Trainer:
     """One run on one device.
 
     Args:
-        settings: everything the recipe says.
+        recipe: of a network that is trained as a whole.
         reporter: is told what happens.
         group: this process among those that train together.
         stop: asked after every step whether to save and end; None: never.
+        start: the network to begin with; None begins anew.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        recipe: AffineRecipe,
         *,
         reporter: Reporter,
         group: Group = _ALONE,
         stop: Stop | None = None,
+        start: Start | None = None,
     ) -> None:
-        self.settings = settings
+        self.recipe = recipe
+        self.fingerprint = fingerprint(recipe)
+        self.begun_from = start.said if start else ""
         self.reporter = reporter
         self.group = group
-        run = settings.run
+        run = recipe.run
         if run.threads:
             torch.set_num_threads(run.threads)
         self.device = pick_device(group.device or run.device)
@@ -119,106 +97,129 @@ class Trainer:
         self.folder = Path(run.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(run.seed)
-        self.student = settings.start or build_network(settings.model)
+        self.student = start.network if start else build_network(recipe.model)
         self.student.requires_grad_(True)
         self.student.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.progress = Progress(recipe=settings.fingerprint)
+        if self.student.structure is not None:
+            self.student.structure.requires_grad_(False)
+        self._freeze_all_but(recipe.schedule.parts)
+        self.optimizer = torch.optim.AdamW(
+            [p for p in self.student.parameters() if p.requires_grad],
+            lr=recipe.schedule.learning_rate, weight_decay=recipe.schedule.weight_decay,
+        )  # fmt: skip
+        self.teacher: TransformNetwork = make_teacher(self.student)
+        self.progress = Progress(recipe=self.fingerprint)
         self.stop = stop or Stop()
         self.stopped = False
         """Whether all processes agreed to save and end."""
+        self._shown: dict[str, torch.Tensor] = {}
+        """The last batch, for whoever looks for what spoiled it."""
 
-    def run(self) -> TransformNetwork:
-        """Train until the schedule ends or a stop is asked for; returns the teacher."""
-        self._prepare_structure()
-        config = self.settings
+    def run(self) -> bool:
+        """Train the teacher until the schedule ends (True) or a stop is asked for (False)."""
+        if not self._prepare_structure():
+            return False
+        config = self.recipe
         clean = self._load(config.data.clean)
         real = None
         if config.consistency.weight > 0 and config.data.real:
             real = self._load(config.data.real, skip_bad=True)
-        self.validation = self._validation_set()
-        self._build()
+        validation = self._validation_set()
+        self._resume()
         if not self.group.leads:
-            self._loop(clean, real, None)
-            return self.teacher
+            self._loop(clean, real, None, None)
+            return self.share_done >= 1
         self.reporter.started(
-            self.settings, device=self.device, autocast=self.autocast, images=len(clean),
+            self.recipe.run, self.recipe.schedule, size=self.student.config.size,
+            device=self.device, autocast=self.autocast, images=len(clean),
             real=len(real) if real else 0, step=self.progress.step,
         )  # fmt: skip
         curves = Curves(self.folder, step=self.progress.step)
         try:
-            self._loop(clean, real, curves)
+            self._loop(clean, real, validation, curves)
         finally:
             curves.close()
-        return self.teacher
+        draw_results(self.folder)
+        return self.share_done >= 1
 
     @property
     def share_done(self) -> float:
         """Share of the run that is done, 0..1, by steps or by time, whichever is further."""
-        schedule = self.settings.schedule
+        schedule = self.recipe.schedule
         by_time = self.progress.seconds / 60 / schedule.minutes if schedule.minutes else 0.0
         return min(1.0, max(self.progress.step / schedule.steps, by_time))
 
     def checkpoint(self) -> None:
         """Save everything needed to resume."""
         save_checkpoint(
-            self.folder / "checkpoint.safetensors",
+            self.folder / CHECKPOINT,
             networks={"student": self.student, "teacher": self.teacher},
             optimizer=self.optimizer, progress=self.progress,
         )  # fmt: skip
 
     def _load(self, folders: tuple[str, ...], *, skip_bad: bool = False) -> TrainingImages:
         photos = load_training_images(
-            self.settings.data, folders, skip_bad=skip_bad, threads=torch.get_num_threads()
+            self.recipe.data, folders, skip_bad=skip_bad, threads=torch.get_num_threads()
         )
         if photos.skipped and self.group.leads:
             self.reporter.skipped(photos.skipped)
         return photos.to(self.device)
 
     def _validation_set(self) -> ValidationSet | None:
-        if not self.settings.data.validation:
+        if not self.recipe.data.validation:
             return None
-        photos = self._load(self.settings.data.validation)
-        return make_validation_set(photos, self.settings.validation, seed=self.settings.run.seed)
+        photos = self._load(self.recipe.data.validation)
+        return make_validation_set(photos, self.recipe.validation, seed=self.recipe.run.seed)
 
-    def _prepare_structure(self) -> None:
-        """Train the structure module, or read the one that was trained before; then freeze it."""
+    def _prepare_structure(self) -> bool:
+        """Train the structure module, or read the one that was trained before.
+
+        Returns:
+            False if a stop was asked for before it was done.
+        """
         module = self.student.structure
         if module is None:
-            return
-        config, path = self.settings.structure, self.folder / "structure.safetensors"
+            return True
+        config, path = self.recipe.structure, self.folder / STRUCTURE_FILE
         given = Path(config.weights) if config.weights else path
-        if not self.group.leads:
-            self._wait()  # the leader trains it
+        if config.weights and not given.is_file():
+            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
+        done = True
+        if self.group.leads and not given.is_file() and not self.begun_from:
+            done = self._train_structure(module, path)
+        # The others wait here until the leader has trained it.
+        _, self.stopped = self.group.agree(seconds=0.0, stop=not done, device=self.device)
         if given.is_file():
             load_model(module, given)
-        elif config.weights:
-            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
-        elif self.settings.start is None:
-            data = self.settings.data
-            photos = load_training_images(data, data.vessels, with_vessels=True).to(self.device)
-            train_structure(
-                module, photos, config=config, augment=self.settings.augment,
-                seed=self.settings.run.seed, autocast=self.autocast, report=self.reporter.structure,
-            )  # fmt: skip
-            save_model(module, str(path))
-        if self.group.leads:
-            self._wait()
+        return not self.stopped
+
+    def _train_structure(self, module: StructureModule, path: Path) -> bool:
+        data = self.recipe.data
+        photos = load_training_images(data, data.vessels, with_vessels=True).to(self.device)
+        run = PhaseOfRun(
+            self.folder, self.fingerprint, self.recipe.validation.checkpoint_minutes,
+            self.reporter, self.stop.is_set,
+        )  # fmt: skip
+        module.requires_grad_(True)
+        done = train_structure(
+            module, photos, config=self.recipe.structure, augment=self.recipe.augment, run=run,
+            seed=self.recipe.run.seed, autocast=self.autocast,
+        )  # fmt: skip
         module.requires_grad_(False)
         module.zero_grad(set_to_none=True)  # or it would count when gradients are clipped
+        if done:
+            save_model(module, str(path))
+            checkpoint_path(self.folder, STRUCTURE).unlink(missing_ok=True)
+        return done
 
-    def _build(self) -> None:
-        schedule = self.settings.schedule
-        self._freeze_all_but(schedule.parts)
-        trained = [p for p in self.student.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-        )
-        self.teacher: TransformNetwork = make_teacher(self.student)
-        path = self.folder / "checkpoint.safetensors"
+    def _resume(self) -> None:
+        """Begin with the student as it is, or with the checkpoint."""
+        self.teacher.load_state_dict(self.student.state_dict())
+        path = self.folder / CHECKPOINT
         if path.is_file():
             networks = {"student": self.student, "teacher": self.teacher}
             self.progress = load_checkpoint(
-                path, networks=networks, optimizer=self.optimizer, recipe=self.settings.fingerprint
+                path, networks=networks, optimizer=self.optimizer, recipe=self.fingerprint
             )
 
     def _freeze_all_but(self, parts: tuple[str, ...]) -> None:
@@ -230,15 +231,15 @@ class Trainer:
         for name, part in have.items():
             part.requires_grad_(not parts or name in parts)
 
-    def _wait(self) -> None:
-        """Until every process is here."""
-        self.group.agree(seconds=0.0, stop=False, device=self.device)
-
     def _loop(
-        self, clean: TrainingImages, real: TrainingImages | None, curves: Curves | None
+        self,
+        clean: TrainingImages,
+        real: TrainingImages | None,
+        validation: ValidationSet | None,
+        curves: Curves | None,
     ) -> None:
         """Step until done; only the leader, who has curves, validates and saves."""
-        config = self.settings
+        config = self.recipe
         saved = time.monotonic()
         self.student.train()
         while self.share_done < 1 and not self.stopped:
@@ -252,14 +253,15 @@ class Trainer:
             step = self.progress.step
             if curves is None:
                 continue
+            self.reporter.step(step, losses, seconds=self.progress.seconds)
             if step % _LOG_EVERY == 0 or step <= 5:
                 curves.write(step, "train", losses)
-                self.reporter.step(step, self.share_done, losses, seconds=self.progress.seconds)
             done = self.share_done >= 1
-            if self.validation and (step % config.validation.every == 0 or done):
-                self._validate(curves)
+            if validation and (step % config.validation.every == 0 or done):
+                self._validate(validation, curves)
             if done or time.monotonic() - saved > config.validation.checkpoint_minutes * 60:
                 self.checkpoint()
+                draw_results(self.folder)
                 saved = time.monotonic()
             if self.group.size == 1:  # nobody has to agree that it stops during a validation
                 self.stopped = self.stopped or self.stop.is_set()
@@ -268,7 +270,7 @@ class Trainer:
 
     def _optimise(self, clean: TrainingImages, real: TrainingImages | None) -> dict[str, float]:
         """One optimiser step: gradients of some batches, then student and teacher move."""
-        schedule, progress = self.settings.schedule, self.share_done
+        schedule, progress = self.recipe.schedule, self.share_done
         step = self.progress.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(
@@ -280,7 +282,7 @@ class Trainer:
         for part in range(schedule.accumulate):
             batch = (step * schedule.accumulate + part) * self.group.size + self.group.rank
             losses = self._losses(clean, real, batch=batch)
-            (losses["total"] / schedule.accumulate).backward()
+            (losses["total"] / schedule.accumulate).backward()  # type: ignore[no-untyped-call]
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / schedule.accumulate
         self.group.average_gradients(self.student.parameters())
@@ -304,16 +306,16 @@ class Trainer:
     def _losses(
         self, clean: TrainingImages, real: TrainingImages | None, *, batch: int
     ) -> dict[str, torch.Tensor]:
-        config, schedule = self.settings, self.settings.schedule
+        config, schedule = self.recipe, self.recipe.schedule
         rng = generator(config.run.seed, "train", batch)
         weights = view_weights(schedule.views, self.share_done)
         chosen = schedule.views[rng.choice(len(weights), p=weights)]
-        view = View(chosen[0], chosen[1])
-        smallest = min(v[0] for v in schedule.views)
+        view = View(chosen.working, chosen.ratio)
+        smallest = min(v.working for v in schedule.views)
         fewer = (view.working / smallest) ** 2  # larger views, fewer images: the same memory
         synthetic = synthetic_pairs(
             rng, clean, count=max(1, round(schedule.batch / fewer)), view=view,
-            augment=config.augment, preset=preset(config.preset),
+            augment=config.augment, preset=preset(config.degradation.preset),
         )  # fmt: skip
         self._shown = {"input": synthetic.input.crop, "target": synthetic.target.crop}
         seen_real = None
@@ -335,14 +337,13 @@ class Trainer:
             consistency_weight=ramped,
         )  # fmt: skip
 
-    def _validate(self, curves: Curves) -> None:
-        assert self.validation is not None
-        numbers, enhanced = validate(self.teacher, self.validation, autocast=self.autocast)
+    def _validate(self, pairs: ValidationSet, curves: Curves) -> None:
+        numbers, enhanced = validate(self.teacher, pairs, autocast=self.autocast)
         step = self.progress.step
         curves.write(step, "validation", numbers)
         self.reporter.validation(step, numbers)
-        if self.settings.validation.pictures:
+        if self.recipe.validation.pictures:
             write_picture(
-                self.folder / "pictures" / f"{step:07d}.jpg", self.validation, enhanced,
-                columns=self.settings.validation.pictures,
+                self.folder / "pictures" / f"{step:07d}.jpg", pairs, enhanced,
+                columns=self.recipe.validation.pictures,
             )  # fmt: skip

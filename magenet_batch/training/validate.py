@@ -92,7 +92,7 @@ def validate(
 def _run(network: TransformNetwork, images: torch.Tensor, autocast: bool) -> torch.Tensor:
     size = images.shape[-1]
     parts = []
-    for part in images.split(_BATCH):
+    for part in torch.split(images, _BATCH):
         part = part.contiguous(memory_format=torch.channels_last)
         # As in use, so that networks without a last stage give images of full size too.
         with torch.autocast(part.device.type, torch.bfloat16, enabled=autocast):

@@ -105,6 +105,8 @@ def test_a_run_ends_with_weights_card_and_curves(kind: Kind, tmp_path: Path):
     assert {point["group"] for point in points} >= {"validation"}
     assert [p["step"] for p in points if p["group"] == "validation"] == [3, 5] * len(kind.curves)
     assert json.loads((tmp_path / "recipe.json").read_text())["model"]["size"] == "tiny"
+    assert cv2.imread(str(tmp_path / "results.png")) is not None
+    assert not list(tmp_path.glob("structure.checkpoint.*"))
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ def test_a_run_resumed_after_ctrl_c_is_that_of_an_uninterrupted_one(
     assert main(kind.command(whole)) == EXIT_DONE
 
     with monkeypatch.context() as patched:
-        patched.setattr("magenet_batch.training.run.Reporter", PressCtrlC)
+        patched.setattr("magenet_batch.training.run.make_reporter", PressCtrlC)
         for number in range(1, len(kind.curves) + 1):  # once in each part
             assert main(kind.command(parts)) == EXIT_INTERRUPTED
             assert "the same command" in capsys.readouterr().err
@@ -155,7 +157,7 @@ def test_a_run_in_segments_stops_by_itself_and_resumes(kind: Kind, tmp_path: Pat
     """Each segment gets on, however short it is."""
     segment = [*kind.command(tmp_path / "parts"), "--stop-after", "0.0000001"]
     codes = [main(segment)]
-    while codes[-1] == EXIT_INTERRUPTED and len(codes) < 20:
+    while codes[-1] == EXIT_INTERRUPTED and len(codes) < 40:
         codes.append(main(segment))
     assert codes[-1] == EXIT_DONE
     assert len(codes) >= 5
@@ -195,6 +197,55 @@ def test_missing_data_and_wrong_words_are_said_before_training(
     changes = kind.changes(tmp_path, 'data.vessels=["nowhere"]')
     with pytest.raises(TrainingError, match=r"--set data\.root=FOLDER"):
         train(load_recipe(kind.recipe, changes=changes))
+
+
+@both
+def test_a_dry_run_counts_images_and_estimates_time_and_trains_nothing(
+    kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "run"
+    assert main([*kind.command(folder), "--dry-run"]) == EXIT_DONE
+    told = capsys.readouterr()
+    assert json.loads(told.out)["run"]["output"] == str(folder)
+    recipe = load_recipe(kind.recipe)
+    count = recipe.data.clean[0].removeprefix("phantom:")
+    assert f"clean      {recipe.data.clean[0]:<24} {count:>6}" in told.err
+    assert "time: not known of structure" in told.err
+    assert not folder.exists()
+
+
+@both
+def test_a_dry_run_says_which_data_are_missing(
+    kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "sharp").mkdir()
+    missing = [f"data.root={tmp_path}", "data.clean=sharp", "data.vessels=nowhere"]
+    command = kind.command(tmp_path / "run", *missing)
+    assert main([*command, "--dry-run"]) == EXIT_USAGE
+    said = capsys.readouterr().err
+    assert f"there is no image in {tmp_path / 'sharp'}" in said
+    assert f"there is no folder {tmp_path / 'nowhere' / 'images'}" in said
+    assert "--set data.root=FOLDER" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@both
+def test_a_stop_holds_in_the_structure_phase(
+    kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """However many steps are left, the call ends after one, and the next resumes after it."""
+    command = [*kind.command(tmp_path, "structure.steps=1000"), "--stop-after", "0.0000001"]
+    for step in range(3):
+        assert main(command) == EXIT_INTERRUPTED
+        said = capsys.readouterr().err
+        assert ("structure: resuming at step" if step else "structure: training") in said
+        assert "the same command resumes" in said
+        assert f"structure, step {step + 1} of 1000" in said
+    assert not (tmp_path / "structure.safetensors").exists()
+    # `--fresh` forgets it.
+    assert main([*command, "--fresh"]) == EXIT_INTERRUPTED
+    assert "structure: training, 1000 steps" in capsys.readouterr().err
 
 
 ON_PHANTOMS = (

@@ -11,7 +11,7 @@ from magenet_batch.models.statistics import STATISTICS, colour_statistics
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.phantom import make_phantom
 from magenet_batch.training.recipes.load import load_recipe
-from magenet_batch.training.run import settings_of
+from magenet_batch.training.run import start_of
 
 
 def phantom(size: int, *, seed: int = 1) -> torch.Tensor:
@@ -72,10 +72,10 @@ def test_training_adds_them_to_weights_that_lack_them(tmp_path, wanted: str):
     path = tmp_path / "old.safetensors"
     save_weights(old, path, name="old", notes={})
     changes = ["model.size='tiny'", f"model.statistics={wanted}", f"start.weights='{path}'"]
-    settings = settings_of(load_recipe("recipes/affine_smoke.toml", changes=changes))
-    begun, (loaded, _) = settings.start, load_weights(str(path))
-    assert begun is not None
-    assert settings.model.statistics is begun.config.statistics is (wanted == "true")
+    start = start_of(load_recipe("recipes/affine_smoke.toml", changes=changes))
+    assert start is not None
+    begun, (loaded, _) = start.network, load_weights(str(path))
+    assert begun.config.statistics is (wanted == "true")
     image = phantom(64)
     with torch.no_grad():
         assert torch.equal(begun.eval()(image).images[-1], loaded(image).images[-1])

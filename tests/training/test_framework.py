@@ -13,7 +13,7 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.magenet import MageNet
 from magenet_batch.randomness import generator
-from magenet_batch.training.config import ConsistencyConfig, LossConfig
+from magenet_batch.training.config import ConsistencyConfig, LossConfig, WeightedView
 from magenet_batch.training.data.batches import View, real_pairs, synthetic_pairs
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import load_training_images
@@ -29,6 +29,7 @@ from magenet_batch.training.losses import (
 from magenet_batch.training.recipes.load import load_recipe
 from magenet_batch.training.run import train
 from magenet_batch.training.schedule import (
+    between,
     consistency_weight,
     ema_decay,
     learning_rate,
@@ -81,8 +82,15 @@ def test_the_relative_loss_counts_shares_of_large_errors_and_small_errors_plainl
     assert torch.allclose(relative(losses, scale=1e4), losses, rtol=1e-3)
 
 
+def test_a_scale_falls_by_the_same_factor_in_every_share_of_a_run():
+    """Geometrically: halfway is the geometric mean, not the arithmetic one."""
+    assert between(0.5, 0.005, 0.5) == pytest.approx(0.05)
+    assert between(3e-3, 5e-4, 0.25) == pytest.approx(3e-3 * (1 / 6) ** 0.25)
+    assert [between(2.0, 8.0, share) for share in (0.0, 1.0, 7.0)] == pytest.approx([2, 8, 8])
+
+
 def test_views_go_from_their_first_weights_to_their_last():
-    views = [(128, 2, 0.9, 0.0), (256, 1, 0.1, 0.5)]
+    views = [WeightedView(128, 2, 0.9, 0.0), WeightedView(256, 1, 0.1, 0.5)]
     assert view_weights(views, 0.0) == pytest.approx([0.9, 0.1])
     assert view_weights(views, 0.5) == pytest.approx([0.6, 0.4])
     assert view_weights(views, 7.0) == pytest.approx([0.0, 1.0])

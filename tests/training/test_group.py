@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from magenet_batch.cli.main import main
-from magenet_batch.errors import EXIT_DONE, UsageError
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, UsageError
 from magenet_batch.training.group import Group
 from magenet_batch.training.ray_processes import train_in_processes
 
@@ -23,12 +23,16 @@ def test_alone_nothing_is_asked_of_anyone():
     assert agreed == (3.5, True)
 
 
-def train(folder: Path, *changes: str) -> dict[str, torch.Tensor]:
+def command(folder: Path, *changes: str) -> list[str]:
     quick = [
         "schedule.steps=3", "structure.steps=2", "validation.every=3", "data.size=64",
         "run.threads=1", "run.precision=fp32", f"run.output={folder}", *changes,
     ]  # fmt: skip
-    assert main(["train", "affine_smoke", *(w for c in quick for w in ("--set", c))]) == EXIT_DONE
+    return ["train", "affine_smoke", *(w for c in quick for w in ("--set", c))]
+
+
+def train(folder: Path, *changes: str) -> dict[str, torch.Tensor]:
+    assert main(command(folder, *changes)) == EXIT_DONE
     return load_file(folder / "affine-smoke.safetensors")
 
 
@@ -44,6 +48,15 @@ def test_two_processes_are_one_process_that_accumulates_two_batches(tmp_path: Pa
         assert torch.allclose(tensor.float(), two[name].float(), atol=2e-3), name
     lines = [json.loads(x) for x in (tmp_path / "two" / "curves.jsonl").read_text().splitlines()]
     assert [x["step"] for x in lines if x["group"] == "train"] == [1, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_stop_in_the_structure_phase_ends_all_processes(tmp_path: Path):
+    at_once = [*command(tmp_path, "run.processes=2"), "--stop-after", "0.0000001"]
+    assert main(at_once) == EXIT_INTERRUPTED
+    assert (tmp_path / "structure.checkpoint.safetensors").is_file()
+    assert not (tmp_path / "structure.safetensors").exists()
 
 
 @pytest.mark.ray

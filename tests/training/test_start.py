@@ -11,7 +11,7 @@ from magenet_batch.models.build import build_network
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.training.recipes.load import load_recipe
-from magenet_batch.training.run import settings_of, train
+from magenet_batch.training.run import start_of, train
 
 SHORT = (
     "schedule.steps=3", "schedule.views=[[64, 2, 1.0, 1.0]]", "schedule.batch=2", "data.size=128",
@@ -33,8 +33,9 @@ def older(tmp_path: Path) -> Path:
 
 def test_parts_that_older_weights_lack_are_added_and_change_nothing(older: Path):
     network, _ = load_weights(str(older))
-    grown = settings_of(load_recipe("affine_smoke", changes=[f"start.weights={older}"])).start
-    assert grown is not None
+    start = start_of(load_recipe("affine_smoke", changes=[f"start.weights={older}"]))
+    assert start is not None
+    grown = start.network
     assert grown.config == magenet_config("tiny")
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():

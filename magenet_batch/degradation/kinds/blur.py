@@ -95,7 +95,8 @@ def _convolve(x_CHW: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     size = padded.shape[-2:]
     spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel, s=size)
     whole = torch.fft.irfft2(spectrum, s=size)
-    return whole[:, 2 * reach :, 2 * reach :]
+    result: torch.Tensor = whole[:, 2 * reach :, 2 * reach :]
+    return result
 
 
 def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:
@@ -116,7 +117,8 @@ def blur_kernel(p: Blur, *, height: int) -> np.ndarray:
         kernel = line[:, None] * line
     else:
         kernel = _motion(variance, p.blur_angle)
-    return (kernel / kernel.sum()).astype(np.float32)
+    result: np.ndarray = (kernel / kernel.sum()).astype(np.float32)
+    return result
 
 
 def gaussian_taps(p: Blur, *, height: int) -> np.ndarray:
@@ -125,7 +127,8 @@ def gaussian_taps(p: Blur, *, height: int) -> np.ndarray:
     reach = max(1, math.ceil(4 * sigma))
     at = np.arange(-reach, reach + 1)
     taps = np.exp(-0.5 * (at / max(sigma, 1e-3)) ** 2)
-    return taps / taps.sum()
+    result: np.ndarray = taps / taps.sum()
+    return result
 
 
 def box_taps(p: Blur, *, height: int) -> np.ndarray:
@@ -139,7 +142,8 @@ def box_taps(p: Blur, *, height: int) -> np.ndarray:
     edge = (variance * taps - full * (full + 1) * taps / 3) / (2 * ((full + 1) ** 2 - variance))
     line = np.ones(taps + 2)
     line[[0, -1]] = edge
-    return line / line.sum()
+    result: np.ndarray = line / line.sum()
+    return result
 
 
 def _disc(variance: float) -> np.ndarray:
@@ -152,7 +156,8 @@ def _disc(variance: float) -> np.ndarray:
     half = np.sqrt(np.clip(radius**2 - lines**2, 0, None))[:, None]
     covered = np.clip(np.minimum(half, at + 0.5) - np.maximum(-half, at - 0.5), 0, None)
     kernel = covered.reshape(len(at), per_pixel, len(at)).sum(1)
-    return kernel + kernel.T
+    result: np.ndarray = kernel + kernel.T
+    return result
 
 
 def _disc_radius(variance: float) -> float:

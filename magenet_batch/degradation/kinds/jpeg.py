@@ -39,6 +39,7 @@ _SAMPLING = {
     "libjpeg-422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "libjpeg-420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 }
+_BEST, _RANGE = 95, 70.0  # the best quality that is drawn, and how far below it the worst is
 CODERS = ("dct", *_SAMPLING)
 
 
@@ -55,15 +56,20 @@ class Jpeg:
     jpeg_coder: str = "dct"
 
 
+def compression(p: Jpeg) -> float:
+    """How far the quality is from the best that is drawn to the worst: 0..1 of what is drawn."""
+    return (_BEST - p.jpeg_quality) / _RANGE if p.jpeg_quality else 0.0
+
+
 def _sample(rng: np.random.Generator, severity: float) -> Jpeg:
-    return Jpeg(jpeg_quality=round(95 - span(rng, severity, 0.0, 70.0)))
+    return Jpeg(jpeg_quality=round(_BEST - span(rng, severity, 0.0, _RANGE)))
 
 
 def _camera(rng: np.random.Generator, severity: float) -> Jpeg:
     # Most cameras and programs halve chroma in both directions.
     coder = rng.choice(tuple(_SAMPLING), p=(0.25, 0.25, 0.5))
     return Jpeg(
-        jpeg_quality=round(95 - span(rng, severity, 0.0, 70.0)),
+        jpeg_quality=round(_BEST - span(rng, severity, 0.0, _RANGE)),
         jpeg_coder=str(coder),
     )
 
@@ -154,7 +160,7 @@ KIND = Kind(
     sample=_sample,
     camera=_camera,
     apply=_apply,
-    losses=lambda p: (0.25 * (95 - p.jpeg_quality) / 70 if p.jpeg_quality else 0.0,),
+    losses=lambda p: (0.25 * compression(p),),
     limits={"jpeg_quality": (0, 100)},
     choices={"jpeg_coder": CODERS},
     whole=False,

@@ -115,7 +115,8 @@ def _integrated_gaussian(sigma: float) -> np.ndarray:
     scale = 1 / (max(sigma, 1e-6) * math.sqrt(2))
     below = np.array([math.erf((i - 0.5) * scale) for i in range(-reach, reach + 2)])
     taps = np.diff(below)
-    return taps / taps.sum()
+    result: np.ndarray = taps / taps.sum()
+    return result
 
 
 @lru_cache(maxsize=2)

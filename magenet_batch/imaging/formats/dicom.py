@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
-from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.pixels import apply_color_lut, get_decoder  # type: ignore[attr-defined]
 from pydicom.uid import UID, RLELossless
 
 from magenet_batch.errors import ImageError

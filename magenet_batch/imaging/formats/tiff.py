@@ -47,7 +47,8 @@ def _coloured(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
         pixels = np.moveaxis(pixels, 0, -1)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
         # Entries are 8-bit colours in the upper half of 16 bits, whatever the lower half says.
-        return (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
+        result: np.ndarray = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
+        return result
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         return np.iinfo(pixels.dtype).max - pixels
     return pixels

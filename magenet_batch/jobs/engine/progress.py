@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from magenet_batch.jobs.duration import duration
+from magenet_batch.duration import duration
 from magenet_batch.jobs.work.worker import Counters
 
 LINE_EVERY_S = 15.0

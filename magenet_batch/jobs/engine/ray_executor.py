@@ -32,11 +32,17 @@ class _Actor:
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
+        self._started: Worker | None = None
 
     def start(self) -> int:
         # Not in the constructor: what is raised here comes back as itself.
-        self._worker = Worker(self._config)
+        self._started = Worker(self._config)
         return os.getpid()
+
+    @property
+    def _worker(self) -> Worker:
+        assert self._started is not None, "start() comes first"
+        return self._started
 
     def run(self, unit: WorkUnit, part: pa.Table) -> Any:
         return self._worker.run(unit, part)
@@ -215,7 +221,8 @@ class RayExecutor:
             return
         self._looked = now
         try:
-            alive = any(node["Alive"] for node in ray.nodes())
+            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            alive = any(node["Alive"] for node in nodes)
         except (RayError, RuntimeError, OSError):
             alive = False
         if alive:

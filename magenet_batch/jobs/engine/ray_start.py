@@ -43,7 +43,7 @@ def cluster_resources(address: str) -> dict[str, float]:
         JobError: no cluster answers at that address.
     """
     connect(0, gpus=0, address=address, threads=1)
-    return dict(ray.cluster_resources())
+    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
 
 
 def connect(

@@ -42,7 +42,8 @@ def lives_here(holder: dict[str, Any]) -> bool:
         started = psutil.Process(int(holder["pid"])).create_time()
     except (psutil.Error, KeyError, TypeError, ValueError):
         return False
-    return abs(started - float(holder.get("process_started", 0))) < 1.0
+    result: bool = abs(started - float(holder.get("process_started", 0))) < 1.0
+    return result
 
 
 def refusal(out: Location, holder: dict[str, Any]) -> str:

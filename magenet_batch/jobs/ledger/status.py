@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from magenet_batch.duration import duration
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs.duration import duration
 from magenet_batch.jobs.ledger.ledger import Counts, Ledger
 from magenet_batch.jobs.ledger.lock import living_holders
 from magenet_batch.jobs.plan.plan import Plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from magenet_batch.duration import duration
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED
-from magenet_batch.jobs.duration import duration
 from magenet_batch.jobs.ledger.ledger import Counts
 
 

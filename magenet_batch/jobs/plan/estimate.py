@@ -6,7 +6,7 @@ from statistics import mean
 
 from PIL import Image, UnidentifiedImageError
 
-from magenet_batch.jobs.duration import duration
+from magenet_batch.duration import duration
 from magenet_batch.jobs.plan.plan import Plan, tasks_of
 from magenet_batch.storage import is_store
 

@@ -95,7 +95,7 @@ def _key(value: Any, *, where: str, root: Path) -> str:
         raise UsageError(f"{where}: the path is {'null' if value is None else 'empty'}.")
     if "\0" in value:
         raise UsageError(f"{where}: the path holds a null character.")
-    path = value.replace("\\", "/") if "/" not in value else value
+    path: str = value.replace("\\", "/") if "/" not in value else value
     if posixpath.isabs(path):
         path = posixpath.relpath(posixpath.normpath(path), root.as_posix())
     path = posixpath.normpath(path)

@@ -112,7 +112,10 @@ class Plan:
         """The folders that hold the outputs of some shards, relative to the output folder."""
         chosen = np.isin(np.arange(len(self)) // self.shard_size, list(shards))
         outputs = self.table.column("output").filter(pa.array(chosen))
-        return pc.unique(pc.replace_substring_regex(outputs, r"/[^/]*$", "")).to_pylist()
+        result: list[str] = pc.unique(
+            pc.replace_substring_regex(outputs, r"/[^/]*$", "")
+        ).to_pylist()
+        return result
 
     def save(self, path: Location) -> None:
         """Freeze the plan in a Parquet file."""

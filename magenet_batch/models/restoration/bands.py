@@ -53,4 +53,5 @@ def _smoothed(x_BCHW: torch.Tensor, sums: int, spacing: int) -> torch.Tensor:
         for _ in range(sums):
             rest = x.shape[axis] - spacing
             x = x.narrow(axis, 0, rest) + x.narrow(axis, spacing, rest)
-    return x / 4**sums
+    result: torch.Tensor = x / 4**sums
+    return result

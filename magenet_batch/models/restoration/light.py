@@ -186,7 +186,8 @@ class LightStage(nn.Module):
             after = colour_statistics(
                 light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0), side=_COLOURS
             )
-        return self.tone(torch.cat([described.detach(), after], 1)).float()
+        result: torch.Tensor = self.tone(torch.cat([described.detach(), after], 1)).float()
+        return result
 
 
 @lru_cache(maxsize=8)

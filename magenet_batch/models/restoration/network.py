@@ -49,7 +49,8 @@ class Restorer(nn.Module):
         detail, rest = bands or detail_bands(x_B3HW.float())
         every = 2 if min(x_B3HW.shape[-2:]) >= _ENOUGH else 1
         thinned = [t[..., ::every, ::every] for t in (*detail, rest, inner_B1HW)]
-        return self.sense(band_statistics(thinned[:-2], thinned[-2], thinned[-1]))
+        result: Sensed = self.sense(band_statistics(thinned[:-2], thinned[-2], thinned[-1]))
+        return result
 
     def undo_sensor(
         self,
@@ -73,7 +74,8 @@ class Restorer(nn.Module):
         """
         if self.sensor is None:
             return x_B3HW
-        return self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
+        result: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
+        return result
 
     def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
         """The light of whole images, None where the network has no light stage.

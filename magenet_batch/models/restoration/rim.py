@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from magenet_batch.imaging.masked import masked_gaussian
+
 _SMOOTH = 10.0  # pixels, standard deviation
 _REDUCED = 4
 _SOFT_RIM = 5  # pixels across: the outermost are mixed with the border's black
@@ -41,8 +43,7 @@ def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     found = np.zeros_like(light)
     known = np.zeros(weight.shape, bool)
     while not known.all():
-        near = cv2.GaussianBlur(weight, (0, 0), sigma)
-        mean = cv2.GaussianBlur(light, (0, 0), sigma) / np.maximum(near, 1e-6)[..., None]
+        mean, near = masked_gaussian(light, weight, sigma, least=1e-6)
         new = ~known & (near > 1e-2)
         found[new] = mean[new]
         known |= new
@@ -91,7 +92,8 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
     factor = 1 / (1 - np.where(shown < _LEAST_SHARE, 0, shown) * missing)
     if factor.max() == 1:
         return pixels
-    return np.clip(pixels * factor[..., None], 0, 1).astype(np.float32)
+    result: np.ndarray = np.clip(pixels * factor[..., None], 0, 1).astype(np.float32)
+    return result
 
 
 def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:

@@ -16,13 +16,15 @@ import torch.nn.functional as F
 from magenet_batch.errors import ImageError, TrainingError
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import find_fov
+from magenet_batch.imaging.names import PHOTOGRAPHS
 from magenet_batch.imaging.read import read_image
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.measures import sharpness
 from magenet_batch.training.data.config import DataConfig
 
+PHANTOM, SHARPEST = "phantom:", "sharpest:"
+"""What may stand in place of a folder begins with these."""
 _MARGIN = 1.02  # the square is a little larger than the field of view
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 
 
 _Square = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -54,11 +56,11 @@ class TrainingImages:
         """The same images at half the size, made once: small views need not read large images."""
 
         def half(x_BCHW: torch.Tensor) -> torch.Tensor:
-            parts = [F.avg_pool2d(part.float(), 2) for part in x_BCHW.split(32)]
+            parts = [F.avg_pool2d(part.float(), 2) for part in torch.split(x_BCHW, 32)]
             return torch.cat([(part + 0.5).to(torch.uint8) for part in parts])
 
         # A pixel is inside only if all four of it are.
-        inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in self.masks.split(32)])
+        inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in torch.split(self.masks, 32)])
         return replace(self, images=half(self.images), masks=inside.to(torch.uint8), vessels=None)
 
     def to(self, device: torch.device) -> TrainingImages:
@@ -102,19 +104,19 @@ def load_training_images(
             return f"{path}: {error}"
 
     for folder in folders:
-        if folder.startswith("phantom:"):
+        if folder.startswith(PHANTOM):
             seeds = phantom_seeds(folder)
             squares += [_phantom_square(seed, config.size) for seed in seeds]
             names += [f"phantom/{seed}" for seed in seeds]
             continue
-        if folder.startswith("sharpest:"):
+        if folder.startswith(SHARPEST):
             if not config.real:
                 raise TrainingError(
                     f"'{folder}' chooses from data.real, which is empty: say where the archive is "
                     "with --set data.real=/archive"
                 )
             archive = load_training_images(config, config.real, skip_bad=True, threads=threads)
-            for index in sharpest(archive, share=_share(folder)):
+            for index in sharpest(archive, share=share_of(folder)):
                 squares.append((_pixels(archive, index), archive.masks[index, 0].numpy(), None))
                 names.append(archive.names[index])
             continue
@@ -167,9 +169,14 @@ def _pixels(photos: TrainingImages, index: int) -> np.ndarray:
     return photos.images[index].permute(1, 2, 0).contiguous().numpy()
 
 
-def _share(word: str) -> float:
+def share_of(word: str) -> float:
+    """`sharpest:0.25` is a quarter.
+
+    Raises:
+        TrainingError: if it says no share.
+    """
     try:
-        share = float(word.removeprefix("sharpest:"))
+        share = float(word.removeprefix(SHARPEST))
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
@@ -183,7 +190,7 @@ def phantom_seeds(word: str) -> range:
     Raises:
         TrainingError: if it says neither.
     """
-    count, _, first = word.removeprefix("phantom:").partition("@")
+    count, _, first = word.removeprefix(PHANTOM).partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
         raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
     start = int(first or 0)
@@ -215,7 +222,7 @@ def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) 
     paths = sorted(
         p
         for p in inside.rglob("*")
-        if p.suffix.lower() in _SUFFIXES
+        if p.suffix.lower() in PHOTOGRAPHS
         and not p.name.startswith(".")
         and f"{folder}/{p.name}" not in config.exclude
     )

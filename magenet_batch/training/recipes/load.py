@@ -120,7 +120,7 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> Tables:
     if path.resolve() in seen:
         raise RecipeError(f"{path}: 'extends' goes round in a circle")
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables: Tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read as TOML: {error}") from error
     parent = tables.pop("extends", None)

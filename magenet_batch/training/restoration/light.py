@@ -137,7 +137,8 @@ class LightLessons:
 
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
-            return stage(x, m)
+            result: Fields = stage(x, m)
+            return result
 
     def _disagreement(
         self, student: nn.Module, teacher: nn.Module, rng: np.random.Generator

@@ -16,9 +16,13 @@ import torch.nn.functional as F
 from magenet_batch.models.restoration.bands import BANDS, detail_bands
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.statistics import band_statistics
+from magenet_batch.randomness import generator
+from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun
 from magenet_batch.training.restoration.config import MomentsConfig
 from magenet_batch.training.restoration.views import Crops
 
+SENSE = "sense"
+"""Name of this part and of its files."""
 EDGE = 4.0  # weight of differences of neighbours, where vessels are
 _LEAST = 3e-6  # mean squared error that counts as none: 55 dB
 
@@ -75,24 +79,46 @@ def _across(x: torch.Tensor, axis: int) -> torch.Tensor:
     return F.pad(x.diff(dim=axis), (0, 0, 0, 1) if axis == 2 else (0, 1))
 
 
-def gather(batches: Iterator[Crops], *, samples: int) -> Moments:
+def gather(
+    batches: Iterator[Crops],
+    *,
+    samples: int,
+    before: Moments | None = None,
+    stopped: Callable[[int], bool] = lambda have: False,
+) -> Moments:
     """Moments of this many crops.
 
     They are written into arrays made beforehand: small arrays that stay, made between large ones
     that go, would keep the memory of all of them from being used again.
+
+    Args:
+        batches: of crops that follow those of `before`.
+        samples: how many crops in all.
+        before: of crops that were gathered earlier.
+        stopped: asked after every batch, given how many there are, whether to end early.
+
+    Returns:
+        Moments of `samples` crops, or of fewer after a stop.
     """
     kept: list[torch.Tensor] = []
     have = 0
+
+    def keep(found: list[torch.Tensor]) -> int:
+        if not kept:
+            kept.extend(t.new_empty((samples, *t.shape[1:])) for t in found)
+        count = min(len(found[0]), samples - have)
+        for into, part in zip(kept, found, strict=True):
+            into[have : have + count] = part[:count]
+        return have + count
+
+    if before is not None:
+        have = keep(list(vars(before).values()))
     with torch.no_grad():
         while have < samples:
-            found = list(vars(moments_of(next(batches))).values())
-            if not kept:
-                kept = [t.new_empty((samples, *t.shape[1:])) for t in found]
-            count = min(len(found[0]), samples - have)
-            for into, part in zip(kept, found, strict=True):
-                into[have : have + count] = part[:count]
-            have += count
-    return Moments(*kept)
+            have = keep(list(vars(moments_of(next(batches))).values()))
+            if stopped(have):
+                break
+    return Moments(*(t[:have] for t in kept))
 
 
 def squared_error(matrices: torch.Tensor, moments: Moments) -> torch.Tensor:
@@ -106,53 +132,58 @@ def squared_error(matrices: torch.Tensor, moments: Moments) -> torch.Tensor:
 
 
 def fit_sense(
-    sense: Sense,
-    moments: Moments,
-    *,
-    config: MomentsConfig,
-    rng: np.random.Generator,
-    report: Callable[[int, dict[str, float]], None],
-) -> dict[str, float]:
-    """Train Sense in place.
+    sense: Sense, moments: Moments, *, config: MomentsConfig, run: PhaseOfRun, seed: int
+) -> dict[str, float] | None:
+    """Train Sense in place, or resume.
 
     Args:
         sense: sets its mean and spread of the statistics too.
         moments: of crops.
         config: how long.
-        rng: picks samples.
-        report: is told now and then.
+        run: where its checkpoint and curves are, and when to stop.
+        seed: of everything random.
 
     Returns:
         On the tenth that is put aside: `decibel` gained over doing nothing and `best`, what the
-        best matrices of each crop gain.
+        best matrices of each crop gain. None after a stop, when the checkpoint was saved.
     """
     held = max(1, len(moments) // 10)
     test, train = moments[torch.arange(held)], moments[torch.arange(held, len(moments))]
     sense.mean.copy_(train.statistics.mean(0))
     sense.spread.copy_(train.statistics.std(0) + 1e-3)
-    optimizer = torch.optim.AdamW(sense.parameters(), lr=config.learning_rate, weight_decay=0.05)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
-    sense.train()
-    for step in range(config.steps):
+
+    def losses(student: Sense, teacher: Sense, step: int, share: float) -> dict[str, torch.Tensor]:
+        rng = generator(seed, SENSE, step)
         some = train[torch.from_numpy(rng.integers(len(train), size=config.batch))]
         jitter = torch.from_numpy(rng.standard_normal(some.statistics.shape, np.float32))
-        sensed = sense(some.statistics + 0.05 * sense.spread * jitter)
+        sensed = student(some.statistics + 0.05 * student.spread * jitter)
         error = squared_error(sensed.matrices, some)
-        loss = torch.log(error.clamp_min(0) + _LEAST).mean() + 0.2 * estimate_error(
-            sensed, some.facts
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(sense.parameters(), 1.0)
-        optimizer.step()
-        falling.step()
-        if step % 500 == 0:
-            report(step, {"loss": float(loss.detach())})
+        found = {
+            "error": torch.log(error.clamp_min(0) + _LEAST).mean(),
+            "estimates": 0.2 * estimate_error(sensed, some.facts),
+        }
+        return found | {"total": found["error"] + found["estimates"]}
+
+    schedule = PartSchedule(
+        steps=config.steps, minutes=0.0, peak=config.learning_rate, final=0.0, ema=0.0,
+        validate_every=config.steps, checkpoint_minutes=run.checkpoint_minutes,
+        fingerprint=run.fingerprint, warmup=0, weight_decay=0.05,
+    )  # fmt: skip
+    trainer = PartTrainer(
+        SENSE, sense, losses=losses, validate=lambda found: _gained(found, test),
+        schedule=schedule, folder=run.folder, reporter=run.reporter, stopped=run.stopped,
+    )  # fmt: skip
+    done = trainer.run()
     sense.eval()
-    with torch.no_grad():
-        eye = torch.eye(3).expand(held, BANDS, 3, 3)
-        errors = [squared_error(m, test).clamp_min(0) + _LEAST
-                  for m in (eye, sense(test.statistics).matrices, best_matrices(test))]  # fmt: skip
+    return _gained(sense, test) if done else None
+
+
+@torch.no_grad()
+def _gained(sense: Sense, test: Moments) -> dict[str, float]:
+    """Decibels gained over doing nothing: by Sense, and by the best matrices of each crop."""
+    eye = torch.eye(3).expand(len(test), BANDS, 3, 3)
+    errors = [squared_error(m, test).clamp_min(0) + _LEAST
+              for m in (eye, sense(test.statistics).matrices, best_matrices(test))]  # fmt: skip
     nothing, found, best = (10 * torch.log10(e) for e in errors)
     return {"decibel": float((nothing - found).mean()), "best": float((nothing - best).mean())}
 
@@ -175,4 +206,5 @@ def best_matrices(moments: Moments) -> torch.Tensor:
     # For one output channel the unknowns are one gain per band and input channel.
     ridge = 1e-8 * torch.eye(size, dtype=torch.float64)
     solved = torch.linalg.solve(c.reshape(n, size, size).double() + ridge, moments.product.double())
-    return solved.float().view(n, BANDS, 3, 3).mT
+    result: torch.Tensor = solved.float().view(n, BANDS, 3, 3).mT
+    return result

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -23,21 +24,22 @@ from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
+from magenet_batch.training.config import PARTS
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.ema import Part
+from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun, checkpoint_path
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
 from magenet_batch.training.restoration.config import LightTrainingConfig, SensorTrainingConfig
+from magenet_batch.training.restoration.gathering import MOMENTS, gather_resumably
 from magenet_batch.training.restoration.light import LightLessons, LightPairs, measure_light
-from magenet_batch.training.restoration.moments import fit_sense, gather
-from magenet_batch.training.restoration.part import PartSchedule, PartTrainer
+from magenet_batch.training.restoration.moments import SENSE, fit_sense
 from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart, measure_sensor
 from magenet_batch.training.restoration.views import load_photographs
-from magenet_batch.training.structure import train_structure
+from magenet_batch.training.structure import STRUCTURE, train_structure
 
-PARTS = ("structure", "sense", "sensor", "light")
 _LIGHT_SOURCE = 2  # size of the squares in memory, relative to what the light stage sees
 _CROPS_PER_IMAGE = 3  # that are measured of the sensor part
 
@@ -58,7 +60,6 @@ class RestorationRun:
         self.folder = Path(recipe.run.output)
         self.progress: dict[str, tuple[int, float]] = {}
         """Steps and seconds of the parts that were trained by steps."""
-        self._reporter, self._stopped = reporter, stopped
         if recipe.run.threads:
             torch.set_num_threads(recipe.run.threads)
             cv2.setNumThreads(recipe.run.threads)
@@ -66,7 +67,10 @@ class RestorationRun:
         if self.device.type == "cpu":
             keep_freed_memory()
         self._autocast = pick_autocast(recipe.run.precision, self.device)
-        self._fingerprint = fingerprint(recipe)
+        self._phase = PhaseOfRun(
+            self.folder, fingerprint(recipe), recipe.validation.checkpoint_minutes, reporter,
+            stopped,
+        )  # fmt: skip
         torch.manual_seed(recipe.run.seed)
         self.network = Restorer(recipe.model)
         if recipe.start.weights:
@@ -124,33 +128,43 @@ class RestorationRun:
         path = self._path("structure")
         if self.recipe.structure.weights and not path.is_file():
             raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
-        found = path.is_file()
-        if not found:
+        if not path.is_file():
             data = self.recipe.data
-            train_structure(
+            done = train_structure(
                 module, load_training_images(data, data.vessels, with_vessels=True).to(self.device),
-                config=self.recipe.structure, augment=AugmentConfig(), seed=self.recipe.run.seed,
-                autocast=self._autocast, report=self._reporter.structure,
+                config=self.recipe.structure, augment=AugmentConfig(), run=self._phase,
+                seed=self.recipe.run.seed, autocast=self._autocast,
             )  # fmt: skip
-            self._keep("structure")
-        self._read("structure")
-        return found or not self._stopped()
+            if not done:
+                return False
+            self._keep(STRUCTURE)
+            checkpoint_path(self.folder, STRUCTURE).unlink(missing_ok=True)
+        self._read(STRUCTURE)
+        return True
 
     def _sense(self) -> bool:
-        if self._path("sense").is_file():
-            self._read("sense")
+        if self._path(SENSE).is_file():
+            self._read(SENSE)
             return True
         config = self.recipe.sense
-        lessons = self._sensor_lessons(self.recipe.data.clean)
-        moments = gather(lessons.batches("moments"), samples=config.samples)
+        lessons = cache(lambda: self._sensor_lessons(self.recipe.data.clean))
+        moments = gather_resumably(
+            lambda first: lessons().batches(MOMENTS, first=first), samples=config.samples,
+            batch=self.recipe.sensor.batch, run=self._phase,
+        )  # fmt: skip
+        if moments is None:
+            return False
         found = fit_sense(
-            self.network.sense.cpu(), moments, config=config, report=self._reporter.sense,
-            rng=generator(self.recipe.run.seed, "sense", 0),
+            self.network.sense.cpu(), moments, config=config, run=self._phase,
+            seed=self.recipe.run.seed,
         )  # fmt: skip
         self.network.sense.to(self.device)
-        self._reporter.validation(config.steps, found)
-        self._keep("sense")
-        return not self._stopped()
+        if found is None:
+            return False
+        self._keep(SENSE)
+        for phase in (MOMENTS, SENSE):
+            checkpoint_path(self.folder, phase).unlink(missing_ok=True)
+        return True
 
     def _sensor_lessons(self, folders: tuple[str, ...]) -> SensorLessons:
         photographs = load_photographs(self.recipe.data, folders)
@@ -169,7 +183,8 @@ class RestorationRun:
         batches = max(1, crops // self.recipe.sensor.batch)
         trainer = self._trainer(
             "sensor", part, lessons.losses,
-            lambda p: measure_sensor(p, held, batches=batches) if held else {}, self.recipe.sensor,
+            (lambda p: measure_sensor(p, held, batches=batches)) if held else None,
+            self.recipe.sensor,
         )  # fmt: skip
         done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())
@@ -194,7 +209,8 @@ class RestorationRun:
         )  # fmt: skip
         held = [(folder, self._held(folder, stage.size)) for folder in data.validation]
         trainer = self._trainer(
-            "light", stage, lessons.losses, lambda s: measure_light(s, held), config
+            "light", stage, lessons.losses,
+            (lambda s: measure_light(s, held)) if held else None, config,
         )  # fmt: skip
         done = trainer.run()
         stage.load_state_dict(trainer.teacher.state_dict())
@@ -219,19 +235,20 @@ class RestorationRun:
         name: str,
         part: Part,
         losses: Callable[[Part, Part, int, float], dict[str, torch.Tensor]],
-        validate: Callable[[Part], dict[str, float]],
+        validate: Callable[[Part], dict[str, float]] | None,
         config: SensorTrainingConfig | LightTrainingConfig,
     ) -> PartTrainer[Part]:
-        validation = self.recipe.validation
+        run = self._phase
         schedule = PartSchedule(
             steps=config.steps, minutes=config.minutes, peak=config.learning_rate,
-            final=config.final_learning_rate, ema=config.ema, validate_every=validation.every,
-            checkpoint_minutes=validation.checkpoint_minutes, fingerprint=self._fingerprint,
+            final=config.final_learning_rate, ema=config.ema,
+            validate_every=self.recipe.validation.every,
+            checkpoint_minutes=run.checkpoint_minutes, fingerprint=run.fingerprint,
         )  # fmt: skip
         part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return PartTrainer(
-            name, part, losses=losses, validate=validate, schedule=schedule, folder=self.folder,
-            reporter=self._reporter, stopped=self._stopped,
+            name, part, losses=losses, validate=validate, schedule=schedule, folder=run.folder,
+            reporter=run.reporter, stopped=run.stopped,
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import torch
 
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.crops import degrade_crop
+from magenet_batch.degradation.kinds.jpeg import compression
 from magenet_batch.degradation.kinds.noise import REFERENCE_HEIGHT, noise_taps
 from magenet_batch.errors import TrainingError
 from magenet_batch.imaging.fov import find_fov
@@ -158,8 +159,7 @@ def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
     noise = (
         np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / REFERENCE_HEIGHT * kept
     )
-    jpeg = (95 - params.jpeg_quality) / 70 if params.jpeg_quality else 0.0
-    return np.array([params.blur_sigma * height, 100 * noise, jpeg], np.float32)
+    return np.array([params.blur_sigma * height, 100 * noise, compression(params)], np.float32)
 
 
 def _images(stacked: np.ndarray) -> torch.Tensor:

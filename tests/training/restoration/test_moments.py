@@ -1,15 +1,22 @@
 """Gains of bands in closed form: the form is the error of the pixels, and has its minimum."""
 
-import numpy as np
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
+from magenet_batch.errors import TrainingError
 from magenet_batch.models.restoration.bands import BANDS, detail_bands
 from magenet_batch.models.restoration.config import SenseConfig
 from magenet_batch.models.restoration.sense import Sense, apply_matrices
-from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import DataConfig
+from magenet_batch.training.part import PhaseOfRun
+from magenet_batch.training.progress import Reporter
 from magenet_batch.training.restoration.config import MomentsConfig, SensorTrainingConfig
+from magenet_batch.training.restoration.gathering import gather_resumably
 from magenet_batch.training.restoration.moments import (
     EDGE,
     Moments,
@@ -96,31 +103,72 @@ def test_moments_are_gathered_crop_by_crop():
     assert torch.equal(some.square, moments.square[[6, 1]])
 
 
-def test_sense_learns_gains_that_lower_the_error_and_what_is_wrong():
+def run_in(folder: Path, *, stopped: Callable[[], bool] = lambda: False) -> PhaseOfRun:
+    return PhaseOfRun(folder, "recipe", 60.0, Reporter(io.StringIO()), stopped)
+
+
+def batches(first: int) -> Iterator[Crops]:
+    return LESSONS.batches("moments", first=first)
+
+
+def test_moments_that_are_gathered_in_sittings_are_those_of_one(tmp_path: Path):
+    whole = gather_resumably(batches, samples=10, batch=4, run=run_in(tmp_path / "whole"))
+    calls = 0
+    parts = None
+    while parts is None:
+        run = run_in(tmp_path / "parts", stopped=lambda: True)
+        parts = gather_resumably(batches, samples=10, batch=4, run=run)
+        calls += 1
+    assert calls == 3
+    assert whole is not None
+    for name, value in vars(whole).items():
+        assert torch.equal(getattr(parts, name), value), name
+    again = gather_resumably(
+        lambda first: pytest.fail("it gathered again"), samples=10, batch=4,
+        run=run_in(tmp_path / "parts"),
+    )  # fmt: skip
+    assert again is not None
+    assert torch.equal(again.square, whole.square)
+
+
+def test_moments_of_another_recipe_are_refused(tmp_path: Path):
+    gather_resumably(batches, samples=4, batch=4, run=run_in(tmp_path))
+    other = replace(run_in(tmp_path), fingerprint="other")
+    with pytest.raises(TrainingError, match="another recipe"):
+        gather_resumably(batches, samples=4, batch=4, run=other)
+
+
+def test_a_fit_in_sittings_is_that_of_one(tmp_path: Path):
+    moments = gather(LESSONS.batches("moments"), samples=16)
+    config = MomentsConfig(steps=7, batch=8)
+
+    def fitted(folder: Path, stopped: Callable[[], bool]) -> tuple[Sense, int]:
+        found, calls = None, 0
+        while found is None:
+            torch.manual_seed(0)
+            sense = Sense(SenseConfig(hidden=(16,)))
+            found = fit_sense(
+                sense, moments, config=config, run=run_in(folder, stopped=stopped), seed=1
+            )
+            calls += 1
+        return sense, calls
+
+    whole, once = fitted(tmp_path / "whole", lambda: False)
+    parts, calls = fitted(tmp_path / "parts", lambda: True)
+    assert (once, calls) == (1, 7)
+    a, b = whole.state_dict(), parts.state_dict()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_sense_learns_gains_that_lower_the_error_and_what_is_wrong(tmp_path: Path):
     """On its own training crops, by heart: the tenth put aside is of the same few kinds."""
     moments = gather(LESSONS.batches("moments"), samples=40)
     twice = Moments(*(torch.cat([value] * 2) for value in vars(moments).values()))
     torch.manual_seed(0)
     sense = Sense(SenseConfig(hidden=(32,)))
-    told: list[int] = []
-    found = fit_sense(
-        sense, twice, config=MomentsConfig(steps=300, batch=32), rng=generator(1, "sense", 0),
-        report=lambda step, numbers: told.append(step),
-    )  # fmt: skip
+    config = MomentsConfig(steps=300, batch=32)
+    found = fit_sense(sense, twice, config=config, run=run_in(tmp_path), seed=1)
+    assert found is not None
     assert 0.5 < found["decibel"] < found["best"]
-    assert told == [0]
     assert not sense.training
     assert torch.allclose(sense.mean, twice.statistics[len(twice) // 10 :].mean(0))
-
-
-def test_the_same_seed_fits_the_same_sense():
-    moments = gather(LESSONS.batches("moments"), samples=16)
-
-    def fitted() -> np.ndarray:
-        torch.manual_seed(0)
-        sense = Sense(SenseConfig(hidden=(16,)))
-        fit_sense(sense, moments, config=MomentsConfig(steps=5, batch=8), report=lambda *_: None,
-                  rng=generator(1, "sense", 0))  # fmt: skip
-        return sense.gains.weight.detach().numpy()
-
-    assert np.array_equal(fitted(), fitted())

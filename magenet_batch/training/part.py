@@ -16,9 +16,9 @@ from magenet_batch.training.checkpoint import Progress, load_checkpoint, save_ch
 from magenet_batch.training.curves import Curves
 from magenet_batch.training.ema import Part, make_teacher, update_teacher
 from magenet_batch.training.progress import Reporter
+from magenet_batch.training.results import draw_results
 from magenet_batch.training.schedule import ema_decay, learning_rate
 
-_WARMUP = 200
 _LOG_EVERY = 20
 Losses = dict[str, torch.Tensor]
 
@@ -36,6 +36,8 @@ class PartSchedule:
         validate_every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
         fingerprint: of everything that must not change between resumes.
+        warmup: steps of linear rise.
+        weight_decay: of AdamW.
     """
 
     steps: int
@@ -46,6 +48,32 @@ class PartSchedule:
     validate_every: int
     checkpoint_minutes: float
     fingerprint: str
+    warmup: int = 200
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True)
+class PhaseOfRun:
+    """What a phase needs to know of the run that it belongs to.
+
+    Attributes:
+        folder: of checkpoints and curves.
+        fingerprint: of everything that must not change between resumes.
+        checkpoint_minutes: minutes between checkpoints.
+        reporter: is told what happens.
+        stopped: asked after every step whether to save and end.
+    """
+
+    folder: Path
+    fingerprint: str
+    checkpoint_minutes: float
+    reporter: Reporter
+    stopped: Callable[[], bool]
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where a part keeps what it needs to resume."""
+    return folder / f"{name}.checkpoint.safetensors"
 
 
 class PartTrainer(Generic[Part]):
@@ -55,7 +83,7 @@ class PartTrainer(Generic[Part]):
         name: of the part; names its files.
         student: what is trained, in place.
         losses: of a step, given student, teacher, step and share done; `total` is minimised.
-        validate: measures of the teacher.
+        validate: measures of the teacher; None measures nothing.
         schedule: how long and how fast.
         folder: of checkpoint and curves.
         reporter: is told what happens.
@@ -68,7 +96,7 @@ class PartTrainer(Generic[Part]):
         student: Part,
         *,
         losses: Callable[[Part, Part, int, float], Losses],
-        validate: Callable[[Part], dict[str, float]],
+        validate: Callable[[Part], dict[str, float]] | None,
         schedule: PartSchedule,
         folder: Path,
         reporter: Reporter,
@@ -81,9 +109,10 @@ class PartTrainer(Generic[Part]):
         self.progress = Progress(recipe=f"{schedule.fingerprint}-{name}")
         self._losses, self._validate = losses, validate
         self._folder, self._reporter, self._stopped = folder, reporter, stopped
-        self._path = folder / f"{name}.checkpoint.safetensors"
+        self.path = checkpoint_path(folder, name)
+        """Of the checkpoint."""
         self._optimizer = torch.optim.AdamW(
-            student.parameters(), lr=schedule.peak, weight_decay=1e-4
+            student.parameters(), lr=schedule.peak, weight_decay=schedule.weight_decay
         )
 
     @property
@@ -98,9 +127,9 @@ class PartTrainer(Generic[Part]):
 
         Every call takes a step at least, so that calls that are stopped early come to an end.
         """
-        if self._path.is_file():
+        if self.path.is_file():
             self.progress = load_checkpoint(
-                self._path, networks={"student": self.student, "teacher": self.teacher},
+                self.path, networks={"student": self.student, "teacher": self.teacher},
                 optimizer=self._optimizer, recipe=self.progress.recipe,
             )  # fmt: skip
         schedule, step = self.schedule, self.progress.step
@@ -119,10 +148,12 @@ class PartTrainer(Generic[Part]):
                     break
                 if time.monotonic() - saved > 60 * schedule.checkpoint_minutes:
                     self._save()
+                    draw_results(self._folder)
                     saved = time.monotonic()
         finally:
             curves.close()
         self._save()
+        draw_results(self._folder)
         return self.share_done >= 1
 
     def _step(self) -> dict[str, float]:
@@ -130,11 +161,11 @@ class PartTrainer(Generic[Part]):
         step = self.progress.step
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(
-                step, share, peak=schedule.peak, final=schedule.final, warmup=_WARMUP
+                step, share, peak=schedule.peak, final=schedule.final, warmup=schedule.warmup
             )
         losses = self._losses(self.student, self.teacher, step, share)
         self._optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         if not math.isfinite(float(norm)):
             told = {name: float(value.detach()) for name, value in losses.items()}
@@ -150,10 +181,10 @@ class PartTrainer(Generic[Part]):
 
     def _tell(self, curves: Curves, numbers: dict[str, float]) -> None:
         step = self.progress.step
+        self._reporter.step(step, numbers, seconds=self.progress.seconds)
         if step % _LOG_EVERY == 0:
             curves.write(step, "train", numbers)
-            self._reporter.step(step, self.share_done, numbers, seconds=self.progress.seconds)
-        if step % self.schedule.validate_every == 0 or self.share_done >= 1:
+        if self._validate and (step % self.schedule.validate_every == 0 or self.share_done >= 1):
             self.teacher.eval()
             measured = self._validate(self.teacher)
             curves.write(step, "validation", measured)
@@ -161,6 +192,6 @@ class PartTrainer(Generic[Part]):
 
     def _save(self) -> None:
         save_checkpoint(
-            self._path, networks={"student": self.student, "teacher": self.teacher},
+            self.path, networks={"student": self.student, "teacher": self.teacher},
             optimizer=self._optimizer, progress=self.progress,
         )  # fmt: skip

@@ -12,8 +12,8 @@ from torch import nn
 
 from magenet_batch.errors import TrainingError
 from magenet_batch.randomness import generator
+from magenet_batch.training.part import PartSchedule, PartTrainer
 from magenet_batch.training.progress import Reporter
-from magenet_batch.training.restoration.part import PartSchedule, PartTrainer
 
 SCHEDULE = PartSchedule(
     steps=25, minutes=0.0, peak=1e-2, final=1e-4, ema=0.9, validate_every=10,
