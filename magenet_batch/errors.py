@@ -46,6 +46,14 @@ class UsageError(MagenetError):
     exit_code = EXIT_USAGE
 
 
+class InputError(UsageError, ValueError):
+    """What was given from Python is no image that can be worked on."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A part of the program needs packages that were not installed with it."""
+
+
 class RecipeError(UsageError):
     """A recipe does not say what a recipe can say."""
 
