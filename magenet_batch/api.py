@@ -300,7 +300,9 @@ def _unit(name: str) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"
+    if value is None:
+        return "unknown"
+    return f"{value:.3g}" if abs(value) >= 0.001 else "0"
 
 
 def _jpeg(array: np.ndarray) -> str:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
+from magenet_batch.errors import require_extra
 
 
 class Curves:
@@ -15,9 +15,15 @@ class Curves:
     Args:
         folder: of the run.
         step: the run goes on from here; later lines of an interrupted run are dropped.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:
+        require_extra("train", modules=("tensorboard",), purpose="training")
+        from torch.utils.tensorboard import SummaryWriter
+
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "curves.jsonl"
         kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
