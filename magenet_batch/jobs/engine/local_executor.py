@@ -142,10 +142,12 @@ class LocalExecutor:
             while True:
                 self._answers.put((worker, cast("Answer", receive(stdout))))  # type: ignore[arg-type]
         except EOFError:
-            process.wait()
-            self._answers.put((worker, None))
-        finally:
-            stdout.close()
+            pass
+        except Exception:  # what came is no message: the process is of no use any more
+            process.kill()
+        process.wait()
+        stdout.close()
+        self._answers.put((worker, None))
 
     def _take(self, told: tuple[WorkerId, Answer | None], events: list[Event]) -> None:
         """Turn an answer into an event, if it is one."""
