@@ -8,6 +8,7 @@ becomes a row with a reason and never ends a job.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -27,6 +28,9 @@ Reason = Literal[
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 
+DISTRIBUTION = "magenet-batch"
+"""The name under which the package is installed, as `pyproject.toml` has it."""
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -44,6 +48,14 @@ class UsageError(MagenetError):
     """The command was given something it cannot take."""
 
     exit_code = EXIT_USAGE
+
+
+class InputError(UsageError, ValueError):
+    """What was given from Python is no image that can be worked on."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A part of the program needs packages that were not installed with it."""
 
 
 class RecipeError(UsageError):
@@ -112,3 +124,23 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, valid, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Choose from: {', '.join(valid)}"
+
+
+def require_extra(extra: str, *, modules: Iterable[str], purpose: str) -> None:
+    """Make sure that the packages of an extra are installed, without loading them.
+
+    Args:
+        extra: name of the extra in `pyproject.toml`.
+        modules: top-level modules that are needed.
+        purpose: what needs them; the message begins with it.
+
+    Raises:
+        MissingExtraError: one is not there; it says how to install it.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        they = "is" if len(missing) == 1 else "are"
+        raise MissingExtraError(
+            f"{purpose} needs {' and '.join(missing)}, which {they} not installed. "
+            f"Install with: pip install '{DISTRIBUTION}[{extra}]'"
+        )

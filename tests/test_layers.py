@@ -22,7 +22,8 @@ LAYERS = {
     "inference": 4,
     "training": 5,
     "jobs": 6, "report": 6, "evaluation": 6,
-    "cli": 7,
+    "api": 7, "cli": 7,
+    "__main__": 8,
 }  # fmt: skip
 """A part imports from the layers below it. Parts of one layer do not import each other."""
 ROOMS = {
@@ -35,7 +36,7 @@ ROOMS = {
 """The same inside a part, for its modules and folders."""
 LIGHT = (
     "errors", "settings", "randomness", "stop", "duration", "phantom", "storage", "imaging",
-    "records", "jobs", "report", "cli",
+    "records", "jobs", "report", "api", "cli", "__main__",
 )  # fmt: skip
 """Parts that are imported without torch: it is loaded when a network is."""
 

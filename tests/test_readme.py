@@ -38,7 +38,8 @@ ON_PHANTOMS = " ".join(
 
 
 def test_every_line_is_of_a_kind_that_is_tested():
-    assert [x for x in LINES if not x.startswith(("make ", "magenet ", "pip install "))] == []
+    tested = ("make ", "magenet ", "pip install ", "uv tool install ", "pipx install ")
+    assert [x for x in LINES if not x.startswith(tested)] == []
     assert {"magenet enhance", "magenet report", "magenet train"} <= {
         " ".join(line.split()[:2]) for line in LINES
     }
@@ -52,14 +53,17 @@ def test_make_commands_are_targets():
 
 
 def test_what_is_installed_is_this_checkout():
-    assert {line for line in LINES if line.startswith("pip ")} == {"pip install ."}
+    lines = [line for line in LINES if line.startswith(("pip ", "uv ", "pipx "))]
+    assert len(lines) == 4 and all(" install . " in f"{line} " for line in lines)
     assert (ROOT / "pyproject.toml").is_file()
 
 
 def test_every_option_that_is_named_exists():
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    known = {name for command in group.commands.values() for p in command.params for name in p.opts}
+    commands = [group, *group.commands.values()]
+    known = {name for command in commands for p in command.params for name in p.opts}
+    known |= {"--extra-index-url", "--torch-backend", "--pip-args"}  # of pip, uv and pipx
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXT)) <= known
 
 

@@ -16,7 +16,7 @@ RUN = "from magenet_batch.cli.main import main; code = main({!r}); assert code =
 @pytest.mark.parametrize(
     "code",
     [
-        "import magenet_batch; ",
+        "import magenet_batch; dir(magenet_batch); ",
         RUN.format(["--help"]),
         RUN.format(["--version"]),
         RUN.format(["enhance", "--help"]),

@@ -235,6 +235,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md network": ("network", network),
     "docs/benchmarks.md training": ("training", training),
     "docs/benchmarks.md job": ("job", of_jobs.job),
+    "docs/benchmarks.md start": ("start", of_jobs.start),
     "docs/benchmarks.md waiting": ("waiting", of_jobs.waiting),
     "docs/benchmarks.md beside": ("beside", of_jobs.beside),
     "docs/benchmarks.md archive": ("archive", of_jobs.archive),

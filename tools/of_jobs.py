@@ -51,3 +51,19 @@ def waiting(results: Numbers) -> str:
         for machine, ways in results["waiting"].items() for way, one in ways.items()
     ]  # fmt: skip
     return table(["machine", "threads that wait", "seconds", "CPU seconds"], rows)
+
+
+def start(results: Numbers) -> str:
+    """What a small job waits for, with its workers in different places."""
+    found = results["start"]
+    keys = ("first_image_s", "cpu_until_then_s", "least_s", "seconds")
+    rows = [[way, *(f"{one[key]:.1f}" for key in keys)] for way, one in found["ways"].items()]
+    head = [
+        "workers are", "first image after (s)", "processor until then (s)",
+        "of it command and busiest process (s)", "whole run (s)",
+    ]  # fmt: skip
+    said = (
+        f"{found['images']} images of {found['size']} px, {found['workers']} workers; the "
+        f"machine's load was {found['load']:.0f} before it began, on two cores."
+    )
+    return f"{table(head, rows)}\n\n{said}"

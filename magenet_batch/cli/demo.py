@@ -21,7 +21,9 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other eyes.")] = 0,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
+        typer.Option(
+            min=0, help="Ray workers; 0 works in this process. Default: by job and machine."
+        ),
     ] = None,
     weights: Annotated[
         str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")

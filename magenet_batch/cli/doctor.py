@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
+from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, MissingExtraError, require_extra
 from magenet_batch.models.catalog import shipped_names
 
 MEMORY_MIN, DISK_MIN = 4e9, 5e9
@@ -55,7 +55,7 @@ def command(
 def examine() -> list[Finding]:
     """Look at everything that a job needs."""
     checks: tuple[Callable[[], Finding], ...] = (
-        _torch, _gpus, _ray, _cores, _memory, _disk, _codecs, _weights,
+        _torch, _gpus, _ray, _training, _cores, _memory, _disk, _codecs, _weights,
     )  # fmt: skip
     return [check() for check in checks]
 
@@ -88,8 +88,16 @@ def _ray() -> Finding:
     try:
         version = importlib.metadata.version("ray")
     except importlib.metadata.PackageNotFoundError:
-        return Finding("Ray", False, "not installed", "Install it: pip install 'ray[train]>=2.40'")
+        return Finding("Ray", False, "not installed", "Install it: pip install 'ray>=2.40'")
     return Finding("Ray", True, version)
+
+
+def _training() -> Finding:
+    try:
+        require_extra("train", modules=("tensorboard", "pandas"), purpose="`magenet train`")
+    except MissingExtraError as error:  # enhancing does without
+        return Finding("training", True, f"not installed; {error}")
+    return Finding("training", True, "TensorBoard, Ray Train")
 
 
 def _cores() -> Finding:

@@ -13,7 +13,7 @@ Archive = Annotated[
 Out = Annotated[str, typer.Option("--out", "-o", help="The output folder, or s3://BUCKET/FOLDER.")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Worker processes; 0 works without Ray. Default: by machine."),
+    typer.Option(min=0, help="Ray workers; 0 works in this process. Default: by job and machine."),
 ]
 ShardSize = Annotated[
     int | None, typer.Option(min=1, help="Images that are done and recorded together.")

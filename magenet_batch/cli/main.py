@@ -36,7 +36,6 @@ app = typer.Typer(
     name=PROGRAM,
     help="Restore archives of fundus photographs, with evidence for every image.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

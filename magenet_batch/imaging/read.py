@@ -55,7 +55,7 @@ class FundusImage:
 
 
 def read_image(
-    source: Path | bytes,
+    source: str | Path | bytes,
     *,
     max_pixels: int = MAX_PIXELS,
     page: int | None = None,
@@ -76,7 +76,7 @@ def read_image(
     Raises:
         ImageError: with the reason; nothing else is raised, whatever the bytes.
     """
-    data = source if isinstance(source, bytes) else _file_content(source)
+    data = source if isinstance(source, bytes) else _file_content(Path(source))
     if not data:
         raise ImageError("empty", "the file has no content")
     found = detect(data)

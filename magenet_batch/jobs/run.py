@@ -11,6 +11,7 @@ from functools import partial
 from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
+from magenet_batch.jobs.engine.local_executor import LocalExecutor, travels
 from magenet_batch.jobs.engine.machine import (
     WorkerAllocation,
     allocate_workers,
@@ -69,7 +70,8 @@ def run_job(
     Args:
         options: what to do.
         enhancer_factory: makes the enhancer from (device, threads) in each worker, instead of
-            loading `options.weights`: for one's own network and for tests. It must pickle.
+            loading `options.weights`: for one's own network and for tests. It must pickle; one
+            that workers cannot import takes Ray, also for few images.
         progress: told how far the job is; None tells nobody.
         say: told in sentences what the job does.
         command: the command line, kept in `run.json`.
@@ -150,7 +152,9 @@ class _Job:
     def run(self, units: list[WorkUnit], *, stop: threading.Event, command: list[str]) -> bool:
         """Do the units; False when stopped before the end."""
         images = sum(len(u.positions) for u in units)
-        allocation = allocation_for(self.options, images=min(images, len(units)))
+        allocation = allocation_for(
+            self.options, images=images, shards=len(units), factory=self.weights.factory
+        )
         self._introduce(images, allocation)
         part = self.state.part
         log = Log(self.ledger.out / log_name(part))
@@ -209,8 +213,10 @@ class _Job:
             threads=allocation.threads, image_options=self.options.image_options,
             ahead=2 if allocation.gpus else 1,
         )  # fmt: skip
-        if not allocation.workers:
+        if allocation.executor == "inline":
             return InlineExecutor(lambda: Worker(config, stop=stop))
+        if allocation.executor == "local":
+            return LocalExecutor(config)
         from magenet_batch.jobs.engine.ray_executor import RayExecutor
 
         return RayExecutor(
@@ -246,12 +252,20 @@ class _Job:
         sweep(sorted({out, out / ROWS} | {out / folder for folder in folders}))
 
 
-def allocation_for(options: JobOptions, *, images: int) -> WorkerAllocation:
+def allocation_for(
+    options: JobOptions,
+    *,
+    images: int,
+    shards: int | None = None,
+    factory: EnhancerFactory | None = None,
+) -> WorkerAllocation:
     """Divide this machine, or the cluster at the given address.
 
     Args:
         options: of the job.
         images: left to do.
+        shards: left to do; None: one per image.
+        factory: of the enhancer, where it is known.
 
     Raises:
         UsageError: more GPUs are asked for than there are.
@@ -265,8 +279,9 @@ def allocation_for(options: JobOptions, *, images: int) -> WorkerAllocation:
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
     return allocate_workers(
-        workers=options.workers, gpus=options.gpus, images=images, cpus=cpus, gpus_there=gpus
-    )
+        workers=options.workers, gpus=options.gpus, images=images, shards=shards, cpus=cpus,
+        gpus_there=gpus, may_be_local=options.address is None and travels(factory),
+    )  # fmt: skip
 
 
 def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:

@@ -14,11 +14,14 @@ def pick_device(wanted: str) -> torch.device:
         wanted: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the GPU if there is one.
 
     Raises:
-        UsageError: if a GPU is asked for and there is none.
+        UsageError: if there is no such device, or a GPU is asked for and there is none.
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(wanted)
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise UsageError(f"'{wanted}' is no device: choose from auto, cpu, cuda, cuda:N") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"'{wanted}' was asked for, but {torch.cuda.device_count()} GPUs are visible here: "

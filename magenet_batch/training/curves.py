@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch.utils.tensorboard import SummaryWriter
+from magenet_batch.errors import require_extra
 
 CURVES = "curves.jsonl"
 """File of all curves of a run or a part, a line a point."""
@@ -45,9 +45,15 @@ class Curves:
     Args:
         folder: of the run.
         step: the run goes on from here; later lines of an interrupted run are dropped.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:
+        require_extra("train", modules=("tensorboard",), purpose="training")
+        from torch.utils.tensorboard import SummaryWriter
+
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / CURVES
         kept = [line for line in _whole_lines(self.path) if json.loads(line)["step"] <= step]

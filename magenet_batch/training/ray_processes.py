@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from magenet_batch.errors import UsageError
+from magenet_batch.errors import UsageError, require_extra
 from magenet_batch.training.group import Group
 
 
@@ -23,7 +23,9 @@ def train_in_processes(
 
     Raises:
         UsageError: if there are fewer GPUs than processes.
+        MissingExtraError: what Ray Train needs is not installed.
     """
+    require_extra("train", modules=("pandas", "tensorboardX"), purpose="run.processes above 1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     import ray

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, TrainingError
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, TrainingError, require_extra
 from magenet_batch.models.build import Network, TransformNetwork, build_network
 from magenet_batch.models.config import MageNetConfig
 from magenet_batch.models.device import pick_device
@@ -50,7 +50,11 @@ def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> in
 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
+
+    Raises:
+        MissingExtraError: what training needs is not installed.
     """
+    require_extra("train", modules=("tensorboard",), purpose="training")
     folder = Path(recipe.run.output)
     if fresh:
         for name in _OF_A_RUN:

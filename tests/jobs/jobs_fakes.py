@@ -56,10 +56,10 @@ def fake_factory(device: str, threads: int) -> FakeEnhancer:
 
 def measure_nothing(set_attribute=setattr) -> None:
     """Take the measures out of this process's jobs, where thousands of images are to be quick."""
-    from magenet_batch.jobs.work import process
+    from magenet_batch.jobs.work import measuring
 
-    set_attribute(process, "assess_quality", lambda pixels, fov: {})
-    set_attribute(process, "measure_fidelity", lambda *images, **maps: {})
+    set_attribute(measuring, "assess_quality", lambda pixels, fov: {})
+    set_attribute(measuring, "measure_fidelity", lambda *images, **maps: {})
 
 
 def outputs(out: Path) -> dict[str, bytes]:

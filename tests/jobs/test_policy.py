@@ -10,7 +10,7 @@ from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs
 from magenet_batch.errors import UsageError
 from magenet_batch.jobs.policy import POLICIES, choose_policy, flags_for
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.work import process
+from magenet_batch.jobs.work import measuring
 
 
 def rows(out):
@@ -23,7 +23,7 @@ def graded(monkeypatch):
 
     def make(good, usable, reject):
         found = {"grade": "usable", "good": good, "usable": usable, "reject": reject}
-        monkeypatch.setattr(process, "assess_quality", lambda pixels, fov: found)
+        monkeypatch.setattr(measuring, "assess_quality", lambda pixels, fov: found)
 
     return make
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psutil
 
@@ -13,6 +13,12 @@ from magenet_batch.errors import UsageError
 
 WORKER_BYTES = 2_000_000_000
 """Memory that a CPU worker is allowed for: the network, and three large images in flight."""
+LOCAL_IMAGES = 200
+"""Jobs of up to so many images start no Ray, unless they are told how to work. Ray takes seconds to
+start, and on one machine its workers do nothing that processes of our own do not do."""
+
+ExecutorKind = Literal["inline", "local", "ray"]
+"""Where workers are: inside this process, in child processes of it, or in Ray actors."""
 
 
 class WorkerAllocation(NamedTuple):
@@ -23,12 +29,14 @@ class WorkerAllocation(NamedTuple):
         gpus: number of GPUs.
         gpu_share: share of a GPU that each worker takes, 0 on CPU.
         threads: CPU threads of each worker.
+        executor: where the workers are.
     """
 
     workers: int
     gpus: int
     gpu_share: float
     threads: int
+    executor: ExecutorKind
 
     @property
     def device(self) -> str:
@@ -42,7 +50,9 @@ class WorkerAllocation(NamedTuple):
         if not self.workers:
             return f"inside this process on {where}, {threads}"
         share = f", {self.gpu_share:g} GPU each" if self.gpus else ""
-        return f"{self.workers} worker{'s' * (self.workers > 1)} on {where}{share}, {threads} each"
+        kind = "local process" if self.executor == "local" else "Ray worker"
+        plural = ("es" if self.executor == "local" else "s") * (self.workers > 1)
+        return f"{self.workers} {kind}{plural} on {where}{share}, {threads} each"
 
 
 def cpu_count() -> int:
@@ -64,16 +74,26 @@ def gpu_count() -> int:
 
 
 def allocate_workers(
-    *, workers: int | None, gpus: int | None, images: int, cpus: int, gpus_there: int
+    *,
+    workers: int | None,
+    gpus: int | None,
+    images: int,
+    cpus: int,
+    gpus_there: int,
+    shards: int | None = None,
+    may_be_local: bool = True,
 ) -> WorkerAllocation:
     """Divide a machine among workers.
 
     Args:
         workers: as asked for, None chooses: one per GPU, or one per core that memory allows.
         gpus: as asked for, None takes all there are.
-        images: images left to do; more workers than that are of no use.
+        images: images left to do.
         cpus: cores there are.
         gpus_there: GPUs there are.
+        shards: shards left to do; more workers than that are of no use. None: one per image.
+        may_be_local: whether a small job can do without Ray: no cluster is joined, and what makes
+            the network can be sent to a plain process.
 
     Returns:
         The division.
@@ -90,9 +110,10 @@ def allocate_workers(
         )
     if gpus is None:
         gpus = gpus_there if workers is None else min(gpus_there, max(workers, 1))
+    chosen = workers is None
     if workers is None:
         by_memory = max(1, int(psutil.virtual_memory().available // WORKER_BYTES))
-        workers = gpus or min(cpus, by_memory, max(1, images))
+        workers = gpus or min(cpus, by_memory, max(1, images if shards is None else shards))
     if gpus > max(workers, 1):
         raise UsageError(
             f"--workers {workers} cannot use --gpus {gpus}: a worker uses one GPU. "
@@ -101,4 +122,6 @@ def allocate_workers(
     # Whole workers per GPU: a share of 2/3 would let only one of them onto each GPU.
     per_gpu = -(-workers // gpus) if gpus and workers else 1
     share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
-    return WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)))
+    small = chosen and may_be_local and not gpus and images <= LOCAL_IMAGES
+    executor: ExecutorKind = "inline" if not workers else "local" if small else "ray"
+    return WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)), executor)

@@ -5,60 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import simplejpeg
 
 from magenet_batch.errors import CancelledError, ImageError, StorageError
-from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
 from magenet_batch.imaging.write import encode_image
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
-from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
+from magenet_batch.jobs.work.measuring import (
+    LEAST_TO_MEASURE,
+    EnhancementLike,
+    fov_of,
+    measure_before,
+    measure_change,
+)
 from magenet_batch.quality.evidence import draw_evidence
-from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.grade import assess_quality
 from magenet_batch.records.layout import evidence_name, is_renamed, original_name
 from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
-
-if TYPE_CHECKING:
-    from magenet_batch.inference.restoring import Estimates
-
-_LEAST_TO_MEASURE = 640  # pixels of the shorter side that measures need: see docs/quality.md
-
-
-class EnhancementLike(Protocol):
-    """What an enhancer gives back."""
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """`(H, W, 3)`, shape and dtype of the input."""
-        ...
-
-    @property
-    def vessels_before(self) -> np.ndarray | None:
-        """`(h, w)` float32 vessel probability of the input, or None."""
-        ...
-
-    @property
-    def vessels_after(self) -> np.ndarray | None:
-        """`(h, w)` float32 vessel probability of the output, or None."""
-        ...
-
-    @property
-    def estimates(self) -> Estimates | None:
-        """What was wrong with the input, or None where the network does not say."""
-        ...
 
 
 class EnhancerLike(Protocol):
@@ -205,7 +180,7 @@ class ImageProcessor:
             work.content = read_source(work.task)
             image = read_image(
                 work.content, max_pixels=self._max_pixels, page=how.page,
-                reduced_to=_LEAST_TO_MEASURE if how.assess else None,
+                reduced_to=LEAST_TO_MEASURE if how.assess else None,
             )  # fmt: skip
         width, height = image.size
         work.row.update(
@@ -216,15 +191,10 @@ class ImageProcessor:
         if how.resolution is not None and image.pixels.shape[1] > how.resolution:
             image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
-            fov = find_fov(image.pixels)
-        if fov is None:
-            raise ImageError(
-                "no_fov", "no field of view was found: probably not a fundus photograph"
-            )
+            fov = fov_of(image.pixels)
         work.row.update(_place(fov, width / image.pixels.shape[1]))
         with work.timed("measure_s"):
-            before = assess_quality(image.pixels, fov)
-        work.row.update({f"{name}_before": value for name, value in before.items()})
+            work.row.update(measure_before(image.pixels, fov))
         work.image, work.fov = image, fov
         if not how.assess:
             work.row["policy"] = how.policy.record()
@@ -250,7 +220,7 @@ class ImageProcessor:
         if enhanced is not None:
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
-                self._measure(work, image, fov, enhanced)
+                work.row.update(measure_change(image.pixels, enhanced, fov))
             work.kept = self._options.policy.after(work.row)
             if self._options.evidence:
                 with work.timed("write_s"):
@@ -276,24 +246,6 @@ class ImageProcessor:
                 how=how,
             )
         work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
-
-    def _measure(
-        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
-    ) -> None:
-        after = assess_quality(enhanced.pixels, fov)
-        work.row.update({f"{name}_after": value for name, value in after.items()})
-        before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
-        if before_map is not None and after_map is not None:
-            work.row.update(
-                measure_fidelity(
-                    image.pixels, enhanced.pixels, fov,
-                    vessels_before=before_map, vessels_after=after_map,
-                )
-            )  # fmt: skip
-        if enhanced.estimates is not None:
-            found = asdict(enhanced.estimates)
-            work.row.update({f"estimated_{name}": value for name, value in found.items()})
-        work.row["flags"] = flags_for(work.row)
 
     def _show(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike

@@ -1,0 +1,8 @@
+"""`python -m magenet_batch` is `magenet`."""
+
+import sys
+
+from magenet_batch.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

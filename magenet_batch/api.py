@@ -1,0 +1,321 @@
+"""The package in Python: enhance or assess one image, as the rows of a job do it.
+
+`from magenet_batch import enhance, assess, Enhancer, read_image` loads this module; torch comes
+with the first enhancer, and never for `assess`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from magenet_batch.imaging.arrays import given_image
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.read import FundusImage, read_image
+from magenet_batch.jobs.policy import choose_policy
+from magenet_batch.jobs.work.measuring import (
+    LEAST_TO_MEASURE,
+    fov_of,
+    measure_before,
+    measure_change,
+)
+from magenet_batch.models.catalog import shipped_names
+from magenet_batch.records.schema import ESTIMATES, FIDELITY_MEASURES, QUALITY_MEASURES, Row
+from magenet_batch.records.vocabulary import GRADES, KeptReason, faults_in_words
+from magenet_batch.settings import DEFAULT_WEIGHTS, Look
+
+if TYPE_CHECKING:
+    from magenet_batch.imaging.arrays import ImageInput
+
+__all__ = ["EnhancedImage", "Enhancer", "FundusImage", "Quality", "assess", "enhance", "read_image"]
+
+_SHOWN_HEIGHT = 360  # pixels of the pictures in a notebook
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is said of an image on its own.
+
+    Attributes:
+        grade: `good`, `usable` or `reject`; None where the field of view is too small to tell.
+        probabilities: of each grade, 0..1.
+        measures: by name; `magenet_batch.records.schema.QUALITY_MEASURES` explains them.
+        fov: the field of view, pixels.
+    """
+
+    grade: str | None
+    probabilities: Mapping[str, float | None]
+    measures: Mapping[str, float | None]
+    fov: FieldOfView = field(repr=False)
+
+    def __repr__(self) -> str:
+        chance = self.probabilities.get(self.grade or "")
+        sure = "" if chance is None else f" ({chance:.0%})"
+        named = ", ".join(f"{k}={_short(v)}" for k, v in self.measures.items())
+        return f"Quality({self.grade or 'no grade'}{sure}; {named})"
+
+
+@dataclass(frozen=True)
+class EnhancedImage:
+    """What became of an image, and what is known of the change.
+
+    Attributes:
+        image: the enhanced image, shape and type of what was given.
+        original: what was given or read.
+        before: grade and measures as it came.
+        after: the same of the enhanced image.
+        estimates: what was wrong, by name: blur, noise, compression, veil, unevenness; empty for
+            networks that do not say. `units` has their units.
+        fidelity: how far the anatomy was kept, 0..1; None for networks without a structure module.
+        fidelity_measures: what it is made of, by name.
+        flags: what a reviewer should look at; empty when nothing stands out.
+        kept: why a job with the policy `standard` would deliver the original instead: `good`,
+            `reject` or `low_fidelity`; None where it would deliver `image`.
+        weights: name of the weights.
+        weights_hash: SHA-256 of their file, first 16 hexadecimal digits.
+    """
+
+    image: np.ndarray
+    original: np.ndarray
+    before: Quality
+    after: Quality
+    estimates: Mapping[str, float]
+    fidelity: float | None
+    fidelity_measures: Mapping[str, float | None]
+    flags: tuple[str, ...]
+    kept: KeptReason | None
+    weights: str
+    weights_hash: str
+
+    @property
+    def grade_before(self) -> str | None:
+        """The grade as it came."""
+        return self.before.grade
+
+    @property
+    def grade_after(self) -> str | None:
+        """The grade of the enhanced image."""
+        return self.after.grade
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit or range of each estimate."""
+        return {name: _unit(name) for name in self.estimates}
+
+    @property
+    def faults(self) -> str:
+        """What was wrong, in words, such as "soft focus and a veil"; empty if nothing is."""
+        return faults_in_words({f"estimated_{k}": v for k, v in self.estimates.items()})
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        lines = [
+            f"EnhancedImage({width} x {height} {self.image.dtype}, weights {self.weights})",
+            f"  grade: {self.grade_before or 'none'} -> {self.grade_after or 'none'}",
+            f"  fidelity: {_short(self.fidelity)}",
+        ]
+        if self.estimates:
+            found = (f"{k} {_short(v)} ({_unit(k)})" for k, v in self.estimates.items())
+            lines.insert(2, f"  estimates: {', '.join(found)}")
+        if self.flags:
+            lines.append(f"  flags: {', '.join(self.flags)}")
+        if self.kept:
+            lines.append(f"  a job would deliver the original: {self.kept}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Before beside after, for notebooks."""
+        pictures = "".join(
+            f'<figure style="display:inline-block;margin:0 8px 0 0">'
+            f'<img alt="{title}" src="data:image/jpeg;base64,{_jpeg(array)}">'
+            f"<figcaption>{title}: {html.escape(grade or 'no grade')}</figcaption></figure>"
+            for title, array, grade in (
+                ("before", self.original, self.grade_before),
+                ("after", self.image, self.grade_after),
+            )
+        )
+        return f"<div>{pictures}<pre>{html.escape(repr(self))}</pre></div>"
+
+
+class Enhancer:
+    """A network ready to enhance images: loaded once, used for many.
+
+    Args:
+        weights: a shipped name or a `.safetensors` file.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where there is one.
+        look: `natural` is what was there; `clear` raises local contrast after restoration.
+        blend: share of what the network gives in the result, 0..1; the rest is the original.
+        threads: CPU threads of torch in this process; 0 leaves them as they are.
+
+    Raises:
+        WeightsError: the weights cannot be loaded.
+        UsageError: there is no such device, or the network has no such look.
+    """
+
+    def __init__(
+        self,
+        weights: str = DEFAULT_WEIGHTS,
+        *,
+        device: str = "auto",
+        look: Look = "natural",
+        blend: float = 1.0,
+        threads: int = 0,
+    ) -> None:
+        from magenet_batch.inference.enhancer import Enhancer as Network
+
+        self._network = Network.load(
+            weights, device=device, threads=threads, blend=blend, look=look
+        )
+        self._standard = choose_policy("standard")
+
+    @property
+    def weights(self) -> str:
+        """Name of the weights."""
+        return self._network.weights_name
+
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 of their file, first 16 hexadecimal digits."""
+        return self._network.weights_hash
+
+    def __repr__(self) -> str:
+        return f"Enhancer({self.weights}, {self.weights_hash})"
+
+    def __call__(self, image: ImageInput) -> EnhancedImage:
+        """The same as `enhance`."""
+        return self.enhance(image)
+
+    def enhance(self, image: ImageInput) -> EnhancedImage:
+        """Enhance one image, whatever its grade; outside the field of view it stays as it is.
+
+        Args:
+            image: a path, a PIL image, what `read_image` returned, or a NumPy array: uint8, uint16
+                or floats 0..1; grey (H, W) or (H, W, 1), or RGB (H, W, 3).
+
+        Returns:
+            The enhanced image with what was measured.
+
+        Raises:
+            InputError: it is no image that can be worked on.
+            ImageError: the file cannot be read (its `reason` tells), or no field of view was
+                found (`no_fov`).
+        """
+        given = given_image(image)
+        fov = fov_of(given.pixels)
+        enhanced = self._network.enhance(given.pixels, fov)
+        before = measure_before(given.pixels, fov)
+        row = before | measure_change(given.pixels, enhanced, fov)
+        return EnhancedImage(
+            image=given.like_original(enhanced.pixels), original=given.original,
+            before=_quality(row, "before", fov), after=_quality(row, "after", fov),
+            estimates=_fixed({
+                name: row[column] for name, column in _estimate_columns() if column in row
+            }),
+            fidelity=row.get("fidelity"),
+            fidelity_measures=_fixed({name: row.get(name) for name in FIDELITY_MEASURES}),
+            flags=tuple(row["flags"]),
+            kept=self._standard.before(row) or self._standard.after(row),
+            weights=self.weights, weights_hash=self.weights_hash,
+        )  # fmt: skip
+
+
+def enhance(
+    image: ImageInput,
+    *,
+    weights: str = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    look: Look = "natural",
+    blend: float = 1.0,
+) -> EnhancedImage:
+    """Enhance one image; shipped weights stay loaded for the next call.
+
+    Args:
+        image: as for `Enhancer.enhance`.
+        weights: as for `Enhancer`, and so are the others.
+        device: `cpu`, `cuda`, `cuda:N` or `auto`.
+        look: `natural` or `clear`.
+        blend: share of what the network gives in the result, 0..1.
+
+    Returns:
+        The enhanced image with what was measured.
+
+    Raises:
+        MagenetError: as `Enhancer` and `Enhancer.enhance` say.
+    """
+    # A file may change between two calls; what ships does not.
+    make = _loaded if weights in shipped_names() else _loaded.__wrapped__
+    return make(weights, device, look, blend).enhance(image)
+
+
+def assess(image: ImageInput) -> Quality:
+    """Grade and measure one image, without a network.
+
+    Args:
+        image: as for `Enhancer.enhance`.
+
+    Returns:
+        What `magenet assess` writes into its row.
+
+    Raises:
+        InputError: it is no image that can be worked on.
+        ImageError: the file cannot be read, or no field of view was found.
+    """
+    pixels = given_image(image, reduced_to=LEAST_TO_MEASURE).pixels
+    fov = fov_of(pixels)
+    return _quality(measure_before(pixels, fov), "before", fov)
+
+
+@lru_cache(maxsize=2)
+def _loaded(weights: str, device: str, look: Look, blend: float) -> Enhancer:
+    return Enhancer(weights, device=device, look=look, blend=blend)
+
+
+def _quality(row: Row, when: str, fov: FieldOfView) -> Quality:
+    return Quality(
+        row[f"grade_{when}"],
+        _fixed({grade: row[f"{grade}_{when}"] for grade in GRADES}),
+        _fixed({name: row[f"{name}_{when}"] for name in QUALITY_MEASURES}),
+        fov,
+    )
+
+
+def _fixed(values: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(values)
+
+
+def _estimate_columns() -> Iterator[tuple[str, str]]:
+    for column in ESTIMATES:
+        yield column.removeprefix("estimated_"), column
+
+
+def _unit(name: str) -> str:
+    return ESTIMATES[f"estimated_{name}"][0]
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3g}" if abs(value) >= 0.001 else "0"
+
+
+def _jpeg(array: np.ndarray) -> str:
+    """A small JPEG of an image in any accepted form, in base64."""
+    import cv2
+    import simplejpeg
+
+    pixels = given_image(array).pixels
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    if height > _SHOWN_HEIGHT:
+        size = (max(1, round(width * _SHOWN_HEIGHT / height)), _SHOWN_HEIGHT)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    coded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=88)
+    return base64.b64encode(coded).decode("ascii")

@@ -1,0 +1,141 @@
+"""Images as Python users have them - paths, PIL images, NumPy arrays - to pixels and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from magenet_batch.errors import ImageError, InputError
+from magenet_batch.imaging.read import FundusImage, read_image
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from PIL.Image import Image
+
+    ImageInput: TypeAlias = str | Path | FundusImage | Image | np.ndarray
+    """What can be given where an image is asked for."""
+
+_ACCEPTED = (
+    "Give a path, a PIL image (RGB, L, I;16 or P), what read_image returned, or a NumPy array: "
+    "uint8, uint16 or floats from 0 to 1, grey (H, W) or (H, W, 1), or RGB (H, W, 3)."
+)
+_PIL_MODES = ("RGB", "L", "I;16")
+
+
+@dataclass(frozen=True)
+class GivenImage:
+    """An image in the form that the package works on, and the way back.
+
+    Attributes:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        original: the array as it was given or read.
+    """
+
+    pixels: np.ndarray
+    original: np.ndarray
+
+    def like_original(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels in the shape and type of the original.
+
+        Args:
+            pixels: (H, W, 3), type of `self.pixels`.
+
+        Returns:
+            An array like the original. Floats that did not change are the very same; grey is the
+            mean of the three channels.
+        """
+        original = self.original
+        floats = np.issubdtype(original.dtype, np.floating)
+        changed = pixels != self.pixels
+        if original.ndim == 2 or original.shape[2] == 1:
+            mean = pixels.astype(np.float64).mean(axis=2)
+            pixels = mean if floats else np.rint(mean).astype(pixels.dtype)
+            pixels, changed = pixels.reshape(original.shape), changed.any(axis=2)
+            changed = changed.reshape(original.shape)
+        if not floats:
+            return pixels.astype(original.dtype, copy=False)
+        scaled = (pixels / 65535.0).astype(original.dtype)
+        return np.where(changed, scaled, original)
+
+
+def given_image(image: ImageInput, *, reduced_to: int | None = None) -> GivenImage:
+    """Take an image in any form that Python users have.
+
+    Args:
+        image: a path, a PIL image, a NumPy array, or what `read_image` returned.
+        reduced_to: a JPEG file may be decoded smaller: see `read_image`.
+
+    Raises:
+        InputError: it is none of these, or its values are not an image's.
+        ImageError: a file cannot be read.
+    """
+    if isinstance(image, str | Path):
+        image = read_image(image, reduced_to=reduced_to)
+    if isinstance(image, FundusImage):
+        return GivenImage(image.pixels, image.pixels)
+    if not isinstance(image, np.ndarray):
+        image = _from_pil(image)
+    return _from_array(image)
+
+
+def _from_pil(image: Any) -> np.ndarray:
+    mode = getattr(image, "mode", None)
+    if not isinstance(mode, str) or not hasattr(image, "convert"):
+        raise InputError(f"{type(image).__name__} is no image that is known. {_ACCEPTED}")
+    if mode == "P" and not getattr(image, "has_transparency_data", False):
+        image, mode = image.convert("RGB"), "RGB"
+    if mode not in _PIL_MODES:
+        raise InputError(
+            f"this PIL image has the mode {mode}: convert it with image.convert('RGB'). {_ACCEPTED}"
+        )
+    try:
+        return np.asarray(image)
+    except OSError as error:  # Pillow reads pixels when they are asked for
+        raise ImageError("corrupt", f"this image cannot be decoded whole: {error}") from error
+
+
+def _from_array(array: np.ndarray) -> GivenImage:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
+        raise InputError(f"an array of the shape {array.shape} is no image: {_hint(array)}")
+    if not array.size:
+        raise InputError(f"an array of the shape {array.shape} has no pixels.")
+    pixels = _as_integers(array)
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return GivenImage(np.ascontiguousarray(pixels), array)
+
+
+def _hint(array: np.ndarray) -> str:
+    shape = array.shape
+    if array.ndim == 3 and shape[2] in (2, 4):
+        return f"drop its alpha channel with image[..., :{shape[2] - 1}]. {_ACCEPTED}"
+    if array.ndim == 3 and shape[0] in (1, 3):
+        return f"its channels come first; use np.moveaxis(image, 0, -1). {_ACCEPTED}"
+    if array.ndim == 4:
+        return f"give the images of a batch one by one. {_ACCEPTED}"
+    return _ACCEPTED
+
+
+def _as_integers(array: np.ndarray) -> np.ndarray:
+    """The values as uint8 or uint16."""
+    native = array.dtype.newbyteorder("=")
+    if native in (np.uint8, np.uint16):
+        return array.astype(native, copy=False)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"an array of the type {array.dtype} does not say its range: convert it, for example "
+            f"with image.astype(np.uint8). {_ACCEPTED}"
+        )
+    if not np.isfinite(array).all():
+        raise InputError("the array has values that are not finite (NaN or infinity).")
+    low, high = float(array.min()), float(array.max())
+    if low < 0 or high > 1:
+        raise InputError(
+            f"floats must be from 0 to 1; these are from {low:g} to {high:g}. Divide them by their "
+            "full scale (255 for 8 bits), or clip them."
+        )
+    return np.rint(array.astype(np.float64) * 65535).astype(np.uint16)

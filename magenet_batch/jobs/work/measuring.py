@@ -1,0 +1,95 @@
+"""What is measured of an image and of its change: for the rows of a job and for Python alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.jobs.policy import flags_for
+from magenet_batch.quality.fidelity import measure_fidelity
+from magenet_batch.quality.grade import assess_quality
+from magenet_batch.records.schema import Row
+
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
+
+LEAST_TO_MEASURE = 640
+"""Pixels of the shorter side that measures need: see docs/quality.md."""
+
+
+class EnhancementLike(Protocol):
+    """What an enhancer gives back."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """`(H, W, 3)`, shape and dtype of the input."""
+        ...
+
+    @property
+    def vessels_before(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the input, or None."""
+        ...
+
+    @property
+    def vessels_after(self) -> np.ndarray | None:
+        """`(h, w)` float32 vessel probability of the output, or None."""
+        ...
+
+    @property
+    def estimates(self) -> Estimates | None:
+        """What was wrong with the input, or None where the network does not say."""
+        ...
+
+
+def fov_of(pixels: np.ndarray) -> FieldOfView:
+    """Find the field of view.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+
+    Raises:
+        ImageError: `no_fov`.
+    """
+    fov = find_fov(pixels)
+    if fov is None:
+        raise ImageError("no_fov", "no field of view was found: probably not a fundus photograph")
+    return fov
+
+
+def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
+    """Grade and measures of an image as it came, by the row's column names.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+    """
+    return {f"{name}_before": value for name, value in assess_quality(pixels, fov).items()}
+
+
+def measure_change(pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfView) -> Row:
+    """Grade and measures after, fidelity, estimates and flags, by the row's column names.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16, as they came.
+        enhanced: what the network gave.
+        fov: the field of view.
+    """
+    row: Row = {
+        f"{name}_after": value for name, value in assess_quality(enhanced.pixels, fov).items()
+    }
+    before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
+    if before_map is not None and after_map is not None:
+        row.update(
+            measure_fidelity(
+                pixels, enhanced.pixels, fov, vessels_before=before_map, vessels_after=after_map
+            )
+        )
+    if enhanced.estimates is not None:
+        found = asdict(enhanced.estimates)
+        row.update({f"estimated_{name}": value for name, value in found.items()})
+    row["flags"] = flags_for(row)
+    return row
