@@ -34,7 +34,7 @@ from magenet_batch.evaluation.images import (
     load_mask,
     masks_of,
 )
-from magenet_batch.evaluation.macula import find_macula, macula_depth
+from magenet_batch.quality.macula import find_macula, macula_depth
 from magenet_batch.evaluation.run import Evaluation
 from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.fov import FieldOfView, find_fov

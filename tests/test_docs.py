@@ -20,7 +20,7 @@ from magenet_batch.jobs.policy import FLAGS, LOW_AGREEMENT_BELOW, flags_for
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
-from magenet_batch.quality.fidelity import LIMITS
+from magenet_batch.quality.limits import LIMITS
 from magenet_batch.records.schema import COLUMNS
 from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.settings import MAX_PIXELS

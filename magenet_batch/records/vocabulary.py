@@ -5,23 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-STATUSES = ("enhanced", "kept", "assessed", "failed")
+STATUSES = ("enhanced", "kept", "withheld", "assessed", "failed")
+"""What became of an image: delivered enhanced; delivered as it came; its enhancement withheld;
+only measured; failed. Every row has exactly one of them."""
 GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
-KeptReason = Literal["good", "reject", "low_fidelity"]
+KeptReason = Literal["good"]
 KEPT_REASONS: dict[KeptReason, str] = {
-    "good": "its grade is good: it is left as it is",
+    "good": "its grade is good: it is delivered as it came",
+}
+"""Why an image is delivered as it came: the `reason` of its row, and the sentence of `message`."""
+
+WithheldReason = Literal[
+    "reject", "low_fidelity", "contrast_fell", "lesion_faded", "macula_faded", "grade_fell"
+]
+WITHHELD_REASONS: dict[WithheldReason, str] = {
     "reject": "its grade is reject: what is not there cannot be restored",
     "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
+    "contrast_fell": "the enhanced image showed the vessels with less contrast than the original",
+    "lesion_faded": "a dark or bright area lost contrast in the enhanced image",
+    "macula_faded": "the macula lost contrast in the enhanced image",
+    "grade_fell": "the enhanced image had a worse grade than the original",
 }
-"""Why an image is kept: the word of its row's `reason`, and the sentence of its `message`."""
-KEPT_BECAUSE: dict[str, str] = {
+"""Why an image is withheld: the `reason` of its row, and the sentence of `message`. All but
+`reject` say what was wrong with the enhanced image; the original is delivered in its place."""
+
+BECAUSE: dict[str, str] = {
     "good": "already good",
     "reject": "graded reject",
-    "low_fidelity": "enhancing would have cost fidelity",
+    "low_fidelity": "the anatomy was not kept",
+    "contrast_fell": "vessels lost contrast",
+    "lesion_faded": "an area lost contrast",
+    "macula_faded": "the macula faded",
+    "grade_fell": "the grade fell",
 }
-"""Reason of a kept image -> why, in the few words of a report."""
+"""Reason of a kept or withheld image -> why, in the few words of a report."""
 
 FLAGS_MEAN: dict[str, str] = {
     "new_vessels": "vessels that were not there before",
@@ -31,6 +50,10 @@ FLAGS_MEAN: dict[str, str] = {
     "colour_shift": "the colours moved far",
     "low_agreement": "vessel maps before and after overlap little",
     "low_fidelity": "the anatomy may not have been kept",
+    "contrast_fell": "vessels stand out less than before",
+    "lesion_faded": "a dark or bright area stands out less than before",
+    "macula_faded": "the macula stands out less than before",
+    "grade_fell": "the grade is worse than before",
 }
 """Flag -> what a reviewer should look for; flags that are not here speak for themselves."""
 

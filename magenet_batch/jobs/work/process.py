@@ -22,12 +22,18 @@ from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
 from magenet_batch.quality.evidence import draw_evidence
+from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
 from magenet_batch.records.layout import evidence_name, is_renamed, original_name
 from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
-from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
+from magenet_batch.records.vocabulary import (
+    KEPT_REASONS,
+    WITHHELD_REASONS,
+    KeptReason,
+    WithheldReason,
+)
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
 
@@ -89,7 +95,7 @@ class Work:
         fov: its field of view.
         enhanced: what the network gave.
         content: the bytes of the file, while the image may still be kept as it is.
-        kept: why it is left as it is, as far as is known.
+        kept: why it is not delivered enhanced, as far as is known.
         pixel_count: pixels of the image, for the rate.
     """
 
@@ -99,7 +105,7 @@ class Work:
     fov: FieldOfView | None = None
     enhanced: EnhancementLike | None = None
     content: bytes = b""
-    kept: KeptReason | None = None
+    kept: KeptReason | WithheldReason | None = None
     pixel_count: int = 0
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -229,7 +235,7 @@ class ImageProcessor:
         if not how.assess:
             work.row["policy"] = how.policy.record()
             work.kept = how.policy.before(work.row)
-        if how.assess or (work.kept is None and how.policy.fidelity is None):
+        if how.assess or (work.kept is None and not how.policy.withholds):
             work.content = b""  # it cannot be kept any more
 
     def _compute(self, work: Work) -> None:
@@ -264,8 +270,8 @@ class ImageProcessor:
             write_output(self._out, work.task.output, data)
         work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
 
-    def _keep(self, work: Work, reason: KeptReason) -> None:
-        """Deliver the original in the enhanced image's stead, or nothing, as was asked."""
+    def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
+        """Deliver the original in the enhanced image's place, or nothing, as was asked."""
         how = self._options.rejects if reason == "reject" else self._options.kept
         with work.timed("write_s"):
             output = keep_original(
@@ -275,7 +281,10 @@ class ImageProcessor:
                 name=original_name(work.task.image_id),
                 how=how,
             )
-        work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
+        status, why = ("kept", KEPT_REASONS) if reason in KEPT_REASONS else (
+            "withheld", WITHHELD_REASONS
+        )  # fmt: skip
+        work.row.update(status=status, reason=reason, message=why[reason], output=output)
 
     def _measure(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
@@ -290,6 +299,9 @@ class ImageProcessor:
                     vessels_before=before_map, vessels_after=after_map,
                 )
             )  # fmt: skip
+        work.row.update(
+            measure_fading(image.pixels, enhanced.pixels, fov, vessels=enhanced.vessels_before)
+        )
         if enhanced.estimates is not None:
             found = asdict(enhanced.estimates)
             work.row.update({f"estimated_{name}": value for name, value in found.items()})
