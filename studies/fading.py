@@ -28,7 +28,7 @@ from magenet_batch.evaluation.images import EvaluationImage, list_images, load_i
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.quality.fading import measure_fading
-from magenet_batch.quality.limits import LEAST
+from magenet_batch.quality.limits import LEAST, MOST
 from magenet_batch.quality.macula import find_macula
 
 RESULTS = Path(__file__).parent / "results"
@@ -147,7 +147,17 @@ def trials(image: EvaluationImage, enhancer: Enhancer, seed: int) -> list[dict]:
         after = bleached_macula(clean, fov, strength)
         if after is not None:
             add("macula", before, after, vessels, under=under, strength=strength)
+    plain = degrade_pixels(clean, heavy_veil(), mask=mask)
+    fogged = cv2.GaussianBlur(plain, (0, 0), 0.03 * fov.radius)
+    for strength in STRENGTHS:
+        share = strength * mask[..., None]
+        after = np.rint(fogged * (1 - share) + share * clean).astype(np.uint8)
+        add("painted", fogged, after, None, strength=strength)
     return found
+
+
+def heavy_veil() -> DegradationParams:
+    return DegradationParams(haze_strength=0.8, haze_spread=3.0)
 
 
 def faded(row: dict, *names: str) -> bool:
@@ -156,6 +166,11 @@ def faded(row: dict, *names: str) -> bool:
 
 def share(rows: list[dict], *names: str) -> dict:
     return {"n": len(rows), "share": round(sum(faded(r, *names) for r in rows) / max(1, len(rows)), 4)}
+
+
+def painted_share(rows: list[dict]) -> float:
+    new = [row["new_structure"] > MOST["new_structure"] for row in rows]
+    return round(sum(new) / max(1, len(new)), 4)
 
 
 def rates(rows: list[dict]) -> dict:
@@ -185,6 +200,16 @@ def rates(rows: list[dict]) -> dict:
         "vessels": {
             str(s): share(those("vessels", strength=(s,), under=plain), "vessel_contrast")
             for s in VESSELS
+        },
+        "painted": {
+            str(s): {
+                "n": len(those("painted", strength=(s,))),
+                "share": painted_share(those("painted", strength=(s,))),
+            }
+            for s in STRENGTHS
+        },
+        "honest_painted": {
+            kind: painted_share(those("honest", under=(kind,))) for kind in (*HONEST, *OTHERS)
         },
         "macula": {
             str(s): share(
@@ -221,7 +246,7 @@ def main() -> None:
         arguments.rows.write_text(json.dumps(halves))
     everything = [*halves[0], *halves[1]]
     facts = {
-        "images": len(paths), "limits": LEAST,
+        "images": len(paths), "limits": {**LEAST, **MOST},
         "cpu_s": round(float(np.median([row["s"] for row in everything])), 4),
         "chosen_on": rates(halves[0]), "held_out": rates(halves[1]),
     }  # fmt: skip

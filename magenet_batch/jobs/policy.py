@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from magenet_batch.errors import UsageError, nearest
-from magenet_batch.quality.limits import LEAST, LIMITS
+from magenet_batch.quality.limits import LEAST, LEAST_SEEN, LIMITS, MOST
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import GRADES, KeptReason, WithheldReason
 
@@ -24,7 +24,9 @@ class Policy:
         name: of the policy that it comes from.
         good: an image with at least this probability of good is delivered as it came.
         reject: one with at least this probability of reject is only reported.
+        seen: one on which vessels are seen less is only reported, as it is hopeless.
         fidelity: an enhanced image with less is withheld.
+        invented: one with stronger structure where there was none is withheld.
         contrast: one whose vessels kept a smaller share of their contrast is withheld.
         area: the same of the dark or bright area that lost most.
         macula: the same of the macula.
@@ -34,7 +36,9 @@ class Policy:
     name: str
     good: float | None
     reject: float | None
+    seen: float | None
     fidelity: float | None
+    invented: float | None
     contrast: float | None
     area: float | None
     macula: float | None
@@ -47,11 +51,13 @@ class Policy:
     @property
     def withholds(self) -> bool:
         """Whether an enhanced image may be withheld."""
-        judged = (self.fidelity, self.contrast, self.area, self.macula, self.grade)
+        judged = (self.fidelity, self.invented, self.contrast, self.area, self.macula, self.grade)
         return any(threshold is not None for threshold in judged)
 
     def before(self, row: Row) -> KeptReason | WithheldReason | None:
-        """Why an image is not to be enhanced, by its grade before; None where it is."""
+        """Why an image is not to be enhanced, by what is seen before; None where it is."""
+        if _below(row.get("vessels_seen"), self.seen):
+            return "hopeless"
         if _reached(row.get("good_before"), self.good):
             return "good"
         if _reached(row.get("reject_before"), self.reject):
@@ -69,6 +75,8 @@ class Policy:
         for reason, measure, least in judged:
             if _below(row.get(measure), least):
                 return reason
+        if _above(row.get("new_structure"), self.invented):
+            return "invented"
         fell = grades_lost(row)
         if self.grade is not None and fell is not None and fell > self.grade:
             return "grade_fell"
@@ -81,6 +89,10 @@ def _reached(value: float | None, least: float | None) -> bool:
 
 def _below(value: float | None, least: float | None) -> bool:
     return value is not None and least is not None and value < least
+
+
+def _above(value: float | None, most: float | None) -> bool:
+    return value is not None and most is not None and value > most
 
 
 def grades_lost(row: Row) -> int | None:
@@ -98,21 +110,27 @@ _KEPT_CONTRASTS = {
 }
 POLICIES: dict[str, Policy] = {
     "standard": Policy(
-        "standard", good=0.5, reject=0.9, fidelity=0.5, **_KEPT_CONTRASTS, grade=0.0
+        "standard", good=0.5, reject=0.9, seen=LEAST_SEEN, fidelity=0.5,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
     ),
     "cautious": Policy(
-        "cautious", good=0.3, reject=0.3, fidelity=0.65, **_KEPT_CONTRASTS, grade=0.0
+        "cautious", good=0.3, reject=0.3, seen=LEAST_SEEN, fidelity=0.65,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
     ),
     "all": Policy(
-        "all", good=None, reject=None, fidelity=None, contrast=None, area=None, macula=None,
+        "all", good=None, reject=None, seen=LEAST_SEEN, fidelity=None,
+        invented=MOST["new_structure"], contrast=None, area=LEAST["area_contrast"], macula=None,
         grade=None,
     ),
 }  # fmt: skip
 """`standard`: what is more likely good than not is kept, what is almost surely hopeless is
 reported (the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity
 of 0.5 means the limit of some measure. `cautious` enhances only what is clearly usable, and
-delivers nothing that comes near a limit. `all` enhances and delivers everything."""
-THRESHOLDS = ("good", "reject", "fidelity", "contrast", "area", "macula", "grade")
+delivers nothing that comes near a limit. `all` enhances and delivers whatever its grade and fidelity;
+what no policy delivers by itself is a surface that was painted on and a lesion that faded."""
+THRESHOLDS = (
+    "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
+)  # fmt: skip
 """What `--policy-set` can change."""
 
 
@@ -187,6 +205,8 @@ def flags_for(row: Row) -> list[str]:
     flags = [flag for flag, names in FLAGS.items() if any(above(name) for name in names)]
     if _below(row.get("structure_agreement"), LOW_AGREEMENT_BELOW):
         flags.append("low_agreement")
+    if _above(row.get("new_structure"), MOST["new_structure"]):
+        flags.append("invented")
     flags += [flag for flag, name in FADED.items() if _below(row.get(name), LEAST[name])]
     if (grades_lost(row) or 0) > 0:
         flags.append("grade_fell")

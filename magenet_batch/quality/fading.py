@@ -1,4 +1,4 @@
-"""Has anything faded? Contrast of vessels, of areas of any size and of the macula, after over before.
+"""Has anything faded, or been painted? Contrasts of an enhanced image against its original.
 
 Contrast is a difference of logarithms of green: evening out the light adds a slow field to it and
 changes nothing at a smaller scale, lifting a veil multiplies it. Everything is measured on a copy
@@ -18,9 +18,13 @@ from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.macula import find_macula, macula_depth
 from magenet_batch.quality.measures import at_measuring_scale
 
+MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
 _WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
 _NOISE_SHARE = 75  # percentile of what changed that passes for noise which was taken away
+_LEAST_LEFT = 0.25  # of the energy of a band that is never taken for noise
+_PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
+_EXPLAINED = 0.25  # squared correlation from which structure comes from the original
 _LINES = 0.06  # share of the field of view that may be lines: the clearest of its vessels
 _SURE = 0.2  # probability of vessel below which nothing is a line
 _LONG, _LEAST_LINES = 25, 200  # pixels: length of a line, and area of all of them
@@ -72,16 +76,19 @@ def measure_fading(
             it is not known.
 
     Returns:
-        `vessel_contrast`, `area_contrast` and `macula_contrast`, each after over before; None
-        where there is nothing to compare.
+        `vessel_contrast`, `area_contrast` and `macula_contrast`, each after over before, and
+        `new_structure`, the contrast of what cannot come from the original; None where there is
+        nothing to compare.
     """
     (old, mask), (new, _) = (_log_green(x, fov) for x in (before, after))
     if mask.sum() < 400:
-        return dict.fromkeys(("vessel_contrast", "area_contrast", "macula_contrast"))
+        return dict.fromkeys(MEASURES)
+    bands = [_Pair.of(old, new, mask, band) for band in BANDS]
     found: dict[str, float | None] = {
         "vessel_contrast": None,
-        "area_contrast": min((g for g in area_gains(old, new, mask) if g is not None), default=None),
+        "area_contrast": min((g for g in area_gains(bands) if g is not None), default=None),
         "macula_contrast": _macula(before, after, fov),
+        "new_structure": new_structure(bands),
     }
     if vessels is not None:
         found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, fov))
@@ -89,44 +96,85 @@ def measure_fading(
     return {name: None if value is None else max(0.0, value) for name, value in found.items()}
 
 
-def area_gains(old: np.ndarray, new: np.ndarray, mask: np.ndarray) -> list[float | None]:
-    """The least gain of contrast at each scale, over all places where something was.
+class _Pair(NamedTuple):
+    """One band of both images, and its energies in a window about each place.
 
-    In a window about each place the band of `new` is regressed on that of `old`: 1 where it was
-    kept, 0.6 where a haemorrhage lost 40 percent. What changed almost everywhere by as much is
-    taken for noise that went, and is subtracted from the energy of `old`.
-
-    Args:
-        old: (h, w) float32 logarithm of green at the measuring scale.
-        new: the same of the enhanced image.
-        mask: (h, w) bool, where to measure.
-
-    Returns:
-        One per band of `BANDS`; None where nothing was.
+    Attributes:
+        band: which.
+        valid: (h, w) bool, where it can be trusted.
+        before: (h, w) float32, the band of the original.
+        old: energy of the original's band.
+        new: energy of the enhanced image's band.
+        shared: mean product of both.
     """
-    weight = mask.astype(np.float32)
-    found: list[float | None] = []
-    finer: np.ndarray | None = None
-    for band in BANDS:
+
+    band: Band
+    valid: np.ndarray
+    before: np.ndarray
+    old: np.ndarray
+    new: np.ndarray
+    shared: np.ndarray
+
+    @classmethod
+    def of(cls, old: np.ndarray, new: np.ndarray, mask: np.ndarray, band: Band) -> _Pair:
+        """Take a band of two logarithms of green at the measuring scale."""
+        weight = mask.astype(np.float32)
         size = (max(1, mask.shape[1] // band.step), max(1, mask.shape[0] // band.step))
         inside, a, b = (_small(x, size) for x in (weight, old * weight, new * weight))
         sigma = band.sigma / band.step
-        before, after = (_band(x, inside, sigma) for x in (a, b))
         valid = cv2.erode((inside > 0.99).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        before, after = before * valid, after * valid
-        energy, shared = (_around(x, sigma) for x in (before * before, before * after))
-        there = valid & (energy > band.least**2)
-        if finer is not None and band.sharp:
-            there &= _around(_small(finer, size), sigma) > band.sharp * energy
-        finer = before * before
+        before, after = (_band(x, inside, sigma) * valid for x in (a, b))
+        energies = (_around(x, sigma) for x in (before * before, after * after, before * after))
+        return cls(band, valid, before, *energies)
+
+
+def area_gains(bands: list[_Pair]) -> list[float | None]:
+    """The least gain of contrast at each scale, over all places where something was.
+
+    In a window about each place the band of the enhanced image is regressed on that of the
+    original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
+    everywhere by as much is taken for noise that went, and is subtracted from the energy before.
+
+    Returns:
+        One per band; None where nothing was.
+    """
+    found: list[float | None] = []
+    finer: np.ndarray | None = None
+    for one in bands:
+        sigma = one.band.sigma / one.band.step
+        there = one.valid & (one.old > one.band.least**2)
+        if finer is not None and one.band.sharp:
+            edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
+            there &= edges > one.band.sharp * one.old
+        finer = one.before * one.before
         if not there.any():
             found.append(None)
             continue
-        changed = _around((before - after) ** 2, sigma)
-        noise = float(np.percentile(changed[valid], _NOISE_SHARE))
-        left = np.maximum(energy[there] - noise, 0.25 * energy[there])
-        found.append(float((shared[there] / left).min()))
+        changed = (one.old + one.new - 2 * one.shared)[one.valid]
+        noise = float(np.percentile(changed, _NOISE_SHARE))
+        energy = one.old[there]
+        left = np.maximum(energy - noise, _LEAST_LEFT * energy)
+        found.append(float((one.shared[there] / left).min()))
     return found
+
+
+def new_structure(bands: list[_Pair]) -> float | None:
+    """The strongest contrast of which less than a quarter can be what was there, amplified.
+
+    In the bands of vessels and spots: the root mean square contrast of windows in which the
+    squared correlation of both images is below 0.25. Lifting a veil and sharpening keep the
+    correlation; what is painted on a surface has none.
+
+    Returns:
+        0 where everything comes from the original; None without bands.
+    """
+    found = [0.0]
+    for one in bands:
+        if one.band.sigma in _PAINTED:
+            explained = one.shared**2 > _EXPLAINED * one.old * one.new
+            painted = one.valid & ~explained
+            found.append(float(one.new[painted].max(initial=0.0)) ** 0.5)
+    return max(found)
 
 
 def line_gain(

@@ -27,3 +27,11 @@ LEAST: dict[str, float] = {
     "macula_contrast": 0.80,
 }
 """Measure of contrast, after over before -> below which something has faded."""
+
+MOST: dict[str, float] = {
+    "new_structure": 0.05,
+}
+"""Measure of contrast that was not there before -> above which something was painted."""
+
+LEAST_SEEN = 0.27
+"""`vessels_seen` below which a picture is a surface without a vessel: there is nothing to restore."""

@@ -60,6 +60,7 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
         "ratio", "contrast of the dark or bright area that lost most, after over before"
     ),
     "macula_contrast": ("ratio", "depth of the macula, after over before; 1 is kept"),
+    "new_structure": ("log", "strongest contrast of structure that does not come from the original"),
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
     "fidelity": ("0..1", "how far vessels, spots and colours were kept; 1 is wholly"),
 }  # fmt: skip
@@ -99,7 +100,11 @@ def _columns() -> tuple[Column, ...]:
         Column("fov_radius", "float32", "px", "radius of the field of view"),
         Column("fov_coverage", "float32", "0..1", "share of the full disc that is in the picture"),
         Column("fov_offset", "float32", "radii", "from the picture's centre to the disc's"),
-    ]
+        Column(
+            "vessels_seen", "float32", "",
+            "how far dark lines stand out before enhancement; about 0 on a plain surface",
+        ),
+    ]  # fmt: skip
     grades = [
         Column(name, kind, unit, f"{meaning} ({when} enhancement)")
         for when in ("before", "after")

@@ -60,6 +60,8 @@ def measure_nothing(set_attribute=setattr) -> None:
 
     set_attribute(process, "assess_quality", lambda pixels, fov: {})
     set_attribute(process, "measure_fidelity", lambda *images, **maps: {})
+    set_attribute(process, "recognise", lambda pixels, fov: None)
+    set_attribute(process, "vessels_seen", lambda pixels, fov: None)
     set_attribute(process, "measure_fading", lambda *images, **maps: {})
 
 

@@ -32,7 +32,8 @@ def test_thresholds_can_be_changed_and_recorded():
     policy = choose_policy("standard", ("fidelity=0.4", "good=off", "grade=off"))
     recorded = json.loads(policy.record())
     assert recorded == {
-        "name": "standard", "good": None, "reject": 0.9, "fidelity": 0.4, "contrast": 0.97,
+        "name": "standard", "good": None, "reject": 0.9, "seen": 0.27, "fidelity": 0.4,
+        "invented": 0.05, "contrast": 0.97,
         "area": 0.92, "macula": 0.8, "grade": None,
     }  # fmt: skip
 

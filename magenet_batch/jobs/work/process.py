@@ -25,6 +25,7 @@ from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
+from magenet_batch.quality.recognition import recognise, vessels_seen
 from magenet_batch.records.layout import evidence_name, is_renamed, original_name
 from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
@@ -223,37 +224,48 @@ class ImageProcessor:
             image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
             fov = find_fov(image.pixels)
+        with work.timed("measure_s"):
+            recognised = recognise(image.pixels, fov)
+        work.row["flags"] = [] if recognised is None else [recognised]
+        if recognised is not None and not (recognised == "not_colour" and how.grey == "enhance"):
+            work.kept = recognised
+        if not how.assess:
+            work.row["policy"] = how.policy.record()
+        work.image, work.fov = image, fov
         if fov is None:
-            raise ImageError(
-                "no_fov", "no field of view was found: probably not a fundus photograph"
-            )
+            if work.kept is None:
+                raise ImageError(
+                    "no_fov", "no field of view was found: probably not a fundus photograph"
+                )
+            return
         work.row.update(_place(fov, width / image.pixels.shape[1]))
         with work.timed("measure_s"):
             before = assess_quality(image.pixels, fov)
+            work.row["vessels_seen"] = vessels_seen(image.pixels, fov)
         work.row.update({f"{name}_before": value for name, value in before.items()})
-        work.image, work.fov = image, fov
-        if not how.assess:
-            work.row["policy"] = how.policy.record()
+        if not how.assess and work.kept is None:
             work.kept = how.policy.before(work.row)
         if how.assess or (work.kept is None and not how.policy.withholds):
             work.content = b""  # it cannot be kept any more
 
     def _compute(self, work: Work) -> None:
-        assert work.image is not None and work.fov is not None
         if self._enhancer is None or work.kept is not None:
             return
+        assert work.image is not None and work.fov is not None
         with work.timed("enhance_s"):
-            work.enhanced = self._enhancer.enhance(
+            enhanced = self._enhancer.enhance(
                 work.image.pixels, work.fov, cancelled=self._cancelled
             )
+        grey = "not_colour" in work.row["flags"]
+        work.enhanced = _in_grey(enhanced, work.image.pixels) if grey else enhanced
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
-        assert image is not None and fov is not None
         if self._options.assess:
             work.row["status"] = "assessed"
             return
         if enhanced is not None:
+            assert image is not None and fov is not None
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
                 self._measure(work, image, fov, enhanced)
@@ -264,7 +276,7 @@ class ImageProcessor:
         if work.kept is not None:
             self._keep(work, work.kept)
             return
-        assert enhanced is not None
+        assert image is not None and enhanced is not None
         with work.timed("write_s"):
             data = self._encoded(work.task, image, enhanced.pixels)
             write_output(self._out, work.task.output, data)
@@ -272,7 +284,7 @@ class ImageProcessor:
 
     def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
         """Deliver the original in the enhanced image's place, or nothing, as was asked."""
-        how = self._options.rejects if reason == "reject" else self._options.kept
+        how = self._options.rejects if reason in ("reject", "hopeless") else self._options.kept
         with work.timed("write_s"):
             output = keep_original(
                 work.task,
@@ -305,7 +317,7 @@ class ImageProcessor:
         if enhanced.estimates is not None:
             found = asdict(enhanced.estimates)
             work.row.update({f"estimated_{name}": value for name, value in found.items()})
-        work.row["flags"] = flags_for(work.row)
+        work.row["flags"] += flags_for(work.row)
 
     def _show(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
@@ -330,6 +342,29 @@ class ImageProcessor:
             provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
             **options,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Grey:
+    """An enhancement whose channels are one."""
+
+    pixels: np.ndarray
+    vessels_before: np.ndarray | None
+    vessels_after: np.ndarray | None
+    estimates: Estimates | None
+
+
+def _in_grey(enhanced: EnhancementLike, original: np.ndarray) -> _Grey:
+    """The enhanced green in all channels, or in those that the original had."""
+    green = enhanced.pixels[..., 1:2]
+    lit = original.reshape(-1, 3).max(0) > 0
+    alone = not lit.all()  # a red-free photograph, stored in one channel
+    channel = enhanced.pixels[..., [int(np.argmax(lit))]]
+    pixels = channel * lit.astype(channel.dtype) if alone else np.repeat(green, 3, axis=2)
+    return _Grey(
+        np.ascontiguousarray(pixels), enhanced.vessels_before, enhanced.vessels_after,
+        enhanced.estimates,
+    )  # fmt: skip
 
 
 def _place(fov: FieldOfView, scale: float) -> Row:
