@@ -22,6 +22,7 @@ MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structur
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
 _WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
 _NOISE_SHARE = 75  # percentile of what changed that passes for noise which was taken away
+_NOISE_TIMES = 32  # as much energy as noise has a place at which something was
 _LEAST_LEFT = 0.25  # of the energy of a band that is never taken for noise
 _PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
 _EXPLAINED = 0.25  # squared correlation from which structure comes from the original
@@ -133,7 +134,8 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
 
     In a window about each place the band of the enhanced image is regressed on that of the
     original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
-    everywhere by as much is taken for noise that went, and is subtracted from the energy before.
+    everywhere by as much is taken for noise that went: it is subtracted from the energy before, and only places with 32
+    times as much are looked at.
 
     Returns:
         One per band; None where nothing was.
@@ -142,7 +144,9 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     finer: np.ndarray | None = None
     for one in bands:
         sigma = one.band.sigma / one.band.step
-        there = one.valid & (one.old > one.band.least**2)
+        changed = (one.old + one.new - 2 * one.shared)[one.valid]
+        noise = float(np.percentile(changed, _NOISE_SHARE)) if changed.size else 0.0
+        there = one.valid & (one.old > one.band.least**2 + _NOISE_TIMES * noise)
         if finer is not None and one.band.sharp:
             edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
             there &= edges > one.band.sharp * one.old
@@ -150,8 +154,6 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
         if not there.any():
             found.append(None)
             continue
-        changed = (one.old + one.new - 2 * one.shared)[one.valid]
-        noise = float(np.percentile(changed, _NOISE_SHARE))
         energy = one.old[there]
         left = np.maximum(energy - noise, _LEAST_LEFT * energy)
         found.append(float((one.shared[there] / left).min()))

@@ -23,13 +23,13 @@ of taste: one in seven of severely degraded images needs more."""
 
 LEAST: dict[str, float] = {
     "vessel_contrast": 0.97,
-    "area_contrast": 0.92,
+    "area_contrast": 0.88,
     "macula_contrast": 0.80,
 }
 """Measure of contrast, after over before -> below which something has faded."""
 
 MOST: dict[str, float] = {
-    "new_structure": 0.05,
+    "new_structure": 0.04,
 }
 """Measure of contrast that was not there before -> above which something was painted."""
 

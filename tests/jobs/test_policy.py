@@ -33,8 +33,8 @@ def test_thresholds_can_be_changed_and_recorded():
     recorded = json.loads(policy.record())
     assert recorded == {
         "name": "standard", "good": None, "reject": 0.9, "seen": 0.27, "fidelity": 0.4,
-        "invented": 0.05, "contrast": 0.97,
-        "area": 0.92, "macula": 0.8, "grade": None,
+        "invented": 0.04, "contrast": 0.97,
+        "area": 0.88, "macula": 0.8, "grade": None,
     }  # fmt: skip
 
 
