@@ -167,7 +167,10 @@ def faded(row: dict, *names: str) -> bool:
 
 
 def share(rows: list[dict], *names: str) -> dict:
-    return {"n": len(rows), "share": round(sum(faded(r, *names) for r in rows) / max(1, len(rows)), 4)}
+    return {
+        "n": len(rows),
+        "share": round(sum(faded(r, *names) for r in rows) / max(1, len(rows)), 4),
+    }
 
 
 def painted_share(rows: list[dict]) -> float:
@@ -194,7 +197,9 @@ def rates(rows: list[dict]) -> dict:
             for size in SIZES for tone in ("dark", "bright") for strength in STRENGTHS
         },
         "area_all": share(those("area", under=plain)),
-        "area_by_strength": {str(s): share(those("area", strength=(s,), under=plain)) for s in STRENGTHS},
+        "area_by_strength": {
+            str(s): share(those("area", strength=(s,), under=plain)) for s in STRENGTHS
+        },
         "area_under": {
             kind: {str(s): share(those("area", strength=(s,), under=(kind,))) for s in STRENGTHS}
             for kind in UNDER

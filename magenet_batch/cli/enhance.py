@@ -27,7 +27,14 @@ from magenet_batch.cli.job_options import (
 )
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, GreyAction, Look, OriginalAction
+from magenet_batch.settings import (
+    DEFAULT_OUT,
+    DEFAULT_WEIGHTS,
+    PROGRAM,
+    GreyAction,
+    Look,
+    OriginalAction,
+)
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -72,7 +79,9 @@ def command(
     ] = "standard",
     policy_set: Annotated[
         list[str] | None,
-        typer.Option(metavar="T=VALUE", help="Change a threshold, such as fidelity=0.5 or area=off."),
+        typer.Option(
+            metavar="T=VALUE", help="Change a threshold, such as fidelity=0.5 or area=off."
+        ),
     ] = None,
     kept: Annotated[
         OriginalAction, typer.Option(help="What becomes of images that are left as they are.")

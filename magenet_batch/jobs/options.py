@@ -150,7 +150,8 @@ class JobOptions(BaseModel):
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
-            rejects=self.rejects, grey=self.grey, evidence=self.evidence, assess=self.assess, look=self.look,
+            rejects=self.rejects, grey=self.grey, evidence=self.evidence, assess=self.assess,
+            look=self.look,
         )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:

@@ -126,8 +126,8 @@ POLICIES: dict[str, Policy] = {
 """`standard`: what is more likely good than not is kept, what is almost surely hopeless is
 reported (the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity
 of 0.5 means the limit of some measure. `cautious` enhances only what is clearly usable, and
-delivers nothing that comes near a limit. `all` enhances and delivers whatever its grade and fidelity;
-what no policy delivers by itself is a surface that was painted on and a lesion that faded."""
+delivers nothing that comes near a limit. `all` enhances and delivers whatever its grade and
+fidelity; what no policy delivers by itself is a painted surface and a lesion that faded."""
 THRESHOLDS = (
     "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
 )  # fmt: skip

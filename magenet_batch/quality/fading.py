@@ -57,7 +57,7 @@ BANDS = (
     Band(6.0, 2, 0.06, 0.25),
     Band(12.0, 4, 0.10, 0.4),
 )
-"""From the smallest haemorrhage to areas of a quarter of the field, which are seen by their edges."""
+"""From the smallest haemorrhage to areas of a quarter of the field, seen by their edges."""
 
 
 def measure_fading(
@@ -134,8 +134,8 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
 
     In a window about each place the band of the enhanced image is regressed on that of the
     original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
-    everywhere by as much is taken for noise that went: it is subtracted from the energy before, and only places with 32
-    times as much are looked at.
+    everywhere by as much is taken for noise that went: it is subtracted from the energy before,
+    and only places with 32 times as much are looked at.
 
     Returns:
         One per band; None where nothing was.

@@ -34,4 +34,4 @@ MOST: dict[str, float] = {
 """Measure of contrast that was not there before -> above which something was painted."""
 
 LEAST_SEEN = 0.27
-"""`vessels_seen` below which a picture is a surface without a vessel: there is nothing to restore."""
+"""`vessels_seen` below which a picture is a plain surface: there is nothing to restore."""

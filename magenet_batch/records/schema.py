@@ -60,7 +60,9 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
         "ratio", "contrast of the dark or bright area that lost most, after over before"
     ),
     "macula_contrast": ("ratio", "depth of the macula, after over before; 1 is kept"),
-    "new_structure": ("log", "strongest contrast of structure that does not come from the original"),
+    "new_structure": (
+        "log", "strongest contrast of structure that does not come from the original"
+    ),
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
     "fidelity": ("0..1", "how far vessels, spots and colours were kept; 1 is wholly"),
 }  # fmt: skip

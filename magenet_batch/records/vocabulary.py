@@ -35,7 +35,8 @@ WITHHELD_REASONS: dict[WithheldReason, str] = {
     "grade_fell": "the enhanced image had a worse grade than the original",
 }
 """Why an image is withheld: the `reason` of its row, and the sentence of `message`. All but
-`reject` and `hopeless` say what was wrong with the enhanced image; the original is delivered in its place."""
+`reject` and `hopeless` say what was wrong with the enhanced image: the original is delivered in
+its place."""
 
 BECAUSE: dict[str, str] = {
     "good": "already good",

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -105,8 +106,10 @@ def test_a_fogged_or_black_frame_is_not_painted(magenet, tmp_path, policy):
 
 
 def test_what_was_painted_on_a_surface_is_withheld(magenet, tmp_path):
-    _, rows, _ = magenet({"fog.png": strangers.fogged()}, lambda p: make_phantom(0, size=400).pixels,
-                         "--policy", "all", "--policy-set", "seen=off")  # fmt: skip
+    _, rows, _ = magenet(
+        {"fog.png": strangers.fogged()}, lambda p: make_phantom(0, size=400).pixels,
+        "--policy", "all", "--policy-set", "seen=off",
+    )  # fmt: skip
     assert (rows["fog.png"]["status"], rows["fog.png"]["reason"]) == ("withheld", "invented")
     assert (delivered(tmp_path, rows["fog.png"]) == strangers.fogged()).all()
 
@@ -184,11 +187,14 @@ def test_every_command_says_the_same(magenet):
         assert found["withheld_by_reason"] == {"hopeless": 1, "lesion_faded": 1}
         assert found["kept_by_reason"] == {"not_colour": 1}
         assert found["failed_by_reason"] == {"not_an_image": 1}
-    for text in (said.err, magenet.call("status", "out"), magenet.call("report", "out", "-f", "md")):
+    for text in (
+        said.err,
+        magenet.call("status", "out"),
+        magenet.call("report", "out", "-f", "md"),
+    ):
         assert headline in text
         for line in ("1 delivered as they came: 1 grey.", "1 failed: 1 not an image."):
             assert line in text
         assert re.search(r"2 withheld: 1 [\w ]+, 1 [\w ]+\.", text)
     magenet.call("report", "out", "-o", "page.html")
-    with open("page.html", encoding="utf-8") as page:
-        assert headline in page.read()
+    assert headline in Path("page.html").read_text(encoding="utf-8")

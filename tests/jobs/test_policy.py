@@ -71,7 +71,10 @@ def test_good_images_are_copied_byte_for_byte_without_the_network(
     }
     assert outputs(tmp_path / "out") == originals
     assert {(r["status"], r["reason"]) for r in rows(tmp_path / "out")} == {("kept", "good")}
-    assert summary.exit_code == 0 and "0 of 9 delivered enhanced; 9 delivered as they came." in summary.text()
+    assert (
+        summary.exit_code == 0
+        and "0 of 9 delivered enhanced; 9 delivered as they came." in summary.text()
+    )
     assert "9 delivered as they came: 9 already good." in summary.text()
 
 

@@ -41,7 +41,9 @@ def tomogram(seed: int = 0) -> np.ndarray:
     rows, columns = np.mgrid[:307, :512]
     top = 138 + 25 * np.sin(columns / 170) - 30 * np.exp(-(((columns - 256) / 40) ** 2))
     light = 20 + 120 * np.exp(-(((rows - top) / 15) ** 2))
-    light += 150 * np.exp(-(((rows - top - 60) / 12) ** 2)) + 60 * ((rows > top) & (rows < top + 76))
+    light += 150 * np.exp(-(((rows - top - 60) / 12) ** 2)) + 60 * (
+        (rows > top) & (rows < top + 76)
+    )
     grey = (light * rng.gamma(3, 1 / 3, light.shape)).clip(0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 

@@ -31,7 +31,7 @@ def area(pixels: np.ndarray, fov, size: float, share: float) -> np.ndarray:
 @pytest.mark.parametrize("size", [0.02, 0.05, 0.12, 0.3, 0.5])
 @pytest.mark.parametrize("lost", [0.2, 0.4, 0.6])
 def test_an_area_of_any_size_that_is_bleached_is_found(size: float, lost: float):
-    pixels, fov, vessels = phantom(5, 600)
+    pixels, fov, _ = phantom(5, 600)
     before, after = (area(pixels, fov, size, share) for share in (1, 1 - lost))
     found = measure_fading(before, after, fov, vessels=None)["area_contrast"]
     assert found is not None and found < LEAST["area_contrast"]
@@ -54,9 +54,7 @@ def test_few_true_restorations_are_called_faded_or_painted():
 @pytest.mark.parametrize("seed", range(3))
 def test_an_unchanged_image_keeps_everything(seed: int):
     pixels, fov, vessels = phantom(seed, 400)
-    found = measure_fading(
-        pixels, pixels, fov, vessels=vessels
-    )
+    found = measure_fading(pixels, pixels, fov, vessels=vessels)
     assert found["new_structure"] == 0
     kept = [found[name] for name in LEAST if found[name] is not None]
     assert kept == pytest.approx([1.0] * len(kept))
@@ -72,14 +70,14 @@ def test_vessels_that_lose_a_tenth_are_found():
 
 
 def test_a_retina_painted_on_fog_is_found():
-    pixels, fov, vessels = phantom(1, 512)
+    pixels, fov, _ = phantom(1, 512)
     fog = cv2.GaussianBlur(pixels, (0, 0), 25)
     found = measure_fading(fog, pixels, fov, vessels=None)
     assert found["new_structure"] > MOST["new_structure"]
 
 
 def test_depth_of_bits_changes_nothing():
-    pixels, fov, vessels = phantom(3, 400)
+    pixels, fov, _ = phantom(3, 400)
     before, after = (area(pixels, fov, 0.2, share) for share in (1, 0.7))
     eight = measure_fading(before, after, fov, vessels=None)
     deep = (x.astype(np.uint16) * 257 for x in (before, after))
