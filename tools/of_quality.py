@@ -91,23 +91,38 @@ def fading(results: Numbers) -> str:
     found = results["fading"]["held_out"]
     honest, under = found["honest"], found["area_under"]
     rows = [
-        [f"an area, {float(s):.0%} of its contrast, the light restored", str(one["n"]),
-         f"{one['share']:.1%}"]
+        [
+            f"an area, {float(s):.0%} of its contrast, the light restored",
+            str(one["n"]),
+            f"{one['share']:.1%}",
+        ]
         for s, one in found["area_by_strength"].items()
     ]
     rows += [
-        [f"an area, {float(s):.0%}, with {what} taken away", str(under[kind][s]["n"]),
-         f"{under[kind][s]['share']:.0%}"]
-        for kind, what in (("blur", "blur"), ("haze", "a veil")) for s in under[kind]
+        [
+            f"an area, {float(s):.0%}, with {what} taken away",
+            str(under[kind][s]["n"]),
+            f"{under[kind][s]['share']:.0%}",
+        ]
+        for kind, what in (("blur", "blur"), ("haze", "a veil"))
+        for s in under[kind]
     ]
     rows += [
         [f"{what}, {float(s):.0%}", str(one["n"]), f"{one['share']:.0%}"]
-        for kind, what in (("vessels", "vessels"), ("macula", "the macula"),
-                           ("painted", "a retina painted on fog, at"))
+        for kind, what in (
+            ("vessels", "vessels"),
+            ("macula", "the macula"),
+            ("painted", "a retina painted on fog, at"),
+        )
         for s, one in found[kind].items()
     ]
-    rows.append(["nothing: honest outputs, all kinds below but the last two", str(honest["n"]),
-                 f"{honest['share']:.1%}"])
+    rows.append(
+        [
+            "nothing: honest outputs, all kinds below but the last two",
+            str(honest["n"]),
+            f"{honest['share']:.1%}",
+        ]
+    )
     rows += [
         [f"nothing: {kind}", "", f"{share:.0%}"]
         for kind, share in honest.items()
@@ -137,9 +152,15 @@ def recognised(results: Numbers) -> str:
              "hopeless": "hopeless", "no_fov": "without a field of view"}  # fmt: skip
     folders = results["recognising"]["folders"]
     rows = [
-        [word, str(total[kind]),
-         ", ".join(f"{name} {len(one[kind])} of {one['images']}"
-                   for name, one in folders.items() if kind in one)]
+        [
+            word,
+            str(total[kind]),
+            ", ".join(
+                f"{name} {len(one[kind])} of {one['images']}"
+                for name, one in folders.items()
+                if kind in one
+            ),
+        ]
         for kind, word in words.items()
     ]
     return table([f"taken for (of {total['images']})", "images", "where"], rows)

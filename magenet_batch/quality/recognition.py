@@ -165,9 +165,8 @@ def vessels_seen(pixels: np.ndarray, fov: FieldOfView) -> float | None:
     green = np.log(resize_area(np.ascontiguousarray(rgb[..., 1]), *size) + np.float32(0.02))
     around, _ = masked_gaussian(green * inside, inside, _LIGHT)
     relative = np.where(inside > 0.5, green - around, 0).astype(np.float32)
-    inner = (inside > 0.99).astype(np.uint8)
-    inner = cv2.erode(cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0),
-                      np.ones((_INNER, _INNER), np.uint8))[1:-1, 1:-1] > 0  # fmt: skip
+    solid = cv2.copyMakeBorder((inside > 0.99).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    inner = cv2.erode(solid, np.ones((_INNER, _INNER), np.uint8))[1:-1, 1:-1] > 0
     if inner.sum() < 1000:
         return None
     lines = np.stack([cv2.filter2D(relative, cv2.CV_32F, kernel)[inner] for kernel in _bank()])

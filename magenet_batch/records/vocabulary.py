@@ -26,7 +26,7 @@ WithheldReason = Literal[
 ]  # fmt: skip
 WITHHELD_REASONS: dict[WithheldReason, str] = {
     "reject": "its grade is reject: what is not there cannot be restored",
-    "hopeless": "no vessel can be seen on it: what is not there cannot be restored",
+    "hopeless": "hardly a vessel can be seen on it: what is not there cannot be restored",
     "invented": "the enhanced image showed structure where the original had none",
     "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
     "contrast_fell": "the enhanced image showed the vessels with less contrast than the original",
@@ -41,7 +41,7 @@ its place."""
 BECAUSE: dict[str, str] = {
     "good": "already good",
     "reject": "graded reject",
-    "hopeless": "nothing to be seen",
+    "hopeless": "hardly anything to be seen",
     "not_colour": "grey",
     "not_fundus": "no fundus photograph",
     "several_fields": "several fields of view",
