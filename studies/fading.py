@@ -1,6 +1,6 @@
 """Bleaches what was there, and sees whether the policy catches it: docs/quality.md.
 
-    python studies/fading.py [--data ../shared/data] [--images 16]
+    python studies/fading.py [--data ../shared/data] [--images 12]
 
 No network is judged: known-true restorations stand for outputs, so the limits do not depend on
 weights. A clean photograph (idrid/val_clean, hrf/test-vessels) gets an area of a given size, dark
@@ -230,7 +230,7 @@ def rates(rows: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--images", type=int, default=16, help="in all")
+    parser.add_argument("--images", type=int, default=12, help="in all")
     parser.add_argument("--rows", type=Path, help="write every measurement there, as JSON")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():

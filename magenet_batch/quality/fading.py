@@ -21,8 +21,8 @@ from magenet_batch.quality.measures import at_measuring_scale
 MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
 _WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
-_NOISE_SHARE = 75  # percentile of what changed that passes for noise which was taken away
-_NOISE_TIMES = 32  # as much energy as noise has a place at which something was
+_NOISE_SHARE = 50  # percentile of what changed that passes for noise which was taken away
+_NOISE_TIMES = 40  # as much energy as noise has a place at which something was
 _LEAST_LEFT = 0.25  # of the energy of a band that is never taken for noise
 _PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
 _EXPLAINED = 0.25  # squared correlation from which structure comes from the original
@@ -135,7 +135,7 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     In a window about each place the band of the enhanced image is regressed on that of the
     original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
     everywhere by as much is taken for noise that went: it is subtracted from the energy before,
-    and only places with 32 times as much are looked at.
+    and only places with 40 times as much are looked at.
 
     Returns:
         One per band; None where nothing was.

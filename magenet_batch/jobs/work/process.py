@@ -293,10 +293,10 @@ class ImageProcessor:
                 name=original_name(work.task.image_id),
                 how=how,
             )
-        status, why = ("kept", KEPT_REASONS) if reason in KEPT_REASONS else (
-            "withheld", WITHHELD_REASONS
-        )  # fmt: skip
-        work.row.update(status=status, reason=reason, message=why[reason], output=output)
+        kept, withheld = dict[str, str](KEPT_REASONS), dict[str, str](WITHHELD_REASONS)
+        status = "kept" if reason in kept else "withheld"
+        message = (kept | withheld)[reason]
+        work.row.update(status=status, reason=reason, message=message, output=output)
 
     def _measure(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
