@@ -12,7 +12,7 @@ GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
 KeptReason = Literal["good", "not_colour", "not_fundus", "several_fields"]
-KEPT_REASONS: dict[KeptReason, str] = {
+KEPT_REASONS: dict[str, str] = {
     "good": "its grade is good: it is delivered as it came",
     "not_colour": "it is grey, and colours cannot be restored: --grey enhance enhances it in grey",
     "not_fundus": "it does not look like a photograph of a retina",
@@ -24,7 +24,7 @@ WithheldReason = Literal[
     "reject", "hopeless", "low_fidelity", "invented", "contrast_fell", "lesion_faded",
     "macula_faded", "grade_fell",
 ]  # fmt: skip
-WITHHELD_REASONS: dict[WithheldReason, str] = {
+WITHHELD_REASONS: dict[str, str] = {
     "reject": "its grade is reject: what is not there cannot be restored",
     "hopeless": "hardly a vessel can be seen on it: what is not there cannot be restored",
     "invented": "the enhanced image showed structure where the original had none",

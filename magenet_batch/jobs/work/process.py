@@ -293,9 +293,8 @@ class ImageProcessor:
                 name=original_name(work.task.image_id),
                 how=how,
             )
-        kept, withheld = dict[str, str](KEPT_REASONS), dict[str, str](WITHHELD_REASONS)
-        status = "kept" if reason in kept else "withheld"
-        message = (kept | withheld)[reason]
+        status = "kept" if reason in KEPT_REASONS else "withheld"
+        message = (KEPT_REASONS | WITHHELD_REASONS)[reason]
         work.row.update(status=status, reason=reason, message=message, output=output)
 
     def _measure(

@@ -31,7 +31,7 @@ PICKED_BECAUSE: dict[str, str] = {
     "random": "random sample",
 }
 """Why an image is in the gallery: key -> words."""
-_ENDS = {"0..1": 1.0, "ratio": 10.0}
+_ENDS = {"0..1": 1.0, "ratio": 10.0, "log": 1.0}
 _LARGEST = 100.0
 
 
