@@ -34,7 +34,6 @@ from magenet_batch.evaluation.images import (
     load_mask,
     masks_of,
 )
-from magenet_batch.evaluation.macula import find_macula, macula_depth
 from magenet_batch.evaluation.run import Evaluation
 from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.fov import FieldOfView, find_fov
@@ -42,9 +41,12 @@ from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.jobs.policy import Policy
 from magenet_batch.phantom import make_phantom
+from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.quality.grade import assess_quality
+from magenet_batch.quality.macula import find_macula, macula_depth
+from magenet_batch.quality.recognition import recognise, vessels_seen
 from magenet_batch.settings import Look
 
 SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
@@ -246,13 +248,18 @@ def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy:
     As in a job, there is no fidelity without maps of vessels, which classical methods do not give.
     """
     graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
-    row = {"grade": graded["grade_before"], "fidelity": None}
+    seen = {"vessels_seen": vessels_seen(pixels, fov)}
+    row = {"grade": graded["grade_before"], "fidelity": None, **seen}
+    row |= {f"{name}_after": v for name, v in assess_quality(done.pixels, fov).items()}
+    row |= measure_fading(pixels, done.pixels, fov, vessels=done.vessels_before)
     if done.vessels_before is not None and done.vessels_after is not None:
         row["fidelity"] = measure_fidelity(
             pixels, done.pixels, fov,
             vessels_before=done.vessels_before, vessels_after=done.vessels_after,
         )["fidelity"]  # fmt: skip
-    return row | {"kept": policy.before(graded) or policy.after(row)}
+    recognised = recognise(pixels, fov)
+    kept = recognised or policy.before(graded | seen) or policy.after(row | graded)
+    return row | {"kept": kept}
 
 
 def compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:

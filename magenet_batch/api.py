@@ -27,8 +27,9 @@ from magenet_batch.jobs.work.measuring import (
     measure_change,
 )
 from magenet_batch.models.catalog import shipped_names
+from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.schema import ESTIMATES, FIDELITY_MEASURES, QUALITY_MEASURES, Row
-from magenet_batch.records.vocabulary import GRADES, KeptReason, faults_in_words
+from magenet_batch.records.vocabulary import GRADES, KeptReason, WithheldReason, faults_in_words
 from magenet_batch.settings import DEFAULT_WEIGHTS, Look
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class EnhancedImage:
         fidelity: how far the anatomy was kept, 0..1; None for networks without a structure module.
         fidelity_measures: what it is made of, by name.
         flags: what a reviewer should look at; empty when nothing stands out.
-        kept: why a job with the policy `standard` would deliver the original instead: `good`,
-            `reject` or `low_fidelity`; None where it would deliver `image`.
+        kept: why a job with the policy `standard` would deliver the original instead, such as
+            `good`, `hopeless` or `contrast_fell`; None where it would deliver `image`.
         weights: name of the weights.
         weights_hash: SHA-256 of their file, first 16 hexadecimal digits.
     """
@@ -90,7 +91,7 @@ class EnhancedImage:
     fidelity: float | None
     fidelity_measures: Mapping[str, float | None]
     flags: tuple[str, ...]
-    kept: KeptReason | None
+    kept: KeptReason | WithheldReason | None
     weights: str
     weights_hash: str
 
@@ -211,7 +212,8 @@ class Enhancer:
         fov = fov_of(given.pixels)
         enhanced = self._network.enhance(given.pixels, fov)
         before = measure_before(given.pixels, fov)
-        row = before | measure_change(given.pixels, enhanced, fov)
+        row = before | measure_change(given.pixels, enhanced, fov, before=before)
+        recognised = recognise(given.pixels, fov)
         return EnhancedImage(
             image=given.like_original(enhanced.pixels), original=given.original,
             before=_quality(row, "before", fov), after=_quality(row, "after", fov),
@@ -220,8 +222,8 @@ class Enhancer:
             }),
             fidelity=row.get("fidelity"),
             fidelity_measures=_fixed({name: row.get(name) for name in FIDELITY_MEASURES}),
-            flags=tuple(row["flags"]),
-            kept=self._standard.before(row) or self._standard.after(row),
+            flags=(*([recognised] if recognised else []), *row["flags"]),
+            kept=recognised or self._standard.before(row) or self._standard.after(row),
             weights=self.weights, weights_hash=self.weights_hash,
         )  # fmt: skip
 

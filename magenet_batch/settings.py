@@ -9,6 +9,8 @@ DEFAULT_OUT = "out"
 DEFAULT_WEIGHTS = "small"
 OriginalAction = Literal["copy", "link", "omit"]
 """What becomes of images that are left as they are."""
+GreyAction = Literal["keep", "enhance"]
+"""What becomes of grey photographs: delivered as they came, or enhanced in grey."""
 MAX_PIXELS = 200_000_000
 """Images with more pixels are refused as `too_large`: a decompression bomb or a mistake. The
 largest fundus cameras give about 50 megapixels."""

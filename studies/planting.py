@@ -25,7 +25,8 @@ from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.inference.enhancer import Enhancer
-from magenet_batch.quality.fidelity import LIMITS, measure_fidelity
+from magenet_batch.quality.fidelity import measure_fidelity
+from magenet_batch.quality.limits import LIMITS
 
 RESULTS = Path(__file__).parent / "results"
 SIZE = 560

@@ -16,11 +16,18 @@ from magenet_batch.errors import REASONS
 from magenet_batch.imaging.formats import FORMATS
 from magenet_batch.imaging.formats.base import ALWAYS_ALLOWED, PIXELS_PER_BYTE
 from magenet_batch.imaging.metadata import MetadataPolicy
-from magenet_batch.jobs.policy import FLAGS, LOW_AGREEMENT_BELOW, flags_for
+from magenet_batch.jobs.policy import (
+    FADED,
+    FLAGS,
+    LOW_AGREEMENT_BELOW,
+    POLICIES,
+    THRESHOLDS,
+    flags_for,
+)
 from magenet_batch.models.build import build_network
 from magenet_batch.models.config import SIZES, magenet_config
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
-from magenet_batch.quality.fidelity import LIMITS
+from magenet_batch.quality.limits import LEAST, LEAST_SEEN, LIMITS, MOST
 from magenet_batch.records.schema import COLUMNS
 from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.settings import MAX_PIXELS
@@ -54,8 +61,13 @@ def test_every_status_reason_and_flag_is_described():
         "lesion_lost": 9,
         "colour_shift": 99,
         "structure_agreement": 0,
+        "new_structure": 9,
+        **dict.fromkeys(FADED.values(), 0),
+        "grade_before": "good",
+        "grade_after": "reject",
     }
-    words = {"Status": STATUSES, "Reasons": REASONS, "Flags": flags_for(worst)}
+    recognised = ("not_colour", "not_fundus", "several_fields")
+    words = {"Status": STATUSES, "Reasons": REASONS, "Flags": (*flags_for(worst), *recognised)}
     for title, expected in words.items():
         section = page("docs/rows.md").split(f"## {title}\n")[1].split("\n## ")[0]
         assert tuple(re.findall(r"^\| `(\w+)`", section, re.M)) == tuple(expected)
@@ -70,6 +82,18 @@ def test_every_flag_states_the_limits_that_raise_it():
             name: LIMITS[name] for name in measures
         }
     assert f"below {LOW_AGREEMENT_BELOW:g} |" in section
+    for flag, name in FADED.items():
+        assert f"| `{flag}` | `{name}` is below {LEAST[name]:g} |" in section
+    assert f"| `invented` | `new_structure` is above {MOST['new_structure']:g} |" in section
+    assert f"`vessels_seen` is below {LEAST_SEEN:g}" in section
+
+
+def test_every_policy_is_described_with_its_thresholds():
+    section = page("docs/quality.md").split("## Policy\n")[1].split("\n## ")[0]
+    for name, policy in POLICIES.items():
+        cells = [getattr(policy, t) for t in THRESHOLDS]
+        said = " | ".join("off" if cell is None else f"{cell:g}" for cell in cells)
+        assert f"| `{name}` | {said} |" in section
 
 
 def flat(table: dict[str, object], model: type[BaseModel], prefix: str = "") -> dict[str, object]:

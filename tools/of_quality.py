@@ -86,6 +86,86 @@ def planting(results: Numbers) -> str:
     return table(["planted", "outputs", "caught"], rows)
 
 
+def fading(results: Numbers) -> str:
+    """What is called faded on held-out images: of honest outputs, and of bleached ones."""
+    found = results["fading"]["held_out"]
+    honest, under = found["honest"], found["area_under"]
+    rows = [
+        [
+            f"an area, {float(s):.0%} of its contrast, the light restored",
+            str(one["n"]),
+            f"{one['share']:.1%}",
+        ]
+        for s, one in found["area_by_strength"].items()
+    ]
+    rows += [
+        [
+            f"an area, {float(s):.0%}, with {what} taken away",
+            str(under[kind][s]["n"]),
+            f"{under[kind][s]['share']:.0%}",
+        ]
+        for kind, what in (("blur", "blur"), ("haze", "a veil"))
+        for s in under[kind]
+    ]
+    rows += [
+        [f"{what}, {float(s):.0%}", str(one["n"]), f"{one['share']:.0%}"]
+        for kind, what in (
+            ("vessels", "vessels"),
+            ("macula", "the macula"),
+            ("painted", "a retina painted on fog, at"),
+        )
+        for s, one in found[kind].items()
+    ]
+    rows.append(
+        [
+            "nothing: honest outputs, all kinds below but the last two",
+            str(honest["n"]),
+            f"{honest['share']:.1%}",
+        ]
+    )
+    rows += [
+        [f"nothing: {kind}", "", f"{share:.0%}"]
+        for kind, share in honest.items()
+        if kind not in ("n", "share", "vessel_contrast", "area_contrast", "macula_contrast")
+    ]
+    return table(["bleached", "outputs", "called faded"], rows)
+
+
+def fading_sizes(results: Numbers) -> str:
+    """Areas by size and tone: share caught at each strength."""
+    found = results["fading"]["held_out"]["area"]
+    cells: dict[str, dict[str, list[str]]] = {}
+    for key, one in found.items():
+        size, tone, _ = key.split()
+        cells.setdefault(size, {}).setdefault(tone, []).append(f"{one['share']:.0%}")
+    rows = [
+        [f"{float(size):g}", *(" / ".join(cells[size][tone]) for tone in ("dark", "bright"))]
+        for size in cells
+    ]
+    return table(["radius (radii of the field)", "dark", "bright"], rows)
+
+
+def recognised(results: Numbers) -> str:
+    """What photographs were taken for."""
+    total = results["recognising"]["total"]
+    words = {"several_fields": "several fields", "not_fundus": "no fundus", "not_colour": "grey",
+             "hopeless": "hopeless", "no_fov": "without a field of view"}  # fmt: skip
+    folders = results["recognising"]["folders"]
+    rows = [
+        [
+            word,
+            str(total[kind]),
+            ", ".join(
+                f"{name} {len(one[kind])} of {one['images']}"
+                for name, one in folders.items()
+                if kind in one
+            ),
+        ]
+        for kind, word in words.items()
+    ]
+    return table([f"taken for (of {total['images']})", "images", "where"], rows)
+
+
 def delivered(results: Numbers) -> str:
     """Grades before and after, and what the policy `standard` said."""
     rows = []

@@ -27,7 +27,14 @@ from magenet_batch.cli.job_options import (
 )
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM, Look, OriginalAction
+from magenet_batch.settings import (
+    DEFAULT_OUT,
+    DEFAULT_WEIGHTS,
+    PROGRAM,
+    GreyAction,
+    Look,
+    OriginalAction,
+)
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -72,7 +79,9 @@ def command(
     ] = "standard",
     policy_set: Annotated[
         list[str] | None,
-        typer.Option(metavar="T=VALUE", help="Change a threshold: good, reject, fidelity; or off."),
+        typer.Option(
+            metavar="T=VALUE", help="Change a threshold, such as fidelity=0.5 or area=off."
+        ),
     ] = None,
     kept: Annotated[
         OriginalAction, typer.Option(help="What becomes of images that are left as they are.")
@@ -80,6 +89,10 @@ def command(
     rejects: Annotated[
         OriginalAction, typer.Option(help="What becomes of images that are beyond help.")
     ] = "omit",
+    grey: Annotated[
+        GreyAction,
+        typer.Option(help="Deliver grey photographs as they came, or enhance them in grey."),
+    ] = "keep",
     blend: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the enhanced image in the outputs.")
     ] = 1.0,
@@ -106,7 +119,7 @@ def command(
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
         output_format=output_format, metadata=metadata, page=page, address=address, part=part,
         retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
-        rejects=rejects, blend=blend, look=look, evidence=evidence,
+        rejects=rejects, grey=grey, blend=blend, look=look, evidence=evidence,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

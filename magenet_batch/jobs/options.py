@@ -14,7 +14,7 @@ from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.policy import Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, Look, OriginalAction
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, GreyAction, Look, OriginalAction
 from magenet_batch.storage import Location, is_store, location_of
 
 
@@ -31,6 +31,8 @@ class ImageOptions:
         policy: what is delivered.
         kept: what becomes of images that are left as they are.
         rejects: the same of those that are beyond help.
+        grey: what becomes of grey photographs: `keep` delivers them as they came, `enhance`
+            enhances them in grey.
         evidence: whether a picture of what changed is written beside every enhanced image.
         assess: only measure; nothing is enhanced or written.
         look: of enhanced images, for the row; the enhancer knows it too.
@@ -44,6 +46,7 @@ class ImageOptions:
     policy: Policy
     kept: OriginalAction
     rejects: OriginalAction
+    grey: GreyAction
     evidence: bool
     assess: bool
     look: Look
@@ -73,6 +76,7 @@ class JobOptions(BaseModel):
         policy_set: thresholds of it that are changed, such as `fidelity=0.5`.
         kept: what becomes of images that are left as they are: copy, link or omit.
         rejects: the same of those that are beyond help.
+        grey: what becomes of grey photographs: `keep` or `enhance`, in grey.
         blend: share of the enhanced image in what is written, 0..1; the rest is the original.
         look: `natural`, or `clear`, which raises local contrast after restoration.
         evidence: whether to write a picture of what changed beside every enhanced image.
@@ -104,6 +108,7 @@ class JobOptions(BaseModel):
     policy_set: tuple[str, ...] = ()
     kept: OriginalAction = "copy"
     rejects: OriginalAction = "omit"
+    grey: GreyAction = "keep"
     blend: float = Field(default=1.0, ge=0, le=1)
     look: Look = "natural"
     evidence: bool = False
@@ -145,7 +150,8 @@ class JobOptions(BaseModel):
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
-            rejects=self.rejects, evidence=self.evidence, assess=self.assess, look=self.look,
+            rejects=self.rejects, grey=self.grey, evidence=self.evidence, assess=self.assess,
+            look=self.look,
         )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
@@ -177,6 +183,7 @@ class JobOptions(BaseModel):
             "policy": self.image_options.policy.record(),
             "kept": self.kept,
             "rejects": self.rejects,
+            "grey": self.grey,
             "blend": self.blend,
             "look": self.look,
             "evidence": self.evidence,

@@ -1,7 +1,8 @@
 """What is delivered, and what is flagged: every threshold of these decisions.
 
-Good photographs are left as they are, hopeless ones are reported and not prettified, and what lost
-or gained anatomy is not delivered. The values are written into every row.
+Nothing worse leaves: good photographs are left as they are, hopeless ones are reported and not
+prettified, and what lost or gained anatomy, contrast or grade is not delivered. The values are
+written into every row; the limits of measures are in `quality.limits`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from magenet_batch.errors import UsageError, nearest
-from magenet_batch.quality.fidelity import LIMITS
+from magenet_batch.quality.limits import LEAST, LEAST_SEEN, LIMITS, MOST
 from magenet_batch.records.schema import Row
-from magenet_batch.records.vocabulary import KeptReason
+from magenet_batch.records.vocabulary import GRADES, KeptReason, WithheldReason
 
 
 @dataclass(frozen=True)
@@ -21,46 +22,116 @@ class Policy:
 
     Attributes:
         name: of the policy that it comes from.
-        good: an image with at least this probability of good is kept as it is.
+        good: an image with at least this probability of good is delivered as it came.
         reject: one with at least this probability of reject is only reported.
-        fidelity: an enhanced image with less is not delivered; its original is, as kept ones are.
+        seen: one on which vessels are seen less is only reported, as it is hopeless.
+        fidelity: an enhanced image with less is withheld.
+        invented: one with stronger structure where there was none is withheld.
+        contrast: one whose vessels kept a smaller share of their contrast is withheld.
+        area: the same of the dark or bright area that lost most.
+        macula: the same of the macula.
+        grade: one whose grade fell by more steps than this is withheld.
     """
 
     name: str
     good: float | None
     reject: float | None
+    seen: float | None
     fidelity: float | None
+    invented: float | None
+    contrast: float | None
+    area: float | None
+    macula: float | None
+    grade: float | None
 
     def record(self) -> str:
         """The policy as compact JSON, as rows have it."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
-    def before(self, row: Row) -> KeptReason | None:
-        """Why an image is not to be enhanced, by its grade before; None where it is."""
-        good, reject = row.get("good_before"), row.get("reject_before")
-        if self.good is not None and good is not None and good >= self.good:
+    @property
+    def withholds(self) -> bool:
+        """Whether an enhanced image may be withheld."""
+        judged = (self.fidelity, self.invented, self.contrast, self.area, self.macula, self.grade)
+        return any(threshold is not None for threshold in judged)
+
+    def before(self, row: Row) -> KeptReason | WithheldReason | None:
+        """Why an image is not to be enhanced, by what is seen before; None where it is."""
+        if _below(row.get("vessels_seen"), self.seen):
+            return "hopeless"
+        if _reached(row.get("good_before"), self.good):
             return "good"
-        if self.reject is not None and reject is not None and reject >= self.reject:
+        if _reached(row.get("reject_before"), self.reject):
             return "reject"
         return None
 
-    def after(self, row: Row) -> KeptReason | None:
+    def after(self, row: Row) -> WithheldReason | None:
         """Why an enhanced image is not to be delivered; None where it is."""
-        fidelity = row.get("fidelity")
-        if self.fidelity is not None and fidelity is not None and fidelity < self.fidelity:
-            return "low_fidelity"
+        judged: tuple[tuple[WithheldReason, str, float | None], ...] = (
+            ("low_fidelity", "fidelity", self.fidelity),
+            ("contrast_fell", "vessel_contrast", self.contrast),
+            ("lesion_faded", "area_contrast", self.area),
+            ("macula_faded", "macula_contrast", self.macula),
+        )
+        for reason, measure, least in judged:
+            if _below(row.get(measure), least):
+                return reason
+        if _above(row.get("new_structure"), self.invented):
+            return "invented"
+        fell = grades_lost(row)
+        if self.grade is not None and fell is not None and fell > self.grade:
+            return "grade_fell"
         return None
 
 
-POLICIES: dict[str, Policy] = {
-    "standard": Policy("standard", good=0.5, reject=0.9, fidelity=0.2),
-    "cautious": Policy("cautious", good=0.3, reject=0.3, fidelity=0.5),
-    "all": Policy("all", good=None, reject=None, fidelity=None),
+def _reached(value: float | None, least: float | None) -> bool:
+    return value is not None and least is not None and value >= least
+
+
+def _below(value: float | None, least: float | None) -> bool:
+    return value is not None and least is not None and value < least
+
+
+def _above(value: float | None, most: float | None) -> bool:
+    return value is not None and most is not None and value > most
+
+
+def grades_lost(row: Row) -> int | None:
+    """By how many steps the grade fell, negative where it rose; None without both grades."""
+    before, after = row.get("grade_before"), row.get("grade_after")
+    if before not in GRADES or after not in GRADES:
+        return None
+    return GRADES.index(after) - GRADES.index(before)
+
+
+_KEPT_CONTRASTS = {
+    "contrast": LEAST["vessel_contrast"],
+    "area": LEAST["area_contrast"],
+    "macula": LEAST["macula_contrast"],
 }
+POLICIES: dict[str, Policy] = {
+    "standard": Policy(
+        "standard", good=0.5, reject=0.9, seen=LEAST_SEEN, fidelity=0.5,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
+    ),
+    "cautious": Policy(
+        "cautious", good=0.3, reject=0.3, seen=LEAST_SEEN, fidelity=0.65,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
+    ),
+    "all": Policy(
+        "all", good=None, reject=None, seen=LEAST_SEEN, fidelity=None,
+        invented=MOST["new_structure"], contrast=None, area=LEAST["area_contrast"], macula=None,
+        grade=None,
+    ),
+}  # fmt: skip
 """`standard`: what is more likely good than not is kept, what is almost surely hopeless is
 reported (the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity
-of 0.2 means twice the limit of some measure. `cautious` enhances only what is clearly usable, and
-delivers nothing that is over a limit. `all` enhances and delivers everything."""
+of 0.5 means the limit of some measure. `cautious` enhances only what is clearly usable, and
+delivers nothing that comes near a limit. `all` enhances and delivers whatever its grade and
+fidelity; what no policy delivers by itself is a painted surface and a lesion that faded."""
+THRESHOLDS = (
+    "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
+)  # fmt: skip
+"""What `--policy-set` can change."""
 
 
 def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
@@ -78,18 +149,12 @@ def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
     policy = POLICIES[name]
     for change in changes:
         key, equals, text = change.partition("=")
-        if key not in ("good", "reject", "fidelity") or not equals:
-            known = nearest(key, ("good", "reject", "fidelity"))
+        if key not in THRESHOLDS or not equals:
             raise UsageError(
-                f"--policy-set {change}: write it as THRESHOLD=VALUE, such as fidelity=0.5; {known}"
+                f"--policy-set {change}: write it as THRESHOLD=VALUE, such as fidelity=0.5; "
+                f"{nearest(key, THRESHOLDS)}"
             )
-        value = _threshold(change, text)
-        if key == "good":
-            policy = replace(policy, good=value)
-        elif key == "reject":
-            policy = replace(policy, reject=value)
-        else:
-            policy = replace(policy, fidelity=value)
+        policy = replace(policy, **{key: _threshold(change, text)})  # type: ignore[arg-type]
     return policy
 
 
@@ -112,7 +177,13 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "lost_lesion": ("lesion_lost",),
     "colour_shift": ("colour_shift",),
 }
-"""Flag -> the measures of which one is above its limit in `quality.fidelity.LIMITS`."""
+"""Flag -> the measures of which one is above its limit in `quality.limits.LIMITS`."""
+FADED: dict[str, str] = {
+    "contrast_fell": "vessel_contrast",
+    "lesion_faded": "area_contrast",
+    "macula_faded": "macula_contrast",
+}
+"""Flag -> the measure that is below its limit in `quality.limits.LEAST`."""
 LOW_AGREEMENT_BELOW = 1 - LIMITS["disagreement"]
 """`low_agreement`: the vessel maps before and after overlap less than this (soft Dice)."""
 
@@ -121,7 +192,7 @@ def flags_for(row: Row) -> list[str]:
     """Say what a reviewer should look at.
 
     Args:
-        row: a row with its fidelity measures; missing or null ones raise no flag.
+        row: a row with its fidelity measures and grades; missing or null ones raise no flag.
 
     Returns:
         Flag names in a fixed order, empty when nothing stands out.
@@ -132,7 +203,11 @@ def flags_for(row: Row) -> list[str]:
         return found is not None and float(found) > LIMITS[name]
 
     flags = [flag for flag, names in FLAGS.items() if any(above(name) for name in names)]
-    agreement = row.get("structure_agreement")
-    if agreement is not None and float(agreement) < LOW_AGREEMENT_BELOW:
+    if _below(row.get("structure_agreement"), LOW_AGREEMENT_BELOW):
         flags.append("low_agreement")
+    if _above(row.get("new_structure"), MOST["new_structure"]):
+        flags.append("invented")
+    flags += [flag for flag, name in FADED.items() if _below(row.get(name), LEAST[name])]
+    if (grades_lost(row) or 0) > 0:
+        flags.append("grade_fell")
     return flags

@@ -143,6 +143,8 @@ class _Job:
             check.finish()
         counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
         _refuse_incomplete(ledger, wrong)
+        counts.outcome.planned = ledger.images
+        counts.outcome.copied = self.options.kept != "omit"
         return JobSummary(
             str(ledger.out), ledger.images, before, counts, time.monotonic() - began,
             worked=worked if finished else max(0, counts.images - before),

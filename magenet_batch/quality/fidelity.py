@@ -14,28 +14,13 @@ import numpy as np
 from magenet_batch.imaging.colour import resize_area, to_float, to_lab
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.lesions import lesion_changes
+from magenet_batch.quality.limits import LIMITS
 
 _SURE, _POSSIBLE = 0.5, 0.25  # a vessel is there; a vessel may be there
 _NEAR = 3  # pixels of the vessel map within which two vessels are the same
 _LEAST_LENGTH = 20  # pixels of vessel below which nothing can be said
 RIM = 0.03  # radii from the edge of the field of view within which edges pass for vessels
 _SCALE = 512  # longest side at which colours are compared
-
-LIMITS: dict[str, float] = {
-    "vessel_new": 0.03,
-    "vessel_lost": 0.05,
-    "vessel_new_longest": 0.05,
-    "vessel_lost_longest": 0.065,
-    "lesion_new": 0.11,
-    "lesion_lost": 0.15,
-    "colour_shift": 30.0,
-    "disagreement": 0.15,
-}
-"""Measure -> its value at which fidelity is one half; `disagreement` is 1 - structure_agreement.
-
-What few honest outputs reach and most planted inventions and losses do, on the images on which
-`studies/planting.py` says they were chosen (docs/quality.md); `colour_shift` is a matter of
-taste: one in seven of severely degraded images needs more."""
 
 
 def measure_fidelity(

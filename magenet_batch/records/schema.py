@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 3
+ROW_SCHEMA_VERSION = 4
 
 
 class Column(NamedTuple):
@@ -55,9 +55,17 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "lesion_lost": ("Weber", "strongest spot of the size of a lesion that is gone after"),
     "colour_shift": ("CIE76 dE", "mean slow colour difference in Lab between before and after"),
     "lesion_contrast": ("ratio", "contrast at the scale of lesions, after over before; 1 is kept"),
+    "vessel_contrast": ("ratio", "contrast of the vessels, after over before; 1 is kept"),
+    "area_contrast": (
+        "ratio", "contrast of the dark or bright area that lost most, after over before"
+    ),
+    "macula_contrast": ("ratio", "depth of the macula, after over before; 1 is kept"),
+    "new_structure": (
+        "log", "strongest contrast of structure that does not come from the original"
+    ),
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
-    "fidelity": ("0..1", "how far the anatomy was kept, over all of these; 1 is wholly"),
-}
+    "fidelity": ("0..1", "how far vessels, spots and colours were kept; 1 is wholly"),
+}  # fmt: skip
 """Measures that hold the enhanced image against its original: name -> (range, meaning)."""
 
 
@@ -86,15 +94,19 @@ def _columns() -> tuple[Column, ...]:
         Column("height", "int32", "px", "height as stored upright"),
         Column("format", "string", "", "format found in the content: jpeg, png, tiff, ..."),
         Column("bit_depth", "int8", "bit", "bits per channel"),
-        Column("status", "string", "", "enhanced, kept, assessed or failed"),
-        Column("reason", "string", "", "why it was kept or failed: a short fixed word"),
-        Column("message", "string", "", "why it was kept or failed: one sentence"),
+        Column("status", "string", "", "enhanced, kept, withheld, assessed or failed"),
+        Column("reason", "string", "", "why it was not delivered enhanced: a short fixed word"),
+        Column("message", "string", "", "why it was not delivered enhanced: one sentence"),
         Column("fov_x", "float32", "px", "centre of the field of view from the left"),
         Column("fov_y", "float32", "px", "centre of the field of view from the top"),
         Column("fov_radius", "float32", "px", "radius of the field of view"),
         Column("fov_coverage", "float32", "0..1", "share of the full disc that is in the picture"),
         Column("fov_offset", "float32", "radii", "from the picture's centre to the disc's"),
-    ]
+        Column(
+            "vessels_seen", "float32", "",
+            "how far dark lines stand out before enhancement; about 0 on a plain surface",
+        ),
+    ]  # fmt: skip
     grades = [
         Column(name, kind, unit, f"{meaning} ({when} enhancement)")
         for when in ("before", "after")

@@ -5,23 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-STATUSES = ("enhanced", "kept", "assessed", "failed")
+STATUSES = ("enhanced", "kept", "withheld", "assessed", "failed")
+"""What became of an image: delivered enhanced; delivered as it came; its enhancement withheld;
+only measured; failed. Every row has exactly one of them."""
 GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
-KeptReason = Literal["good", "reject", "low_fidelity"]
-KEPT_REASONS: dict[KeptReason, str] = {
-    "good": "its grade is good: it is left as it is",
-    "reject": "its grade is reject: what is not there cannot be restored",
-    "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
+KeptReason = Literal["good", "not_colour", "not_fundus", "several_fields"]
+KEPT_REASONS: dict[str, str] = {
+    "good": "its grade is good: it is delivered as it came",
+    "not_colour": "it is grey, and colours cannot be restored: --grey enhance enhances it in grey",
+    "not_fundus": "it does not look like a photograph of a retina",
+    "several_fields": "it shows several fields of view: cut it into one image each",
 }
-"""Why an image is kept: the word of its row's `reason`, and the sentence of its `message`."""
-KEPT_BECAUSE: dict[str, str] = {
+"""Why an image is delivered as it came: the `reason` of its row, and the sentence of `message`."""
+
+WithheldReason = Literal[
+    "reject", "hopeless", "low_fidelity", "invented", "contrast_fell", "lesion_faded",
+    "macula_faded", "grade_fell",
+]  # fmt: skip
+WITHHELD_REASONS: dict[str, str] = {
+    "reject": "its grade is reject: what is not there cannot be restored",
+    "hopeless": "hardly a vessel can be seen on it: what is not there cannot be restored",
+    "invented": "the enhanced image showed structure where the original had none",
+    "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
+    "contrast_fell": "the enhanced image showed the vessels with less contrast than the original",
+    "lesion_faded": "a dark or bright area lost contrast in the enhanced image",
+    "macula_faded": "the macula lost contrast in the enhanced image",
+    "grade_fell": "the enhanced image had a worse grade than the original",
+}
+"""Why an image is withheld: the `reason` of its row, and the sentence of `message`. All but
+`reject` and `hopeless` say what was wrong with the enhanced image: the original is delivered in
+its place."""
+
+BECAUSE: dict[str, str] = {
     "good": "already good",
     "reject": "graded reject",
-    "low_fidelity": "enhancing would have cost fidelity",
+    "hopeless": "hardly anything to be seen",
+    "not_colour": "grey",
+    "not_fundus": "no fundus photograph",
+    "several_fields": "several fields of view",
+    "low_fidelity": "the anatomy was not kept",
+    "invented": "structure where there was none",
+    "contrast_fell": "vessels lost contrast",
+    "lesion_faded": "an area lost contrast",
+    "macula_faded": "the macula faded",
+    "grade_fell": "the grade fell",
 }
-"""Reason of a kept image -> why, in the few words of a report."""
+"""Reason of a kept or withheld image -> why, in the few words of a report."""
 
 FLAGS_MEAN: dict[str, str] = {
     "new_vessels": "vessels that were not there before",
@@ -31,6 +62,14 @@ FLAGS_MEAN: dict[str, str] = {
     "colour_shift": "the colours moved far",
     "low_agreement": "vessel maps before and after overlap little",
     "low_fidelity": "the anatomy may not have been kept",
+    "invented": "structure where there was none",
+    "contrast_fell": "vessels stand out less than before",
+    "lesion_faded": "a dark or bright area stands out less than before",
+    "macula_faded": "the macula stands out less than before",
+    "grade_fell": "the grade is worse than before",
+    "not_colour": "a grey photograph",
+    "not_fundus": "perhaps no photograph of a retina",
+    "several_fields": "several fields of view in one image",
 }
 """Flag -> what a reviewer should look for; flags that are not here speak for themselves."""
 

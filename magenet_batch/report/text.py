@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from magenet_batch.records.reading import FILE, PLACE, open_rows
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
-from magenet_batch.records.vocabulary import GRADES, STATUSES
+from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.totals.groups import AVERAGED, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
-from magenet_batch.report.words import images, number, percent, visible
+from magenet_batch.report.words import number, percent, visible
 from magenet_batch.storage import Location
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -51,10 +51,8 @@ def summary(found: ReportTotals) -> dict[str, Any]:
         The content of `magenet report --format json`.
     """
     return {
-        "report_schema": 2,
-        "images": found.images,
-        **{status: found.status[status] for status in STATUSES},
-        "kept_because": dict(sorted(found.kept.items())),
+        "report_schema": 3,
+        **found.outcome.as_json(),
         "flagged": found.flagged,
         "flags": dict(sorted(found.flags.items())),
         "bytes": found.bytes,
@@ -183,11 +181,9 @@ def to_markdown(found: ReportTotals) -> str:
     lines = [
         f"# {found.title}",
         "",
-        f"{images(found.images)}: "
-        + ", ".join(
-            f"{found.status[s]:,} {s}" for s in STATUSES if found.status[s] or s != "assessed"
-        )
-        + f"; {found.flagged:,} flagged for review.",
+        found.outcome.headline(),
+        *(f"- {reasons}" for reasons in found.outcome.reasons_in_words()),
+        f"- {found.flagged:,} flagged for review.",
     ]
     if fast["seconds"]:
         lines.append(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from magenet_batch.records.vocabulary import KEPT_BECAUSE
+from magenet_batch.records import outcome
 
 
 def visible(text: str) -> str:
@@ -54,9 +54,9 @@ def words(name: str) -> str:
     return " ".join("field of view" if part == "fov" else part for part in name.split("_"))
 
 
-def kept_because(reason: str) -> str:
-    """Why an image was kept as it was, in words."""
-    return KEPT_BECAUSE.get(reason, words(visible(reason)) or "no reason given")
+def because(reason: str) -> str:
+    """Why an image was not delivered enhanced, in a few words."""
+    return outcome.because(visible(reason))
 
 
 def images(count: int) -> str:

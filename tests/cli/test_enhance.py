@@ -84,7 +84,7 @@ def test_json_goes_to_stdout_alone(enhance, archive):
     assert code == 3
     assert (found["images"], found["enhanced"], found["failed"]) == (5, 4, 1)
     assert found["failed_by_reason"] == {"empty": 1}
-    assert "1 failed (1 empty)" in err
+    assert "4 of 5 delivered enhanced; 1 failed." in err and "1 failed: 1 empty." in err
 
 
 def test_dry_run_writes_nothing(enhance, tmp_path):

@@ -92,6 +92,8 @@ def enhance(tmp_path, monkeypatch, capsys):
             "0",
             "--policy",
             "all",
+            "--grey",
+            "enhance",
         ]
         code = main(["enhance", "archive", *usual, *arguments])
         parts = sorted((tmp_path / out / "rows").glob("*.parquet"))

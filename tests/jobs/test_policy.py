@@ -29,9 +29,13 @@ def graded(monkeypatch):
 
 
 def test_thresholds_can_be_changed_and_recorded():
-    policy = choose_policy("standard", ("fidelity=0.5", "good=off"))
+    policy = choose_policy("standard", ("fidelity=0.4", "good=off", "grade=off"))
     recorded = json.loads(policy.record())
-    assert recorded == {"name": "standard", "good": None, "reject": 0.9, "fidelity": 0.5}
+    assert recorded == {
+        "name": "standard", "good": None, "reject": 0.9, "seen": 0.27, "fidelity": 0.4,
+        "invented": 0.04, "contrast": 0.97,
+        "area": 0.88, "macula": 0.8, "grade": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", ["fidelty=0.5", "fidelity", "good=2", "good=maybe", "good=nan"])
@@ -67,7 +71,11 @@ def test_good_images_are_copied_byte_for_byte_without_the_network(
     }
     assert outputs(tmp_path / "out") == originals
     assert {(r["status"], r["reason"]) for r in rows(tmp_path / "out")} == {("kept", "good")}
-    assert summary.exit_code == 0 and "9 kept (9 good)" in summary.text()
+    assert (
+        summary.exit_code == 0
+        and "0 of 9 delivered enhanced; 9 delivered as they came." in summary.text()
+    )
+    assert "9 delivered as they came: 9 already good." in summary.text()
 
 
 def test_links_point_to_the_originals(graded, options, archive, tmp_path):
@@ -101,7 +109,7 @@ def test_an_invented_vessel_is_flagged_and_not_delivered(graded, options, archiv
     how = options(policy="standard", evidence=True)
     run_job(how, enhancer_factory=lambda device, threads: Inventing())
     for row in rows(tmp_path / "out"):
-        assert (row["status"], row["reason"]) == ("kept", "low_fidelity")
+        assert (row["status"], row["reason"]) == ("withheld", "low_fidelity")
         assert "new_vessels" in row["flags"] and row["fidelity"] < 0.2
         assert (tmp_path / "out" / row["evidence"]).stat().st_size > 0
     assert outputs(tmp_path / "out")["a.jpg"] == (archive / "a.jpg").read_bytes()

@@ -6,7 +6,7 @@ import pytest
 
 from magenet_batch.records import layout
 from magenet_batch.records.part import Part
-from magenet_batch.records.vocabulary import FLAGS_MEAN, KEPT_BECAUSE, KEPT_REASONS
+from magenet_batch.records.vocabulary import BECAUSE, FLAGS_MEAN, KEPT_REASONS, WITHHELD_REASONS
 from magenet_batch.storage import write_json
 
 
@@ -39,5 +39,5 @@ def test_an_original_keeps_its_name():
 def test_every_reason_and_flag_has_its_sentence():
     from magenet_batch.jobs.policy import FLAGS
 
-    assert set(KEPT_REASONS) == set(KEPT_BECAUSE)
+    assert {*KEPT_REASONS, *WITHHELD_REASONS} == set(BECAUSE)
     assert set(FLAGS) <= set(FLAGS_MEAN)

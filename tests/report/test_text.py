@@ -6,6 +6,7 @@ import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.records.schema import COLUMN_NAMES
+from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.report.build import build_report, write_report
 from magenet_batch.report.text import harmless
 
@@ -13,7 +14,7 @@ from magenet_batch.report.text import harmless
 def test_json_holds_the_counts(out):
     found = json.loads(build_report(out, format="json"))
     assert found["images"] == 40
-    assert found["enhanced"] + found["kept"] + found["failed"] == 40
+    assert sum(found[s] for s in STATUSES) == 40
     assert found["quality"]["sharpness"]["before"]["n"] == found["enhanced"]
     assert found["run"]["command"] == "magenet enhance /archive"
     assert found["seconds"] == 40.0
@@ -36,7 +37,7 @@ def test_markdown_keeps_hostile_names_inside_their_cell(tmp_path):
     rows[4]["image_id"] = "a|b`c\nd.jpg"
     text = build_report(write_out(tmp_path / "out", rows), format="md")
     assert "| corrupt | 1 | `a\\|b'c\\u000ad.jpg` |" in text
-    assert "5 images: 3 enhanced, 1 kept, 1 failed" in text
+    assert "3 of 5 delivered enhanced; 1 delivered as they came; 1 failed." in text
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])
@@ -72,7 +73,7 @@ def test_columns_of_any_type_are_written(tmp_path):
 
 def test_json_and_markdown_tell_grades_and_reasons(out):
     found = json.loads(build_report(out, format="json"))
-    assert found["kept_because"] == {"good": 8}
+    assert found["kept_by_reason"] == {"good": 8}
     flow = {(f["before"], f["delivered"]): f["images"] for f in found["grades"]["flow"]}
     assert sum(flow.values()) == 32
     assert flow["good", "good"] >= 8
@@ -97,10 +98,10 @@ def test_markdown_of_an_assessed_archive_counts_what_was_assessed(tmp_path):
         row["status"] = "assessed"
     heading, _, said, *_ = build_report(write_out(tmp_path / "out", rows), format="md").splitlines()
     assert heading == "# Quality report"
-    assert said.startswith("4 images: 0 enhanced, 0 kept, 4 assessed, 0 failed;")
+    assert said == "All 4 images assessed."
 
 
 def test_markdown_of_an_enhanced_archive_says_nothing_of_assessing(out):
     heading, _, said, *_ = build_report(out, format="md").splitlines()
     assert heading == "# Enhancement report"
-    assert said.startswith("40 images: 24 enhanced, 8 kept, 8 failed;")
+    assert said == "24 of 40 delivered enhanced; 8 delivered as they came; 8 failed."

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from magenet_batch.report.words import (
+    because,
     duration,
     images,
-    kept_because,
     listed,
     moment,
     percent,
@@ -55,7 +55,7 @@ def test_a_policy_is_told_in_words_whatever_it_holds():
     assert told([{"a": 1}]) == '[{"a": 1}]'
 
 
-def test_reasons_for_keeping_are_words():
-    assert kept_because("low_fidelity") == "enhancing would have cost fidelity"
-    assert kept_because("new_reason") == "new reason"
-    assert kept_because("") == "no reason given"
+def test_reasons_are_words():
+    assert because("low_fidelity") == "the anatomy was not kept"
+    assert because("new_reason") == "new reason"
+    assert because("") == "no reason given"

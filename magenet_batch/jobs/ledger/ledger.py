@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from magenet_batch.errors import JobError
 from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
+from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.storage import Location, Sizes, readable, write_parquet
@@ -27,23 +28,24 @@ class Counts:
     """Images by what became of them.
 
     Attributes:
-        by_status: status -> images.
-        by_reason: reason -> failed images.
-        kept_by_reason: reason -> kept images.
+        outcome: images by status and reason.
         flagged: images with at least one flag.
         pixels: pixels of all images whose size is known.
     """
 
-    by_status: Counter[str] = field(default_factory=Counter)
-    by_reason: Counter[str] = field(default_factory=Counter)
-    kept_by_reason: Counter[str] = field(default_factory=Counter)
+    outcome: Outcome = field(default_factory=Outcome)
     flagged: int = 0
     pixels: int = 0
 
     @property
+    def by_status(self) -> Counter[str]:
+        """Status -> images."""
+        return self.outcome.by_status
+
+    @property
     def images(self) -> int:
         """All images with a row."""
-        return self.by_status.total()
+        return self.outcome.done
 
     @property
     def failed(self) -> int:
@@ -52,10 +54,8 @@ class Counts:
 
     def add(self, rows: pa.Table) -> None:
         """Count the rows of a table."""
-        self.by_status.update(rows.column("status").to_pylist())
-        for status, reason in _pairs(rows, "status", "reason"):
-            if reason is not None:
-                (self.kept_by_reason if status == "kept" else self.by_reason)[reason] += 1
+        for (status, reason), count in Counter(_pairs(rows, "status", "reason")).items():
+            self.outcome.add(status, reason, count)
         self.flagged += sum(bool(flags) for flags in rows.column("flags").to_pylist())
         area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
         self.pixels += int(pc.sum(area).as_py() or 0)
@@ -196,7 +196,7 @@ class Ledger:
     def _is_well(self, status: str, output: str | None) -> bool:
         """Whether an output is there, or was never to be: kept ones may be left out."""
         if output is None:
-            return status in ("kept", "assessed")
+            return status in ("kept", "withheld", "assessed")
         return self._sizes.of(output) > 0
 
 

@@ -54,15 +54,10 @@ class JobStatus:
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
-        by = self.counts.by_status
         return {
             "out": self.out,
             "state": self.state,
-            "images": self.images,
-            "done": self.counts.images,
-            **{s: by[s] for s in ("enhanced", "kept", "assessed", "failed")},
-            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
-            "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
+            **self.counts.outcome.as_json(),
             "flagged": self.counts.flagged,
             "images_per_second": self.rate,
             "seconds_left": self._left(),
@@ -82,15 +77,12 @@ class JobStatus:
         left = self._left()
         if self.rate is not None and left is not None:
             lines.append(f"  {self.rate:.2f} images/s, {duration(left)} left")
-        by = self.counts.by_status
-        parts = [f"{by[s]} {s}" for s in ("enhanced", "kept", "assessed") if by[s]]
-        if by["failed"]:
-            why = ", ".join(f"{n} {reason}" for reason, n in self.counts.by_reason.most_common())
-            parts.append(f"{by['failed']} failed ({why})")
+        if self.counts.images:
+            outcome = self.counts.outcome
+            lines.append(f"  {outcome.headline()}")
+            lines += [f"  {reasons}" for reasons in outcome.reasons_in_words()]
         if self.counts.flagged:
-            parts.append(f"{self.counts.flagged} flagged for review")
-        if parts:
-            lines.append(f"  {', '.join(parts)}")
+            lines.append(f"  {self.counts.flagged:,} flagged for review.")
         if self.state in ("interrupted", "failed", "killed"):
             lines.append("  Give the same command again to go on where it stopped.")
         return "\n".join(lines)
@@ -116,9 +108,13 @@ def read_status(out: Location) -> JobStatus:
         raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote to")
     ledger = Ledger(out, Plan.load(out / PLAN))
     running = living_holders(out)
-    runs = by_start([read_record(path) for path in states])
+    records = [read_record(path) for path in states]
+    runs = by_start(records)
+    counts = ledger.counts()
+    counts.outcome.planned = ledger.images
+    counts.outcome.copied = records[0].identity.get("kept") != "omit"
     return JobStatus(
-        str(out), ledger.images, ledger.counts(), running,
+        str(out), ledger.images, counts, running,
         last=runs[-1].get("how") if runs else None, rate=_rate(ledger, running),
     )  # fmt: skip
 

@@ -43,12 +43,8 @@ class JobSummary:
         """The summary for scripts."""
         return {
             "out": self.out,
-            "images": self.images,
-            "done": self.counts.images,
+            **self.counts.outcome.as_json(),
             "worked": self.worked,
-            **{s: self.counts.by_status[s] for s in ("enhanced", "kept", "assessed", "failed")},
-            "kept_by_reason": dict(sorted(self.counts.kept_by_reason.items())),
-            "failed_by_reason": dict(sorted(self.counts.by_reason.items())),
             "flagged": self.counts.flagged,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
@@ -56,14 +52,7 @@ class JobSummary:
 
     def text(self) -> str:
         """The summary for people."""
-        by = self.counts.by_status
-        parts = [] if by["assessed"] else [f"{by['enhanced']} enhanced"]
-        if by["assessed"]:
-            parts.append(f"{by['assessed']} assessed")
-        if by["kept"]:
-            reasons = self.counts.kept_by_reason.most_common()
-            why = ", ".join(f"{n} {reason}" for reason, n in reasons)
-            parts.append(f"{by['kept']} kept ({why})")
+        outcome = self.counts.outcome
         lines = []
         if self.interrupted:
             lines.append(
@@ -72,16 +61,14 @@ class JobSummary:
             )
         elif not self.worked:
             lines.append(f"Nothing to do: all {self.images} images are done.")
-        if by["failed"]:
-            why = ", ".join(f"{n} {reason}" for reason, n in self.counts.by_reason.most_common())
-            parts.append(f"{by['failed']} failed ({why})")
+        lines.append(outcome.headline())
+        lines += [f"  {reasons}" for reasons in outcome.reasons_in_words()]
         if self.counts.flagged:
-            parts.append(f"{self.counts.flagged} flagged for review")
-        lines.append(f"{', '.join(parts)}.")
+            lines.append(f"  {self.counts.flagged:,} flagged for review.")
         if self.worked:
             rate = self.worked / max(self.seconds, 1e-9)
             lines.append(f"{self.worked} images in {duration(self.seconds)} ({rate:.2f} images/s).")
-        if by["failed"] and not self.interrupted:
+        if self.counts.failed and not self.interrupted:
             lines.append("To try the failed ones again: the same command with --retry-failed.")
         if self.counts.images:
             lines.append(f"Next: magenet report {self.out}")

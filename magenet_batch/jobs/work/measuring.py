@@ -10,8 +10,10 @@ import numpy as np
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.jobs.policy import flags_for
+from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_quality
+from magenet_batch.quality.recognition import vessels_seen
 from magenet_batch.records.schema import Row
 
 if TYPE_CHECKING:
@@ -56,8 +58,13 @@ def fov_of(pixels: np.ndarray) -> FieldOfView:
     """
     fov = find_fov(pixels)
     if fov is None:
-        raise ImageError("no_fov", "no field of view was found: probably not a fundus photograph")
+        raise no_field_of_view()
     return fov
+
+
+def no_field_of_view() -> ImageError:
+    """The error of an image without a field of view."""
+    return ImageError("no_fov", "no field of view was found: probably not a fundus photograph")
 
 
 def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
@@ -67,16 +74,21 @@ def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
         pixels: (H, W, 3) RGB, uint8 or uint16.
         fov: its field of view.
     """
-    return {f"{name}_before": value for name, value in assess_quality(pixels, fov).items()}
+    graded = assess_quality(pixels, fov)
+    row: Row = {f"{name}_before": value for name, value in graded.items()}
+    return row | {"vessels_seen": vessels_seen(pixels, fov)}
 
 
-def measure_change(pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfView) -> Row:
-    """Grade and measures after, fidelity, estimates and flags, by the row's column names.
+def measure_change(
+    pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfView, *, before: Row
+) -> Row:
+    """Grade and measures after, fidelity, fading, estimates and flags, by the row's column names.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16, as they came.
         enhanced: what the network gave.
         fov: the field of view.
+        before: what `measure_before` gave.
     """
     row: Row = {
         f"{name}_after": value for name, value in assess_quality(enhanced.pixels, fov).items()
@@ -88,8 +100,9 @@ def measure_change(pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfVi
                 pixels, enhanced.pixels, fov, vessels_before=before_map, vessels_after=after_map
             )
         )
+    row.update(measure_fading(pixels, enhanced.pixels, fov, vessels=before_map))
     if enhanced.estimates is not None:
         found = asdict(enhanced.estimates)
         row.update({f"estimated_{name}": value for name, value in found.items()})
-    row["flags"] = flags_for(row)
+    row["flags"] = flags_for(before | row)
     return row

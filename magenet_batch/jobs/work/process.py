@@ -12,7 +12,7 @@ import numpy as np
 import simplejpeg
 
 from magenet_batch.errors import CancelledError, ImageError, StorageError
-from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.names import format_to_write
 from magenet_batch.imaging.read import FundusImage, read_image
@@ -23,15 +23,21 @@ from magenet_batch.jobs.work.content import keep_original, read_source, write_ou
 from magenet_batch.jobs.work.measuring import (
     LEAST_TO_MEASURE,
     EnhancementLike,
-    fov_of,
     measure_before,
     measure_change,
+    no_field_of_view,
 )
 from magenet_batch.quality.evidence import draw_evidence
+from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.layout import evidence_name, is_renamed, original_name
 from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
-from magenet_batch.records.vocabulary import KEPT_REASONS, KeptReason
+from magenet_batch.records.vocabulary import (
+    KEPT_REASONS,
+    WITHHELD_REASONS,
+    KeptReason,
+    WithheldReason,
+)
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
 
@@ -64,7 +70,7 @@ class Work:
         fov: its field of view.
         enhanced: what the network gave.
         content: the bytes of the file, while the image may still be kept as it is.
-        kept: why it is left as it is, as far as is known.
+        kept: why it is not delivered enhanced, as far as is known.
         pixel_count: pixels of the image, for the rate.
     """
 
@@ -74,7 +80,7 @@ class Work:
     fov: FieldOfView | None = None
     enhanced: EnhancementLike | None = None
     content: bytes = b""
-    kept: KeptReason | None = None
+    kept: KeptReason | WithheldReason | None = None
     pixel_count: int = 0
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -191,36 +197,50 @@ class ImageProcessor:
         if how.resolution is not None and image.pixels.shape[1] > how.resolution:
             image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
-            fov = fov_of(image.pixels)
+            fov = find_fov(image.pixels)
+        with work.timed("measure_s"):
+            recognised = recognise(image.pixels, fov)
+        work.row["flags"] = [] if recognised is None else [recognised]
+        if recognised is not None and not (recognised == "not_colour" and how.grey == "enhance"):
+            work.kept = recognised
+        if not how.assess:
+            work.row["policy"] = how.policy.record()
+        work.image, work.fov = image, fov
+        if fov is None:
+            if work.kept is None:
+                raise no_field_of_view()
+            return
         work.row.update(_place(fov, width / image.pixels.shape[1]))
         with work.timed("measure_s"):
             work.row.update(measure_before(image.pixels, fov))
-        work.image, work.fov = image, fov
-        if not how.assess:
-            work.row["policy"] = how.policy.record()
+        if not how.assess and work.kept is None:
             work.kept = how.policy.before(work.row)
-        if how.assess or (work.kept is None and how.policy.fidelity is None):
+        if how.assess or (work.kept is None and not how.policy.withholds):
             work.content = b""  # it cannot be kept any more
 
     def _compute(self, work: Work) -> None:
-        assert work.image is not None and work.fov is not None
         if self._enhancer is None or work.kept is not None:
             return
+        assert work.image is not None and work.fov is not None
         with work.timed("enhance_s"):
-            work.enhanced = self._enhancer.enhance(
+            enhanced = self._enhancer.enhance(
                 work.image.pixels, work.fov, cancelled=self._cancelled
             )
+        grey = "not_colour" in work.row["flags"]
+        work.enhanced = _in_grey(enhanced, work.image.pixels) if grey else enhanced
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
-        assert image is not None and fov is not None
         if self._options.assess:
             work.row["status"] = "assessed"
             return
         if enhanced is not None:
+            assert image is not None and fov is not None
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
-                work.row.update(measure_change(image.pixels, enhanced, fov))
+                recognised = work.row["flags"]
+                work.row.update(measure_change(image.pixels, enhanced, fov, before=work.row))
+                work.row["flags"] = recognised + work.row["flags"]
             work.kept = self._options.policy.after(work.row)
             if self._options.evidence:
                 with work.timed("write_s"):
@@ -228,15 +248,15 @@ class ImageProcessor:
         if work.kept is not None:
             self._keep(work, work.kept)
             return
-        assert enhanced is not None
+        assert image is not None and enhanced is not None
         with work.timed("write_s"):
             data = self._encoded(work.task, image, enhanced.pixels)
             write_output(self._out, work.task.output, data)
         work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
 
-    def _keep(self, work: Work, reason: KeptReason) -> None:
-        """Deliver the original in the enhanced image's stead, or nothing, as was asked."""
-        how = self._options.rejects if reason == "reject" else self._options.kept
+    def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
+        """Deliver the original in the enhanced image's place, or nothing, as was asked."""
+        how = self._options.rejects if reason in ("reject", "hopeless") else self._options.kept
         with work.timed("write_s"):
             output = keep_original(
                 work.task,
@@ -245,7 +265,9 @@ class ImageProcessor:
                 name=original_name(work.task.image_id),
                 how=how,
             )
-        work.row.update(status="kept", reason=reason, message=KEPT_REASONS[reason], output=output)
+        status = "kept" if reason in KEPT_REASONS else "withheld"
+        message = (KEPT_REASONS | WITHHELD_REASONS)[reason]
+        work.row.update(status=status, reason=reason, message=message, output=output)
 
     def _show(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
@@ -270,6 +292,29 @@ class ImageProcessor:
             provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
             **options,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Grey:
+    """An enhancement whose channels are one."""
+
+    pixels: np.ndarray
+    vessels_before: np.ndarray | None
+    vessels_after: np.ndarray | None
+    estimates: Estimates | None
+
+
+def _in_grey(enhanced: EnhancementLike, original: np.ndarray) -> _Grey:
+    """The enhanced green in all channels, or in those that the original had."""
+    green = enhanced.pixels[..., 1:2]
+    lit = original.reshape(-1, 3).max(0) > 0
+    alone = not lit.all()  # a red-free photograph, stored in one channel
+    channel = enhanced.pixels[..., [int(np.argmax(lit))]]
+    pixels = channel * lit.astype(channel.dtype) if alone else np.repeat(green, 3, axis=2)
+    return _Grey(
+        np.ascontiguousarray(pixels), enhanced.vessels_before, enhanced.vessels_after,
+        enhanced.estimates,
+    )  # fmt: skip
 
 
 def _place(fov: FieldOfView, scale: float) -> Row:

@@ -37,7 +37,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
-             "kept_because", "listed")  # fmt: skip
+             "because", "listed")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
     env.filters["faults"] = faults_in_words
     env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
@@ -54,7 +54,7 @@ def _numbers(found: ReportTotals) -> dict[str, Any]:
     """Everything on the page but the pictures and the table."""
     stages = views.stage_parts(found)
     return {
-        "headline": views.headline(found),
+        "headline": found.outcome.headline(),
         "sentences": views.sentences(found),
         "status_bar": views.status_bar(found),
         "grades": GRADES,

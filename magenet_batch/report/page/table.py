@@ -11,7 +11,7 @@ from markupsafe import Markup
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
 from magenet_batch.records.vocabulary import faults_in_words
 from magenet_batch.report.totals.totals import ReportTotals
-from magenet_batch.report.words import kept_because, visible, words
+from magenet_batch.report.words import because, visible, words
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("image_id", "image"),
@@ -61,8 +61,8 @@ def _notes(row: Row) -> str:
     if wrong := faults_in_words(row):
         notes.append(wrong)
     if row.get("reason"):
-        kept = row.get("status") == "kept"
-        notes.append(kept_because(row["reason"]) if kept else words(visible(row["reason"])))
+        explained = row.get("status") in ("kept", "withheld")
+        notes.append(because(row["reason"]) if explained else words(visible(row["reason"])))
     return ", ".join(notes)
 
 

@@ -11,53 +11,24 @@ from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.page.charts import Series, histogram_chart, stacked_bar
 from magenet_batch.report.totals.groups import MAX_VALUES, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
-from magenet_batch.report.words import images, kept_because, number, percent, told, visible, words
+from magenet_batch.report.words import images, number, percent, told, visible, words
 
 GROUP_TABLES = 8
 """So many manifest columns get a table."""
 STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
-def headline(found: ReportTotals) -> str:
-    """What became of the archive, in one sentence."""
-    total, failed = found.images, found.status["failed"]
-    if not total:
-        return "No images yet."
-    what = "were assessed" if found.assessed_only else "came through"
-    if total == 1:
-        one = "was assessed" if found.assessed_only else "came through"
-        return "The one image failed." if failed else f"The one image {one}."
-    if failed == total:
-        return f"None of {total:,} images {what}."
-    if not failed:
-        return f"All {total:,} images {what}."
-    return f"{total - failed:,} of {total:,} images {what}."
-
-
 def sentences(found: ReportTotals) -> list[str]:
-    """What was done, as a few sentences for the top of the page."""
-    told = []
-    status = found.status
-    if status["enhanced"]:
-        told.append(f"{_were(status['enhanced'])} enhanced.")
-    if status["kept"]:
-        because = ", ".join(f"{n:,} {kept_because(r)}" for r, n in found.kept.most_common())
-        reasons = f": {because}" if any(found.kept) else ""
-        told.append(f"{_were(status['kept'])} kept as they came{reasons}.")
-    if status["assessed"]:
-        told.append(f"{_were(status['assessed'])} measured and not changed.")
-    if status["failed"]:
-        told.append(f"{status['failed']:,} could not be processed; the originals are untouched.")
+    """Why images were not delivered enhanced, and what is flagged, for the top of the page."""
+    told = found.outcome.reasons_in_words()
+    if found.status["failed"]:
+        told.append("The originals are untouched.")
     if found.flagged:
         verb = "is" if found.flagged == 1 else "are"
         told.append(f"{found.flagged:,} {verb} flagged for a person to look at.")
-    elif found.images > status["failed"]:
+    elif found.images > found.status["failed"]:
         told.append("Nothing is flagged for review.")
     return told
-
-
-def _were(count: int) -> str:
-    return f"{images(count)} {'was' if count == 1 else 'were'}"
 
 
 def grade_sentence(found: ReportTotals) -> str:

@@ -87,7 +87,7 @@ def _add(found: ReportTotals, table: pa.Table, *, seed: int) -> None:
     _add_grades(found, table, masks)
     _add_groups(found, table, masks, lengths > 0)
     _add_failures(found, table, masks["failed"])
-    _add_origin(found, table, masks["kept"])
+    _add_origin(found, table, masks)
     _add_picks(found, table, masks, lengths, gain, seed=seed)
 
 
@@ -121,7 +121,8 @@ def _add_grades(found: ReportTotals, table: pa.Table, masks: dict[str, Mask]) ->
         if grade in GRADES:
             grades.before[grade] += count
     names = ["grade_before", "grade_after"]
-    for status, mask in (("enhanced", masks["enhanced"]), ("kept", masks["kept"])):
+    delivered = {"enhanced": masks["enhanced"], "original": masks["kept"] | masks["withheld"]}
+    for status, mask in delivered.items():
         pairs = table.select(names).filter(pa.array(mask)).group_by(names)
         for row in pairs.aggregate([([], "count_all")]).to_pylist():
             before = row["grade_before"]
@@ -143,8 +144,9 @@ def _add_groups(
     for when in ("before", "after"):
         grade = table.column(f"grade_{when}")
         if when == "after":
-            # what is kept is delivered with the grade it came with
-            grade = pc.if_else(pa.array(masks["kept"]), table.column("grade_before"), grade)
+            # what is not enhanced is delivered with the grade it came with
+            original = pa.array(masks["kept"] | masks["withheld"])
+            grade = pc.if_else(original, table.column("grade_before"), grade)
         measures[f"graded_{when}"] = pc.cast(pc.is_valid(grade), pa.int64()).combine_chunks()
         good = pc.fill_null(pc.equal(grade, GRADES[0]), False)
         measures[f"good_{when}"] = pc.cast(good, pa.int64()).combine_chunks()
@@ -173,8 +175,8 @@ def _add_failures(found: ReportTotals, table: pa.Table, failed: Mask) -> None:
             failure.examples += [(r["image_id"] or "", r["message"] or "") for r in some]
 
 
-def _add_origin(found: ReportTotals, table: pa.Table, kept: Mask) -> None:
-    """Count where rows come from: weights, versions, formats, policies, reasons for keeping."""
+def _add_origin(found: ReportTotals, table: pa.Table, masks: dict[str, Mask]) -> None:
+    """Count where rows come from: weights, versions, formats, policies, reasons."""
     pairs = table.select(["weights", "weights_hash"]).group_by(["weights", "weights_hash"])
     for row in pairs.aggregate([([], "count_all")]).to_pylist():
         if row["weights"]:
@@ -185,9 +187,10 @@ def _add_origin(found: ReportTotals, table: pa.Table, kept: Mask) -> None:
     for policy, count in _counts(table.column("policy")):
         if policy in found.policies or len(found.policies) < POLICIES_MAX:
             found.policies[policy] += count
-    reasons = pc.fill_null(table.column("reason").filter(pa.array(kept)), "")
-    for reason, count in _counts(reasons):
-        found.kept[reason] += count
+    for status, counter in (("kept", found.kept), ("withheld", found.withheld)):
+        reasons = pc.fill_null(table.column("reason").filter(pa.array(masks[status])), "")
+        for reason, count in _counts(reasons):
+            counter[reason] += count
 
 
 def _add_picks(
@@ -216,6 +219,7 @@ def _add_picks(
         "flagged": doubtful,
         "worst": np.where(enhanced, -fidelity, np.nan),
         "kept": np.where(masks["kept"], chance, np.nan),
+        "withheld": np.where(masks["withheld"], chance, np.nan),
         "poor": np.where(assessed, -good, np.nan),
         "random": np.where(enhanced | assessed, chance, np.nan),
     }

@@ -14,7 +14,7 @@ MAX_VALUES = 400
 SHOWN_VALUES = 24
 """The values with most images have rows of their own; the others are added up in one."""
 
-COUNTED = ("enhanced", "kept", "assessed", "failed", "flagged",
+COUNTED = ("enhanced", "kept", "withheld", "assessed", "failed", "flagged",
            "graded_before", "graded_after", "good_before", "good_after")  # fmt: skip
 AVERAGED = ("sharpness_before", "sharpness_after", "contrast_before", "contrast_after",
             "structure_agreement", "fidelity")  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.run_info import RunInfo
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, TIMING_COLUMNS, Row
-from magenet_batch.records.vocabulary import GRADES
+from magenet_batch.records.vocabulary import GRADES, STATUSES
 from magenet_batch.report.totals.groups import ByColumn, Folders
 from magenet_batch.report.totals.histogram import Histogram
 from magenet_batch.report.totals.pick import Top
@@ -24,12 +25,13 @@ PICKED_BECAUSE: dict[str, str] = {
     "gain": "largest gain",
     "flagged": "flagged for review",
     "worst": "lowest fidelity",
-    "kept": "kept as it was",
+    "kept": "delivered as it came",
+    "withheld": "withheld",
     "poor": "poorest of the measured",
     "random": "random sample",
 }
 """Why an image is in the gallery: key -> words."""
-_ENDS = {"0..1": 1.0, "ratio": 10.0}
+_ENDS = {"0..1": 1.0, "ratio": 10.0, "log": 1.0}
 _LARGEST = 100.0
 
 
@@ -84,7 +86,8 @@ class ReportTotals:
         run: how the job was run.
         images: number of rows.
         status: status -> rows.
-        kept: reason for keeping an image as it was -> rows.
+        kept: reason for delivering an image as it came -> rows.
+        withheld: reason for withholding it -> rows.
         flagged: rows with at least one flag.
         flags: flag -> rows.
         grades: grades before and after.
@@ -114,6 +117,7 @@ class ReportTotals:
     images: int = 0
     status: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
     flagged: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     grades: Grades = field(default_factory=Grades)
@@ -150,7 +154,18 @@ class ReportTotals:
     @property
     def assessed_only(self) -> bool:
         """Whether nothing was enhanced, because nothing was to be."""
-        return bool(self.status["assessed"]) and not self.status["enhanced"] + self.status["kept"]
+        return self.outcome.assessed_only
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the archive, in the words and counts of every other command."""
+        failed = Counter({reason: failure.count for reason, failure in self.failures.items()})
+        return Outcome(
+            planned=self.images,
+            by_status=Counter({status: self.status[status] for status in STATUSES}),
+            reasons={"kept": self.kept, "withheld": self.withheld, "failed": failed},
+            copied=self.run.options.get("kept") != "omit",
+        )
 
     @property
     def title(self) -> str:

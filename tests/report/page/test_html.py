@@ -91,7 +91,7 @@ def test_the_table_has_every_row(page):
 def test_sections_and_numbers_are_there(page):
     for section in ("summary", "gallery", "quality", "fidelity", "groups", "failures", "images"):
         assert section in page.ids
-    assert "32 of 40 images came through." in page.text
+    assert "24 of 40 delivered enhanced; 8 delivered as they came; 8 failed." in page.text
     assert "ends early <b>" in page.text
     assert "magenet enhance /archive" in page.text
     assert "Not a medical device" in page.text
@@ -116,9 +116,9 @@ def test_an_output_outside_of_the_folder_is_never_shown(tmp_path, out):
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("kept", ["All 4 images came through.", "4 images were kept as they came: 4 already good"]),
-        ("assessed", ["All 4 images were assessed.", "4 images were measured and not changed."]),
-        ("failed", ["None of 4 images came through.", "nothing to compare"]),
+        ("kept", ["0 of 4 delivered enhanced; 4 delivered as they came.", "4 already good"]),
+        ("assessed", ["All 4 images assessed."]),
+        ("failed", ["0 of 4 delivered enhanced; 4 failed.", "nothing to compare"]),
     ],
 )
 def test_a_job_that_enhanced_nothing_has_a_page(tmp_path, status, said):
@@ -138,7 +138,7 @@ def test_a_job_that_enhanced_nothing_has_a_page(tmp_path, status, said):
 
 def test_a_single_image_has_a_page(tmp_path):
     page = Page(build_report(write_out(tmp_path / "out", make_rows(1), run=False)))
-    assert "The one image came through." in page.text
+    assert "The one image was delivered enhanced." in page.text
     assert "The one image that can be shown is above." in page.text
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from magenet_batch.evaluation.macula import Place, find_macula, macula_depth
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.phantom import make_phantom
+from magenet_batch.quality.macula import Place, find_macula, macula_depth
 
 
 def planted(size: int, *, depth: float, x: float, y: float) -> tuple[np.ndarray, FieldOfView]:

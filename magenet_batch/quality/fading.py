@@ -1,0 +1,247 @@
+"""Has anything faded, or been painted? Contrasts of an enhanced image against its original.
+
+Contrast is a difference of logarithms of green: evening out the light adds a slow field to it and
+changes nothing at a smaller scale, lifting a veil multiplies it. Everything is measured on a copy
+whose field of view is 512 pixels wide.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from magenet_batch.imaging.colour import resize_area
+from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
+from magenet_batch.quality.macula import find_macula, macula_depth
+from magenet_batch.quality.measures import at_measuring_scale
+
+MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
+_DARKEST = 0.02  # added to green before the logarithm: less is not told from black
+_WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
+_NOISE_SHARE = 50  # percentile of what changed that passes for noise which was taken away
+_NOISE_TIMES = 40  # as much energy as noise has a place at which something was
+_LEAST_LEFT = 0.25  # of the energy of a band that is never taken for noise
+_PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
+_EXPLAINED = 0.25  # squared correlation from which structure comes from the original
+_LINES = 0.06  # share of the field of view that may be lines: the clearest of its vessels
+_SURE = 0.2  # probability of vessel below which nothing is a line
+_LONG, _LEAST_LINES = 25, 200  # pixels: length of a line, and area of all of them
+_FINE, _COARSE = 1.0, 4.0  # standard deviations of the band of vessels, pixels
+_LEAST_CONTRAST = 0.01  # of lines, below which there is nothing to compare
+_LEAST_DEPTH = 0.08  # of a macula, below which there is nothing to compare
+
+
+class Band(NamedTuple):
+    """One scale at which areas are looked at.
+
+    Attributes:
+        sigma: standard deviation of the inner Gaussian, pixels; the outer one is twice as wide.
+        step: whole factor by which the copy is reduced further for it.
+        least: root mean square contrast in a window from which something is there.
+        sharp: share of its energy that the next finer band must have there: a lesion has an edge,
+            uneven light and a veil have none.
+    """
+
+    sigma: float
+    step: int
+    least: float
+    sharp: float
+
+
+BANDS = (
+    Band(1.5, 1, 0.08, 0.0),
+    Band(3.0, 1, 0.06, 0.0),
+    Band(6.0, 2, 0.06, 0.25),
+    Band(12.0, 4, 0.10, 0.4),
+)
+"""From the smallest haemorrhage to areas of a quarter of the field, seen by their edges."""
+
+
+def measure_fading(
+    before: np.ndarray,
+    after: np.ndarray,
+    fov: FieldOfView,
+    *,
+    vessels: np.ndarray | None,
+) -> dict[str, float | None]:
+    """Hold the contrasts of an enhanced image against those of its original.
+
+    Args:
+        before: (H, W, 3) RGB, uint8 or uint16.
+        after: the same shape and type.
+        fov: the field of view of both.
+        vessels: (h, w) float32 probability of vessel in the original, whole picture; None where
+            it is not known.
+
+    Returns:
+        `vessel_contrast`, `area_contrast` and `macula_contrast`, each after over before, and
+        `new_structure`, the contrast of what cannot come from the original; None where there is
+        nothing to compare.
+    """
+    (old, mask), (new, _) = (_log_green(x, fov) for x in (before, after))
+    if mask.sum() < 400:
+        return dict.fromkeys(MEASURES)
+    bands = [_Pair.of(old, new, mask, band) for band in BANDS]
+    found: dict[str, float | None] = {
+        "vessel_contrast": None,
+        "area_contrast": min((g for g in area_gains(bands) if g is not None), default=None),
+        "macula_contrast": _macula(before, after, fov),
+        "new_structure": new_structure(bands),
+    }
+    if vessels is not None:
+        found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, fov))
+    # A contrast that turned into its opposite is gone.
+    return {name: None if value is None else max(0.0, value) for name, value in found.items()}
+
+
+class _Pair(NamedTuple):
+    """One band of both images, and its energies in a window about each place.
+
+    Attributes:
+        band: which.
+        valid: (h, w) bool, where it can be trusted.
+        before: (h, w) float32, the band of the original.
+        old: energy of the original's band.
+        new: energy of the enhanced image's band.
+        shared: mean product of both.
+    """
+
+    band: Band
+    valid: np.ndarray
+    before: np.ndarray
+    old: np.ndarray
+    new: np.ndarray
+    shared: np.ndarray
+
+    @classmethod
+    def of(cls, old: np.ndarray, new: np.ndarray, mask: np.ndarray, band: Band) -> _Pair:
+        """Take a band of two logarithms of green at the measuring scale."""
+        weight = mask.astype(np.float32)
+        size = (max(1, mask.shape[1] // band.step), max(1, mask.shape[0] // band.step))
+        inside, a, b = (_small(x, size) for x in (weight, old * weight, new * weight))
+        sigma = band.sigma / band.step
+        valid = cv2.erode((inside > 0.99).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        before, after = (_band(x, inside, sigma) * valid for x in (a, b))
+        energies = (_around(x, sigma) for x in (before * before, after * after, before * after))
+        return cls(band, valid, before, *energies)
+
+
+def area_gains(bands: list[_Pair]) -> list[float | None]:
+    """The least gain of contrast at each scale, over all places where something was.
+
+    In a window about each place the band of the enhanced image is regressed on that of the
+    original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
+    everywhere by as much is taken for noise that went: it is subtracted from the energy before,
+    and only places with 40 times as much are looked at.
+
+    Returns:
+        One per band; None where nothing was.
+    """
+    found: list[float | None] = []
+    finer: np.ndarray | None = None
+    for one in bands:
+        sigma = one.band.sigma / one.band.step
+        changed = (one.old + one.new - 2 * one.shared)[one.valid]
+        noise = float(np.percentile(changed, _NOISE_SHARE)) if changed.size else 0.0
+        there = one.valid & (one.old > one.band.least**2 + _NOISE_TIMES * noise)
+        if finer is not None and one.band.sharp:
+            edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
+            there &= edges > one.band.sharp * one.old
+        finer = one.before * one.before
+        if not there.any():
+            found.append(None)
+            continue
+        energy = one.old[there]
+        left = np.maximum(energy - noise, _LEAST_LEFT * energy)
+        found.append(float((one.shared[there] / left).min()))
+    return found
+
+
+def new_structure(bands: list[_Pair]) -> float | None:
+    """The strongest contrast of which less than a quarter can be what was there, amplified.
+
+    In the bands of vessels and spots: the root mean square contrast of windows in which the
+    squared correlation of both images is below 0.25. Lifting a veil and sharpening keep the
+    correlation; what is painted on a surface has none.
+
+    Returns:
+        0 where everything comes from the original; None without bands.
+    """
+    found = [0.0]
+    for one in bands:
+        if one.band.sigma in _PAINTED:
+            explained = one.shared**2 > _EXPLAINED * one.old * one.new
+            painted = one.valid & ~explained
+            found.append(float(one.new[painted].max(initial=0.0)) ** 0.5)
+    return max(found)
+
+
+def line_gain(
+    old: np.ndarray, new: np.ndarray, mask: np.ndarray, lines: np.ndarray
+) -> float | None:
+    """Mean darkness of lines in the band of vessels, after over before.
+
+    A mean with its sign: grain cancels out in it.
+
+    Args:
+        old: (h, w) float32 logarithm of green at the measuring scale.
+        new: the same of the enhanced image.
+        mask: (h, w) bool, where to measure.
+        lines: (h, w) bool, where there were vessels.
+
+    Returns:
+        None without lines that can be seen.
+    """
+    if not lines.any():
+        return None
+    weight = mask.astype(np.float32)
+    before, after = (
+        float((_smooth(x, weight, _COARSE) - _smooth(x, weight, _FINE))[lines].mean())
+        for x in (old * weight, new * weight)
+    )
+    return after / before if before > _LEAST_CONTRAST else None
+
+
+def _log_green(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
+    rgb, mask = at_measuring_scale(pixels, fov)
+    return np.log(np.ascontiguousarray(rgb[..., 1]) + np.float32(_DARKEST)), mask
+
+
+def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray:
+    """The clearest and longest vessels of a map of the whole picture, at the measuring scale."""
+    top, bottom, left, right = fov.box(*vessels.shape)
+    likely = resize_area(vessels[top:bottom, left:right], mask.shape[1], mask.shape[0])
+    least = max(_SURE, float(np.quantile(likely[mask], 1 - _LINES)))
+    found = mask & (likely >= least)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    long = (sides >= _LONG) & (np.arange(count) > 0)
+    lines = long[labels]
+    return lines if lines.sum() >= _LEAST_LINES else lines & False
+
+
+def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
+    place = find_macula(before, fov)
+    if place is None:
+        return None
+    old, new = (macula_depth(x, fov, place) for x in (before, after))
+    return new / old if old is not None and new is not None and old > _LEAST_DEPTH else None
+
+
+def _band(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    return _smooth(weighted, weight, sigma) - _smooth(weighted, weight, 2 * sigma)
+
+
+def _smooth(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    return masked_gaussian(weighted, weight, sigma)[0]
+
+
+def _around(x: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(x, (0, 0), _WINDOW * sigma)
+
+
+def _small(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return x if x.shape[::-1] == size else cv2.resize(x, size, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,37 @@
+"""Every limit of what is said of an enhanced image against its original: one place for all.
+
+How they were chosen, and what they catch and what they raise falsely on images on which they were
+not chosen, is in docs/quality.md; `studies/planting.py` and `studies/fading.py` measure it again.
+"""
+
+from __future__ import annotations
+
+LIMITS: dict[str, float] = {
+    "vessel_new": 0.03,
+    "vessel_lost": 0.05,
+    "vessel_new_longest": 0.05,
+    "vessel_lost_longest": 0.065,
+    "lesion_new": 0.11,
+    "lesion_lost": 0.15,
+    "colour_shift": 30.0,
+    "disagreement": 0.15,
+}
+"""Measure -> its value at which fidelity is one half; `disagreement` is 1 - structure_agreement.
+
+What few honest outputs reach and most planted inventions and losses do; `colour_shift` is a matter
+of taste: one in seven of severely degraded images needs more."""
+
+LEAST: dict[str, float] = {
+    "vessel_contrast": 0.97,
+    "area_contrast": 0.88,
+    "macula_contrast": 0.80,
+}
+"""Measure of contrast, after over before -> below which something has faded."""
+
+MOST: dict[str, float] = {
+    "new_structure": 0.04,
+}
+"""Measure of contrast that was not there before -> above which something was painted."""
+
+LEAST_SEEN = 0.27
+"""`vessels_seen` below which a picture is a plain surface: there is nothing to restore."""

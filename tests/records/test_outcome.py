@@ -1,0 +1,65 @@
+"""Counts that add up, whatever became of the images."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magenet_batch.records.outcome import Outcome
+from magenet_batch.records.vocabulary import BECAUSE, STATUSES
+
+
+def outcome(planned=None, copied=True, **counts):
+    found = Outcome(planned=planned, copied=copied)
+    for status, count in counts.items():
+        if count:
+            found.add(status, {"kept": "good", "withheld": "reject"}.get(status, "corrupt"), count)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (outcome(), "No images yet."),
+        (outcome(enhanced=1), "The one image was delivered enhanced."),
+        (outcome(enhanced=22), "All 22 images delivered enhanced."),
+        (outcome(enhanced=18, withheld=4), "18 of 22 delivered enhanced; 4 withheld."),
+        (
+            outcome(enhanced=18, kept=1, withheld=4, failed=2),
+            "18 of 25 delivered enhanced; 1 delivered as they came; 4 withheld; 2 failed.",
+        ),
+        (outcome(planned=9, enhanced=3), "3 of 9 delivered enhanced; 6 not done yet."),
+        (outcome(failed=4), "0 of 4 delivered enhanced; 4 failed."),
+        (outcome(assessed=4), "All 4 images assessed."),
+        (outcome(assessed=1), "The one image was assessed."),
+        (outcome(assessed=4, failed=1), "4 of 5 assessed; 1 failed."),
+        (
+            outcome(enhanced=1, kept=2, copied=False),
+            "1 of 3 delivered enhanced; 2 left as they came, not copied.",
+        ),
+    ],
+)
+def test_the_headline_is_the_truth(found, said):
+    assert found.headline() == said
+
+
+@given(st.fixed_dictionaries({s: st.integers(0, 3000) for s in STATUSES}), st.integers(0, 9000))
+def test_numbers_add_up_to_the_archive(counts, planned):
+    found = outcome(planned=planned, **counts)
+    numbers = [int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= )", found.headline())]
+    if " of " in found.headline():
+        first, total, *others = numbers
+        assert first + sum(others) == total == found.images
+    assert sum(found.as_json()[s] for s in STATUSES) + found.pending == found.images
+    for line in found.reasons_in_words():
+        total, *parts = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= )", line))
+        assert total == sum(parts)
+
+
+def test_reasons_have_words():
+    found = Outcome()
+    found.add("withheld", "grade_fell", 2)
+    found.add("withheld", None)
+    assert found.reasons_in_words() == ["3 withheld: 2 the grade fell, 1 no reason given."]
+    assert all(BECAUSE.values())
