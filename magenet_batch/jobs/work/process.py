@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import simplejpeg
@@ -40,6 +40,9 @@ from magenet_batch.records.vocabulary import (
 )
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
+
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
 
 
 class EnhancerLike(Protocol):
