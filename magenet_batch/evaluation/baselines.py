@@ -141,8 +141,9 @@ def _gaussian_by_gradients(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
     at = np.arange(-12, 13)
     u = np.cos(angles[flattest]) * at + np.sin(angles[flattest]) * at[:, None]
     v = -np.sin(angles[flattest]) * at + np.cos(angles[flattest]) * at[:, None]
-    kernel = np.exp(-0.5 * ((u / along) ** 2 + (v / beside) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    kernel: np.ndarray = np.exp(-0.5 * ((u / along) ** 2 + (v / beside) ** 2))
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    return kernel
 
 
 def _guided(guide: np.ndarray, x: np.ndarray, *, radius: int, epsilon: float) -> np.ndarray:

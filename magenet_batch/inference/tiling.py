@@ -67,7 +67,7 @@ class Tiling:
                 reduced(pixels, mask, square, size=size, device=self._device)
             )
         weight = feathered(mask) * np.float32(blend)
-        result = pixels.copy()
+        result: np.ndarray = pixels.copy()
         for window in square.tiles(mask, largest=self._tile):
             if cancelled():
                 raise CancelledError("stopped between two tiles")

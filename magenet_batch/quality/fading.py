@@ -220,7 +220,8 @@ def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarra
     sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
     long = (sides >= _LONG) & (np.arange(count) > 0)
     lines = long[labels]
-    return lines if lines.sum() >= _LEAST_LINES else lines & False
+    enough: np.ndarray = lines if lines.sum() >= _LEAST_LINES else lines & False
+    return enough
 
 
 def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
@@ -232,7 +233,8 @@ def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | 
 
 
 def _band(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    return _smooth(weighted, weight, sigma) - _smooth(weighted, weight, 2 * sigma)
+    band: np.ndarray = _smooth(weighted, weight, sigma) - _smooth(weighted, weight, 2 * sigma)
+    return band
 
 
 def _smooth(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

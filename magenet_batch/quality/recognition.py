@@ -180,7 +180,8 @@ def _reduced(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = min(1.0, _SMALL / max(height, width))
     small = resize_area(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
-    return small.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    scaled: np.ndarray = small.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return scaled
 
 
 @lru_cache(maxsize=1)

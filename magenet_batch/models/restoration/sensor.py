@@ -110,10 +110,9 @@ class SensorStage(nn.Module):
             align_corners=False,
         )  # fmt: skip
         shared = torch.zeros_like(y[:, :1])
-        for band, own, common in zip(
-            detail, (*fine[:, ::2].split(1, 1), *coarse[:, ::2].split(1, 1)),
-            (*fine[:, 1::2].split(1, 1), *coarse[:, 1::2].split(1, 1)), strict=True,
-        ):  # fmt: skip
+        for k, band in enumerate(detail):
+            gains, first = (fine, 2 * k) if k < _FULL else (coarse, 2 * (k - _FULL))
+            own, common = gains[:, first : first + 1], gains[:, first + 1 : first + 2]
             y = torch.addcmul(y, own, band)
             shared = torch.addcmul(shared, common, band.mean(1, keepdim=True))
         y = y + shared
