@@ -45,7 +45,8 @@ def test_html_is_written_into_the_job_and_its_path_printed(job):
     done = _magenet("report", job)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(job / "report.html")
-    assert "1 of 2 images came through." in (job / "report.html").read_text(encoding="utf-8")
+    page = (job / "report.html").read_text(encoding="utf-8")
+    assert "1 of 2 delivered enhanced; 1 failed." in page
     assert "heavy: []" in done.stderr
 
 
