@@ -59,7 +59,7 @@ class MissingExtraError(UsageError, ImportError):
 
 
 class RecipeError(UsageError):
-    """A recipe does not say what a recipe can say."""
+    """The recipe is invalid."""
 
 
 class WeightsError(MagenetError):

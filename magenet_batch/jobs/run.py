@@ -36,7 +36,7 @@ from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
 
 Say = Callable[[str], None]
-_STOPPING = "stopping: images in work are finished; once more stops at once"
+_STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immediately."
 
 
 @dataclass(frozen=True)

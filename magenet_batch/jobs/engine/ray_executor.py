@@ -229,8 +229,8 @@ class RayExecutor:
             return
         if not self._restarts:
             raise JobError(
-                "Ray's own processes have died, and all workers with them. What is done is kept: "
-                "give the same command again to go on."
+                "Ray stopped unexpectedly and all workers were lost. What is done is kept: "
+                "re-run the same command to resume."
             )
         self._restarts -= 1
         ray.shutdown()
