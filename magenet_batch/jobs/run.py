@@ -65,7 +65,7 @@ def run_job(
     command: Sequence[str] = (),
     stop: threading.Event | None = None,
 ) -> JobSummary:
-    """Enhance or assess an archive, or go on where an earlier run stopped.
+    """Enhance or assess an archive, or resume an earlier run.
 
     Args:
         options: what to do.
@@ -83,7 +83,7 @@ def run_job(
     Raises:
         UsageError: the options do not fit the archive, the machine or the job that is there.
         WeightsError: the weights are missing or damaged.
-        JobError: the job cannot go on; what is done is kept.
+        JobError: the job cannot continue; what is done is kept.
     """
     began = time.monotonic()
     part = options.part_of_job

@@ -156,7 +156,7 @@ class RayExecutor:
         return Counters() if handle is None else handle.seen
 
     def drain(self) -> None:
-        """Tell actors at work to give up their image; end those that are still starting."""
+        """Tell actors at work to abandon their image; end those that are still starting."""
         for worker, handle in list(self._handles.items()):
             if handle.starting:
                 self.kill(worker)
