@@ -20,7 +20,7 @@ $(BIN)/.installed: pyproject.toml
 	@touch $@
 
 demo: install
-	$(BIN)/magenet demo --out $(DEMO)
+	$(BIN)/magenet demo --output $(DEMO)
 
 lint: install
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ class MissingExtraError(UsageError, ImportError):
 
 
 class RecipeError(UsageError):
-    """A recipe does not say what a recipe can say."""
+    """The recipe is invalid."""
 
 
 class WeightsError(MagenetError):
@@ -67,7 +67,7 @@ class WeightsError(MagenetError):
 
 
 class JobError(MagenetError):
-    """An archive job cannot start or cannot go on."""
+    """An archive job cannot start or cannot continue."""
 
 
 class StorageError(MagenetError):
@@ -86,11 +86,11 @@ class StorageError(MagenetError):
 
 
 class TrainingError(MagenetError):
-    """A training run cannot start or cannot go on."""
+    """A training run cannot start or cannot continue."""
 
 
 class CancelledError(MagenetError):
-    """Work on an image was given up because the job is told to stop; nothing was written of it."""
+    """Work on an image was abandoned because the job is told to stop; nothing was written of it."""
 
     exit_code = EXIT_INTERRUPTED
 

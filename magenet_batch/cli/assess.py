@@ -43,7 +43,7 @@ def command(
     retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Grade and measure an archive without enhancing it. Give the same command again to go on."""
+    """Grade and measure an archive without enhancing it. Re-run the same command to resume."""
     from magenet_batch.jobs.options import JobOptions
     from magenet_batch.jobs.run import run_job
 

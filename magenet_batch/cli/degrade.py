@@ -9,10 +9,12 @@ import typer
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Sharp images.", exists=True, file_okay=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the copies.")] = Path(
-        "degraded"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of sharp images.", exists=True, file_okay=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to write the copies to.")
+    ] = Path("degraded"),
     preset: Annotated[
         str,
         typer.Option(
@@ -20,12 +22,14 @@ def command(
             "alone."
         ),
     ] = "evaluation",
-    copies: Annotated[int, typer.Option(min=1, help="Copies of every image.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the degradations.")] = 1,
+    copies: Annotated[int, typer.Option(min=1, help="Number of copies of each image.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the degradations.")] = 1,
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="A degradations.parquet: repeat exactly what it says.", exists=True, dir_okay=False
+            help="Repeat the degradations recorded in this degradations.parquet.",
+            exists=True,
+            dir_okay=False,
         ),
     ] = None,
 ) -> None:

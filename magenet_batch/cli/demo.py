@@ -14,22 +14,24 @@ from magenet_batch.storage import Location
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for everything.")] = Path(
-        "demo"
-    ),
-    images: Annotated[int, typer.Option(min=2, help="How many files to make.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed shows other eyes.")] = 0,
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")] = Path("demo"),
+    images: Annotated[int, typer.Option(min=2, help="Number of files to make.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the synthetic images.")] = 0,
     workers: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Ray workers; 0 works in this process. Default: by job and machine."
+            min=0,
+            help="Number of workers; 0 runs in this process. Default: chosen for the machine.",
         ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")
+        str,
+        typer.Option(
+            metavar="NAME|PATH", help="Use these weights: a shipped name or a .safetensors file."
+        ),
     ] = DEFAULT_WEIGHTS,
     archive_only: Annotated[
-        bool, typer.Option("--archive-only", help="Make the images and stop.")
+        bool, typer.Option("--archive-only", help="Make the images and exit.")
     ] = False,
 ) -> None:
     """Make a small archive of synthetic fundus images, enhance it and write a report."""

@@ -10,6 +10,10 @@ import typer
 
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
+    DELIVERY,
+    INPUT,
+    OUTPUT,
+    WORK,
     Address,
     Archive,
     AsJson,
@@ -46,71 +50,124 @@ def command(
     workers: Workers = None,
     gpus: Annotated[
         int | None,
-        typer.Option(min=0, help="GPUs shared by the workers; 0 is CPU. Default: all there are."),
+        typer.Option(
+            min=0,
+            help="Number of GPUs to share among workers; 0 runs on the CPU. "
+            "Default: all available.",
+            rich_help_panel=WORK,
+        ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="Shipped weights or a .safetensors file.")
+        str,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="Use these weights: a shipped name or a .safetensors file.",
+            rich_help_panel=DELIVERY,
+        ),
     ] = DEFAULT_WEIGHTS,
     shard_size: ShardSize = None,
     include: Include = None,
     exclude: Exclude = None,
     limit: Limit = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and stop; write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the plan and exit; write nothing.", rich_help_panel=WORK
+        ),
     ] = False,
     path_column: PathColumn = None,
     root: Root = None,
     resolution: Annotated[
         int | None,
-        typer.Option(min=64, help="Reduce wider images to this, in px. Default: keep all."),
+        typer.Option(
+            min=64,
+            help="Reduce wider images to this width, in pixels. Default: full resolution.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="JPEG quality of the outputs.")
+        int | None,
+        typer.Option(
+            min=1, max=100, help="Set the JPEG quality of the outputs.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     output_format: Annotated[
-        OutputFormat, typer.Option(help="Format of the outputs; source keeps each one's own.")
+        OutputFormat,
+        typer.Option(
+            help="Set the format of the outputs; source keeps that of each original.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "source",
     metadata: Annotated[
-        MetadataPolicy, typer.Option(help="What outputs carry over of their sources.")
+        MetadataPolicy,
+        typer.Option(
+            help="Choose what outputs keep of the originals' metadata.", rich_help_panel=OUTPUT
+        ),
     ] = "keep",
     page: Page = None,
     policy: Annotated[
-        str, typer.Option(help="What is enhanced and delivered: standard, cautious or all.")
+        str,
+        typer.Option(
+            help="Choose what to enhance and deliver: standard, cautious or all.",
+            rich_help_panel=DELIVERY,
+        ),
     ] = "standard",
     policy_set: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="T=VALUE", help="Change a threshold, such as fidelity=0.5 or area=off."
+            metavar="T=VALUE",
+            help="Change a threshold of the policy, such as fidelity=0.5 or area=off.",
+            rich_help_panel=DELIVERY,
         ),
     ] = None,
     kept: Annotated[
-        OriginalAction, typer.Option(help="What becomes of images that are left as they are.")
+        OriginalAction,
+        typer.Option(
+            help="What to do with originals that are good already or whose result is withheld.",
+            rich_help_panel=DELIVERY,
+        ),
     ] = "copy",
     rejects: Annotated[
-        OriginalAction, typer.Option(help="What becomes of images that are beyond help.")
+        OriginalAction,
+        typer.Option(help="What to do with rejected originals.", rich_help_panel=DELIVERY),
     ] = "omit",
     grey: Annotated[
         GreyAction,
-        typer.Option(help="Deliver grey photographs as they came, or enhance them in grey."),
+        typer.Option(
+            help="Deliver grey photographs as they came, or enhance them in grey.",
+            rich_help_panel=DELIVERY,
+        ),
     ] = "keep",
     blend: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the enhanced image in the outputs.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Blend outputs with the original: 1 is fully enhanced.",
+            rich_help_panel=DELIVERY,
+        ),
     ] = 1.0,
     look: Annotated[
         Look,
         typer.Option(
-            help="Restore what was there (natural), or raise local contrast afterwards (clear)."
+            help="Restore what was there (natural), or raise local contrast afterwards (clear).",
+            rich_help_panel=DELIVERY,
         ),
     ] = "natural",
     evidence: Annotated[
-        bool, typer.Option("--evidence", help="Write a picture of what changed in each image.")
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Write a picture of what changed in each image.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enhance an archive of fundus photographs. Give the same command again to go on."""
+    """Enhance an archive of fundus photographs. Re-run the same command to resume."""
     from magenet_batch.jobs.options import JobOptions
 
     options = JobOptions(

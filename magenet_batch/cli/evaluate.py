@@ -14,11 +14,16 @@ _FOLDER = {"exists": True, "file_okay": False}
 
 def command(
     weights: Annotated[
-        str, typer.Option("--weights", help="Shipped weights or a .safetensors file.")
+        str,
+        typer.Option(
+            "--weights", help="Measure these weights: a shipped name or a .safetensors file."
+        ),
     ] = DEFAULT_WEIGHTS,
     clean: Annotated[
         Path | None,
-        typer.Option(help="Sharp images, never trained on, for synthetic pairs.", **_FOLDER),
+        typer.Option(
+            help="Folder of sharp images, never trained on, for synthetic pairs.", **_FOLDER
+        ),
     ] = None,
     vessels: Annotated[
         Path | None, typer.Option(help="Folder with images/ and masks/ of vessels.", **_FOLDER)
@@ -28,25 +33,26 @@ def command(
         typer.Option(help="Folder with images/ and masks/IMAGE_KIND.png of lesions.", **_FOLDER),
     ] = None,
     real: Annotated[
-        list[Path] | None, typer.Option(help="Real images; may be repeated.", **_FOLDER)
+        list[Path] | None, typer.Option(help="Folder of real images. May be repeated.", **_FOLDER)
     ] = None,
     against: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: identity, clahe, luminosity, dcp, dcp_inverted, graham, "
-            "unsharp, polyblur, or NAME=FILE for other weights."
+            help="Compare with these, comma-separated: identity, clahe, luminosity, dcp, "
+            "dcp_inverted, graham, unsharp, polyblur, or NAME=FILE for other weights."
         ),
     ] = "clahe,luminosity,dcp,graham",
     presets: Annotated[
-        str, typer.Option(help="Degradations, comma-separated; 'kinds' is each kind alone.")
+        str,
+        typer.Option(help="Degrade by these presets, comma-separated; 'kinds' is each kind alone."),
     ] = "evaluation,mild,kinds,clean",
-    images: Annotated[int, typer.Option(min=0, help="Of each folder at most; 0: all.")] = 0,
-    size: Annotated[int, typer.Option(min=64, help="Longest side of pairs, pixels.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Of the degradations.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path(
-        "eval"
-    ),
+    images: Annotated[int, typer.Option(min=0, help="Maximum images per folder; 0 means all.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="Longest side of the pairs, in pixels.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the degradations.")] = 1,
+    device: Annotated[str, typer.Option(help="Compute on auto, cpu, cuda or cuda:N.")] = "auto",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to write the results to.")
+    ] = Path("eval"),
 ) -> None:
     """Measure weights on images that they never saw, beside doing nothing and classical methods."""
     from magenet_batch.evaluation.evaluate import EvaluateOptions, evaluate

@@ -6,42 +6,97 @@ from typing import Annotated
 
 import typer
 
+INPUT, OUTPUT, DELIVERY, WORK = "Input", "Output", "Restoration and delivery", "Work"
+"""Groups of options in the help."""
+
 Archive = Annotated[
     list[str],
     typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
 ]
-Out = Annotated[str, typer.Option("--out", "-o", help="The output folder, or s3://BUCKET/FOLDER.")]
+Out = Annotated[
+    str,
+    typer.Option(
+        "-o", "--output", help="Output folder, or s3://BUCKET/FOLDER.", rich_help_panel=OUTPUT
+    ),
+]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, help="Ray workers; 0 works in this process. Default: by job and machine."),
+    typer.Option(
+        min=0,
+        help="Number of workers; 0 runs in this process. Default: chosen for job and machine.",
+        rich_help_panel=WORK,
+    ),
 ]
 ShardSize = Annotated[
-    int | None, typer.Option(min=1, help="Images that are done and recorded together.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="Images per shard (the unit of work and of resuming).",
+        rich_help_panel=WORK,
+    ),
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option(metavar="GLOB", help="Take files that match, whatever their extension."),
+    typer.Option(
+        metavar="GLOB",
+        help="Include files that match, whatever their extension. May be repeated.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="GLOB", help="Leave out files that match.")
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB", help="Exclude files that match. May be repeated.", rich_help_panel=INPUT
+    ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Process only the first N images.", rich_help_panel=INPUT),
+]
 PathColumn = Annotated[
-    str | None, typer.Option(help="The manifest's column of paths. Default: guessed.")
+    str | None,
+    typer.Option(
+        help="Column of the manifest that holds the paths. Default: detected.",
+        rich_help_panel=INPUT,
+    ),
 ]
-Root = Annotated[str | None, typer.Option(help="Folder of the manifest's paths. Default: its own.")]
+Root = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder that the manifest's paths are relative to. Default: the manifest's own.",
+        rich_help_panel=INPUT,
+    ),
+]
 Page = Annotated[
     int | None,
-    typer.Option(min=1, help="Which picture to take from files that hold several."),
+    typer.Option(
+        min=1,
+        help="Page to read from multi-page files, starting at 1.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Address = Annotated[
-    str | None, typer.Option(help="A running Ray cluster: auto, HOST:PORT or ray://...")
+    str | None,
+    typer.Option(
+        help="Connect to a running Ray cluster: auto, HOST:PORT or ray://...",
+        rich_help_panel=WORK,
+    ),
 ]
 Part = Annotated[
     str | None,
-    typer.Option(metavar="I/N", help="Only a part of the job, for schedulers without Ray."),
+    typer.Option(
+        metavar="I/N",
+        help="Process only part I of N, for schedulers without Ray.",
+        rich_help_panel=WORK,
+    ),
 ]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try the failed images again.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Retry the images that failed.", rich_help_panel=WORK),
+]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the summary as JSON to standard output.")
+    bool,
+    typer.Option(
+        "--json", help="Print the summary as JSON to standard output.", rich_help_panel=OUTPUT
+    ),
 ]

@@ -28,6 +28,19 @@ COMMANDS = (
 )
 """Modules of `magenet_batch.cli` with a function `command`, in the order of the help."""
 
+_EXAMPLES = {
+    "enhance": "Example: magenet enhance /archive -o out --workers 8 --gpus 4",
+    "assess": "Example: magenet assess /archive -o grades",
+    "status": "Example: magenet status out",
+    "report": "Example: magenet report out --format html --open",
+    "train": "Example: magenet train recipes/small.toml --set run.output=runs/mine",
+    "evaluate": "Example: magenet evaluate --clean photographs --against clahe -o eval",
+    "degrade": "Example: magenet degrade photographs -o copies --copies 3",
+    "demo": "Example: magenet demo -o demo",
+    "models": "Example: magenet models --json",
+    "doctor": "Example: magenet doctor",
+}
+
 # Read when torch is loaded. Threads that wait for each other must not keep the cores busy that read
 # and measure images, or that belong to others: it would make the network several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -61,7 +74,7 @@ def _register() -> None:
     for name in COMMANDS:
         module = f"magenet_batch.cli.{name}"
         if importlib.util.find_spec(module) is not None:
-            app.command(name)(importlib.import_module(module).command)
+            app.command(name, epilog=_EXAMPLES[name])(importlib.import_module(module).command)
 
 
 _register()

@@ -13,30 +13,30 @@ from magenet_batch.settings import DEFAULT_OUT
 
 
 def command(
-    out: Annotated[str, typer.Argument(help="The output folder or place of a job.")] = DEFAULT_OUT,
-    format: Annotated[str, typer.Option("--format", "-f", help="html, json, csv or md.")] = "html",
+    out: Annotated[str, typer.Argument(help="Output folder of a job.")] = DEFAULT_OUT,
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="Write html, json, csv or md.")
+    ] = "html",
     target: Annotated[
         str | None,
         typer.Option(
             "-o",
             "--output",
             metavar="FILE",
-            help="Where to write. By default OUT/report.html; json, csv and md go to stdout.",
+            help="File to write. Default: OUT/report.html; json, csv and md go to standard output.",
         ),
     ] = None,
     individual: Annotated[
         bool,
         typer.Option(
             "--individual",
-            help="Also a page for each flagged image, in OUT/report/, with all of its measures.",
+            help="Also write a page for each flagged image, in OUT/report/, with all its measures.",
         ),
     ] = False,
     most: Annotated[
-        int, typer.Option(min=1, help="So many of these pages at most, most flags first.")
+        int, typer.Option(min=1, help="Maximum number of pages; images with most flags first.")
     ] = 200,
-    show: Annotated[
-        bool, typer.Option("--open", help="Open the report in a browser when it is made.")
-    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
     do_without_pandas()

@@ -11,10 +11,10 @@ from magenet_batch.settings import DEFAULT_OUT
 
 
 def command(
-    out: Annotated[str, typer.Argument(help="The output folder or place of a job.")] = DEFAULT_OUT,
+    out: Annotated[str, typer.Argument(help="Output folder of a job.")] = DEFAULT_OUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say how far a job is, while it runs and after. Changes nothing."""
+    """Show the progress of a job, while it runs and after. Changes nothing."""
     from magenet_batch.jobs.ledger.status import read_status
     from magenet_batch.storage import given_location
 

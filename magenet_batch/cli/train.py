@@ -13,31 +13,36 @@ from magenet_batch.cli.console import say
 def command(
     recipe: Annotated[
         Path,
-        typer.Argument(help="A recipe: a TOML file, or a shipped one such as recipes/small.toml."),
+        typer.Argument(help="TOML file, or the name of a shipped recipe such as small."),
     ],
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="TABLE.KEY=VALUE",
-            help="Change one entry of the recipe, such as run.output=FOLDER. May be repeated.",
+            help="Change an entry of the recipe, such as run.output=FOLDER. May be repeated.",
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew instead of resuming from the checkpoint.")
+        bool, typer.Option("--fresh", help="Start over instead of resuming from the checkpoint.")
     ] = False,
     stop_after: Annotated[
-        float, typer.Option(min=0, metavar="MINUTES", help="Save and end after so long; 0: never.")
+        float,
+        typer.Option(
+            min=0,
+            metavar="MINUTES",
+            help="Stop after this many minutes and save a checkpoint; 0 disables.",
+        ),
     ] = 0.0,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Print the recipe as JSON, count its images, estimate the time, and stop.",
+            help="Print the recipe as JSON, count its images, estimate the time, and exit.",
         ),
     ] = False,
 ) -> None:
-    """Train MAGE-Net. Give the same command again to resume where it stopped."""
+    """Train MAGE-Net. Re-run the same command to resume."""
     from magenet_batch.training.recipes.load import load_recipe
 
     loaded = load_recipe(recipe, changes=changes or [])

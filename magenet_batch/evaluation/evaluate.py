@@ -38,7 +38,7 @@ class EvaluateOptions:
         real: folders of real images.
         against: methods to compare with.
         presets: degradations of clean images; `kinds` is each kind alone.
-        images: at most so many of each folder, 0 for all.
+        images: maximum per folder; 0 for all.
         size: longest side of synthetic pairs, pixels.
         seed: of the degradations.
         device: of the networks.

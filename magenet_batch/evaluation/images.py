@@ -37,7 +37,7 @@ def list_images(folder: Path, *, limit: int = 0) -> list[Path]:
 
     Args:
         folder: where to look.
-        limit: at most so many, evenly spaced; 0 for all.
+        limit: maximum number, evenly spaced; 0 for all.
 
     Raises:
         UsageError: if there is none.

@@ -57,7 +57,7 @@ class Evaluation:
     Args:
         methods: by name; `identity` among them.
         seed: of all degradations.
-        images: at most so many of each folder; 0 for all.
+        images: maximum per folder; 0 for all.
         size: longest side of synthetic pairs, pixels.
         say: is told what is being done.
     """

@@ -68,7 +68,7 @@ def read_image(
         max_pixels: refuse larger ones before decoding them.
         page: which picture to take from files that hold several, from 1; None refuses those.
         reduced_to: a JPEG may be decoded at some eighths of its size, as long as its
-            shorter side keeps so many pixels; it is read and checked to its end all the same.
+            shorter side keeps this many pixels; it is read and checked to its end all the same.
 
     Returns:
         The image, RGB and upright.

@@ -64,7 +64,7 @@ class JobOptions(BaseModel):
         shard_size: images per shard; None chooses by the size of the plan.
         include: globs over relative paths; given, they replace the list of known extensions.
         exclude: globs over relative paths that are left out.
-        limit: only the first so many images of the plan.
+        limit: process only the first N images of the plan.
         path_column: the manifest's column of paths; None guesses.
         root: the folder that a manifest's paths are relative to; None is the manifest's own.
         resolution: images wider than this are reduced to it, in px; None keeps all as they are.

@@ -36,7 +36,7 @@ from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
 
 Say = Callable[[str], None]
-_STOPPING = "stopping: images in work are finished; once more stops at once"
+_STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immediately."
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run_job(
     command: Sequence[str] = (),
     stop: threading.Event | None = None,
 ) -> JobSummary:
-    """Enhance or assess an archive, or go on where an earlier run stopped.
+    """Enhance or assess an archive, or resume an earlier run.
 
     Args:
         options: what to do.
@@ -83,7 +83,7 @@ def run_job(
     Raises:
         UsageError: the options do not fit the archive, the machine or the job that is there.
         WeightsError: the weights are missing or damaged.
-        JobError: the job cannot go on; what is done is kept.
+        JobError: the job cannot continue; what is done is kept.
     """
     began = time.monotonic()
     part = options.part_of_job

@@ -25,8 +25,8 @@ WithheldReason = Literal[
     "macula_faded", "grade_fell",
 ]  # fmt: skip
 WITHHELD_REASONS: dict[str, str] = {
-    "reject": "its grade is reject: what is not there cannot be restored",
-    "hopeless": "hardly a vessel can be seen on it: what is not there cannot be restored",
+    "reject": "its grade is reject: too degraded to restore",
+    "hopeless": "hardly any vessel is visible: too degraded to restore",
     "invented": "the enhanced image showed structure where the original had none",
     "low_fidelity": "the enhanced image did not keep the anatomy well enough to be delivered",
     "contrast_fell": "the enhanced image showed the vessels with less contrast than the original",

@@ -63,7 +63,7 @@ def write_report(
         out: the output folder of a job.
         format: one of `FORMATS`.
         target: where to write; `OUT/report.<format>` when not given.
-        individual: so many flagged images at most get a page of their own, in a folder beside
+        individual: maximum number of flagged images with a page of their own, in a folder beside
             the report and named like it.
 
     Returns:

@@ -30,7 +30,7 @@ def _escape(char: str) -> str:
 
 
 def number(value: float | None, *, digits: int = 3) -> str:
-    """Format a value with so many significant digits; a dash for None."""
+    """Format a value with a number of significant digits; a dash for None."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0:

@@ -131,8 +131,8 @@ def refused(error: OSError, path: Location, *, root: Location | None = None) -> 
     why = error.strerror or str(error)
     if error.errno in _OUT_OF_ROOM:
         return StorageError(
-            f"{root or path.parent} takes no more files: {why}. "
-            "Make room, then give the same command again: it goes on where it stopped.",
+            f"{root or path.parent} cannot be written to: {why}. "
+            "Make room, then re-run the same command to resume.",
             why=why, persistent=True,
         )  # fmt: skip
     return StorageError(f"{path} cannot be written: {why}", why=why)

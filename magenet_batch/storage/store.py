@@ -224,8 +224,8 @@ class StorePath:
     def _refused(self, what: str, error: OSError) -> StorageError:
         why = brief(error).rstrip(".")
         return StorageError(
-            f"{self} cannot be {what}: {why}. Look after the bucket, the credentials and the "
-            "network, then give the same command again.",
+            f"{self} cannot be {what}: {why}. Check the bucket, the credentials and the "
+            "network, then re-run the same command.",
             why=why, persistent=True,
         )  # fmt: skip
 

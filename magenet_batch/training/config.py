@@ -63,8 +63,8 @@ class ScheduleConfig(BaseModel):
     """How long, how large, how fast.
 
     Attributes:
-        steps: optimiser steps at the most.
-        minutes: training time at the most, over all resumes; 0 for no limit. The learning rate
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, over all resumes; 0 for no limit. The learning rate
             falls with whichever limit is nearer.
         batch: synthetic pairs per step.
         accumulate: batches per optimiser step.
@@ -125,7 +125,7 @@ class ConsistencyConfig(BaseModel):
         weight: of the consistency loss after ramp-up; 0 switches it off.
         ramp: share of the run over which it rises.
         batch: real images per step.
-        every: a step with real images every so many steps.
+        every: steps between steps with real images.
         weak: degradation preset of the teacher's view.
         strong: of the student's view.
         structure: weight of the agreement of vessel maps.
@@ -148,7 +148,7 @@ class StructureTrainingConfig(BaseModel):
     Attributes:
         weights: use this structure module instead of training one; empty to train.
         steps: optimiser steps.
-        minutes: training time at the most, over all resumes; 0 for no limit.
+        minutes: maximum training time, over all resumes; 0 for no limit.
         batch: images per step.
         size: of the squares, pixels.
         learning_rate: after warm-up.

@@ -28,8 +28,8 @@ class PartSchedule:
     """How long and how fast a part is trained.
 
     Attributes:
-        steps: optimiser steps at most.
-        minutes: training time at most, over all resumes; 0 for no limit.
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, over all resumes; 0 for no limit.
         peak: learning rate after warm-up.
         final: learning rate at the end.
         ema: decay of the teacher.

@@ -73,7 +73,7 @@ class Phases:
         )
 
     def advance(self, name: str, *, step: int, seconds: float) -> None:
-        """A phase has done so many steps in so much time, over all resumes."""
+        """How many steps a phase has taken, and how long, over all resumes."""
         self._phases[name] = replace(self._phases[name], step=step, seconds=seconds)
 
     def __getitem__(self, name: str) -> Phase:

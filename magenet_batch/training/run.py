@@ -30,7 +30,7 @@ from magenet_batch.training.restoration.run import RestorationRun
 from magenet_batch.training.results import RESULTS
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
 
-_STOPPING = "finishing this step, then saving; once more to stop at once"
+_STOPPING = "Saving after this step. Press Ctrl-C again to stop immediately."
 _RESUMES = "stopped: the same command resumes"
 _OF_A_RUN = (
     CHECKPOINT, STRUCTURE_FILE, f"{SENSE}.safetensors", CURVES, RESULTS,

@@ -59,7 +59,7 @@ def test_an_output_folder_that_becomes_read_only_ends_the_job(options, tmp_path)
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
     try:
-        with pytest.raises(StorageError, match="takes no more files"):
+        with pytest.raises(StorageError, match="cannot be written to"):
             run_job(options(part="2/2"), enhancer_factory=fake_factory)
     finally:
         subprocess.run(["umount", str(images)], check=True)

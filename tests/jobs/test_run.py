@@ -176,7 +176,7 @@ def test_a_full_disk_ends_the_job_and_spoils_no_row(options, tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(content, "write_atomic", full)
-        with pytest.raises(StorageError, match="out takes no more files: No space left"):
+        with pytest.raises(StorageError, match="out cannot be written to: No space left"):
             run_job(options(), enhancer_factory=fake_factory)
     assert run_job(options(), enhancer_factory=fake_factory).exit_code == 0
 

@@ -93,7 +93,7 @@ def test_from_store_to_store_and_the_output_is_no_source(empty_bucket, options, 
               for k, v in stored(empty_bucket).items() if k.startswith("images/")}  # fmt: skip
     assert images == outputs(tmp_path / "local")
     for out in ("s3://results/eyes", "s3://results/eyes/out", "s3://results"):
-        with pytest.raises(UsageError, match="lie in one another"):
+        with pytest.raises(UsageError, match="overlap"):
             run_job(options(archive=("s3://results/eyes",), out=out), enhancer_factory=fake_factory)
     # the output of another job within an archive is passed over, as in folders
     whole = options(archive=("s3://results",), out=str(tmp_path / "all"))

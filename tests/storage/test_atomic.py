@@ -36,7 +36,7 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StorageError, match=f"{tmp_path} takes no more files: No space") as caught:
+    with pytest.raises(StorageError, match=f"{tmp_path} cannot be written to: No space") as caught:
         write_atomic(path, b"new")
     assert caught.value.persistent
     assert path.read_bytes() == b"old"

@@ -72,7 +72,7 @@ def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None
         raise ImageError(
             "corrupt",
             f"its header says {width} x {height} pixels, more than {stored} bytes of a photograph "
-            "can hold: it is cut off, damaged or made to fill memory",
+            "can hold: it is truncated, damaged, or a decompression bomb",
         )
 
 

@@ -82,7 +82,7 @@ def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
     Args:
         data: the file.
         max_pixels: refuse larger ones, by their full size.
-        least: the shorter side keeps at least so many pixels, if it has them.
+        least: minimum pixels of the shorter side, if it has them.
 
     Raises:
         ImageError: as `decode`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Retries: how often something is tried before it is given up.
+# Retries: how often something is tried before it is abandoned.
 SHARD_TRIES = 2
 """A shard whose worker died is tried once more as a whole, then cut into halves."""
 IMAGE_TRIES = 3

@@ -102,7 +102,7 @@ class LocalExecutor:
         return Counters() if child is None else child.seen
 
     def drain(self) -> None:
-        """Tell processes at work to give up their image; end those that are still starting."""
+        """Tell processes at work to abandon their image; end those that are still starting."""
         for worker, child in list(self._children.items()):
             if child.starting:
                 self.kill(worker)

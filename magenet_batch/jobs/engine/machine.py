@@ -14,7 +14,7 @@ from magenet_batch.errors import UsageError
 WORKER_BYTES = 2_000_000_000
 """Memory that a CPU worker is allowed for: the network, and three large images in flight."""
 LOCAL_IMAGES = 200
-"""Jobs of up to so many images start no Ray, unless they are told how to work. Ray takes seconds to
+"""Jobs up to this many images start no Ray, unless they are told how to work. Ray takes seconds to
 start, and on one machine its workers do nothing that processes of our own do not do."""
 
 ExecutorKind = Literal["inline", "local", "ray"]

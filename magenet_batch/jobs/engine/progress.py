@@ -79,7 +79,7 @@ class PlainProgress:
     """Writes a line now and then.
 
     Args:
-        stream: where to, standard error in earnest.
+        stream: where to, standard error in real use.
         every: seconds between lines.
     """
 

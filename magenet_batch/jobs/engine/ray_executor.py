@@ -156,7 +156,7 @@ class RayExecutor:
         return Counters() if handle is None else handle.seen
 
     def drain(self) -> None:
-        """Tell actors at work to give up their image; end those that are still starting."""
+        """Tell actors at work to abandon their image; end those that are still starting."""
         for worker, handle in list(self._handles.items()):
             if handle.starting:
                 self.kill(worker)
@@ -229,8 +229,8 @@ class RayExecutor:
             return
         if not self._restarts:
             raise JobError(
-                "Ray's own processes have died, and all workers with them. What is done is kept: "
-                "give the same command again to go on."
+                "Ray stopped unexpectedly and all workers were lost. What is done is kept: "
+                "re-run the same command to resume."
             )
         self._restarts -= 1
         ray.shutdown()

@@ -18,7 +18,7 @@ def next_units(unit: WorkUnit) -> list[WorkUnit]:
         unit: the unit whose worker died.
 
     Returns:
-        The units that cover the same images; empty when a single image is to be given up.
+        The units that cover the same images; empty when a single image is to be abandoned.
     """
     if len(unit.positions) == 1:
         if unit.tries >= IMAGE_TRIES:
@@ -36,7 +36,7 @@ def next_units(unit: WorkUnit) -> list[WorkUnit]:
 def must_be_alone(unit: WorkUnit) -> bool:
     """Whether a unit may only run while nothing else does.
 
-    The last try of a single image decides whether it is given up. Another worker that takes all
+    The last try of a single image decides whether it is abandoned. Another worker that takes all
     memory must not be able to kill it.
     """
     return len(unit.positions) == 1 and unit.tries >= IMAGE_TRIES

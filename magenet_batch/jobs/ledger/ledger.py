@@ -20,6 +20,8 @@ from magenet_batch.records.part import Part
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.storage import Location, Sizes, readable, write_parquet
 
+_CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
+_TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
 _COUNTED = ["status", "reason", "flags", "width", "height"]
 
 
@@ -133,9 +135,9 @@ class Ledger:
             task.image_id, task.source, weights=self._weights, weights_hash=self._weights_hash
         )
         if timed_out:
-            fail(row, "timeout", "its worker did not finish it in time, several times, also alone")
+            fail(row, "timeout", _TIMED_OUT)
         else:
-            fail(row, "crash", "its worker died several times on it, also when it was alone")
+            fail(row, "crash", _CRASHED)
         return rows_table([row], extra_of(part))
 
     def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:

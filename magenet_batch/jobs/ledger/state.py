@@ -93,7 +93,7 @@ def is_known(out: Location) -> bool:
 def open_state(
     out: Location, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
-    """Begin a job in an output folder, or go on with the one that is there.
+    """Begin a job in an output folder, or resume the one that is there.
 
     Args:
         out: the output folder, locked.

@@ -84,7 +84,7 @@ class JobStatus:
         if self.counts.flagged:
             lines.append(f"  {self.counts.flagged:,} flagged for review.")
         if self.state in ("interrupted", "failed", "killed"):
-            lines.append("  Give the same command again to go on where it stopped.")
+            lines.append("  Re-run the same command to resume.")
         return "\n".join(lines)
 
     def _left(self) -> float | None:

@@ -57,7 +57,7 @@ class JobSummary:
         if self.interrupted:
             lines.append(
                 f"Interrupted: {self.counts.images} of {self.images} images are done. "
-                "Give the same command again to go on."
+                "Re-run the same command to resume."
             )
         elif not self.worked:
             lines.append(f"Nothing to do: all {self.images} images are done.")

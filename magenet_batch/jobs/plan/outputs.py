@@ -42,8 +42,8 @@ def refuse_own_place(given: str, *, out: Location) -> None:
     archive = StorePath(given)
     if archive.is_relative_to(out) or out.is_relative_to(archive):
         raise UsageError(
-            f"The output place {out} and the archive {given} lie in one another: originals could "
-            "be overwritten. Give a place of its own with -o."
+            f"The output place {out} and the archive {given} overlap: originals could "
+            "be overwritten. Choose another output with -o."
         )
 
 

@@ -121,7 +121,7 @@ class ArchiveCheck:
 
 
 def refuse_other_job(out: Location, changed: list[str]) -> None:
-    """Refuse to go on with a job that is another one.
+    """Refuse to resume a job that is a different one.
 
     Args:
         out: its output folder.
@@ -136,7 +136,7 @@ def refuse_other_job(out: Location, changed: list[str]) -> None:
                 [
                     f"{out} holds a job with other options, weights or images:",
                     *(f"  {line}" for line in changed),
-                    "Give another folder with -o, or the same options as before to go on.",
+                    "Choose another folder with -o, or give the same options as before to resume.",
                 ]
             )
         )

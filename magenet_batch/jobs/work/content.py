@@ -82,7 +82,7 @@ def keep_original(
 def _of_one_image(what: str) -> Iterator[None]:
     """Turn what concerns one file alone into its image's error.
 
-    A full or read-only disk ends the job, so that the images left over are not given up.
+    A full or read-only disk ends the job, so that the remaining images are not lost.
     """
     try:
         yield

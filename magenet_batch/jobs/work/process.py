@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class EnhancerLike(Protocol):
-    """What enhances one image; `inference.enhancer.Enhancer` in earnest."""
+    """What enhances one image; `inference.enhancer.Enhancer` in real use."""
 
     weights_name: str
     weights_hash: str
@@ -54,7 +54,7 @@ class EnhancerLike(Protocol):
     def enhance(
         self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
     ) -> EnhancementLike:
-        """Enhance `(H, W, 3)` pixels inside the field of view, or give up when asked to."""
+        """Enhance `(H, W, 3)` pixels inside the field of view, or abandon it when asked to."""
         ...
 
 
@@ -155,7 +155,7 @@ class ImageProcessor:
         """Run the network, where the policy wants it.
 
         Raises:
-            CancelledError: the image was given up.
+            CancelledError: the image was abandoned.
         """
         return self._guarded(work, self._compute)
 

@@ -90,7 +90,7 @@ class Worker:
 
     Args:
         config: what makes it.
-        stop: set to make it give up the image in the network; None makes one of its own.
+        stop: set to make it abandon the image in the network; None makes one of its own.
 
     Raises:
         WeightsError: the weights cannot be loaded.

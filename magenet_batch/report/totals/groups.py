@@ -104,11 +104,11 @@ class Folders:
 
 
 class ByColumn:
-    """Totals per value of one manifest column, given up when it has too many values.
+    """Totals per value of one manifest column, dropped when it has too many values.
 
     Attributes:
         name: of the column.
-        totals: value -> total; None when given up.
+        totals: value -> total; None when dropped.
     """
 
     def __init__(self, name: str) -> None:

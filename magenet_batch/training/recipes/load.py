@@ -127,7 +127,7 @@ def _read(path: Path, *, seen: tuple[Path, ...]) -> Tables:
     if parent is None:
         return tables
     if not isinstance(parent, str) or not (path.parent / parent).is_file():
-        raise RecipeError(f"{path}: extends = {parent!r} names no file beside it")
+        raise RecipeError(f"{path}: extends = {parent!r} file not found next to this recipe")
     return _merged(_read(path.parent / parent, seen=(*seen, path.resolve())), tables)
 
 

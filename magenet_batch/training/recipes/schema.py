@@ -39,7 +39,7 @@ class StartConfig(BaseModel):
     """What the run begins with.
 
     Attributes:
-        weights: shipped weights or a file to go on from; empty to begin anew.
+        weights: shipped weights or a file to start from; empty to start from nothing.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")

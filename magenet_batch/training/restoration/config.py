@@ -29,8 +29,8 @@ class SensorTrainingConfig(BaseModel):
     """Sense and the sensor stage, on crops.
 
     Attributes:
-        steps: optimiser steps at most.
-        minutes: training time at most, over all resumes; 0 for no limit.
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, over all resumes; 0 for no limit.
         batch: crops per step.
         crop: pixels across.
         preset: how crops are degraded.
@@ -69,8 +69,8 @@ class LightTrainingConfig(BaseModel):
     """The light stage, on whole images.
 
     Attributes:
-        steps: optimiser steps at most.
-        minutes: training time at most, over all resumes; 0 for no limit.
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, over all resumes; 0 for no limit.
         batch: images per step.
         preset: how images are degraded.
         texture: largest standard deviation of random detail that clean images are multiplied by,

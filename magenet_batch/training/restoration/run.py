@@ -253,7 +253,7 @@ class RestorationRun:
 
 
 def _begun(network: Restorer, weights: str) -> Restorer:
-    """A network with the weights to go on from."""
+    """A network with the weights to start from."""
     start, info = load_weights(weights)
     if not isinstance(start, Restorer) or start.config != network.config:
         raise TrainingError(
