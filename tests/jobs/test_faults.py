@@ -41,7 +41,7 @@ def test_a_full_disk_ends_the_job_and_more_room_completes_it(options, archive, t
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
-        with pytest.raises(StorageError, match="Make room, then give the same command again"):
+        with pytest.raises(StorageError, match="Make room, then re-run the same command"):
             run_job(options(), enhancer_factory=fake_factory)
         assert not list(out.rglob("*.tmp")), "a half-written file is not left on a full disk"
         assert not read_status(out).complete
@@ -81,7 +81,7 @@ def test_a_source_that_vanishes_half_way_becomes_rows_and_comes_back(options, ar
             return super().enhance(pixels, fov)
 
     summary = run_job(options(), enhancer_factory=lambda device, threads: Vanishes())
-    assert summary.counts.by_reason["unreadable"] >= 3
+    assert summary.counts.outcome.reasons["failed"]["unreadable"] >= 3
     assert summary.counts.images == 9
     shutil.move(str(hidden), str(archive / "many"))
     again = run_job(options(retry_failed=True), enhancer_factory=fake_factory)
@@ -96,7 +96,7 @@ def test_a_network_that_yields_nan_fails_its_images_alone(options):
             return FakeEnhancement(pixels, vessels, vessels)
 
     summary = run_job(options(), enhancer_factory=lambda device, threads: Nan())
-    assert summary.counts.by_reason == {"non_finite": 9}
+    assert summary.counts.outcome.reasons["failed"] == {"non_finite": 9}
     assert summary.exit_code == 3
 
 

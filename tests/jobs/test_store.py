@@ -65,7 +65,7 @@ def test_an_object_that_vanishes_becomes_a_row(bucket, options):
         return fake_factory(device, threads)
 
     summary = run_job(given, enhancer_factory=vanish)
-    assert summary.counts.by_reason == {"unreadable": 1}
+    assert summary.counts.outcome.reasons["failed"] == {"unreadable": 1}
     assert summary.counts.images == 9
 
 

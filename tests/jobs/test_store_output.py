@@ -65,7 +65,7 @@ def test_a_store_gets_what_a_folder_gets(empty_bucket, options, archive, tmp_pat
     local = options(out=str(tmp_path / "local"), evidence=True)
     run_job(local, enhancer_factory=fake_factory)
     summary = run_job(options(out=OUT, evidence=True), enhancer_factory=fake_factory)
-    assert summary.counts.by_reason == {"not_an_image": 1} and summary.out == OUT
+    assert summary.counts.outcome.reasons["failed"] == {"not_an_image": 1} and summary.out == OUT
     same_images(empty_bucket, tmp_path / "local")
     there, here = stored(empty_bucket), folder_content(tmp_path / "local")
     assert set(there) == set(here), "the same files, no lock and nothing temporary"

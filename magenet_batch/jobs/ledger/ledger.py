@@ -115,7 +115,7 @@ class Ledger:
         except (pa.ArrowInvalid, OSError) as error:
             raise JobError(
                 f"{path} cannot be read ({error}). "
-                "Delete this file and give the same command again: its images are redone."
+                "Delete this file and re-run the same command: its images are redone."
             ) from error
 
     def to_retry(self, shard: int) -> tuple[int, ...]:

@@ -217,7 +217,7 @@ def start(archive: Path, out: Path, *, pause: float) -> subprocess.Popen[bytes]:
 
 
 def finish(archive: Path, out: Path) -> None:
-    """Give the same command again, and hold the result against what must be there."""
+    """Re-run the same command, and hold the result against what must be there."""
     assert 0 < len(rows(out)) < 9
     again = subprocess.run(command(archive, out, pause=0), capture_output=True, timeout=120)
     assert again.returncode == 0, again.stderr.decode()
@@ -243,7 +243,7 @@ def test_ctrl_c_once_drains_and_twice_stops_at_once(archive, tmp_path, signals):
         os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert b"Give the same command again" in said and b"Traceback" not in said
+    assert b"Re-run the same command" in said and b"Traceback" not in said
     if signals == 2:
         assert time.monotonic() - began < 20
     _, alive = psutil.wait_procs(children, timeout=20)

@@ -171,7 +171,7 @@ def start_until_first_rows(archive: Path, out: Path) -> tuple[subprocess.Popen, 
 
 
 def finish(archive: Path, out: Path) -> None:
-    """Give the same command again, and hold the result against what must be there."""
+    """Re-run the same command, and hold the result against what must be there."""
     done = statuses(out)
     assert 0 < len(done) < 9 and set(done.values()) == {"enhanced"}
     again = subprocess.run(command(archive, out, pause=0), capture_output=True, timeout=120)
@@ -186,7 +186,7 @@ def test_ctrl_c_drains_and_the_next_run_goes_on(archive, tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the driver and its workers
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert b"Give the same command again" in said and b"Traceback" not in said
+    assert b"Re-run the same command" in said and b"Traceback" not in said
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "no process is left behind"
     finish(archive, out)
