@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo test lint types install clean benchmark
+.PHONY: help demo test lint types docs install clean benchmark
 help:
 	@echo "make demo     a small archive of synthetic images, enhanced and reported"
 	@echo "make test     lint, types and the whole test suite"
+	@echo "make docs     the documentation as a site, in site/"
 	@echo "make benchmark quality, jobs and networks measured and compared, half an hour"
 	@echo "make install  the virtual environment in .venv"
 
@@ -28,6 +29,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 test: lint types
 	$(BIN)/python -m pytest

@@ -75,7 +75,7 @@ AFFINE = "[model]\narchitecture = 'affine'\n"
         (f"{AFFINE}[run]\nparts = ['light']", "run.parts is for architecture 'magenet'"),
         ("[model]\nstructure = false", "sensor.guided needs the structure module"),
         ("[schedule", "cannot be read as TOML"),
-        ("extends = 'nothing.toml'", "names no file"),
+        ("extends = 'nothing.toml'", "file not found next to this recipe"),
         ("extends = 'mine.toml'", "circle"),
     ],
 )
