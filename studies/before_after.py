@@ -2,7 +2,8 @@
 
     python studies/before_after.py docs/images/before_after.jpg
 
-Photographs of IDRiD (Porwal et al., Data 2018, CC BY 4.0), three that came hazy, soft or dark.
+Photographs of IDRiD (Porwal et al., Data 2018, CC BY 4.0): the two hazy ones that gain most
+contrast, and a soft one, on which little changes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from magenet_batch.evaluation.images import load_image
 from magenet_batch.inference.enhancer import Enhancer
 
 WIDTH = 400
-NAMES = ("t029.jpg", "081.jpg", "216.jpg")
+NAMES = ("214.jpg", "227.jpg", "216.jpg")
 DATA = Path(__file__).parents[2] / "shared" / "data" / "idrid" / "real_degraded"
 
 
