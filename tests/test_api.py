@@ -65,7 +65,9 @@ def test_python_and_the_command_line_say_the_same(result, path, tmp_path):
         for name, value in (quality.measures | quality.probabilities).items():
             assert value == pytest.approx(row[f"{name}_{when}"], abs=1e-6), name
     for name in ESTIMATES:
-        assert result.estimates[name.removeprefix("estimated_")] == pytest.approx(row[name])
+        assert result.estimates[name.removeprefix("estimated_")] == pytest.approx(
+            row[name], abs=1e-6
+        )
     for name in FIDELITY_MEASURES:
         assert result.fidelity_measures[name] == pytest.approx(row[name], abs=1e-6)
     assert result.fidelity == pytest.approx(row["fidelity"])
