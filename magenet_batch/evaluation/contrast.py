@@ -14,6 +14,7 @@ from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.imaging.colour import resize_area, to_float
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
+from magenet_batch.quality.fading import long_lines
 from magenet_batch.quality.measures import at_measuring_scale
 
 _DIAMETER = 512  # pixels of the field of view in which the lengths below are given
@@ -25,7 +26,6 @@ _FINE, _COARSE = 1.0, 4.0  # standard deviations of the band of vessels, pixels
 _LIGHT = 16.0  # standard deviation of the window of the local light, pixels
 _LINES = 0.06  # share of the field of view that may be lines: the clearest of its vessels
 _LIT = 16 / 255  # local light below which nothing is seen in eight bits
-_LONG, _LEAST_LINES = 25, 200  # pixels: length of a line, and area of all of them
 _DARKEST = 1 / 255  # light below which nothing is divided
 _TO_SIGMA = 1.4826  # median absolute deviation of a normal distribution to its standard deviation
 
@@ -104,13 +104,7 @@ def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.n
     lit = mask & (light > _LIT)
     if not lit.any():
         return lit
-    found = lit & (likely >= np.quantile(likely[lit], 1 - _LINES))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
-    long = (sides >= _LONG) & (np.arange(count) > 0)
-    lines = long[labels]
-    result: np.ndarray = lines if lines.sum() >= _LEAST_LINES else lines & False
-    return result
+    return long_lines(lit & (likely >= np.quantile(likely[lit], 1 - _LINES)))
 
 
 def line_contrast(pixels: np.ndarray, lines: np.ndarray, fov: FieldOfView) -> float | None:

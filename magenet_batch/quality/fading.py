@@ -205,6 +205,23 @@ def line_gain(
     return after / before if before > _LEAST_CONTRAST else None
 
 
+def long_lines(found: np.ndarray) -> np.ndarray:
+    """The connected parts that are long enough to be lines: grain is none.
+
+    Args:
+        found: (h, w) bool, at the measuring scale.
+
+    Returns:
+        (h, w) bool, the parts of at least 25 pixels' length; nothing where there are fewer than
+        200 pixels of them.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    long = (sides >= _LONG) & (np.arange(count) > 0)
+    lines: np.ndarray = long[labels]
+    return lines if lines.sum() >= _LEAST_LINES else np.zeros_like(lines)
+
+
 def _log_green(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
     rgb, mask = at_measuring_scale(pixels, fov)
     return np.log(np.ascontiguousarray(rgb[..., 1]) + np.float32(_DARKEST)), mask
@@ -215,13 +232,7 @@ def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarra
     top, bottom, left, right = fov.box(*vessels.shape)
     likely = resize_area(vessels[top:bottom, left:right], mask.shape[1], mask.shape[0])
     least = max(_SURE, float(np.quantile(likely[mask], 1 - _LINES)))
-    found = mask & (likely >= least)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
-    long = (sides >= _LONG) & (np.arange(count) > 0)
-    lines = long[labels]
-    enough: np.ndarray = lines if lines.sum() >= _LEAST_LINES else lines & False
-    return enough
+    return long_lines(mask & (likely >= least))
 
 
 def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
