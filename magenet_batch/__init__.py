@@ -6,7 +6,7 @@ In Python:
 
     result = enhance("eye.jpg")
 
-Nothing heavy is loaded before one of these names is used.
+The public names load on first use, so `import magenet_batch` itself is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used."""
+    """Load a public name on first use."""
     if name in __all__:
         from magenet_batch import api
 

@@ -1,4 +1,4 @@
-"""`python -m magenet_batch` is `magenet`."""
+"""Run `magenet` as `python -m magenet_batch`."""
 
 import sys
 

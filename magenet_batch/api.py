@@ -1,7 +1,7 @@
-"""The package in Python: enhance or assess one image, as the rows of a job do it.
+"""The Python API: enhance or assess one image, with the same code that a job uses.
 
-`from magenet_batch import enhance, assess, Enhancer, read_image` loads this module; torch comes
-with the first enhancer, and never for `assess`.
+`from magenet_batch import enhance, assess, Enhancer, read_image` loads this module. Torch is
+imported with the first enhancer; `assess` never needs it.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ if TYPE_CHECKING:
 
 __all__ = ["EnhancedImage", "Enhancer", "FundusImage", "Quality", "assess", "enhance", "read_image"]
 
-_SHOWN_HEIGHT = 360  # pixels of the pictures in a notebook
+_SHOWN_HEIGHT = 360  # height of the images shown in a notebook, pixels
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What is said of an image on its own.
+    """Grade and quality measures of one image.
 
     Attributes:
-        grade: `good`, `usable` or `reject`; None where the field of view is too small to tell.
-        probabilities: of each grade, 0..1.
-        measures: by name; `magenet_batch.records.schema.QUALITY_MEASURES` explains them.
-        fov: the field of view, pixels.
+        grade: `good`, `usable` or `reject`; None if the field of view is too small to grade.
+        probabilities: probability of each grade, 0..1; None where there is no grade.
+        measures: value of each measure by name; None where it is undefined.
+            `magenet_batch.records.schema.QUALITY_MEASURES` states the unit and meaning of each.
+        fov: the field of view, in pixels of the image.
     """
 
     grade: str | None
@@ -65,22 +66,23 @@ class Quality:
 
 @dataclass(frozen=True)
 class EnhancedImage:
-    """What became of an image, and what is known of the change.
+    """An enhanced image, with everything that was measured before and after.
 
     Attributes:
-        image: the enhanced image, shape and type of what was given.
-        original: what was given or read.
-        before: grade and measures as it came.
-        after: the same of the enhanced image.
-        estimates: what was wrong, by name: blur, noise, compression, veil, unevenness; empty for
-            networks that do not say. `units` has their units.
-        fidelity: how far the anatomy was kept, 0..1; None for networks without a structure module.
-        fidelity_measures: what it is made of, by name.
-        flags: what a reviewer should look at; empty when nothing stands out.
+        image: the enhanced image, same shape and dtype as the input.
+        original: the input image, (H, W) or (H, W, 3), as given or as read from the file.
+        before: grade and measures of the original.
+        after: grade and measures of the enhanced image.
+        estimates: what the network found wrong, by name: blur, noise, compression, veil,
+            unevenness. Empty for networks that do not estimate; `units` has the units.
+        fidelity: how well the anatomy was preserved, 0..1; None for networks without a structure
+            module.
+        fidelity_measures: the measures that `fidelity` combines, by name.
+        flags: what a reviewer should check; empty if nothing stands out.
         kept: why a job with the policy `standard` would deliver the original instead, such as
-            `good`, `hopeless` or `contrast_fell`; None where it would deliver `image`.
+            `good`, `hopeless` or `contrast_fell`; None if it would deliver `image`.
         weights: name of the weights.
-        weights_hash: SHA-256 of their file, first 16 hexadecimal digits.
+        weights_hash: first 16 hexadecimal digits of the SHA-256 of the weights file.
     """
 
     image: np.ndarray
@@ -97,22 +99,22 @@ class EnhancedImage:
 
     @property
     def grade_before(self) -> str | None:
-        """The grade as it came."""
+        """Grade of the original."""
         return self.before.grade
 
     @property
     def grade_after(self) -> str | None:
-        """The grade of the enhanced image."""
+        """Grade of the enhanced image."""
         return self.after.grade
 
     @property
     def units(self) -> dict[str, str]:
-        """The unit or range of each estimate."""
+        """Unit or range of each estimate, by name."""
         return {name: _unit(name) for name in self.estimates}
 
     @property
     def faults(self) -> str:
-        """What was wrong, in words, such as "soft focus and a veil"; empty if nothing is."""
+        """What was wrong, in words, such as "soft focus and a veil"; empty if nothing was."""
         return faults_in_words({f"estimated_{k}": v for k, v in self.estimates.items()})
 
     def __repr__(self) -> str:
@@ -132,7 +134,7 @@ class EnhancedImage:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Before beside after, for notebooks."""
+        """Show the image before and after, side by side, in a notebook."""
         pictures = "".join(
             f'<figure style="display:inline-block;margin:0 8px 0 0">'
             f'<img alt="{title}" src="data:image/jpeg;base64,{_jpeg(array)}">'
@@ -146,18 +148,18 @@ class EnhancedImage:
 
 
 class Enhancer:
-    """A network ready to enhance images: loaded once, used for many.
+    """A network that is loaded once and enhances many images.
 
     Args:
-        weights: a shipped name or a `.safetensors` file.
-        device: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU where there is one.
-        look: `natural` is what was there; `clear` raises local contrast after restoration.
-        blend: share of what the network gives in the result, 0..1; the rest is the original.
-        threads: CPU threads of torch in this process; 0 leaves them as they are.
+        weights: name of shipped weights, or path of a `.safetensors` file.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto` (a GPU if there is one).
+        look: `natural` restores what was there; `clear` also raises local contrast afterwards.
+        blend: weight of the enhanced image in the result, 0..1; the rest is the original.
+        threads: number of CPU threads for torch in this process; 0 keeps the current number.
 
     Raises:
         WeightsError: the weights cannot be loaded.
-        UsageError: there is no such device, or the network has no such look.
+        UsageError: the device does not exist, or the network does not offer the look.
     """
 
     def __init__(
@@ -183,30 +185,31 @@ class Enhancer:
 
     @property
     def weights_hash(self) -> str:
-        """SHA-256 of their file, first 16 hexadecimal digits."""
+        """First 16 hexadecimal digits of the SHA-256 of the weights file."""
         return self._network.weights_hash
 
     def __repr__(self) -> str:
         return f"Enhancer({self.weights}, {self.weights_hash})"
 
     def __call__(self, image: ImageInput) -> EnhancedImage:
-        """The same as `enhance`."""
+        """Enhance one image; the same as `enhance`."""
         return self.enhance(image)
 
     def enhance(self, image: ImageInput) -> EnhancedImage:
-        """Enhance one image, whatever its grade; outside the field of view it stays as it is.
+        """Enhance one image, whatever its grade; pixels outside the field of view do not change.
 
         Args:
-            image: a path, a PIL image, what `read_image` returned, or a NumPy array: uint8, uint16
-                or floats 0..1; grey (H, W) or (H, W, 1), or RGB (H, W, 3).
+            image: a path, a PIL image, the result of `read_image`, or a NumPy array of uint8,
+                uint16
+                or floats in 0..1; grey (H, W) or (H, W, 1), or RGB (H, W, 3).
 
         Returns:
-            The enhanced image with what was measured.
+            The enhanced image and everything that was measured.
 
         Raises:
-            InputError: it is no image that can be worked on.
-            ImageError: the file cannot be read (its `reason` tells), or no field of view was
-                found (`no_fov`).
+            InputError: the input is not an image in one of these forms.
+            ImageError: the file cannot be read (see its `reason`), or no field of view was found
+                (`no_fov`).
         """
         given = given_image(image)
         fov = fov_of(given.pixels)
@@ -239,34 +242,37 @@ def enhance(
     """Enhance one image; shipped weights stay loaded for the next call.
 
     Args:
-        image: as for `Enhancer.enhance`.
-        weights: as for `Enhancer`, and so are the others.
-        device: `cpu`, `cuda`, `cuda:N` or `auto`.
-        look: `natural` or `clear`.
-        blend: share of what the network gives in the result, 0..1.
+        image: an image in any form that `Enhancer.enhance` accepts.
+        weights: name of shipped weights, or path of a `.safetensors` file.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto` (a GPU if there is one).
+        look: `natural` restores what was there; `clear` also raises local contrast afterwards.
+        blend: weight of the enhanced image in the result, 0..1; the rest is the original.
 
     Returns:
-        The enhanced image with what was measured.
+        The enhanced image and everything that was measured.
 
     Raises:
-        MagenetError: as `Enhancer` and `Enhancer.enhance` say.
+        WeightsError: the weights cannot be loaded.
+        UsageError: the device does not exist, or the network does not offer the look.
+        InputError: the input is not an image in one of the accepted forms.
+        ImageError: the file cannot be read, or no field of view was found.
     """
-    # A file may change between two calls; what ships does not.
+    # A file may change between two calls; shipped weights do not.
     make = _loaded if weights in shipped_names() else _loaded.__wrapped__
     return make(weights, device, look, blend).enhance(image)
 
 
 def assess(image: ImageInput) -> Quality:
-    """Grade and measure one image, without a network.
+    """Grade and measure one image without a network.
 
     Args:
-        image: as for `Enhancer.enhance`.
+        image: an image in any form that `Enhancer.enhance` accepts.
 
     Returns:
-        What `magenet assess` writes into its row.
+        The grade and measures that `magenet assess` writes into its row.
 
     Raises:
-        InputError: it is no image that can be worked on.
+        InputError: the input is not an image in one of the accepted forms.
         ImageError: the file cannot be read, or no field of view was found.
     """
     pixels = given_image(image, reduced_to=LEAST_TO_MEASURE).pixels
@@ -308,7 +314,7 @@ def _short(value: float | None) -> str:
 
 
 def _jpeg(array: np.ndarray) -> str:
-    """A small JPEG of an image in any accepted form, in base64."""
+    """A small JPEG of an image in any accepted form, base64-encoded."""
     import cv2
     import simplejpeg
 

@@ -1,10 +1,10 @@
-"""Lengths of time in words."""
+"""Durations in words."""
 
 from __future__ import annotations
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people: `8 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
+    """A duration for people: `8 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,8 +1,8 @@
-"""What can go wrong, in the words a user reads.
+"""Every error that a user can see, and the exit codes.
 
-Every error that reaches a user is a `MagenetError`: it says what, where and what to do next, and
-carries the exit code of the command. An image that cannot be processed is an `ImageError`: it
-becomes a row with a reason and never ends a job.
+A `MagenetError` says what went wrong, where, and what to do next; it carries the exit code of the
+command. An image that cannot be processed raises an `ImageError`, which becomes a row with a reason
+and never ends a job.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 Reason = Literal[
-    "unreadable",  # the file cannot be opened or vanished
+    "unreadable",  # the file cannot be opened, or it disappeared
     "empty",  # zero bytes
-    "not_an_image",  # its content is no image format that is known
-    "unsupported",  # an image, but of a kind that is not read
-    "corrupt",  # an image that cannot be decoded whole
+    "not_an_image",  # the content is not a known image format
+    "unsupported",  # an image of a kind that is not supported
+    "corrupt",  # an image that cannot be decoded completely
     "too_large",  # more pixels than the limit: a decompression bomb or a mistake
-    "no_fov",  # no field of view was found: probably no fundus photograph
+    "no_fov",  # no field of view was found: probably not a fundus photograph
     "non_finite",  # the network gave NaN or infinity
     "unwritable",  # the output could not be written
-    "crash",  # its worker died, three times
-    "timeout",  # its worker did not answer in time
-    "error",  # anything else; the message tells
+    "crash",  # the worker died while processing it, three times
+    "timeout",  # the worker did not answer in time
+    "error",  # anything else; see the message
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 
 DISTRIBUTION = "magenet-batch"
-"""The name under which the package is installed, as `pyproject.toml` has it."""
+"""Name of the distribution, as in `pyproject.toml`."""
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class MagenetError(Exception):
-    """Something went wrong that the user can act on.
+    """An error that the user can act on.
 
     Attributes:
-        exit_code: what the command line ends with.
+        exit_code: exit code of the command line.
     """
 
     exit_code = EXIT_FAILED
 
 
 class UsageError(MagenetError):
-    """The command was given something it cannot take."""
+    """The command was given invalid arguments."""
 
     exit_code = EXIT_USAGE
 
 
 class InputError(UsageError, ValueError):
-    """What was given from Python is no image that can be worked on."""
+    """The input of the Python API is not an image in one of the accepted forms."""
 
 
 class MissingExtraError(UsageError, ImportError):
-    """A part of the program needs packages that were not installed with it."""
+    """A feature needs packages that are not installed."""
 
 
 class RecipeError(UsageError):
@@ -63,7 +63,7 @@ class RecipeError(UsageError):
 
 
 class WeightsError(MagenetError):
-    """Weights or a checkpoint are missing, damaged or of another network."""
+    """Weights or a checkpoint are missing, damaged or made for another network."""
 
 
 class JobError(MagenetError):
@@ -71,12 +71,12 @@ class JobError(MagenetError):
 
 
 class StorageError(MagenetError):
-    """A file or an object cannot be read or written.
+    """A file or object cannot be read or written.
 
     Attributes:
-        why: the words of the operating system or the store.
-        persistent: other files there would fail as well: the disk is full or read-only, or the
-            store refuses or does not answer.
+        why: the error message of the operating system or the object store.
+        persistent: whether other files in the same place would fail too: the disk is full or
+            read-only, or the store refuses requests or does not respond.
     """
 
     def __init__(self, message: str, *, why: str = "", persistent: bool = False) -> None:
@@ -90,7 +90,7 @@ class TrainingError(MagenetError):
 
 
 class CancelledError(MagenetError):
-    """Work on an image was abandoned because the job is told to stop; nothing was written of it."""
+    """Processing of an image was abandoned because the job is stopping; nothing was written."""
 
     exit_code = EXIT_INTERRUPTED
 
@@ -98,11 +98,12 @@ class CancelledError(MagenetError):
 class ImageError(MagenetError):
     """One image cannot be processed.
 
-    The message may quote names and values from files: what is not printable in them, such as
-    control characters and those that turn the direction of writing, is replaced by spaces.
+    The message may quote names and values from files. Unprintable characters in them, such as
+    control
+    characters and those that change the writing direction, are replaced by spaces.
 
     Attributes:
-        reason: one of `REASONS`, written to the image's row.
+        reason: one of `REASONS`; it is written to the image's row.
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -111,11 +112,11 @@ class ImageError(MagenetError):
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Say which valid spelling is nearest to a wrong word, and list the choices.
+    """Suggest the valid spelling nearest to a wrong word, and list the choices.
 
     Args:
         word: what the user wrote.
-        choices: what would have been valid.
+        choices: the valid words.
 
     Returns:
         A phrase such as "did you mean 'base'? Choose from: base, small".
@@ -127,15 +128,15 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def require_extra(extra: str, *, modules: Iterable[str], purpose: str) -> None:
-    """Make sure that the packages of an extra are installed, without loading them.
+    """Check that the packages of an extra are installed, without importing them.
 
     Args:
         extra: name of the extra in `pyproject.toml`.
         modules: top-level modules that are needed.
-        purpose: what needs them; the message begins with it.
+        purpose: the feature that needs them; the message begins with it.
 
     Raises:
-        MissingExtraError: one is not there; it says how to install it.
+        MissingExtraError: a module is missing; the message says how to install it.
     """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Random numbers that can be drawn again: each use has its own generator."""
+"""Reproducible random numbers: every purpose and step has a generator of its own."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def generator(seed: int, purpose: str, step: int) -> np.random.Generator:
-    """The random numbers of one step for one purpose."""
+    """Generator for one step of one purpose; the same arguments give the same numbers."""
     return np.random.default_rng([seed, *purpose.encode(), step])

@@ -1,4 +1,4 @@
-"""Constants of the whole process that belong to no single part."""
+"""Constants that several layers share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ PROGRAM = "magenet"
 DEFAULT_OUT = "out"
 DEFAULT_WEIGHTS = "small"
 OriginalAction = Literal["copy", "link", "omit"]
-"""What becomes of images that are left as they are."""
+"""What to do with originals that are not enhanced."""
 GreyAction = Literal["keep", "enhance"]
-"""What becomes of grey photographs: delivered as they came, or enhanced in grey."""
+"""What to do with grey photographs: deliver them as they came, or enhance them in grey."""
 MAX_PIXELS = 200_000_000
-"""Images with more pixels are refused as `too_large`: a decompression bomb or a mistake. The
-largest fundus cameras give about 50 megapixels."""
+"""Maximum number of pixels; larger images are refused as `too_large`. The largest fundus cameras
+produce about 50 megapixels.
+"""
 
 Look = Literal["natural", "clear"]
-"""`natural` is what was there; `clear` raises local contrast after restoration, for screens."""
+"""`natural` restores what was there; `clear` also raises local contrast afterwards."""

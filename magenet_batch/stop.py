@@ -1,4 +1,4 @@
-"""Stopping what takes long: Ctrl-C and SIGTERM in two stages, or when its time is up."""
+"""Stop long-running work: two-stage Ctrl-C and SIGTERM, or a time limit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any, Protocol
 
 
 class Stoppable(Protocol):
-    """What can be told to stop: a `threading.Event` or a `Stop`."""
+    """Anything that can be told to stop: a `threading.Event` or a `Stop`."""
 
     def set(self) -> None:
-        """Ask for the stop."""
+        """Request the stop."""
         ...
 
 
 class Stop:
-    """Whether to save and end: asked for by a signal, or because time is up.
+    """A stop request, made by a signal or by a time limit.
 
     Args:
-        after: seconds from now; 0 for never.
+        after: time limit in seconds from now; 0 for no limit.
     """
 
     def __init__(self, *, after: float = 0.0) -> None:
@@ -32,28 +32,28 @@ class Stop:
         self._at = time.monotonic() + after if after else math.inf
 
     def set(self) -> None:
-        """Ask for the stop."""
+        """Request the stop."""
         self._asked = True
 
     def is_set(self) -> bool:
-        """True from the moment on that a stop is due."""
+        """Whether a stop is due."""
         return self._asked or time.monotonic() > self._at
 
 
 @contextlib.contextmanager
 def two_stage_stop(stop: Stoppable, *, say: Callable[[str], None], text: str) -> Iterator[None]:
-    """Ask for a stop at the first signal, raise at the second.
+    """Request a stop at the first signal, and raise at the second.
 
     Args:
         stop: set at the first SIGINT or SIGTERM.
-        say: told what happens.
-        text: what it is told at the first signal.
+        say: called with `text` at the first signal.
+        text: the message for the user.
 
     Raises:
         KeyboardInterrupt: at the second signal, inside the block.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals; others are stopped by their owner
+        yield  # only the main thread may handle signals; elsewhere the owner of the thread stops it
         return
     signalled = False
 
@@ -63,7 +63,7 @@ def two_stage_stop(stop: Stoppable, *, say: Callable[[str], None], text: str) ->
             raise KeyboardInterrupt
         signalled = True
         stop.set()
-        with contextlib.suppress(RuntimeError):  # the signal came in the middle of a print
+        with contextlib.suppress(RuntimeError):  # the signal arrived in the middle of a print
             say(text)
 
     before: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""Where the command line writes: data to standard output, everything else to standard error."""
+"""Output of the command line: data to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Tell a person something, on standard error."""
+    """Print a message for the user to standard error."""
     typer.echo(text, err=True)
 
 
 def make_progress() -> Progress:
-    """A bar on a terminal, plain lines elsewhere."""
+    """Create a progress display: a bar on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     from magenet_batch.jobs.engine.progress import BarProgress, PlainProgress

@@ -1,4 +1,4 @@
-"""`magenet degrade`: synthetic low-quality copies with their recorded parameters."""
+"""`magenet degrade`: write degraded copies and their recorded parameters."""
 
 from __future__ import annotations
 

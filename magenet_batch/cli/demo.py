@@ -1,4 +1,4 @@
-"""`magenet demo`: a small archive of phantoms, enhanced and reported, to see how it all looks."""
+"""`magenet demo`: make a small archive of phantoms, enhance it and write a report."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def command(
         raise typer.Exit(summary.exit_code)
     report = write_report(options.out_path)
     typer.echo(_where_to_look(archive.folder.resolve(), options.out_path, report))
-    # the truncated file must fail; anything else must not
+    # Only the truncated file may fail.
     if summary.counts.failed > 1:
         raise typer.Exit(summary.exit_code)
 
 
 def _where_to_look(archive: Path, out: Location, report: Location) -> str:
-    """Say where everything is, and what to type next."""
+    """List the results, and the commands to try next."""
     return "\n".join(
         [
             "",

@@ -1,4 +1,4 @@
-"""`magenet doctor`: is this machine fit, and if not, what to do."""
+"""`magenet doctor`: check this machine, and say how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MEMORY_MIN, DISK_MIN = 4e9, 5e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """Result of one check.
 
     Attributes:
-        name: what.
-        ok: whether it is fit.
+        name: what was checked.
+        ok: whether the check passed.
         found: what was found.
-        advice: what to do; empty when it is fit.
+        advice: how to fix it; empty if the check passed.
     """
 
     name: str
@@ -53,7 +53,7 @@ def command(
 
 
 def examine() -> list[Finding]:
-    """Look at everything that a job needs."""
+    """Check everything that a job needs."""
     checks: tuple[Callable[[], Finding], ...] = (
         _torch, _gpus, _ray, _training, _cores, _memory, _disk, _codecs, _weights,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def examine() -> list[Finding]:
 def _torch() -> Finding:
     try:
         import torch
-    except Exception as error:  # a broken installation raises anything
+    except Exception as error:  # a broken installation can raise anything
         advice = "Install it: pip install 'torch>=2.6,<2.14'"
         return Finding("torch", False, f"cannot be imported ({error})", advice)
     return Finding("torch", True, torch.__version__)
@@ -95,7 +95,7 @@ def _ray() -> Finding:
 def _training() -> Finding:
     try:
         require_extra("train", modules=("tensorboard", "pandas"), purpose="`magenet train`")
-    except MissingExtraError as error:  # enhancing does without
+    except MissingExtraError as error:  # enhancing works without it
         return Finding("training", True, f"not installed; {error}")
     return Finding("training", True, "TensorBoard, Ray Train")
 
@@ -129,7 +129,7 @@ def _codecs() -> Finding:
     for name in ("PIL", "cv2", "tifffile", "imagecodecs", "simplejpeg", "pydicom"):
         try:
             importlib.import_module(name)
-        except Exception as error:  # a missing system library raises anything
+        except Exception as error:  # a missing system library can raise anything
             missing.append(f"{name} ({error})")
     if missing:
         advice = "Install the package again: pip install --force-reinstall magenet-batch"

@@ -1,4 +1,4 @@
-"""`magenet enhance`: a whole archive, resumably."""
+"""`magenet enhance`: enhance a whole archive; resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that more than one command has: the same name, meaning and help everywhere."""
+"""Options that several commands share: the same name, meaning and help everywhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 INPUT, OUTPUT, DELIVERY, WORK = "Input", "Output", "Restoration and delivery", "Work"
-"""Groups of options in the help."""
+"""Groups of options in the help texts."""
 
 Archive = Annotated[
     list[str],

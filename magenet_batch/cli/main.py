@@ -1,4 +1,4 @@
-"""The command line's frame: registers the commands and turns errors into sentences."""
+"""Entry point of the command line: registers the commands and prints errors as sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMANDS = (
     "models",
     "doctor",
 )
-"""Modules of `magenet_batch.cli` with a function `command`, in the order of the help."""
+"""Modules of `magenet_batch.cli`, each with a function `command`, in the order of the help."""
 
 _EXAMPLES = {
     "enhance": "Example: magenet enhance /archive -o out --workers 8 --gpus 4",
@@ -41,8 +41,9 @@ _EXAMPLES = {
     "doctor": "Example: magenet doctor",
 }
 
-# Read when torch is loaded. Threads that wait for each other must not keep the cores busy that read
-# and measure images, or that belong to others: it would make the network several times slower.
+# Torch reads this when it is loaded. Threads that wait for each other must not spin: they would
+# take the cores from threads that read and measure images, or from other programs, and the network
+# would run several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: the arguments after the program's name, None for those of the process.
+        argv: arguments after the program's name; None for those of the process.
 
     Returns:
         The exit code.

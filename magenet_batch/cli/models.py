@@ -1,4 +1,4 @@
-"""`magenet models`: which weights there are, and what they say of themselves."""
+"""`magenet models`: list the shipped weights and their notes."""
 
 from __future__ import annotations
 

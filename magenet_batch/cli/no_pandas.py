@@ -1,4 +1,4 @@
-"""Keeps pandas out of a process that does not need it."""
+"""Keep pandas out of processes that do not need it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from importlib.abc import MetaPathFinder
 
 
 class _NoPandas(MetaPathFinder):
-    """Says of pandas alone that it is not installed."""
+    """An import finder that reports pandas, and nothing else, as not installed."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        """Refuse `pandas`; leave everything else to the finders that follow."""
+        """Refuse `pandas`; leave everything else to the next finders."""
         if fullname == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=fullname)
 
 
 def do_without_pandas() -> None:
-    """Stop pyarrow from importing pandas, which it does at its first scalar where it finds it.
+    """Stop pyarrow from importing pandas, which it does at its first scalar if pandas is installed.
 
-    That takes as long as a fourth of the report of a small archive. For processes of our own
-    command line only: a library must not take modules from those who use it.
+    The import takes about a quarter of the time of a small report. Only for processes that this
+    command
+    line owns: a library must not hide modules from its users.
     """
     if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _NoPandas())

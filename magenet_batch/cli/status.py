@@ -1,4 +1,4 @@
-"""`magenet status`: how far is a job?"""
+"""`magenet status`: show the progress of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`magenet train`: from a recipe to weights."""
+"""`magenet train`: train weights from a recipe."""
 
 from __future__ import annotations
 

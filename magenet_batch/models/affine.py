@@ -1,9 +1,9 @@
-"""Local colour transforms: what the global stages predict, applied at any resolution.
+"""Local colour transforms: predicted by the global stages, applied at any resolution.
 
 A global stage sees a small copy of the image. Instead of colours it predicts, for every position,
-how to change colours: a 3x3 matrix and an offset, y = A x + b. Enlarged and applied to the
-original's own pixels, they restore light and colour and keep every detail of the original
-(compare Gharbi et al., Deep Bilateral Learning, SIGGRAPH 2017).
+how to change them: a 3x3 matrix and an offset, y = A x + b. Enlarged and applied to the original's
+own pixels, these transforms restore light and colour and keep all detail of the original (compare
+Gharbi et al., Deep Bilateral Learning, SIGGRAPH 2017).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-_GAIN, _OFFSET = 3.0, 1.0  # bounds of the change of one stage
-_STRETCH = 256  # columns resized at a time
+_GAIN, _OFFSET = 3.0, 1.0  # bounds on the change that one stage can make
+_STRETCH = 256  # columns that are resized at a time
 
 
 class Affine(NamedTuple):
@@ -30,7 +30,7 @@ class Affine(NamedTuple):
 
     @classmethod
     def from_raw(cls, raw_B12HW: torch.Tensor) -> Affine:
-        """Bounded transforms from a head's output; zero is the identity."""
+        """Bounded transforms from the output of a head; zeros give the identity."""
         raw = raw_B12HW.float()
         b, _, h, w = raw.shape
         eye = torch.eye(3, device=raw.device).view(1, 3, 3, 1, 1)
@@ -39,19 +39,19 @@ class Affine(NamedTuple):
         return cls(matrix, _OFFSET * torch.tanh(offset / _OFFSET))
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
-        """Transform the colours of an image of the same height and width."""
+        """Transform the colours of images of the same height and width."""
         y = self.offset
         for channel in range(3):
             y = torch.addcmul(y, self.matrix[:, :, channel], x_B3HW[:, channel : channel + 1])
         return y
 
     def after(self, first: Affine) -> Affine:
-        """The transform that does `first` and then this one."""
+        """The transform that applies `first` and then this one."""
         matrix = (self.matrix[:, :, :, None] * first.matrix[:, None]).sum(2)
         return Affine(matrix, self.apply(first.offset))
 
     def packed(self) -> torch.Tensor:
-        """As one tensor (B, 12, H, W), for resizing."""
+        """All values as one tensor (B, 12, H, W), for resizing."""
         return torch.cat([self.matrix.flatten(1, 2), self.offset], 1)
 
     @classmethod
@@ -64,18 +64,19 @@ class Affine(NamedTuple):
 def interpolation_matrix(
     source: int, target: int, *, start: int, stop: int, like: torch.Tensor
 ) -> tuple[torch.Tensor, slice]:
-    """Bilinear interpolation along one axis, for a part of the target.
+    """Matrix of bilinear interpolation along one axis, for a range of target positions.
 
     Args:
-        source: samples along the axis.
+        source: number of samples along the axis.
         target: length of the whole axis after resizing.
-        start: first wanted position of the target.
-        stop: one past the last.
-        like: gives device and type.
+        start: first target position.
+        stop: one past the last target position.
+        like: tensor whose device and dtype the matrix takes.
 
     Returns:
-        A matrix (stop - start, n) and the slice of n source samples that it applies to. The result
-        for a position does not depend on which part was asked for.
+        A matrix (stop - start, n), and the slice of n source samples that it applies to. The result
+        at
+        a position does not depend on the range.
     """
     at = torch.arange(start, stop, device=like.device, dtype=torch.float64)
     at = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
@@ -90,7 +91,7 @@ def interpolation_matrix(
 
 
 class Window(NamedTuple):
-    """A rectangle of the full image, in its pixels.
+    """A rectangle of the full image, in pixels.
 
     Attributes:
         top: first row.
@@ -106,25 +107,26 @@ class Window(NamedTuple):
 
     @classmethod
     def whole(cls, height: int, width: int) -> Window:
-        """The rectangle of a whole image."""
+        """The rectangle of the whole image."""
         return cls(0, height, 0, width)
 
     def halved(self) -> Window:
-        """The same rectangle in pixels of twice the size; all edges must be even."""
+        """The same rectangle at half the resolution; all edges must be even."""
         return Window(*(edge // 2 for edge in self))
 
 
 def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int) -> torch.Tensor:
-    """What a window shows of an image resized (bilinearly) to height x width.
+    """Resize images bilinearly, and return only the window.
 
-    Only the part of the small image under the window is read, and the values are the same whatever
-    the window: this is what makes tiles seamless.
+    Only the samples under the window are read, and the values do not depend on the window: this is
+    what
+    makes tiles seamless.
 
     Args:
-        x_BCHW: the small image.
-        window: in pixels of the resized image.
-        height: of the whole resized image.
-        width: of the whole resized image.
+        x_BCHW: small images.
+        window: rectangle of the resized images.
+        height: height of the whole resized images, pixels.
+        width: width of the whole resized images, pixels.
 
     Returns:
         (B, C, window height, window width).
@@ -138,7 +140,8 @@ def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int
     rows, r = weights(-2, height, window.top, window.bottom)
     tall = rows @ x_BCHW[..., r, :]
     resized = tall.new_empty((*tall.shape[:-1], window.right - window.left))
-    # In stretches: each needs few columns of the small image, one matrix would be mostly zeros.
+    # Stretch by stretch: each needs few columns of the small image, while a single matrix would be
+    # mostly zeros.
     for left in range(window.left, window.right, _STRETCH):
         right = min(left + _STRETCH, window.right)
         columns, c = weights(-1, width, left, right)

@@ -1,4 +1,4 @@
-"""The parts that the stages are built from."""
+"""Building blocks of the stages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import nn
 
 
 def conv3(inside: int, outside: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size."""
+    """A 3x3 convolution that preserves height and width."""
     return nn.Conv2d(inside, outside, 3, padding=1)
 
 
 def zero_conv(inside: int, outside: int, *, bias: float = 0.0) -> nn.Conv2d:
-    """A 3x3 convolution that starts as a constant, so that a new head changes nothing."""
+    """A 3x3 convolution that is initially constant, so that a new head changes nothing."""
     conv = conv3(inside, outside)
     nn.init.zeros_(conv.weight)
     nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]
@@ -21,7 +21,7 @@ def zero_conv(inside: int, outside: int, *, bias: float = 0.0) -> nn.Conv2d:
 
 
 def zero_linear(inside: int, outside: int) -> nn.Linear:
-    """A linear layer that starts as zero."""
+    """A linear layer whose weights are initially zero."""
     linear = nn.Linear(inside, outside)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
@@ -29,32 +29,33 @@ def zero_linear(inside: int, outside: int) -> nn.Linear:
 
 
 def silu(x: torch.Tensor) -> torch.Tensor:
-    """SiLU; over its input where no gradient is asked for: on large images memory is the limit."""
+    """SiLU, in place when no gradient is needed: memory is the limit on large images."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 def scaled(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """The product; over the first factor where no gradient is asked for."""
+    """The product, in place of the first factor when no gradient is needed."""
     return x * factor if torch.is_grad_enabled() else x.mul_(factor)
 
 
 def added(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The sum; over the first summand where no gradient is asked for."""
+    """The sum, in place of the first summand when no gradient is needed."""
     return x + y if torch.is_grad_enabled() else x.add_(y)
 
 
 def conv_shuffled(
     x_BCHW: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
-    """A convolution and `pixel_shuffle(2)` of what it gives, at the price of one plain copy.
+    """Compute a convolution followed by `pixel_shuffle(2)`, at the cost of one plain copy.
 
-    Channels that belong to one place of the result are computed side by side, so that they move
-    together; a shuffle moves single numbers.
+    Channels that end up at the same position are computed side by side, so that they move together;
+    a
+    shuffle would move single numbers.
 
     Args:
         x_BCHW: features.
         weight: (4 C, c, k, k) with k odd, in the order that `pixel_shuffle` expects.
-        bias: (4 C,).
+        bias: (4 C,), or None.
 
     Returns:
         (B, C, 2 H, 2 W).
@@ -72,7 +73,7 @@ def conv_shuffled(
 class ChannelNorm(nn.Module):
     """Layer normalisation over the channels of each position (as in NAFNet, ECCV 2022).
 
-    It looks at nothing but the position itself, so an output never depends on the tile it is in.
+    It uses nothing but the position itself, so the output never depends on the tile.
     """
 
     def __init__(self, channels: int) -> None:
@@ -80,30 +81,32 @@ class ChannelNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """Normalised features of the same shape."""
+        """Normalise features; the shape stays the same."""
         result: torch.Tensor = self.norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return result
 
 
 class SpatialAttention(nn.Module):
-    """Where to look: a map from the mean and the maximum over channels (CBAM, ECCV 2018)."""
+    """Spatial attention from the mean and the maximum over channels (CBAM, ECCV 2018)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 5, padding=2)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """A factor in (0, 2) for each position, (B, 1, H, W)."""
+        """One factor in (0, 2) per position, (B, 1, H, W)."""
         pooled = torch.cat([x_BCHW.mean(1, keepdim=True), x_BCHW.amax(1, keepdim=True)], 1)
         return 2 * torch.sigmoid(self.conv(pooled))
 
 
 class ChannelAttention(nn.Module):
-    """What to look at: one factor in (0, 2) per channel from a description of the whole image.
+    """Channel attention: one factor in (0, 2) per channel, from a description of the whole image.
 
-    The description is the mean of the features themselves (squeeze and excitation, CVPR 2018) or,
-    where only a tile of the image is at hand, a vector that describes the whole: then every tile
-    is treated alike and no seams can appear.
+    The description is the mean of the features (squeeze and excitation, CVPR 2018). Where only a
+    tile of
+    the image is available it is a vector that describes the whole image, so that all tiles are
+    treated
+    alike and no seams can appear.
     """
 
     def __init__(self, channels: int, *, described_by: int | None = None) -> None:
@@ -117,13 +120,13 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None) -> torch.Tensor:
-        """The features, each channel scaled; without gradients over the features themselves."""
+        """Scale each channel of the features, in place when no gradient is needed."""
         source = x_BCHW.mean((2, 3)) if self.pool_own else description_BC
         return scaled(x_BCHW, (2 * torch.sigmoid(self.excite(source)))[:, :, None, None])
 
 
 class AttentionBlock(nn.Module):
-    """Normalisation, two convolutions, channel and spatial attention, and a shortcut."""
+    """Normalisation, two convolutions, channel and spatial attention, and a residual connection."""
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class AttentionBlock(nn.Module):
     def forward(
         self, x_BCHW: torch.Tensor, description_BC: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Features of the same shape."""
+        """Compute features of the same shape."""
         y = self.second(silu(self.first(self.norm(x_BCHW))))
         if self.channel is not None and self.spatial is not None:
             y = self.channel(y, description_BC)
@@ -152,32 +155,32 @@ class AttentionBlock(nn.Module):
 
 
 class Down(nn.Module):
-    """Half the size, other channels."""
+    """Halve the resolution and change the number of channels."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inside, outside, 2, stride=2)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """(B, inside, H, W) to (B, outside, H/2, W/2)."""
+        """Map (B, inside, H, W) to (B, outside, H/2, W/2)."""
         result: torch.Tensor = self.conv(x_BCHW)
         return result
 
 
 class Up(nn.Module):
-    """Twice the size, other channels."""
+    """Double the resolution and change the number of channels."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inside, 4 * outside, 1)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """(B, inside, H, W) to (B, outside, 2H, 2W)."""
+        """Map (B, inside, H, W) to (B, outside, 2H, 2W)."""
         return conv_shuffled(x_BCHW, self.conv.weight, self.conv.bias)
 
 
 class StructureGate(nn.Module):
-    """Structure decides what of an encoder's features passes to the decoder."""
+    """A gate on skip connections, driven by the features of the structure module."""
 
     def __init__(self, channels: int, structure_channels: int) -> None:
         super().__init__()
@@ -185,7 +188,7 @@ class StructureGate(nn.Module):
         self.add = nn.Conv2d(structure_channels, channels, 1)
 
     def forward(self, skip_BCHW: torch.Tensor, structure_BCHW: torch.Tensor) -> torch.Tensor:
-        """Gated features of the shape of `skip_BCHW`."""
+        """Gate features; the shape is that of `skip_BCHW`."""
         structure = resize_like(structure_BCHW, skip_BCHW)
         gate = 2 * torch.sigmoid(self.gate(torch.cat([skip_BCHW, structure], 1)))
         result: torch.Tensor = skip_BCHW * gate + self.add(structure)
@@ -193,7 +196,7 @@ class StructureGate(nn.Module):
 
 
 class SupervisedAttention(nn.Module):
-    """Features pass to the next stage where the stage's supervised image says so (MPRNet)."""
+    """Attention on the features for the next stage, driven by the supervised image (MPRNet)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -201,14 +204,14 @@ class SupervisedAttention(nn.Module):
         self.gate = nn.Conv2d(3, channels, 1)
 
     def forward(self, features_BCHW: torch.Tensor, image_B3HW: torch.Tensor) -> torch.Tensor:
-        """Attended features of the same shape."""
+        """Weight features by attention; the shape stays the same."""
         gate = torch.sigmoid(self.gate(resize_like(image_B3HW, features_BCHW)))
         result: torch.Tensor = features_BCHW + self.features(features_BCHW) * gate
         return result
 
 
 def resize_like(x_BCHW: torch.Tensor, like_BCHW: torch.Tensor) -> torch.Tensor:
-    """Resize to another tensor's height and width; averaging when it gets smaller."""
+    """Resize to another tensor's height and width, by area averaging when that is smaller."""
     size = like_BCHW.shape[-2:]
     if x_BCHW.shape[-2:] == size:
         return x_BCHW

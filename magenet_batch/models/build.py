@@ -1,4 +1,4 @@
-"""The network that a configuration describes."""
+"""Build the network that a configuration describes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TransformNetwork = MageNet | UNet
 """Networks that are trained as a whole and work in tiles."""
 
 Network = TransformNetwork | Restorer
-"""Everything that can be trained and put into an `Enhancer`."""
+"""Everything that can be trained and loaded into an `Enhancer`."""
 
 
 @overload
@@ -23,23 +23,26 @@ def build_network(config: MageNetConfig) -> TransformNetwork: ...
 @overload
 def build_network(config: RestorationConfig) -> Restorer: ...
 def build_network(config: MageNetConfig | RestorationConfig) -> Network:
-    """A new network, which changes nothing until it is trained."""
+    """Build a new network, which is the identity until it is trained."""
     if isinstance(config, RestorationConfig):
         return Restorer(config)
     return UNet(config) if config.architecture == "unet" else MageNet(config)
 
 
 def read_config(text: str) -> MageNetConfig | RestorationConfig:
-    """The configuration that weights hold, of whichever architecture.
+    """Parse the configuration stored in a weights file, of any architecture.
+
+    Args:
+        text: JSON.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: the text is not a valid configuration.
     """
     described = json.loads(text)
     if not isinstance(described, dict):
         raise ValueError("a configuration is a table")
     if "sense" in described:
         return RestorationConfig.model_validate_json(text)
-    if described.get("architecture") == "magenet":  # as weights before `Restorer` call it
+    if described.get("architecture") == "magenet":  # the name in weights older than `Restorer`
         described["architecture"] = "affine"
     return MageNetConfig.model_validate_json(json.dumps(described))

@@ -1,4 +1,4 @@
-"""The catalog: weights files, found and described without torch, so that commands stay quick."""
+"""The catalog: find and describe weights files without torch, so that commands start fast."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weights file says of itself.
+    """The metadata of a weights file.
 
     Attributes:
-        name: for people.
-        path: the file.
-        hash: SHA-256 of the file, first 16 hexadecimal digits; what rows record.
-        config: of the network, as JSON.
-        notes: what was written when the weights were saved: data, steps, measures.
+        name: name of the weights, for people.
+        path: path of the file.
+        hash: first 16 hexadecimal digits of the SHA-256 of the file; rows record it.
+        config: configuration of the network, as JSON.
+        notes: notes written when the weights were saved: data, steps, measures.
     """
 
     name: str
@@ -41,10 +41,10 @@ def shipped_names() -> list[str]:
 
 
 def find_weights(name_or_path: str) -> Path:
-    """The file of shipped weights, or a file that the user names.
+    """Path of shipped weights, or of a file that the user names.
 
     Raises:
-        WeightsError: if there is neither.
+        WeightsError: there is neither.
     """
     for path in (SHIPPED / f"{name_or_path}.safetensors", Path(name_or_path).absolute()):
         if path.is_file():
@@ -58,10 +58,10 @@ def find_weights(name_or_path: str) -> Path:
 
 
 def read_weights_file(name_or_path: str) -> WeightsFile:
-    """What weights say of themselves, without loading them.
+    """Read the metadata of weights without loading the tensors.
 
     Raises:
-        WeightsError: if there is no such file or it is not one of ours.
+        WeightsError: the file is missing or was not written by magenet.
     """
     path = find_weights(name_or_path)
     try:
@@ -85,7 +85,7 @@ def read_weights_file(name_or_path: str) -> WeightsFile:
 
 
 def _not_safetensors(path: Path, error: Exception) -> str:
-    """Say what a file is instead, as far as its first bytes tell."""
+    """Describe what a file is instead of safetensors, as far as its first bytes tell."""
     try:
         with path.open("rb") as file:
             begin = file.read(9)
@@ -93,7 +93,7 @@ def _not_safetensors(path: Path, error: Exception) -> str:
         begin = b""
     header = (
         begin[8:] == b"{"
-    )  # of safetensors: its length, which may begin with any byte, before it
+    )  # of the safetensors header, preceded by its length, which can start with any byte
     if begin[:4] == b"PK\x03\x04" or (begin[:1] == b"\x80" and not header):
         return (
             f"{path} looks like a PyTorch pickle, which can run code when it is loaded; only "
@@ -108,7 +108,7 @@ def _not_safetensors(path: Path, error: Exception) -> str:
 
 
 def _printable(name: str) -> str:
-    """A name that can stand in a terminal, a row and a tag."""
+    """A name that is safe in a terminal, a row and a tag."""
     return "".join(c if c.isprintable() else " " for c in name)[:_LONGEST_NAME]
 
 

@@ -1,4 +1,4 @@
-"""What a network is made of; stored beside its weights, so that weights alone can rebuild it."""
+"""Configuration of a network; stored in its weights file, so that weights alone can rebuild it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ class StructureConfig(BaseModel):
 
 
 class MageNetConfig(BaseModel):
-    """MAGE-Net: sizes and the parts that an ablation switches off.
+    """MAGE-Net: sizes, and the components that an ablation can switch off.
 
     Attributes:
-        size: the name of the preset that the widths came from.
-        architecture: `unet` is a plain U-Net with `local_widths`, to compare with.
+        size: name of the preset that the widths came from.
+        architecture: `unet` is a plain U-Net with `local_widths`, for comparison.
         stages: 1: coarse only; 2: both global stages; 3: the complete network.
-        working_size: longest side, in pixels, of the whole image that the global stages see.
+        working_size: longest side of the whole image that the global stages see, pixels.
         coarse_widths: channels of the first stage at 1/4, 1/8, 1/16, 1/32 of the working size.
         fine_widths: channels of the second stage at 1/2, 1/4, 1/8, 1/16 of the working size.
         local_widths: channels of the third stage at 1/2, 1/4, 1/8 of the image's own size.
-        condition_channels: features that the second stage hands to the third.
+        condition_channels: feature channels that the second stage passes to the third.
         attention: channel and spatial attention in the blocks.
         supervised_attention: attention gates driven by each stage's own supervised image.
-        fusion: features of a stage reach the next one.
-        structure: the structure module guides the stages.
-        gate: blend with the input by an estimated degree of degradation.
-        bands: scales of detail whose strength the third stage sets, position by position.
-        statistics: quantiles of the image's colours tell the global stages of its exposure.
+        fusion: pass the features of a stage to the next one.
+        structure: let the structure module guide the stages.
+        gate: blend with the input according to an estimated degree of degradation.
+        bands: number of detail bands whose strength the third stage sets at each position.
+        statistics: give the global stages quantiles of the image's colours, which tell its
+            exposure.
         structure_net: the structure module itself.
     """
 
@@ -80,18 +81,20 @@ SIZES: dict[str, dict[str, Any]] = {
         "architecture": "unet", "stages": 1, "local_widths": (16, 32, 64, 128), "structure": False,
     },
 }  # fmt: skip
-"""`tiny` is for tests and the smoke recipe, `small` for CPUs, `base` for GPUs; `unet` compares."""
+"""`tiny` is for tests and the smoke recipe, `small` for CPUs, `base` for GPUs, `unet` for
+comparison.
+"""
 
 
 def magenet_config(size: str, **changes: Any) -> MageNetConfig:
-    """The configuration of a size, with parts changed.
+    """Configuration of a size, with some fields changed.
 
     Args:
         size: one of `SIZES`.
         changes: fields of `MageNetConfig`.
 
     Raises:
-        RecipeError: if there is no such size.
+        RecipeError: there is no such size.
     """
     if size not in SIZES:
         raise RecipeError(f"no network size is called '{size}'; {nearest(size, SIZES)}")

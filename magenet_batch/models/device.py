@@ -1,4 +1,4 @@
-"""Which device and which precision: asked for means given, or an error."""
+"""Choose device and precision; never falls back silently to something else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from magenet_batch.errors import UsageError
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device of a name.
+    """Choose a device by name.
 
     Args:
         wanted: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the GPU if there is one.
 
     Raises:
-        UsageError: if there is no such device, or a GPU is asked for and there is none.
+        UsageError: the device does not exist.
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -31,7 +31,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the device computes in bf16 in hardware; elsewhere bf16 is slower than fp32."""
+    """Whether the device computes bf16 in hardware; elsewhere bf16 is slower than fp32."""
     if device.type == "cuda":
         result: bool = torch.cuda.is_bf16_supported(including_emulation=False)
         return result
@@ -39,10 +39,10 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 
 def pick_autocast(precision: str, device: torch.device) -> bool:
-    """Whether to run in bf16.
+    """Whether to use bf16 autocast.
 
     Args:
         precision: `auto`, `fp32` or `bf16`.
-        device: where.
+        device: device of the computation.
     """
     return bf16_is_fast(device) if precision == "auto" else precision == "bf16"

@@ -1,8 +1,8 @@
-"""MAGE-Net: the whole network, from a whole image or tile by tile.
+"""MAGE-Net trained as a whole (architecture `affine`), applied to a whole image or tile by tile.
 
 After Guo, Fu, Zhou and Xu, "Bridging Synthetic and Real Images: a Transferable and Multiple
 Consistency aided Fundus Image Enhancement Framework", IEEE TMI 42(8), 2023. The paper names the
-parts; `docs/method.md` says how each is made concrete here, and which numbers are ours.
+components; `docs/affine.md` describes how they are implemented here and which numbers are ours.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from magenet_batch.models.stages import GlobalStage, LocalStage, StageOutput
 from magenet_batch.models.statistics import colour_statistics
 from magenet_batch.models.structure import Structure, StructureModule
 
-ALIGNMENT = 32  # sides that the global stages see are multiples of this
+ALIGNMENT = 32  # the global stages need sides that are multiples of this
 TILE_ALIGNMENT = 8  # tile edges are multiples of this
 
 
 class GlobalContext(NamedTuple):
-    """What the whole image says; everything that a tile needs beside its own pixels.
+    """What a tile needs to know about the whole image, besides its own pixels.
 
     Attributes:
         images: the supervised images of the global stages, coarse first.
-        affine: all colour transforms so far as one tensor (B, 12, h, w).
+        affine: all colour transforms so far, combined, as one tensor (B, 12, h, w).
         condition: features for the local stage (B, C, h, w), None below three stages.
-        description: (B, C).
-        structure: what the structure module sees in the input, None without it.
+        description: the whole image as a vector, (B, C).
+        structure: output of the structure module for the input, None without one.
     """
 
     images: list[torch.Tensor]
@@ -42,13 +42,13 @@ class GlobalContext(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """A part of the original at its own resolution.
+    """A rectangle of the original at its own resolution.
 
     Attributes:
         tile: (B, 3, h, w), RGB, 0..1; even edges, sides multiples of 8.
-        window: where the tile lies in the original.
-        height: of the whole original.
-        width: of the whole original.
+        window: position of the tile in the original.
+        height: height of the whole original, pixels.
+        width: width of the whole original, pixels.
     """
 
     tile: torch.Tensor
@@ -62,8 +62,9 @@ class Enhanced(NamedTuple):
 
     Attributes:
         images: one per stage, coarse first; the last is the enhanced image. Not clipped.
-        structure: what the structure module sees in the input, None without it.
-        local: the last image shows what the last stage was shown, the others the whole.
+        structure: output of the structure module for the input, None without one.
+        local: whether the last image shows only the crop given to the last stage; the other images
+            always show the whole.
     """
 
     images: list[torch.Tensor]
@@ -84,8 +85,8 @@ class MageNet(nn.Module):
             "supervised_attention": config.supervised_attention,
             "statistics": config.statistics,
         }
-        # The coarse stage works at half the working size: its level k has the structure module's
-        # features of level k + 1.
+        # The coarse stage runs at half the working size, so its level k takes the structure
+        # module's features of level k + 1.
         self.coarse = GlobalStage(
             config.coarse_widths, image_channels=3, fused_widths=None,
             structure_channels=guided[1:] if guided else None, **shared,
@@ -108,11 +109,11 @@ class MageNet(nn.Module):
             )  # fmt: skip
 
     def forward(self, working_B3HW: torch.Tensor, *, crop: Crop | None = None) -> Enhanced:
-        """Enhance whole images, or show the last stage a crop of them at a higher resolution.
+        """Enhance whole images, or a crop of them at a higher resolution.
 
         Args:
             working_B3HW: whole images, RGB, 0..1, sides multiples of 32.
-            crop: what the last stage works on; None: the whole images as they are.
+            crop: the input of the last stage; None for the whole images as they are.
 
         Returns:
             The outputs of all stages; those of the global stages show the whole image.
@@ -135,7 +136,7 @@ class MageNet(nn.Module):
             working_B3HW: whole images at the working size, RGB, 0..1, sides multiples of 32.
 
         Returns:
-            What `refine` needs.
+            The context that `refine` needs.
         """
         x = working_B3HW
         structure = self.structure(x) if self.structure is not None else None
@@ -166,7 +167,7 @@ class MageNet(nn.Module):
         features: tuple[torch.Tensor, ...] | None,
         statistics: torch.Tensor | None,
     ) -> tuple[StageOutput, Affine]:
-        """The second stage, and both stages' transforms as one at half the working size."""
+        """Run the second stage, and combine the transforms of both at half the working size."""
         assert self.fine is not None
         height, width = x.shape[-2:]
 
@@ -195,10 +196,10 @@ class MageNet(nn.Module):
 
         Args:
             tile_B3HW: the window of the original, RGB, 0..1; even edges, sides multiples of 8.
-            context: of the whole image.
-            window: where the tile lies in the original.
-            height: of the whole original, in pixels, even.
-            width: of the whole original, in pixels, even.
+            context: context of the whole image, from `context`.
+            window: position of the tile in the original.
+            height: height of the whole original, pixels, even.
+            width: width of the whole original, pixels, even.
 
         Returns:
             (B, 3, h, w), not clipped.
@@ -215,5 +216,5 @@ class MageNet(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Pixels around an output pixel of the original that can influence it locally."""
+        """Radius in pixels beyond which no input of the last stage influences an output pixel."""
         return self.local.reach if self.local is not None else 0

@@ -1,25 +1,27 @@
-"""Memory that large tensors leave behind is kept for the next ones."""
+"""Let the process reuse freed memory for the next large tensors."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of malloc.h
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # constants of malloc.h
 _LARGEST = 2**31 - 1
 _STEP = 256 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Ask the C library of this process to reuse large blocks instead of giving them back.
+    """Tell the C library of this process to reuse large blocks instead of returning them.
 
-    glibc maps every block above 32 MiB anew and returns it when it is freed: each feature map of a
-    large tile then costs a page fault for every 4 KiB. On CPU that is a third of the time.
-    Resident memory stays at its peak instead of falling between images. Arrays then begin anywhere
-    in a page, which can change the last digits of a sum: evaluation does not use it.
+    glibc maps every block above 32 MiB afresh and unmaps it when it is freed: each feature map of a
+    large tile then costs a page fault for every 4 KiB, a third of the time on a CPU. With this
+    setting
+    the resident memory stays at its peak instead of falling between images. Arrays can then start
+    anywhere in a page, which can change the last digits of a sum; evaluation therefore does not use
+    it.
 
     Returns:
-        Whether the C library took it; others than glibc are left as they are.
+        Whether the C library accepted the setting; only glibc supports it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The three stages of MAGE-Net: two that see the whole image, one that sees its own pixels."""
+"""The three stages of MAGE-Net: two see the whole image, one sees the original's own pixels."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from magenet_batch.models.wavelets import reach, wavelet_bands
 
 
 class StageOutput(NamedTuple):
-    """What a global stage hands on.
+    """Output of a global stage.
 
     Attributes:
         image: the supervised image, (B, 3, H, W).
         affine: its colour transform at half the stage's size, relative to the stage's input.
         encoder: features per level, from 1/2 of the stage's size down.
         decoder: the same of the decoder; the first is attended by the supervised image.
-        description: (B, C), the whole image in a vector.
+        description: the whole image as a vector, (B, C).
     """
 
     image: torch.Tensor
@@ -94,7 +94,8 @@ class GlobalStage(nn.Module):
         self.describe = nn.LayerNorm(widths[-1])
         self.describe_colour = DescribeColour(widths[-1]) if statistics else None
         self.head = zero_conv(widths[0], 12)
-        # Light and colour of the whole: one transform for all positions, from the deepest level.
+        # Light and colour of the whole image: one transform for all positions, from the deepest
+        # level.
         self.tone = zero_linear(widths[-1], 12)
         self.supervised_attention = SupervisedAttention(widths[0]) if supervised_attention else None
 
@@ -110,11 +111,11 @@ class GlobalStage(nn.Module):
         """Run the stage.
 
         Args:
-            images_BCHW: everything the stage looks at, concatenated.
+            images_BCHW: all input images of the stage, concatenated.
             base_B3HW: the image that its transforms apply to.
-            structure: features of the structure module, or None without it.
-            fused: the coarser stage's output, or None without fusion.
-            statistics: of the input's colours, (B, STATISTICS), or None without them.
+            structure: features of the structure module, or None without one.
+            fused: output of the coarser stage, or None without fusion.
+            statistics: statistics of the input's colours, (B, STATISTICS), or None without them.
 
         Returns:
             The stage's image, transforms and features.
@@ -150,10 +151,11 @@ class GlobalStage(nn.Module):
 
 
 class LocalStage(nn.Module):
-    """An encoder-decoder on tiles of the original; nothing in it depends on the tile's place.
+    """An encoder-decoder on tiles of the original; nothing in it depends on the tile's position.
 
-    Its channel attention is driven by a description of the whole image, and the number of pixels
-    that can influence one output pixel is bounded by `reach`.
+    Its channel attention is driven by a description of the whole image, and only pixels within
+    `reach`
+    can influence an output pixel.
     """
 
     def __init__(
@@ -188,7 +190,7 @@ class LocalStage(nn.Module):
             for level in range(len(widths))
         )
         self.reach = max(2 * blocks + 2 * 2 + 2 ** (len(widths) + 1), reach(bands))
-        """Pixels around an output pixel beyond which nothing matters."""
+        """Radius in pixels beyond which no input influences an output pixel."""
 
     def forward(
         self,
@@ -200,10 +202,10 @@ class LocalStage(nn.Module):
         """Refine a tile.
 
         Args:
-            input_B3HW: the tile of the original, 0..1; sides are multiples of 8.
+            input_B3HW: the tile of the original, RGB, 0..1; sides multiples of 8.
             base_B3HW: the same tile after the global stages.
             condition_BCHW: features of the global stages at half the tile's size.
-            description_BC: the whole image in a vector.
+            description_BC: the whole image as a vector.
 
         Returns:
             The enhanced tile, (B, 3, H, W), not clipped.
@@ -222,7 +224,7 @@ class LocalStage(nn.Module):
         convs = [c for c in (self.residual, self.bands, self.local_gate) if c is not None]
         biases = [conv.bias for conv in convs if conv.bias is not None]
         heads = conv_shuffled(x, torch.cat([c.weight for c in convs]), torch.cat(biases)).float()
-        limited = torch.tanh(heads)  # of all: quicker than of some
+        limited = torch.tanh(heads)  # all at once is faster than some of them
         change = added(limited[:, :3], base_B3HW) - input_B3HW
         if self.bands is not None:
             strengths = torch.split(limited[:, 3:], 1, 1)
@@ -234,9 +236,10 @@ class LocalStage(nn.Module):
         return added(scaled(change, torch.sigmoid(logits)), input_B3HW)
 
     def _stem(self, both_B6HW: torch.Tensor, condition_BCHW: torch.Tensor) -> torch.Tensor:
-        """The first convolution, over 2 x 2 pixels as channels and the condition beside them.
+        """First convolution, on 2 x 2 pixels as channels together with the condition.
 
-        A 3x3 convolution after `pixel_unshuffle(2)` is one of 6x6 with stride 2 before it: the same
+        A 3x3 convolution after `pixel_unshuffle(2)` equals one of 6x6 with stride 2 before it: the
+        same
         products, without two more copies of the tile.
         """
         weight = self.stem.weight

@@ -1,7 +1,7 @@
-"""What a histogram knows of an image: how light and colour are spread, wherever they lie.
+"""Statistics of colour, independent of position: quantiles and covariance of the channels.
 
-A photograph's own exposure shows in its tails: where a channel was clipped, a dimmed copy keeps a
-plateau below one. Convolutions find that slowly, quantiles show it at once.
+The exposure of a photograph shows in the tails of its histogram: where a channel was clipped, a
+dimmed copy keeps a plateau below one. Convolutions learn that slowly; quantiles show it at once.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import nn
 from magenet_batch.models.blocks import zero_linear
 
 _LEVELS = (.005, .02, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .98, .995)  # fmt: skip
-_SIDE = 64  # of the copy that is looked at, so that the working size does not matter
-_DARK = 0.02  # outside the field of view images are 0
+_SIDE = 64  # side in pixels of the copy that is analysed, so that the working size does not matter
+_DARK = 0.02  # images are 0 outside the field of view
 _HIDDEN = 128
 STATISTICS = 3 * len(_LEVELS) + 9
 
@@ -24,10 +24,10 @@ def colour_statistics(x_B3HW: torch.Tensor, *, side: int = _SIDE) -> torch.Tenso
 
     Args:
         x_B3HW: whole images, RGB, 0..1, 0 outside the field of view.
-        side: pixels across the copy that is looked at.
+        side: side of the copy that is analysed, pixels.
 
     Returns:
-        (B, `STATISTICS`) float32; zeros for an image that is black everywhere.
+        (B, `STATISTICS`) float32; zeros for a completely black image.
     """
     full = x_B3HW.detach().float()
     x = F.adaptive_avg_pool2d(full, side)
@@ -43,7 +43,7 @@ def colour_statistics(x_B3HW: torch.Tensor, *, side: int = _SIDE) -> torch.Tenso
 
 
 class DescribeColour(nn.Sequential):
-    """From statistics to a part of the description of the whole image; zero at first."""
+    """Map statistics to a part of the whole image's description; initially zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(

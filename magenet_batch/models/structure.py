@@ -1,4 +1,4 @@
-"""The retinal structure preservation (RSP) module: a small vessel network."""
+"""The retinal structure preservation (RSP) module: a small vessel segmentation network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from magenet_batch.models.config import StructureConfig
 
 
 class Structure(NamedTuple):
-    """What the module sees in an image.
+    """Output of the structure module.
 
     Attributes:
-        logits: (B, 1, H, W); sigmoid gives the probability of vessel.
-        features: at 1/2, 1/4 and 1/8 of the size.
+        logits: (B, 1, H, W); their sigmoid is the probability of vessel.
+        features: features at 1/2, 1/4 and 1/8 of the size.
     """
 
     logits: torch.Tensor
@@ -26,7 +26,7 @@ class Structure(NamedTuple):
 
 
 class StructureModule(nn.Module):
-    """A U-Net on vessels. Height and width must be multiples of 16."""
+    """A U-Net that segments vessels; height and width must be multiples of 16."""
 
     def __init__(self, config: StructureConfig) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ class StructureModule(nn.Module):
         self.head = nn.Conv2d(w[0], 4, 3, padding=1)
 
     def forward(self, x_B3HW: torch.Tensor) -> Structure:
-        """Find vessels.
+        """Detect vessels.
 
         Args:
             x_B3HW: whole images at the working size, RGB, 0..1.
 
         Returns:
-            Logits at the same size and features.
+            Logits at the same size, and features.
         """
         x = self.stem(F.pixel_unshuffle(2 * x_B3HW - 0.6, 2))
         skips = []

@@ -1,8 +1,8 @@
-"""A plain U-Net that is shown what the last stage of MAGE-Net is shown: a baseline.
+"""A plain U-Net with the input of MAGE-Net's last stage, as a baseline.
 
-What most published enhancement code amounts to (Ronneberger, Fischer and Brox, MICCAI 2015), with a
-shortcut from input to output. It can be put wherever MAGE-Net is, so that both are trained and
-measured by the same code.
+It stands for most published enhancement code (Ronneberger, Fischer and Brox, MICCAI 2015), with a
+residual connection from input to output. It has the interface of MAGE-Net, so that the same code
+trains and measures both.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from magenet_batch.models.magenet import Crop, Enhanced, GlobalContext
 
 
 class UNet(nn.Module):
-    """Two convolutions per level, maximum pooling, transposed convolutions, concatenated skips.
+    """Two convolutions per level, max pooling, transposed convolutions, concatenated skips.
 
-    Only `local_widths` of the configuration matter: channels at 1, 1/2, 1/4, ... of the size.
+    Of the configuration it uses only `local_widths`: channels at 1, 1/2, 1/4, ... of the size.
     """
 
     def __init__(self, config: MageNetConfig) -> None:
@@ -45,7 +45,7 @@ class UNet(nn.Module):
         self.decoders = nn.ModuleList(pair(2 * a, a) for a, _ in pairs)
         self.head = zero_conv(widths[0], 3)
         self.reach = 2 * sum(4 * 2**level for level in range(len(widths))) + 2 ** len(widths)
-        """Pixels around an output pixel beyond which nothing matters."""
+        """Radius in pixels beyond which no input influences an output pixel."""
 
     def forward(self, working_B3HW: torch.Tensor, *, crop: Crop | None = None) -> Enhanced:
         """Enhance whole images or a crop of them; see `MageNet.forward`."""
@@ -53,7 +53,7 @@ class UNet(nn.Module):
         return Enhanced([self._restore(x)], None, local=True)
 
     def context(self, working_B3HW: torch.Tensor) -> GlobalContext:
-        """Nothing: this network has no global stage."""
+        """Return an empty context: this network has no global stage."""
         none = working_B3HW.new_zeros(0)
         return GlobalContext([], none, None, none, None)
 

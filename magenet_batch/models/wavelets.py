@@ -1,27 +1,29 @@
-"""What an image holds at each scale of detail: the a trous wavelet transform."""
+"""Octave bands of detail by the a trous wavelet transform."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 
-_TAPS = 2  # to each side
+_TAPS = 2  # on each side
 
 
 def reach(count: int) -> int:
-    """Pixels around a position beyond which nothing changes its bands."""
+    """Radius in pixels beyond which no input influences `count` bands at a position."""
     result: int = _TAPS * (2**count - 1)
     return result
 
 
 def wavelet_bands(x_BCHW: torch.Tensor, count: int) -> list[torch.Tensor]:
-    """Bands of detail, fine first: differences of ever smoother copies (Starck and Murtagh).
+    """Split off bands of detail, fine first (Starck and Murtagh, 2006).
 
-    Their sum and the smoothest copy are the image. Edges are repeated outwards.
+    A band is the difference between successive smoothed copies; all bands and the smoothest copy
+    add up
+    to the image. Edges are repeated outwards.
 
     Args:
-        x_BCHW: images.
-        count: how many; band k spans 2^k to 2^(k + 1) pixels.
+        x_BCHW: images, any values.
+        count: number of bands; band k spans 2^k to 2^(k + 1) pixels.
 
     Returns:
         `count` tensors of the images' shape.
@@ -35,9 +37,9 @@ def wavelet_bands(x_BCHW: torch.Tensor, count: int) -> list[torch.Tensor]:
 
 
 def _smoothed(x_BCHW: torch.Tensor, spacing: int) -> torch.Tensor:
-    """The binomial (1, 4, 6, 4, 1) / 16 down and across, its taps this many pixels apart.
+    """Smooth by (1, 4, 6, 4, 1) / 16 down and across, with `spacing` pixels between taps.
 
-    As four sums of two neighbours: on a CPU twice as fast as a convolution over three channels.
+    Four sums of two neighbours are twice as fast on a CPU as a convolution over three channels.
     """
     x = F.pad(x_BCHW, (_TAPS * spacing,) * 4, mode="replicate")
     for axis in (2, 3):

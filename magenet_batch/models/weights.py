@@ -1,4 +1,4 @@
-"""Weights in and out of networks: safetensors only. Nothing is unpickled."""
+"""Save and load weights: safetensors only; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, str]) -> None:
-    """Write weights as float16.
+    """Write weights as float16, atomically.
 
     Args:
-        network: whose parameters to save.
-        path: the file, written atomically.
-        name: for people.
-        notes: more to say, text by text.
+        network: the network whose parameters to save.
+        path: path of the file.
+        name: name of the weights, for people.
+        notes: further notes, as texts by key.
     """
     tensors = {
         key: value.detach().to("cpu", torch.float16).contiguous()
@@ -39,10 +39,10 @@ def save_weights(network: Network, path: Path, *, name: str, notes: dict[str, st
 
 
 def _described(found: WeightsFile) -> MageNetConfig | RestorationConfig:
-    """The network that weights describe, held against their tensors before it takes memory.
+    """Parse the configuration in a weights file, and check the tensors against it before loading.
 
     Raises:
-        WeightsError: if this version cannot build it or the tensors are not its own.
+        WeightsError: this version cannot build the network, or the tensors do not fit it.
     """
     try:
         config = read_config(found.config)
@@ -70,10 +70,13 @@ def _described(found: WeightsFile) -> MageNetConfig | RestorationConfig:
 
 
 def load_weights(name_or_path: str) -> tuple[Network, WeightsFile]:
-    """Build the network that weights describe and fill it, in float32 and ready for inference.
+    """Build the network that weights describe and load them, in float32 and in evaluation mode.
+
+    Args:
+        name_or_path: name of shipped weights, or path of a `.safetensors` file.
 
     Raises:
-        WeightsError: if the file is missing, damaged, or does not fit its own description.
+        WeightsError: the file is missing or damaged, or its tensors do not fit its configuration.
     """
     found = read_weights_file(name_or_path)
     network = build_network(_described(found))

@@ -1,1 +1,1 @@
-"""MAGE-Net as restoration: sense what is wrong, undo it in the reverse order of the light."""
+"""MAGE-Net as restoration: sense what is wrong, and undo it in reverse order of the light path."""

@@ -1,4 +1,4 @@
-"""What a restoring network is made of; stored beside its weights."""
+"""Configuration of a restoring network; stored in its weights file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class SenseConfig(BaseModel):
-    """The part that says what is wrong.
+    """Sense, which estimates what is wrong.
 
     Attributes:
-        hidden: widths of the perceptron; the last is what conditions the sensor stage.
+        hidden: widths of the perceptron; the last is the width of the sensor stage's condition.
     """
 
     model_config = _STRICT
@@ -24,15 +24,15 @@ class SenseConfig(BaseModel):
 
 
 class SensorConfig(BaseModel):
-    """The stage that undoes blur, noise and compression.
+    """The sensor stage, which undoes blur, noise and compression.
 
     Attributes:
-        widths: channels at 1/2, 1/4 and 1/8 of the size it works at; empty: gains of the whole
-            image alone, without attention in space.
-        guided: the structure module's vessel map guides it.
-        residual: largest change beside the gains, 0..1; 0 switches it off.
-        working_size: pixels across the square around the field of view, about; larger images are
-            reduced by a whole factor and receive the change of the reduced image.
+        widths: channels at 1/2, 1/4 and 1/8 of the working size; empty: only gains for the whole
+            image, without spatial attention.
+        guided: let the structure module's vessel map guide the stage.
+        residual: maximum change in addition to the gains, 0..1; 0 switches it off.
+        working_size: approximate side of the square around the field of view, pixels; larger images
+            are reduced by an integer factor and receive the change of the reduced image.
     """
 
     model_config = _STRICT
@@ -44,11 +44,11 @@ class SensorConfig(BaseModel):
 
 
 class LightConfig(BaseModel):
-    """The stage that undoes uneven light and veils.
+    """The light stage, which undoes uneven light and veils.
 
     Attributes:
-        size: pixels across the square that it sees.
-        grid: pixels across its fields: nothing finer is light.
+        size: side of its input square, pixels.
+        grid: side of its fields, pixels; finer structure is never treated as light.
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
     """
 
@@ -60,15 +60,15 @@ class LightConfig(BaseModel):
 
 
 class RestorationConfig(BaseModel):
-    """MAGE-Net as restoration: sizes, and the parts that an ablation switches off.
+    """MAGE-Net as restoration: sizes, and the parts that an ablation can switch off.
 
     Attributes:
-        size: the name of the preset that the widths came from.
+        size: name of the preset that the widths came from.
         architecture: tells this configuration from those of other networks.
-        sense: what is wrong, from statistics of the whole image; always there.
-        sensor: None (in a recipe: false): blur, noise and compression stay.
-        light: None (false): light and veils stay.
-        structure: None (false): no vessel map guides anything.
+        sense: estimates what is wrong from statistics of the whole image; always present.
+        sensor: None (in a recipe: false) leaves blur, noise and compression as they are.
+        light: None (false) leaves light and veils as they are.
+        structure: None (false): no vessel map guides the other parts.
     """
 
     model_config = _STRICT

@@ -1,11 +1,12 @@
-"""Light stages: illumination and veil as smooth fields, under which relative contrast cannot fall.
+"""Light stage: illumination and veil as smooth fields, which cannot lower relative contrast.
 
     y = (x exp(L) - v V) / (1 - v)
 
-L is log-illumination per channel, v the density of a veil and V its colour (Koschmieder's model,
+L is the log-illumination per channel, v the density of a veil and V its colour (Koschmieder's
+model,
 solved for the scene). Where x has a detail of relative contrast c, y has c exp(L) x / (exp(L) x -
-v V) >= c: light that is multiplied away leaves contrast as it is, a veil that is taken off raises
-it. The fields come from a small grid, so that nothing smaller than a macula is taken for light.
+v V) >= c: undoing illumination preserves relative contrast, and removing a veil raises it. The
+fields come from a coarse grid, so that nothing smaller than a macula is treated as light.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
-_PATCH = 4  # pixels across, that the first convolution sees as channels
-_COLOURS = 32  # pixels across the copy whose colours are counted
+_PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
+_COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
 
 
 class Fields(NamedTuple):
@@ -35,8 +36,8 @@ class Fields(NamedTuple):
         veil: v, (B, 1, g, g), 0..1.
         colour: V, (B, 3, 1, 1), 0..1.
         tone: log-gain of the whole image per channel, (B, 3, 1, 1).
-        degraded: how far light and veil are believed, (B,), 0..1; 0: they change nothing.
-        toned: the same of the tone.
+        degraded: belief in light and veil, (B,), 0..1; at 0 they change nothing.
+        toned: belief in the tone, (B,), 0..1.
     """
 
     light: torch.Tensor
@@ -47,7 +48,7 @@ class Fields(NamedTuple):
     toned: torch.Tensor
 
     def believed(self) -> Fields:
-        """The fields as far as they are believed, with both shares at 1."""
+        """The fields scaled by their beliefs, with both beliefs set to 1."""
         share, toned = (t.view(-1, 1, 1, 1) for t in (self.degraded, self.toned))
         whole = torch.ones_like(self.degraded)
         return Fields(
@@ -55,41 +56,42 @@ class Fields(NamedTuple):
         )
 
     def without_tone(self) -> Fields:
-        """The same light and veil, and the tone as it came."""
+        """The same light and veil, without a change of tone."""
         return self._replace(tone=torch.zeros_like(self.tone))
 
 
 class Planes(NamedTuple):
-    """Fields as what pixels are multiplied by and what is subtracted: y = gain x - offset."""
+    """The fields as gain and offset of each pixel: y = gain x - offset."""
 
     gain: torch.Tensor
     offset: torch.Tensor
 
     def resized(self, size: int) -> Planes:
-        """The same, smoothly, at another size."""
+        """Resize smoothly to another size."""
         enlarge = bicubic_matrix(self.gain.shape[-1], size).to(self.gain)
         return Planes(*(enlarge @ t @ enlarge.T for t in self))
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
-        """Restored images; an offset never takes more than most of the light that is there."""
+        """Restore images; the offset never removes more than most of the light at a pixel."""
         lit = self.gain * x_B3HW
         return lit - self.offset
 
 
 @lru_cache(maxsize=16)
 def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
-    """What a row of samples is multiplied by to be resized: (outside, inside) float32.
+    """Matrix of bicubic interpolation along one axis: (outside, inside) float32.
 
-    As a product of matrices that is many times faster than `F.interpolate`, backwards too.
+    Resizing by matrix products is many times faster than `F.interpolate`, also in the backward
+    pass.
     """
-    with torch.inference_mode(False):  # it is kept, and training may be the next to use it
+    with torch.inference_mode(False):  # cached, and training may be the next caller
         eye = torch.eye(inside)[None, None]
         matrix = F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)
         return matrix[0, 0]
 
 
 def planes(fields: Fields) -> Planes:
-    """What the fields do to pixels, taken as they are, believed or not."""
+    """Gain and offset of fields, without applying their beliefs."""
     left = 1 - fields.veil
     scale = torch.exp(fields.tone)
     return Planes(
@@ -98,7 +100,7 @@ def planes(fields: Fields) -> Planes:
 
 
 class LightBlock(nn.Module):
-    """Two normalised convolutions; the first may halve the size."""
+    """Two normalised convolutions; the first can halve the resolution."""
 
     def __init__(self, inside: int, outside: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -108,7 +110,7 @@ class LightBlock(nn.Module):
         self.again = nn.GroupNorm(1, outside)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """Features."""
+        """Compute features."""
         y = F.silu(self.norm(self.first(x_BCHW)))
         return F.silu(self.again(self.second(y)))
 
@@ -128,7 +130,7 @@ class LightStage(nn.Module):
         )
         self.up = nn.ModuleList([LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])])
         self.fields = zero_conv(w[1], 4)
-        self.rest = zero_linear(w[-1], 6)  # light of the whole, colour of the veil
+        self.rest = zero_linear(w[-1], 6)  # light of the whole image, colour of the veil
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
             nn.Linear(w[-1] + 2 * STATISTICS, 128),
@@ -142,10 +144,10 @@ class LightStage(nn.Module):
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
 
     def forward(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> Fields:
-        """From whole images to their light.
+        """Predict the light of whole images.
 
         Args:
-            x_B3HW: squares of `size` pixels, 0..1, black outside the field of view.
+            x_B3HW: squares of `size` pixels, RGB, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
         """
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
@@ -180,7 +182,7 @@ class LightStage(nn.Module):
         )
 
     def _tone(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> torch.Tensor:
-        """The tone from colours before and after light and veil are undone."""
+        """Predict the tone from the colours before and after light and veil are undone."""
         with torch.no_grad():
             light = planes(untoned.believed()).resized(lit.shape[-1])
             after = colour_statistics(
@@ -192,24 +194,25 @@ class LightStage(nn.Module):
 
 @lru_cache(maxsize=8)
 def _places(size: int, device: torch.device) -> torch.Tensor:
-    """Where a pixel is in the square: across, down (-1..1) and squared distance: (1, 3, S, S)."""
-    with torch.inference_mode(False):  # it is kept, as the matrices above
+    """Coordinates in the square: across, down (-1..1) and squared distance: (1, 3, S, S)."""
+    with torch.inference_mode(False):  # cached, as the matrices above
         at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
         down, across = torch.meshgrid(at, at, indexing="ij")
         return torch.stack([across, down, across.square() + down.square()])[None]
 
 
 def gate(logits: torch.Tensor) -> torch.Tensor:
-    """A share 0..1 that reaches both ends (compare Louizos et al., ICLR 2018).
+    """A gate in 0..1 that can reach both ends (compare Louizos et al., ICLR 2018).
 
-    Its gradients are those of the sigmoid alone (Bengio et al., 2013): a closed gate can open.
+    Its gradients are those of the plain sigmoid (Bengio et al., 2013), so that a closed gate can
+    open.
     """
     soft = torch.sigmoid(logits)
     return soft + ((1.2 * soft - 0.1).clamp(0, 1) - soft).detach()
 
 
 def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:
-    """Smoothed by (1 2 1) along both axes, edges repeated: nothing changes from cell to cell."""
+    """Smooth by (1 2 1) along both axes, edges repeated: neighbouring cells differ little."""
     for axis in (2, 3):
         pad = (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0)
         padded = F.pad(x_BCHW, pad, mode="replicate")

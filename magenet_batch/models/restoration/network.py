@@ -14,16 +14,16 @@ from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import band_statistics
 from magenet_batch.models.structure import StructureModule
 
-_ENOUGH = 320  # pixels across: statistics of larger images are taken at every other pixel
+_ENOUGH = 320  # pixels across; statistics of larger images use every other pixel
 
 STRUCTURE_SIZE = 512
-"""Pixels across the square around the field of view in which vessels are looked for."""
+"""Side of the square around the field of view in which vessels are detected, pixels."""
 
 
 class Restorer(nn.Module):
-    """Senses what is wrong, undoes the sensor's faults, then those of the light.
+    """Estimates what is wrong, undoes the faults of the sensor, then those of the light.
 
-    A new one is the identity.
+    A new network is the identity.
     """
 
     def __init__(self, config: RestorationConfig) -> None:
@@ -39,12 +39,12 @@ class Restorer(nn.Module):
     def sensed(
         self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
     ) -> Sensed:
-        """What is wrong with whole images.
+        """Estimate what is wrong with whole images.
 
         Args:
-            x_B3HW: whole images, 0..1, continued smoothly outside the field of view.
-            inner_B1HW: 1 well inside the field of view.
-            bands: of the images, where they are known already.
+            x_B3HW: whole images, RGB, 0..1, continued smoothly outside the field of view.
+            inner_B1HW: 1 well inside the field of view, else 0.
+            bands: bands of the images, if they are already known.
         """
         detail, rest = bands or detail_bands(x_B3HW.float())
         every = 2 if min(x_B3HW.shape[-2:]) >= _ENOUGH else 1
@@ -60,14 +60,14 @@ class Restorer(nn.Module):
         *,
         bands: Bands | None = None,
     ) -> torch.Tensor:
-        """The same light without blur, noise and compression.
+        """Undo blur, noise and compression; light and veil stay as they are.
 
         Args:
-            x_B3HW: whole images or tiles of them, 0..1, continued smoothly outside the field of
-                view; sides multiples of 8.
-            sensed: of the whole images.
-            vessels_B1HW: probability of vessel, or None without a structure module.
-            bands: of the images, where they are known already.
+            x_B3HW: whole images or tiles, RGB, 0..1, continued smoothly outside the field of view;
+                sides multiples of 8.
+            sensed: output of `sensed` for the whole images.
+            vessels_B1HW: probability of vessel, 0..1, or None without a structure module.
+            bands: bands of `x_B3HW`, if they are already known.
 
         Returns:
             (B, 3, H, W) float32, not clipped.
@@ -78,16 +78,16 @@ class Restorer(nn.Module):
         return result
 
     def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
-        """The light of whole images, None where the network has no light stage.
+        """Predict the light of whole images; None if the network has no light stage.
 
         Args:
-            x_B3SS: squares at the size of the light stage, 0..1.
-            mask_B1SS: field of view.
+            x_B3SS: squares at the size of the light stage, RGB, 0..1.
+            mask_B1SS: field of view, 0..1.
         """
         return self.light(x_B3SS, mask_B1SS) if self.light is not None else None
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
-        """Probability of vessel at the size of the images, looked for at `STRUCTURE_SIZE`."""
+        """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
         if self.structure is None:
             return None
         size = (STRUCTURE_SIZE, STRUCTURE_SIZE)
@@ -97,7 +97,7 @@ class Restorer(nn.Module):
         return torch.sigmoid(logits)
 
     def forward(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:
-        """Restore whole square images at the size they have: (B, 3, S, S), not clipped."""
+        """Restore whole square images at their own size: (B, 3, S, S), not clipped."""
         sensed = self.sensed(x_B3SS, mask_B1SS)
         y = self.undo_sensor(x_B3SS, sensed, self.vessels(x_B3SS))
         if self.light is None:

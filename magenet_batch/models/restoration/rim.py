@@ -1,4 +1,4 @@
-"""What lies outside the field of view, so that its edge is no edge: what is smooth inside."""
+"""Pixels near the edge of the field of view: continue images outside it, and relight its rim."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import numpy as np
 
 from magenet_batch.imaging.masked import masked_gaussian
 
-_SMOOTH = 10.0  # pixels, standard deviation
+_SMOOTH = 10.0  # standard deviation, pixels
 _REDUCED = 4
-_SOFT_RIM = 5  # pixels across: the outermost are mixed with the border's black
+_SOFT_RIM = 5  # width in pixels of the outermost ring, which is mixed with the black border
 
 
 def continued(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Continue an image smoothly outside its field of view.
 
-    Normalised convolution (Knutsson and Westin, CVPR 1993): a wide mean of what is inside.
+    Normalised convolution (Knutsson and Westin, CVPR 1993): a wide weighted mean of the pixels
+    inside.
 
     Args:
         pixels: (H, W, 3) float32, 0..1.
         mask: (H, W), above 0 inside the field of view.
 
     Returns:
-        (H, W, 3) float32; the same pixels inside but for a thin rim.
+        (H, W, 3) float32; pixels inside are unchanged except in a thin rim.
     """
     inside = cv2.erode((mask > 0).astype(np.uint8), np.ones((_SOFT_RIM, _SOFT_RIM), np.uint8),
                        borderType=cv2.BORDER_REFLECT)  # fmt: skip
@@ -39,7 +40,7 @@ def continued(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    """Weighted means, ever wider until there is one everywhere."""
+    """Weighted means, ever wider until every pixel has one."""
     found = np.zeros_like(light)
     known = np.zeros(weight.shape, bool)
     while not known.all():
@@ -53,18 +54,24 @@ def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return found
 
 
-_EDGE_WIDTH = 3.0  # standard deviations of a blur that darken the rim
-_ARC = 1 / 32  # standard deviation of the arcs over which this is measured, share of the height
-_LEAST_BLUR, _LEAST_SHARE = 0.6, 0.25  # pixels; share of the full darkening that is believed
+_EDGE_WIDTH = 3.0  # width of the darkened rim, in standard deviations of the blur
+_ARC = 1 / 32  # standard deviation of the arcs that are averaged, share of the height
+_LEAST_BLUR, _LEAST_SHARE = (
+    0.6,
+    0.25,
+)  # pixels; share of the full darkening
 
 
 def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarray:
-    """Undo what a blur does to the rim: it mixes the border's black into it.
+    """Undo the darkening of the rim by a blur, which mixes the black border into it.
 
-    A blurred picture of a disc on black is darker at the disc's edge by w = mask * Gaussian, which
-    is a half at the edge itself. How much of that an image shows (nothing where the camera cuts
-    the field of view after the blur, as above and below in many) is measured, arc by arc: the rim
-    is held against what lies inside it, continued outwards.
+    A blurred picture of a disc on black is darker at the edge of the disc by w = mask * Gaussian,
+    which
+    is one half at the edge itself. How much of that an image shows is measured arc by arc, by
+    comparing
+    the rim with the continuation of what lies inside it. Many cameras cut the field of view after
+    the
+    blur, above and below for instance; there the measured darkening is zero.
 
     Args:
         pixels: (H, W, 3) float32, 0..1, black outside the field of view.
@@ -72,7 +79,7 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
         blur: standard deviation of the blur, pixels.
 
     Returns:
-        (H, W, 3) float32, the same pixels further inside.
+        (H, W, 3) float32; pixels farther inside are unchanged.
     """
     if blur < _LEAST_BLUR:
         return pixels
@@ -97,15 +104,16 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
 
 
 def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far what was undone counts near the rim, where half of what is needed is not there.
+    """Weights of the restoration near the rim, where half of the neighbourhood is missing.
 
     Args:
         mask: (H, W), above 0 inside the field of view.
         blur: standard deviation of the blur, pixels.
 
     Returns:
-        Two weights (H, W) float32, 0..1: of light given back to the rim, 0 in its outermost pixel,
-        and of restored detail, 0 within 1.5 standard deviations of the blur and 1 from 3.5 on.
+        Two weights (H, W) float32, 0..1: of the light given back to the rim, 0 in its outermost
+        pixel;
+        and of restored detail, 0 within 1.5 standard deviations of the blur and 1 beyond 3.5.
     """
     distance = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 5)
     wide = max(blur, _LEAST_BLUR)

@@ -1,4 +1,4 @@
-"""Sense: what is wrong with an image, and the gain that each band of detail needs."""
+"""Sense: estimates what is wrong with an image, and the gain that each band of detail needs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from magenet_batch.models.restoration.bands import BANDS
 from magenet_batch.models.restoration.config import SenseConfig
 from magenet_batch.models.restoration.statistics import STATISTICS
 
-_MOST = 12.0  # times that a band is amplified
+_MOST = 12.0  # maximum amplification of a band
 ESTIMATES = ("blur", "noise", "jpeg")
 
 
 class Sensed(NamedTuple):
-    """What Sense says of images.
+    """Output of Sense for a batch of images.
 
     Attributes:
-        matrices: (B, `BANDS`, 3, 3), what each band's channels are multiplied by; the identity
-            changes nothing.
-        condition: (B, C), what the sensor stage is told.
-        blur: (B,), standard deviation of the blur in pixels of the image that was shown.
-        noise: (B,), standard deviation of the noise there, of a range of 0..1.
+        matrices: (B, `BANDS`, 3, 3), colour matrices that multiply each band; the identity changes
+            nothing.
+        condition: (B, C), condition of the sensor stage.
+        blur: (B,), standard deviation of the blur, in pixels of the input.
+        noise: (B,), standard deviation of the noise in the input, for a range of 0..1.
         jpeg: (B,), loss by compression, 0 (none) .. 1 (quality 25 and below).
     """
 
@@ -40,8 +40,8 @@ class Sensed(NamedTuple):
 class Sense(nn.Module):
     """A perceptron on the statistics of an image's bands.
 
-    `mean` and `spread` of the statistics over the training images are part of its weights. A new
-    one has the identity for gains.
+    The mean and spread of the statistics over the training images are stored with its weights. The
+    gains of a new one are the identity.
     """
 
     mean: torch.Tensor
@@ -59,11 +59,11 @@ class Sense(nn.Module):
 
     @property
     def width(self) -> int:
-        """Numbers in the condition."""
+        """Width of the condition."""
         return self.gains.in_features
 
     def forward(self, statistics_BN: torch.Tensor) -> Sensed:
-        """From statistics of `band_statistics` to what is wrong."""
+        """Estimate what is wrong from the output of `band_statistics`, (B, `STATISTICS`)."""
         z = ((statistics_BN - self.mean) / self.spread).clamp(-6, 6)
         for layer in self.layers:
             z = F.silu(layer(z))
@@ -77,7 +77,7 @@ class Sense(nn.Module):
 def apply_matrices(
     bands: list[torch.Tensor], rest_B3HW: torch.Tensor, matrices: torch.Tensor
 ) -> torch.Tensor:
-    """The image whose bands are multiplied by the matrices: (B, 3, H, W)."""
+    """Multiply each band by its matrix and recombine the image: (B, 3, H, W)."""
     y = rest_B3HW
     for k, band in enumerate(bands):
         y = y + torch.einsum("bij,bjhw->bihw", matrices[:, k].to(band.dtype), band)

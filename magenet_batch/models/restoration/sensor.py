@@ -1,9 +1,9 @@
-"""Sensor stage: blur, noise and compression undone by gains of bands, in scale and in space.
+"""Sensor stage: undoes blur, noise and compression by gains of bands, over scales and in space.
 
-Sense gives a matrix per band for the whole image (attention over scales). A small network on
-half-resolution features adds to it, position by position (attention in space): a vessel keeps its
-edge where the background is smoothed. What it sees beside the pixels is the vessel map of the
-structure module. Both start at nothing, so a new stage is the identity.
+Sense provides one matrix per band for the whole image (attention over scales). A small network on
+half-resolution features adds to it at each position (attention in space): a vessel keeps its edge
+where the background is smoothed. The network also sees the vessel map of the structure module. Both
+contributions are initially zero, so that a new stage is the identity.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from magenet_batch.models.restoration.bands import BANDS, REACH, Bands, detail_b
 from magenet_batch.models.restoration.config import SensorConfig
 from magenet_batch.models.restoration.sense import Sensed, apply_matrices
 
-_FULL = 4  # bands whose local gains are set for each pixel; coarser ones for 2 x 2 pixels
-_MIDDLE = 0.4  # of the values that pixels have
+_FULL = 4  # bands whose local gains are set per pixel; coarser bands per 2 x 2 pixels
+_MIDDLE = 0.4  # middle of the range of pixel values
 
 
 class ToldBlock(nn.Module):
-    """Two convolutions and a shortcut; channels attend to what Sense says of the whole image."""
+    """Two convolutions and a residual connection; Sense's condition drives channel attention."""
 
     def __init__(self, channels: int, told: int) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class ToldBlock(nn.Module):
         self.tell = zero_linear(told, 2 * channels)
 
     def forward(self, x_BCHW: torch.Tensor, condition_BC: torch.Tensor) -> torch.Tensor:
-        """Features of the same shape."""
+        """Compute features of the same shape."""
         scale, shift = self.tell(condition_BC)[:, :, None, None].to(x_BCHW.dtype).chunk(2, 1)
         y = silu(torch.addcmul(shift, self.first(x_BCHW), 1 + scale))
         return added(self.second(y), x_BCHW)
 
 
 class SensorStage(nn.Module):
-    """An encoder-decoder that sets gains of bands; nothing in it depends on the tile's place."""
+    """An encoder-decoder that sets gains of bands; nothing in it depends on the tile's position."""
 
     def __init__(self, config: SensorConfig, *, told: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class SensorStage(nn.Module):
         self.guided = config.guided
         self.most = config.residual
         self.reach = REACH
-        """Pixels around an output pixel beyond which nothing matters."""
+        """Radius in pixels beyond which no input influences an output pixel."""
         self.local = bool(widths)
         if not widths:
             return
@@ -66,7 +66,8 @@ class SensorStage(nn.Module):
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
         self.decoders = nn.ModuleList(ToldBlock(c, told) for c in widths[:-1])
-        # Per band a gain of all channels and one of what they have in common.
+        # Per band, a gain for each channel's own detail and one for the detail that the channels
+        # share.
         self.fine = zero_conv(widths[0], 4 * 2 * _FULL)
         self.coarse = zero_conv(widths[0], 2 * (BANDS - _FULL))
         self.residual = zero_conv(widths[0], 12) if config.residual else None
@@ -82,14 +83,14 @@ class SensorStage(nn.Module):
         *,
         bands: Bands | None = None,
     ) -> torch.Tensor:
-        """Undo the sensor's faults.
+        """Undo the faults of the sensor.
 
         Args:
-            x_B3HW: images or tiles of images, 0..1, sides multiples of 8, continued smoothly
-                outside the field of view.
-            sensed: of the whole images.
-            vessels_B1HW: probability of vessel, 0..1; None where the stage is not guided.
-            bands: of `x_B3HW`, where they are known already.
+            x_B3HW: images or tiles, RGB, 0..1, sides multiples of 8, continued smoothly outside the
+                field of view.
+            sensed: output of Sense for the whole images.
+            vessels_B1HW: probability of vessel, 0..1; None if the stage is not guided.
+            bands: bands of `x_B3HW`, if they are already known.
 
         Returns:
             (B, 3, H, W) float32, not clipped.
@@ -133,5 +134,5 @@ class SensorStage(nn.Module):
 
 
 def _enlarged(conv: nn.Conv2d, x_BCHW: torch.Tensor) -> torch.Tensor:
-    """What a convolution says of each of 2 x 2 pixels: float32, channels in planes."""
+    """Apply a convolution with four outputs per position as 2 x 2 pixels each: float32 planes."""
     return conv_shuffled(x_BCHW, conv.weight, conv.bias).float().contiguous()

@@ -1,4 +1,4 @@
-"""What tells blur from noise from compression: statistics of bands, of a whole image or a crop."""
+"""Statistics of bands that tell blur, noise and compression apart, of a whole image or a crop."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import torch
 from magenet_batch.models.restoration.bands import BANDS
 
 _N = 3 * BANDS
-_FINE = 3  # bands in which noise that grows with the signal shows
+_FINE = 3  # bands in which signal-dependent noise shows
 STATISTICS = _N * (_N - 1) // 2 + 4 * _N + 3 * _FINE + 6
-_POWER, _SIZE, _ROOT = 1e-9, 1e-5, 1e-3  # so small that they count as nothing: (1/255)^2 / 15000
+_POWER, _SIZE, _ROOT = 1e-9, 1e-5, 1e-3  # small enough to count as zero: (1/255)^2 / 15000
 
 
 def band_statistics(
     bands: list[torch.Tensor], rest_B3HW: torch.Tensor, mask_B1HW: torch.Tensor
 ) -> torch.Tensor:
-    """Describe images by how their bands of detail are spread and hang together.
+    """Describe images by the distribution of their bands and the correlations between them.
 
-    The powers of the bands, the correlations between bands and channels, three more moments of
-    each band (which tell the sharp few from the dull many), how the finest bands grow with the
-    light, and the light itself.
+    The statistics are the power of each band, the correlations between bands and channels, three
+    more
+    moments of each band (which tell a few sharp edges from many dull ones), the growth of the
+    finest
+    bands with brightness, and the brightness itself.
 
     Args:
-        bands: of `detail_bands`.
-        rest_B3HW: of `detail_bands`.
-        mask_B1HW: 1 where an image counts, well inside the field of view; at least one pixel each.
+        bands: bands of `detail_bands`.
+        rest_B3HW: residual of `detail_bands`.
+        mask_B1HW: 1 at the pixels to use, well inside the field of view; at least one per image.
 
     Returns:
         (B, `STATISTICS`) float32.
