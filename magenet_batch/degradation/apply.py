@@ -1,8 +1,9 @@
-"""Applying degradations: deterministic, batched, on CPU or GPU, at any resolution.
+"""Apply degradations: deterministic, batched, on CPU or GPU, at any resolution.
 
-The order is that of the light: the scene is blurred by the eye and the optics; the ageing lens
-absorbs blue and scatters a veil; the flash lights unevenly and leaks; dust sits on the objective;
-the sensor scales, saturates and adds noise; the file is compressed.
+The order is that of the light path: the eye and the optics blur the scene; the ageing lens absorbs
+blue and scatters a veil; the flash lights unevenly and leaks; dust sits on the objective; the
+sensor
+scales, saturates and adds noise; the file is compressed.
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ def apply_degradation(
     mask_B1HW: torch.Tensor,
     height: int | None = None,
 ) -> torch.Tensor:
-    """Degrade a batch.
+    """Degrade a batch of images.
 
     Args:
         clean_BCHW: images, RGB, float32, 0..1.
-        params: one per image.
-        mask_B1HW: field of view, 0..1; outside it the images are left as they are.
-        height: rows of the pictures that these are crops of; without it they are whole.
+        params: parameters of the degradation, one per image.
+        mask_B1HW: field of view, 0..1; outside it the images do not change.
+        height: height in pixels of the pictures that the images are crops of; None if the images
+            are
+            whole.
 
     Returns:
         Degraded images of the same shape, 0..1.
 
     Raises:
-        ValueError: if there is not one set of parameters per image, or if a crop shall have a kind
-            of degradation that depends on the whole picture.
+        ValueError: the number of parameters is not the number of images, or a crop is given a kind
+            of
+            degradation that depends on the whole picture.
     """
     if len(params) != len(clean_BCHW):
         raise ValueError(f"{len(clean_BCHW)} images, but {len(params)} sets of parameters")
@@ -52,10 +56,15 @@ def apply_degradation(
 
 
 def check_for_crop(params: DegradationParams, *, height: int) -> None:
-    """Refuse what only a whole picture can have.
+    """Check that a degradation can be applied to a crop.
+
+    Args:
+        params: parameters of the degradation.
+        height: height of the whole picture, pixels.
 
     Raises:
-        ValueError: if the height is none, or a kind has a place in the picture or needs its mean.
+        ValueError: the height is not positive, or a kind has a position in the picture or needs its
+            mean.
     """
     if height < 1:
         raise ValueError(f"height is {height}; it must be that of the whole picture, in pixels")

@@ -1,7 +1,9 @@
-"""Degrading crops fast, for training: blur, noise and compression with OpenCV on one thread.
+"""Degrade crops fast, for training: blur, noise and compression with OpenCV on one thread.
 
-The same formulas as `apply_degradation` with a height, which is its oracle. It differs where a crop
-ends: a Gaussian too goes on there as in a mirror, and its kernel ends at four standard deviations.
+The formulas are those of `apply_degradation` with a height, which is the oracle. Results differ
+only
+near the edge of a crop, where all blurs, including the Gaussian, mirror the image, and Gaussian
+kernels are cut at four standard deviations.
 """
 
 from __future__ import annotations
@@ -31,23 +33,24 @@ from magenet_batch.degradation.kinds.noise import (
 from magenet_batch.degradation.params import DegradationParams
 
 CROP_KINDS = ("blur", "noise", "jpeg")
-"""Kinds that a crop can be given here."""
+"""Kinds of degradation that can be applied to crops here."""
 
 
 def degrade_crop(pixels: np.ndarray, params: DegradationParams, *, height: int) -> np.ndarray:
     """Degrade a crop of a larger picture.
 
     Args:
-        pixels: (h, w, 3) RGB, floating point, 0..1; it stays as it is.
-        params: blur, noise and jpeg, of every shape and coder.
-        height: rows of the whole picture, pixels: what lengths are fractions of, and what the noise
-            depends on.
+        pixels: (h, w, 3) RGB, floating point, 0..1; not modified.
+        params: parameters with blur, noise and JPEG of any shape and coder.
+        height: height of the whole picture in pixels, which lengths are fractions of and on which
+            the
+            noise depends.
 
     Returns:
         (h, w, 3) float32, 0..1.
 
     Raises:
-        ValueError: if the pixels are of another shape or type, or there is another kind.
+        ValueError: the pixels have another shape or dtype, or there is another kind of degradation.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not np.issubdtype(pixels.dtype, np.floating):
         raise ValueError(
@@ -100,7 +103,7 @@ def _with_noise(x: np.ndarray, p: Noise, height: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _bank() -> np.ndarray:
-    """The noise of all devices as (period, period, 4)."""
+    """The shared noise of all devices, as (period, period, 4)."""
     return np.ascontiguousarray(noise_bank("cpu").permute(1, 2, 0).numpy())
 
 

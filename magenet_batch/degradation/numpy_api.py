@@ -1,4 +1,4 @@
-"""Degrading one image outside of training: arrays in, arrays out."""
+"""Degrade a single image: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def degrade_pixels(
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
-        params: what to do to it.
+        params: parameters of the degradation.
         mask: (H, W) bool, the field of view.
 
     Returns:
-        An image of the same shape and type.
+        An image of the same shape and dtype.
     """
     full = np.iinfo(pixels.dtype).max
     clean = torch.from_numpy(pixels.astype(np.float32) / full).permute(2, 0, 1)[None]

@@ -1,7 +1,7 @@
 """The parameters of one degradation: sampled once, recorded, exactly replayable.
 
-Lengths are fractions of the image height and positions are fractions of height and width from the
-top left corner, so that the same parameters describe the same corruption at every resolution.
+Lengths are fractions of the image height, and positions are fractions of width and height from the
+top left corner, so that the same parameters describe the same degradation at every resolution.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["KINDS", "DegradationParams", "Spot"]
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationParams(AllFields):
-    """One corruption of one image. The defaults change nothing.
+    """One degradation of one image. The defaults change nothing.
 
-    Its fields are those of the kinds: `Blur` in `kinds/blur.py` describes `blur_sigma`, and so on.
+    Its fields are those of all kinds: `Blur` in `kinds/blur.py` describes `blur_sigma`, and so on.
 
     Raises:
-        ValueError: if a value is none that its field can have.
+        ValueError: a value is outside the limits of its field.
     """
 
     def __post_init__(self) -> None:
@@ -38,19 +38,19 @@ class DegradationParams(AllFields):
                     )
 
     def kinds(self) -> tuple[str, ...]:
-        """Which kinds of corruption these parameters contain, in the order of `KINDS`."""
+        """Names of the kinds of degradation that are present, in the order of `KINDS`."""
         return tuple(kind.name for kind in REGISTRY if kind.present(self))
 
     def to_record(self) -> str:
-        """These parameters as one line of JSON, for a Parquet column; nothing is rounded."""
+        """The parameters as one line of JSON for a Parquet column; nothing is rounded."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_record(cls, record: str) -> DegradationParams:
-        """Read what `to_record` wrote, now or when there were fewer fields.
+        """Parse the output of `to_record`, also that of versions with fewer fields.
 
         Raises:
-            ValueError: if the record has an unknown or malformed entry.
+            ValueError: the record has an unknown or malformed entry.
         """
         entries: dict[str, Any] = json.loads(record)
         if not isinstance(entries, dict):
@@ -74,7 +74,7 @@ def _plain(value: object) -> object:
 
 
 def _check_numbers(name: str, value: object, low: float, high: float) -> None:
-    """As many numbers as the default has, each within its limits; one that is not finite is not."""
+    """Check the number of values and their limits; values that are not finite fail."""
     default = getattr(DegradationParams, name)
     numbers, wanted = (v if isinstance(v, tuple) else (v,) for v in (value, default))
     try:

@@ -14,12 +14,12 @@ class Preset:
     """How often and how strongly to degrade.
 
     Attributes:
-        probability: kind -> chance that it is present, 0..1.
+        probability: probability of each kind, 0..1, by name.
         severity: range from which one severity per image is drawn, 0..1; it scales every kind.
-        untouched: chance that an image is left exactly as it is.
-        single: chance that of the kinds drawn only one remains.
-        ways: `plain`, or as a `camera` makes them: blur of every shape, correlated noise, JPEG
-            files.
+        untouched: probability that an image is not degraded at all.
+        single: probability that only one of the drawn kinds is applied.
+        ways: `plain`, or `camera` for degradations as cameras produce them: blur of every shape,
+            correlated noise, JPEG files.
     """
 
     probability: dict[str, float] = field(default_factory=dict)
@@ -29,10 +29,10 @@ class Preset:
     ways: Literal["plain", "camera"] = "plain"
 
     def only(self, kind: str) -> Preset:
-        """This preset with a single kind, always present.
+        """This preset with a single kind, which is always present.
 
         Raises:
-            UsageError: if there is no such kind.
+            UsageError: there is no such kind.
         """
         name = kind_called(kind).name
         return replace(self, probability={name: 1.0}, untouched=0.0, single=0.0)
@@ -45,7 +45,7 @@ _EVALUATION = Preset(
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
-    # Broad, many of them light or single: to do nothing where nothing is wrong is learned too.
+    # Broad, and often light or single: the network must also learn to leave good images alone.
     "train": Preset(
         {"colour": 0.5, "gradient": 0.25, "halo": 0.3, "hole": 0.25, "blur": 0.5, "spots": 0.25,
          "haze": 0.4, "yellow": 0.3, "noise": 0.4, "jpeg": 0.25},
@@ -62,19 +62,19 @@ PRESETS: dict[str, Preset] = {
         {"blur": 0.7, "noise": 0.7, "jpeg": 0.5},
         severity=(0.03, 1.0), untouched=0.12, single=0.3, ways="camera",
     ),
-    # Faults of light, which the light stage undoes, and among them those that it leaves alone.
+    # Faults of light, which the light stage undoes, with other faults that it must leave alone.
     "light": Preset(
         {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
          "blur": 0.3, "spots": 0.3, "noise": 0.2},
         severity=(0.05, 1.0), untouched=0.25, single=0.35,
     ),
-    # For the last stage alone: faults that a neighbourhood shows, and often none at all.
+    # For the last stage alone: faults that show in a neighbourhood, and often none at all.
     "detail": Preset(
         {"colour": 0.4, "gradient": 0.2, "halo": 0.2, "hole": 0.2, "blur": 0.5, "spots": 0.1,
          "haze": 0.4, "yellow": 0.2, "noise": 0.5, "jpeg": 0.3},
         severity=(0.1, 1.0), untouched=0.45, single=0.3,
     ),
-    # What a student sees of a real image in place of what its teacher sees.
+    # The student's view of a real image, compared with what the teacher sees.
     "strong_view": Preset(
         {"colour": 0.5, "gradient": 0.3, "blur": 0.4, "haze": 0.3, "noise": 0.6, "spots": 0.2},
         severity=(0.05, 0.45),
@@ -87,7 +87,7 @@ def preset(name: str) -> Preset:
     """The preset of this name; `evaluation:blur` is the evaluation preset with blur alone.
 
     Raises:
-        UsageError: if there is no such preset or kind.
+        UsageError: there is no such preset or kind.
     """
     base, _, kind = name.partition(":")
     if base not in PRESETS:

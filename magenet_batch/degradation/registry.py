@@ -35,7 +35,7 @@ class AllFields(
     noise.Noise,
     jpeg.Jpeg,
 ):
-    """The fields of every kind, in the order in which kinds are drawn and reports list them."""
+    """The fields of every kind, in the order in which kinds are drawn and reported."""
 
 
 REGISTRY: tuple[Kind[Any], ...] = tuple(
@@ -47,7 +47,7 @@ KINDS: tuple[str, ...] = tuple(kind.name for kind in REGISTRY)
 """Names of the kinds, in the same order."""
 
 WAY_OF_LIGHT: tuple[Kind[Any], ...] = tuple(sorted(REGISTRY, key=lambda kind: kind.place))
-"""Every kind, in the order in which they happen between the eye and the file."""
+"""Every kind, in the order of the light path from the eye to the file."""
 
 _BY_NAME = dict(zip(KINDS, REGISTRY, strict=True))
 assert len(_BY_NAME) == len({kind.place for kind in REGISTRY}) == len(REGISTRY)
@@ -57,7 +57,7 @@ def kind_called(name: str) -> Kind[Any]:
     """The kind of this name.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: there is no such kind.
     """
     if name not in _BY_NAME:
         raise UsageError(f"no degradation is called '{name}'; {nearest(name, KINDS)}")

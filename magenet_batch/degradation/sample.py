@@ -1,9 +1,9 @@
-"""Sampling degradations: a preset says how likely and how strong each kind is.
+"""Sample degradations from a preset.
 
 Ranges follow Shen et al. (Modeling and Enhancing Low-quality Retinal Fundus Images, IEEE TMI 2020)
-where they are sound, and go beyond them where photographs of patients with cataract do: veils of
-haze, yellowing, one-sided crescents of light, dark centres, sensor noise and compression. Each
-kind's file has its own.
+where they are sound, and exceed them where photographs of patients with cataract do: veils of haze,
+yellowing, one-sided crescents of light, dark centres, sensor noise and compression. The file of
+each kind states its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from magenet_batch.degradation.registry import KINDS, kind_called
 
 __all__ = ["PRESETS", "Preset", "preset", "sample_degradation"]
 
-# Published presets draw a number for each of these, whether they have it or not; a kind that was
-# added later takes no number of presets that do without it, so that their samples stay.
+# The published presets draw a number for each of these kinds even if it is absent. Kinds that were
+# added later draw none for presets without them, so that samples of those presets stay the same.
 _ALWAYS_DRAWN = frozenset(
     ("colour", "gradient", "halo", "hole", "blur", "spots", "haze", "yellow", "noise", "jpeg")
 )
@@ -28,7 +28,7 @@ def sample_degradation(rng: np.random.Generator, how: Preset) -> DegradationPara
 
     Args:
         rng: the only source of randomness.
-        how: what to draw from.
+        how: the preset to draw from.
 
     Returns:
         Parameters that replay to the same pixels.

@@ -1,4 +1,4 @@
-"""Enhancing one image at its own resolution, whatever the network."""
+"""Enhance one image at its own resolution, with any kind of network."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from magenet_batch.settings import DEFAULT_WEIGHTS, Look
 
 @dataclass(frozen=True)
 class Enhancement:
-    """What the network made of an image.
+    """Output of the network for one image.
 
     Attributes:
-        pixels: (H, W, 3), shape and type of the input.
+        pixels: (H, W, 3), shape and dtype of the input.
         vessels_before: (h, w) float32, probability of vessel in the input, over the whole picture
-            reduced; None if the network has no structure module.
-        vessels_after: the same of the enhanced image.
-        estimates: what was wrong with the image; None if the network does not say.
+            at a
+            reduced size; None if the network has no structure module.
+        vessels_after: the same for the enhanced image.
+        estimates: what was wrong with the image; None if the network does not estimate it.
     """
 
     pixels: np.ndarray
@@ -42,20 +43,20 @@ class Enhancement:
 
 
 class Enhancer:
-    """A network ready to enhance images; loaded once, used for many.
+    """A network that is loaded once and enhances many images.
 
     Args:
-        network: in float32.
-        info: what its weights say of themselves.
-        device: where to compute.
-        precision: `fp32`, `bf16`, or `auto`: bf16 on GPUs that have it, fp32 on CPUs.
-        tile: longest side of a tile without its overlap, pixels, multiple of 8; of networks that
-            work in tiles.
-        blend: share of what the network gives in the result, 0..1; the rest is the original.
-        look: `natural` is what was there; `clear` raises local contrast after restoration.
+        network: the network, in float32.
+        info: metadata of its weights.
+        device: device of the computation.
+        precision: `fp32`, `bf16`, or `auto`: bf16 on GPUs that support it, fp32 on CPUs.
+        tile: longest side of a tile without its overlap, pixels, a multiple of 8; only for networks
+            that work in tiles.
+        blend: weight of the enhanced image in the result, 0..1; the rest is the original.
+        look: `natural` restores what was there; `clear` also raises local contrast afterwards.
 
     Raises:
-        UsageError: if the network has no such look.
+        UsageError: the network does not offer the look.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Enhancer:
         self.weights_name = info.name
         self.weights_hash = info.hash
         self._device = device
-        # On CPUs results should not depend on which instructions a processor has.
+        # On CPUs, results should not depend on the instructions that a processor supports.
         on_cpu = precision == "auto" and device.type == "cpu"
         self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
         self._blend = blend
@@ -99,19 +100,19 @@ class Enhancer:
         blend: float = 1.0,
         look: Look = "natural",
     ) -> Enhancer:
-        """Load weights.
+        """Load weights into a new enhancer.
 
         Args:
-            weights: a shipped name or a file.
+            weights: name of shipped weights, or path of a `.safetensors` file.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            threads: CPU threads of this process; 0 leaves them as they are.
+            threads: number of CPU threads for torch in this process; 0 keeps the current number.
             precision: `auto`, `fp32` or `bf16`.
-            blend: share of what the network gives in the result, 0..1.
+            blend: weight of the enhanced image in the result, 0..1.
             look: `natural` or `clear`.
 
         Raises:
-            WeightsError: if the weights cannot be loaded.
-            UsageError: if there is no such device.
+            WeightsError: the weights cannot be loaded.
+            UsageError: the device does not exist, or the network does not offer the look.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -124,16 +125,19 @@ class Enhancer:
     def enhance(
         self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool] = lambda: False
     ) -> Enhancement:
-        """Enhance an image inside its field of view; outside it every pixel stays as it is.
+        """Enhance an image inside its field of view; pixels outside it do not change.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
-            cancelled: asked now and then whether to stop.
+            cancelled: called between steps; return True to stop.
+
+        Returns:
+            The enhanced image, vessel maps and estimates.
 
         Raises:
-            CancelledError: if it was asked to stop.
-            ImageError: if the network gives values that are not finite.
+            CancelledError: `cancelled` returned True.
+            ImageError: the network produced values that are not finite.
         """
         mask = fov.mask(*pixels.shape[:2])
         seen = self._vessel_map(pixels, fov, mask)
@@ -153,7 +157,7 @@ class Enhancer:
 
     @torch.inference_mode()
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
-        """What the structure module sees in an image.
+        """Detect vessels with the structure module.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -161,7 +165,8 @@ class Enhancer:
 
         Returns:
             (h, w) float32, probability of vessel over the whole picture, reduced so that the field
-            of view is about 500 pixels wide; None if the network has no structure module.
+            of view
+            is about 500 pixels wide; None if the network has no structure module.
         """
         found = self._vessel_map(pixels, fov, fov.mask(*pixels.shape[:2]))
         if found is None:
@@ -182,7 +187,7 @@ class Enhancer:
 
 
 def _in_picture(map_11SS: torch.Tensor, square: Square, height: int, width: int) -> np.ndarray:
-    """A map of the square as a map of the whole picture at the same scale, 0 outside."""
+    """Cut a map of the square to the whole picture at the same scale, 0 outside the square."""
     small = map_11SS[0, 0].cpu().numpy()
     scale = small.shape[0] / square.side
     matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])

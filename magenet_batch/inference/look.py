@@ -1,12 +1,12 @@
-"""The look `clear`: bounded local contrast for people who read screens, after restoration.
+"""The look `clear`: bounded local contrast after restoration, for people who read on screens.
 
-Contrast at the scale of vessels and lesions is raised, and light is evened out a little, as one
-gain per pixel on all three channels, so that hue and saturation stay. Where a scale holds nothing
-but noise it is left alone: every band of the logarithm of lightness is amplified by
+Contrast at the scale of vessels and lesions is raised, and the light is evened out a little, by one
+gain per pixel for all three channels, so that hue and saturation are preserved. A scale that holds
+only noise is not amplified: every band of the logarithm of lightness is multiplied by
 
     a_k m^2 / (m^2 + (c n_k)^2),    m^2 the mean square of the band around a pixel, n_k its noise
 
-(a Wiener-like coring; compare Donoho and Johnstone, Biometrika 1994). The gain lies within
+(Wiener-like coring; compare Donoho and Johnstone, Biometrika 1994). The gain stays within
 exp(+-0.6).
 """
 
@@ -19,9 +19,9 @@ from magenet_batch.models.restoration.bands import detail_bands
 
 _STRENGTHS = (0.0, 0.4, 0.9, 1.3, 1.4, 1.2, 0.9, 0.6)  # a_k, fine bands first
 _CORING = 2.0  # c
-_EVENED = 0.45  # share of the slow unevenness of light that is taken away
+_EVENED = 0.45  # share of the slow unevenness of light that is removed
 _MOST = 0.6  # bound of the log-gain
-_WINDOW = 9  # pixels across, over which a band's mean square is taken
+_WINDOW = 9  # side in pixels of the window over which the mean square of a band is taken
 _DARKEST = 0.02
 
 
@@ -29,11 +29,11 @@ def clear_gain(x_13SS: torch.Tensor, mask_11SS: torch.Tensor) -> torch.Tensor:
     """Log-gain of the look `clear`.
 
     Args:
-        x_13SS: a restored image, 0..1, continued smoothly outside the field of view.
+        x_13SS: a restored image, RGB, 0..1, continued smoothly outside the field of view.
         mask_11SS: field of view, 0 or 1.
 
     Returns:
-        (1, 1, S, S), within +-0.6, 0 for an image without detail and of even light.
+        (1, 1, S, S), within +-0.6; 0 for an image without detail in even light.
     """
     light = 0.25 * x_13SS[:, :1] + 0.65 * x_13SS[:, 1:2] + 0.1 * x_13SS[:, 2:]
     bands, rest = detail_bands(torch.log(light.clamp_min(_DARKEST)))
@@ -50,7 +50,7 @@ def clear_gain(x_13SS: torch.Tensor, mask_11SS: torch.Tensor) -> torch.Tensor:
 
 
 def _noise_of(band: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Noise of a band: what three quarters of the field of view stay below, robustly."""
+    """Robust noise level of a band: a quantile of its magnitude inside the field of view."""
     inside = band[mask > 0].abs()
     if not len(inside):
         return band.new_zeros(())
@@ -58,7 +58,7 @@ def _noise_of(band: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _slow(rest: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What of the light is slower than an eighth of the picture, inside the mask."""
+    """Light that varies more slowly than an eighth of the picture, inside the mask."""
     size = rest.shape[-1]
     side = max(8, size // 48)
     small, share = (F.adaptive_avg_pool2d(t, side) for t in (rest * mask, mask))

@@ -1,4 +1,4 @@
-"""From arrays to tensors and back, and the copies that networks see."""
+"""Convert arrays to tensors and back, and make the copies that networks see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from magenet_batch.models.magenet import ALIGNMENT
 
 
 def as_tensor(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """(H, W, 3) integers to (1, 3, H, W) in [0, 1] on a device."""
+    """Convert integers (H, W, 3) to a tensor (1, 3, H, W), 0..1, on a device."""
     full = float(np.iinfo(pixels.dtype).max)
     if pixels.dtype == np.uint16:
         pixels = pixels.astype(np.int32)
@@ -22,7 +22,7 @@ def as_tensor(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
 def reduced(
     pixels: np.ndarray, mask: np.ndarray, square: Square, *, size: int, device: torch.device
 ) -> torch.Tensor:
-    """The square at a size, or its own if that is less: (1, 3, S, S), black outside the FOV."""
+    """Resize the square to at most `size`: (1, 3, S, S), black outside the field of view."""
     height, width = pixels.shape[:2]
     rows, columns, to_rows, to_columns = square.overlap(square.whole(), height, width)
     cut = np.zeros((square.side, square.side, 3), pixels.dtype)
@@ -33,12 +33,12 @@ def reduced(
 
 
 def lit(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The pixels, black outside the mask."""
+    """Set the pixels outside the mask to black."""
     return cv2.copyTo(np.ascontiguousarray(pixels), np.ascontiguousarray(mask).view(np.uint8))
 
 
 def mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> np.ndarray:
-    """Original and enhanced (0..1), (h, w, 3), by a share (h, w, 1), in the original's type."""
+    """Blend the original with the enhanced image, (h, w, 3) 0..1, by a share (h, w, 1)."""
     full = int(np.iinfo(pixels.dtype).max)
     old = torch.from_numpy(pixels.astype(np.float32))
     result = torch.lerp(old, enhanced * full, share).round_()
@@ -48,9 +48,10 @@ def mixed(pixels: np.ndarray, enhanced: torch.Tensor, share: torch.Tensor) -> np
 
 
 def feathered(mask: np.ndarray) -> np.ndarray:
-    """The mask as weights (H, W) float32 that fall to 0 at its edge, never outside it.
+    """Turn the mask into weights (H, W) float32 that fall to 0 at its edge, never outside it.
 
-    They fall within two pixels: a wider seam would leave a bright ring of the original's haze.
+    They fall within two pixels: a wider transition would leave a bright ring of the original's
+    haze.
     """
     kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(mask.astype(np.uint8) * 255, kernel, borderValue=255)

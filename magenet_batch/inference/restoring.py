@@ -1,9 +1,10 @@
-"""Restoring one image at its own resolution with a `Restorer`.
+"""Restore one image at its own resolution with a `Restorer`.
 
-What is wrong is undone on a copy of bounded size: the sensor stage works on the square around the
-field of view, reduced by a whole factor, the light stage on a small copy of what that gave. The
+Faults are undone on a copy of bounded size: the sensor stage works on the square around the field
+of
+view, reduced by an integer factor, and the light stage on a small copy of that result. The
 original's own pixels then receive the change of the copy, enlarged, and the light, row by row.
-Detail finer than the copy stays as it is, and so does everything where nothing is wrong.
+Detail finer than the copy is preserved, and so is everything where nothing is wrong.
 """
 
 from __future__ import annotations
@@ -29,22 +30,21 @@ from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
 
 _ALIGNMENT = 8
-_STRIP = 256  # rows of the original that are worked on at a time
-_SMOOTH = 256  # pixels across the light's planes before they are enlarged linearly
-_RIM = 25  # pixels: statistics are taken this far inside
+_STRIP = 256  # rows of the original that are processed at a time
+_SMOOTH = 256  # side in pixels of the light's planes before they are enlarged linearly
+_RIM = 25  # pixels; statistics are taken at least this far inside
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """What the network says was wrong with an image.
+    """What the network estimates was wrong with an image.
 
     Attributes:
-        blur: standard deviation of the blur, per mille of the field of view's diameter.
-        noise: standard deviation of the noise at the size the network works at, percent of the
-            range.
+        blur: standard deviation of the blur, per mille of the diameter of the field of view.
+        noise: standard deviation of the noise at the network's working size, percent of the range.
         compression: loss by JPEG compression, 0 (none) .. 1 (quality 25).
         veil: mean density of the veil, 0..1.
-        unevenness: of the light: standard deviation of its logarithm over the field of view.
+        unevenness: standard deviation of the logarithm of the light over the field of view.
     """
 
     blur: float
@@ -56,9 +56,9 @@ class Estimates:
 
 @dataclass(frozen=True)
 class _Copy:
-    """The reduced square: pixels (S, S, 3) float32, mask (S, S), whole factor of its reduction.
+    """The reduced square: pixels (S, S, 3) float32, mask (S, S), integer factor of its reduction.
 
-    `covered` is the share of its side that the square around the field of view takes.
+    `covered` is the share of its side that the square around the field of view covers.
     """
 
     pixels: np.ndarray
@@ -68,7 +68,7 @@ class _Copy:
     covered: float
 
     def fitted(self, map_11SS: torch.Tensor | None) -> torch.Tensor | None:
-        """A map of the square around the field of view, which the copy may exceed, at its size."""
+        """Resize a map of the square around the field of view to this copy, which can be larger."""
         if map_11SS is None:
             return None
         size = len(self.mask)
@@ -107,23 +107,24 @@ class Restoring:
         blend: float,
         cancelled: Callable[[], bool],
     ) -> tuple[np.ndarray, Estimates]:
-        """Restore inside the field of view.
+        """Restore an image inside its field of view.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
-            mask: (H, W) bool, the same.
+            mask: (H, W) bool, the same field of view.
             vessels: probability of vessel in the square around the field of view, (1, 1, S, S);
-                None where the sensor stage is not guided.
-            blend: share of what is restored in the result, 0..1.
-            cancelled: asked between steps whether to stop.
+                None if
+                the sensor stage is not guided.
+            blend: weight of the restored image in the result, 0..1.
+            cancelled: called between steps; return True to stop.
 
         Returns:
-            (H, W, 3) of the input's type, and what was wrong.
+            (H, W, 3) in the input's dtype, and the estimates.
 
         Raises:
-            CancelledError: if it was asked to stop.
-            ImageError: if the network gives values that are not finite.
+            CancelledError: `cancelled` returned True.
+            ImageError: the network produced values that are not finite.
         """
         copy = self._copied(pixels, fov, mask)
         inside = self._tensor(copy.mask[..., None])
@@ -152,7 +153,7 @@ class Restoring:
         if self._look == "clear":
             shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
-        # Up to the edge: what a veil left there would be a bright ring.
+        # Up to the edge: a veil left there would look like a bright ring.
         weight = mask * np.float32(blend)
         result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
@@ -165,12 +166,12 @@ class Restoring:
         return torch.from_numpy(array).to(self._device)
 
     def _continued(self, x_13SS: torch.Tensor, mask: np.ndarray) -> torch.Tensor:
-        """A restored copy, continued outside the field of view."""
+        """Continue a restored copy outside the field of view."""
         pixels = (x_13SS.clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()) * mask[..., None]
         return self._tensor(continued(pixels, mask))
 
     def _copied(self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray) -> _Copy:
-        """The square around the field of view, reduced by a whole factor, continued outside."""
+        """Reduce the square by an integer factor, and continue it outside the field of view."""
         around = Square.around(fov)
         factor = max(1, round(around.side / self._working))
         step = _ALIGNMENT * factor
@@ -199,7 +200,7 @@ class Restoring:
         return _Copy(reduced, mask_of_copy, factor, square, around.side / side)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
-        """The light of what the sensor stage gave, seen small."""
+        """Predict the light from a small copy of the sensor stage's output."""
         stage = self._network.light
         if stage is None:
             return None
@@ -221,7 +222,7 @@ class Restoring:
         clear: torch.Tensor | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
-        """The original with the copy's change and the light, in strips of rows."""
+        """Apply the copy's change and the light to the original, strip by strip."""
         square, side = copy.square, copy.square.side
         full = int(np.iinfo(pixels.dtype).max)
         result: np.ndarray = pixels.copy()
@@ -242,7 +243,7 @@ class Restoring:
                 gain, offset = (_enlarged(t, window, side) for t in light)
                 new = Planes(gain, offset).apply(new)
             if clear is not None:
-                # No channel is burnt out, which would change the hue.
+                # No channel may clip, which would change the hue.
                 room = (1 / new.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)
                 new = new * torch.minimum(_enlarged(clear, window, side), room)
             mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
@@ -252,7 +253,7 @@ class Restoring:
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:
-    """The mask without its rim, or with it where nothing else is left: (S, S, 1)."""
+    """Erode the rim from the mask, unless nothing would be left: (S, S, 1)."""
     inner = cv2.erode(mask, np.ones((_RIM, _RIM), np.uint8))
     return (inner if inner.any() else mask)[..., None]
 

@@ -1,4 +1,4 @@
-"""Where the network works: the square around the field of view, and the tiles that cover it."""
+"""Geometry: the square around the field of view, and the tiles that cover it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MARGIN = 1.02  # the square around the field of view, as in training
 
 @dataclass(frozen=True)
 class Square:
-    """The square around the field of view: its place in the picture, which it may reach over.
+    """The square around the field of view; it can extend beyond the picture.
 
     Attributes:
-        top: first row of the square in the picture, may be negative.
-        left: first column.
-        side: in pixels, a multiple of 8.
+        top: first row of the square in the picture; can be negative.
+        left: first column; can be negative.
+        side: side in pixels, a multiple of 8.
     """
 
     top: int
@@ -31,17 +31,17 @@ class Square:
 
     @classmethod
     def around(cls, fov: FieldOfView) -> Square:
-        """The square of a field of view."""
+        """The square around a field of view."""
         side = max(round(2 * fov.radius * _MARGIN), 2 * ALIGNMENT)
         side = _up(side)
         return cls(round(fov.y - side / 2), round(fov.x - side / 2), side)
 
     def whole(self) -> Window:
-        """All of the square, in its own pixels."""
+        """The whole square, in its own pixels."""
         return Window.whole(self.side, self.side)
 
     def overlap(self, window: Window, height: int, width: int) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns of a window, in the picture and in the window."""
+        """Rows and columns in which a window overlaps the picture: of the picture, of the window."""
         y0, y1 = max(self.top + window.top, 0), min(self.top + window.bottom, height)
         x0, x1 = max(self.left + window.left, 0), min(self.left + window.right, width)
         y1, x1 = max(y0, y1), max(x0, x1)
@@ -49,21 +49,22 @@ class Square:
         return slice(y0, y1), slice(x0, x1), slice(y0 - dy, y1 - dy), slice(x0 - dx, x1 - dx)
 
     def widened(self, window: Window, halo: int) -> Window:
-        """A window with what lies around it, as far as the square reaches."""
+        """Extend a window by a halo on each side, as far as the square reaches."""
         return Window(
             max(window.top - halo, 0), min(window.bottom + halo, self.side),
             max(window.left - halo, 0), min(window.right + halo, self.side),
         )  # fmt: skip
 
     def tiles(self, mask: np.ndarray, *, largest: int) -> Iterator[Window]:
-        """Few tiles of about equal size that cover the field of view, and little beside it.
+        """Cover the field of view with few tiles of about equal size.
 
-        The rows of the field of view are cut into bands, each band into tiles as wide as the field
-        of view is there.
+        The rows of the field of view are cut into bands, and each band into tiles that span the
+        width of the
+        field of view in that band.
 
         Args:
             mask: (H, W) bool, the field of view in the picture.
-            largest: longest side of a tile, in pixels, a multiple of 8.
+            largest: longest side of a tile, pixels, a multiple of 8.
         """
         lit = np.zeros((self.side, self.side), bool)
         rows, columns, to_rows, to_columns = self.overlap(self.whole(), *mask.shape)
@@ -74,7 +75,7 @@ class Square:
 
 
 def _cuts(lit: Any, largest: int) -> Iterator[tuple[int, int]]:
-    """Equal stretches from the first to the last lit position, edges on multiples of 8."""
+    """Divide the range from the first to the last lit position evenly, edges on multiples of 8."""
     found = np.flatnonzero(lit)
     if not len(found):
         return
@@ -86,5 +87,5 @@ def _cuts(lit: Any, largest: int) -> Iterator[tuple[int, int]]:
 
 
 def _up(length: int) -> int:
-    """The next multiple of the tiles' alignment."""
+    """Round up to a multiple of the tiles' alignment."""
     return -(-length // TILE_ALIGNMENT) * TILE_ALIGNMENT

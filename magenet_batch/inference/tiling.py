@@ -1,8 +1,8 @@
-"""Enhancing one image with a network of local transforms: the whole once, then tile by tile.
+"""Enhance one image with a network of local colour transforms: the whole once, then tile by tile.
 
-The square around the field of view is reduced to the working size and shown to the global stages;
-the last stage then works through the original in tiles that overlap by more than its reach, so that
-no seam can appear, in memory that does not grow with the image.
+The square around the field of view is reduced to the working size and given to the global stages.
+The last stage then works through the original in tiles that overlap by more than its reach, so that
+no seams can appear and memory does not grow with the image.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from magenet_batch.models.unet import UNet
 
 
 class Tiling:
-    """Runs a network with global stages and a last stage that sees tiles.
+    """Runs a network of global stages and a last stage that works in tiles.
 
     Args:
-        network: in float32, on its device.
-        device: where to compute.
+        network: the network, in float32, on its device.
+        device: device of the computation.
         autocast: run in bf16.
-        tile: longest side of a tile without its overlap, pixels, multiple of 8.
+        tile: longest side of a tile without its overlap, pixels, a multiple of 8.
     """
 
     def __init__(
@@ -47,18 +47,21 @@ class Tiling:
         blend: float,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
-        """Enhance inside the field of view.
+        """Enhance an image inside its field of view.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
-            mask: (H, W) bool, the same.
-            blend: share of what the network gives in the result, 0..1.
-            cancelled: asked before every tile whether to stop.
+            mask: (H, W) bool, the same field of view.
+            blend: weight of the enhanced image in the result, 0..1.
+            cancelled: called before every tile; return True to stop.
+
+        Returns:
+            (H, W, 3) in the input's dtype.
 
         Raises:
-            CancelledError: if it was asked to stop.
-            ImageError: if the network gives values that are not finite.
+            CancelledError: `cancelled` returned True.
+            ImageError: the network produced values that are not finite.
         """
         square = Square.around(fov)
         size = self._network.config.working_size
@@ -88,7 +91,7 @@ class Tiling:
         *,
         into: np.ndarray,
     ) -> None:
-        """Enhance one tile with its overlap and put its core into the result."""
+        """Enhance one tile with its overlap, and write its core into the result."""
         height, width = pixels.shape[:2]
         seen = square.widened(window, self._halo)
         rows, columns, to_rows, to_columns = square.overlap(seen, height, width)

@@ -1,5 +1,5 @@
-"""One kind of degradation per file: its fields, ranges, formula and share of the severity.
+"""One kind of degradation per file: fields, ranges, formula and contribution to the severity.
 
-A file holds a frozen dataclass of the kind's fields and, as `KIND`, all that the rest of the
-package asks of it. `registry.py` lists the files.
+A file holds a frozen dataclass with the fields of the kind and, as `KIND`, everything else that the
+package needs to know about it. `registry.py` lists the files.
 """

@@ -1,4 +1,4 @@
-"""What every kind of degradation says of itself, and what several of them compute."""
+"""The description that every kind of degradation provides, and helpers that several kinds share."""
 
 from __future__ import annotations
 
@@ -26,19 +26,22 @@ class Kind(Generic[Fields]):
     """One kind of degradation.
 
     Attributes:
-        name: as presets, records and reports call it.
-        place: where it happens on the way from the eye to the file; small is early.
-        present: whether these fields change anything.
+        name: the name used by presets, records and reports.
+        place: position on the light path from the eye to the file; low numbers come first.
+        present: tells whether some fields change anything.
         sample: draws fields for a severity of 0..1.
-        apply: degrades (B, 3, H, W) by one set of fields per image; lengths are fractions of the
-            height given last, in pixels.
-        losses: shares of what can be seen that these fields take away, 0..1 each.
-        limits: least and greatest value of every number among the fields.
-        camera: draws fields as a camera makes them; None where `sample` does.
-        choices: the values that each field with words can have.
-        decode: how to make a field from what JSON has for it.
-        clips: values beyond 0..1 are lost here.
-        whole: needs the whole picture, because it has a place in it or depends on its mean.
+        apply: degrades (B, 3, H, W) by one set of fields per image; the last argument is the height
+            in
+            pixels that lengths are fractions of.
+        losses: shares of the visible information that these fields remove, 0..1 each.
+        limits: minimum and maximum of each number among the fields.
+        camera: draws fields as cameras produce them; None to use `sample`.
+        choices: valid values of each text field.
+        decode: converts a field from its JSON value.
+        clips: whether values are clipped to 0..1 here.
+        whole: whether the kind needs the whole picture, because it has a position in it or depends
+            on
+            its mean.
     """
 
     name: str
@@ -56,12 +59,12 @@ class Kind(Generic[Fields]):
 
 
 def span(rng: np.random.Generator, severity: float, low: float, high: float) -> float:
-    """Uniform between `low` and the share `severity` of the way from `low` to `high`."""
+    """Uniform between `low` and the point that lies `severity` of the way from `low` to `high`."""
     return float(low + (high - low) * severity * rng.uniform(0.35, 1.0))
 
 
 def jittered(rng: np.random.Generator, colours: np.ndarray) -> tuple[float, float, float]:
-    """One of these colours, every channel scaled a little: values 0..1."""
+    """Choose one of the colours and scale each channel a little: values 0..1."""
     colour = colours[rng.integers(len(colours))] * rng.uniform(0.85, 1.15, 3)
     red, green, blue = np.clip(colour, 0, 1).tolist()
     return red, green, blue
@@ -70,7 +73,7 @@ def jittered(rng: np.random.Generator, colours: np.ndarray) -> tuple[float, floa
 def column(
     params: Sequence[object], name: str, like: torch.Tensor, *, ndim: int = 4
 ) -> torch.Tensor:
-    """One field of all images as a tensor (B, 1, 1, 1), or (B, 3, 1, 1) for a colour."""
+    """Collect one field of all images into a tensor (B, 1, 1, 1), or (B, 3, 1, 1) for a colour."""
     values = torch.tensor([getattr(p, name) for p in params], dtype=torch.float32)
     return values.to(like.device).reshape(len(params), -1, *([1] * (ndim - 2)))
 
@@ -78,12 +81,13 @@ def column(
 def smooth_field(
     x: torch.Tensor, of: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 ) -> torch.Tensor:
-    """Evaluate a slow function of position on a coarse grid and enlarge it.
+    """Evaluate a smooth function of position on a coarse grid, and enlarge it.
 
     Args:
-        x: images whose size and device count.
-        of: from rows (1, 1, h, 1) and columns (1, 1, 1, w), as fractions of height and width, and
-            width over height to (B, 1, h, w).
+        x: images that set the size and the device.
+        of: maps rows (1, 1, h, 1) and columns (1, 1, 1, w), as fractions of height and width, and
+            the
+            aspect ratio (width over height) to (B, 1, h, w).
 
     Returns:
         (B, 1, H, W).
@@ -100,6 +104,6 @@ def smooth_field(
 def distance(
     rows: torch.Tensor, columns: torch.Tensor, aspect: float, x: torch.Tensor, y: torch.Tensor
 ) -> torch.Tensor:
-    """Distance from the centres (x, y), themselves fractions, in fractions of the height."""
+    """Distance from the centres (x, y), given as fractions, in fractions of the height."""
     dx, dy = (columns - x) * aspect, rows - y
     return torch.sqrt(dx.square() + dy.square() + 1e-12)

@@ -1,15 +1,15 @@
-"""Loss of sharpness: an eye or a camera out of focus, a moving eye, a low resolution.
+"""Loss of sharpness: a defocused eye or camera, eye movement, low resolution.
 
-`x * k`, k a kernel of standard deviation `sigma H` whatever its shape, so that strengths compare:
+`x * k`, with k a kernel of standard deviation `sigma H` for every shape, so that strengths compare:
 
 - `gaussian`: many small causes together, as in Shen et al. (IEEE TMI 2020);
-- `disc`: defocus by geometrical optics, an even disc of radius `2 sigma H`;
-- `box`: binned or enlarged pixels, an even square of side `sqrt(12) sigma H`;
-- `motion`: an even line of length `sqrt(12) sigma H`; sigma is that along the line.
+- `disc`: defocus in geometrical optics, a uniform disc of radius `2 sigma H`;
+- `box`: binned or enlarged pixels, a uniform square of side `sqrt(12) sigma H`;
+- `motion`: a uniform line of length `sqrt(12) sigma H`; sigma is measured along the line.
 
-Kernels beside the Gaussian are integrated over pixels, and their size is chosen so that the
-standard deviation of what results is exact, down to less than a pixel. Beyond its border an image
-goes on as in a mirror for those shapes; a Gaussian there is normalised over the pixels that exist.
+Kernels other than the Gaussian are integrated over pixels, and their size is chosen so that the
+standard deviation of the discrete kernel is exact, even below one pixel. For these shapes the image
+is mirrored at its border; a Gaussian is normalised over the pixels that exist.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from magenet_batch.degradation.kinds.base import ANY, NOT_NEGATIVE, Kind, column, span
 
 SHAPES = ("gaussian", "disc", "box", "motion")
-_SHARES = (0.4, 0.3, 0.1, 0.2)  # of the shapes, as a camera makes them
+_SHARES = (0.4, 0.3, 0.1, 0.2)  # probabilities of the shapes, as cameras produce them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class Blur:
     Attributes:
         blur_sigma: standard deviation of the kernel, fraction of the height.
         blur_shape: `gaussian`, `disc`, `box` or `motion`.
-        blur_angle: direction of motion, radians; 0 is along the rows, more turns to the bottom.
+        blur_angle: direction of the motion, radians; 0 is along the rows, larger angles turn
+            downwards.
     """
 
     blur_sigma: float = 0.0
@@ -78,7 +79,7 @@ def _gaussian(x: torch.Tensor, params: Sequence[Blur], height: int) -> torch.Ten
 
 
 def _gaussian_matrix(size: int, sigma: torch.Tensor) -> torch.Tensor:
-    """Rows of normalised Gaussians, (B, size, size); sigma (B, 1, 1) in pixels, 0 is identity."""
+    """Normalised Gaussians, (B, size, size), one per row; sigma (B, 1, 1) in pixels, 0: identity."""
     at = torch.arange(size, device=sigma.device, dtype=torch.float32)
     apart = (at[:, None] - at[None, :]).square()
     weights = torch.exp(-apart / (2 * sigma.clamp_min(1e-3).square()))
@@ -86,7 +87,7 @@ def _gaussian_matrix(size: int, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _convolve(x_CHW: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """Convolve with a kernel (n, n), n odd, by its spectrum; the border is a mirror."""
+    """Convolve with a kernel (n, n), n odd, in the frequency domain, mirroring the border."""
     height, width = x_CHW.shape[-2:]
     reach = len(kernel) // 2
     rows = _mirrored(height, reach, x_CHW.device)
@@ -100,7 +101,7 @@ def _convolve(x_CHW: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
 
 def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:
-    """Places of `reach` pixels more on either side: the edge pixel is the mirror."""
+    """Indices of a range extended by `reach` pixels on both sides, mirrored at the edge pixels."""
     if size == 1:
         return torch.zeros(1 + 2 * reach, dtype=torch.long, device=device)
     at = torch.arange(-reach, size + reach, device=device) % (2 * size - 2)
@@ -108,7 +109,7 @@ def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:
 
 
 def blur_kernel(p: Blur, *, height: int) -> np.ndarray:
-    """The kernel of a shape that is no Gaussian: (n, n) float32, n odd, with the sum 1."""
+    """Kernel of a shape other than the Gaussian: (n, n) float32, n odd, sum 1."""
     variance = (p.blur_sigma * height) ** 2
     if p.blur_shape == "disc":
         kernel = _disc(variance)
@@ -122,7 +123,7 @@ def blur_kernel(p: Blur, *, height: int) -> np.ndarray:
 
 
 def gaussian_taps(p: Blur, *, height: int) -> np.ndarray:
-    """One dimension of the Gaussian kernel, to four standard deviations: (n,), n odd."""
+    """One dimension of the Gaussian kernel, cut at four standard deviations: (n,), n odd."""
     sigma = p.blur_sigma * height
     reach = max(1, math.ceil(4 * sigma))
     at = np.arange(-reach, reach + 1)
@@ -147,7 +148,7 @@ def box_taps(p: Blur, *, height: int) -> np.ndarray:
 
 
 def _disc(variance: float) -> np.ndarray:
-    """Each pixel gets the area of the disc in it, by the lengths of many lines."""
+    """Area of the disc in each pixel, integrated along many lines."""
     radius = _disc_radius(variance)
     reach = math.ceil(radius - 0.5)
     at = np.arange(-reach, reach + 1)
@@ -161,7 +162,7 @@ def _disc(variance: float) -> np.ndarray:
 
 
 def _disc_radius(variance: float) -> float:
-    """Radius in pixels of the disc that has this variance per axis once pixels integrate it."""
+    """Radius in pixels of the disc that has this variance per axis when integrated over pixels."""
     low, high = 0.5, 2 * math.sqrt(variance) + 1
     edges = np.arange(math.ceil(high) + 1) + 0.5
     for _ in range(3):
@@ -175,7 +176,7 @@ def _disc_radius(variance: float) -> float:
 
 
 def _motion(variance: float, angle: float) -> np.ndarray:
-    """A line through the middle, cut where it leaves a pixel; each pixel gets its length."""
+    """Length of a centred line in each pixel that it crosses."""
     along = np.array([math.sin(angle), math.cos(angle)])  # row, column
     longest = math.sqrt(3 * variance) + 2
     steps = np.arange(math.ceil(longest) + 1) + 0.5
@@ -185,7 +186,8 @@ def _motion(variance: float, angle: float) -> np.ndarray:
     pixels = np.rint(middles[:, None] * along).astype(int)
     squares = (pixels @ along) ** 2
     moments = np.concatenate([[0.0], np.cumsum(squares * np.diff(cuts))])
-    # Half the length, T, is where moments(T) = variance T: between two cuts both are linear.
+    # Find the half length T at which moments(T) = variance T: between two cuts both sides are
+    # linear.
     k = int(np.argmax(moments[1:] > variance * cuts[1:]))
     half = (squares[k] * cuts[k] - moments[k]) / (squares[k] - variance)
     lengths = np.append(np.diff(cuts[: k + 1]), half - cuts[k])
@@ -198,7 +200,7 @@ def _motion(variance: float, angle: float) -> np.ndarray:
 
 
 def _losses(p: Blur) -> tuple[float, ...]:
-    # Motion blurs one direction alone: what counts is the mean of the two.
+    # Motion blurs one direction only; the mean of both axes counts.
     sigma = p.blur_sigma / math.sqrt(2) if p.blur_shape == "motion" else p.blur_sigma
     return (1 - math.exp(-sigma / 0.005),)
 

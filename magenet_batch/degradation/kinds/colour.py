@@ -1,11 +1,11 @@
-"""Exposure and tone that are off: brightness, contrast, saturation.
+"""Wrong exposure and tone: brightness, contrast, saturation.
 
 `x B`; then `m + C (x - m)`, m the mean luma; then `l + S (x - l)`, l the pixel's luma (ITU-R
 BT.601).
 
-Shen et al. (IEEE TMI 2020) have brightness 0.7 .. 1.2, contrast and saturation 0.6 .. 1.4; here
-brightness goes down to 0.5 and the others to 0.55, because under-exposure of real archives goes
-there.
+Shen et al. (IEEE TMI 2020) use brightness 0.7 .. 1.2, contrast and saturation 0.6 .. 1.4. Here
+brightness goes down to 0.5 and the others to 0.55, because photographs in real archives are
+under-exposed that far.
 """
 
 from __future__ import annotations

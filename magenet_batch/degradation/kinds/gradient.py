@@ -1,4 +1,4 @@
-"""One-sided light: `x (1 - s sigmoid(6 u))`, u the place along a direction, centre 0."""
+"""One-sided light: `x (1 - s sigmoid(6 u))`, u the position along a direction, 0 at the centre."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Gradient:
     """Fields of `gradient`.
 
     Attributes:
-        gradient_angle: direction of one-sided light, radians.
-        gradient_strength: 0..1; light falls by this share from one side to the other.
+        gradient_angle: direction in which the light falls off, radians.
+        gradient_strength: share of the light that is lost from one side to the other, 0..1.
     """
 
     gradient_angle: float = 0.0

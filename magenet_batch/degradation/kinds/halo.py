@@ -1,4 +1,4 @@
-"""Leaked light: an annulus, or a crescent where its centre lies to one side.
+"""Leaked light: an annulus, or a crescent if its centre lies to one side.
 
 `x + s V exp(-(d - R)^2 / 2 w^2)`, d the distance from the centre, V the colour of the light. After
 the light leak of Shen et al. (IEEE TMI 2020), with more colours and with crescents.
@@ -25,8 +25,8 @@ from magenet_batch.degradation.kinds.base import (
     span,
 )
 
-# The two tints of Shen et al., warm white, and the yellow-green and orange of flare seen in
-# photographs through a cataract.
+# The two tints of Shen et al., warm white, and the yellow-green and orange of flare in photographs
+# through a cataract.
 _LEAK_RGB = np.array(
     [(0.55, 0.93, 0.93), (0.69, 0.76, 0.58), (1.0, 0.95, 0.8), (0.85, 0.9, 0.45), (1.0, 0.7, 0.35)]
 )
@@ -37,12 +37,12 @@ class Halo:
     """Fields of `halo`.
 
     Attributes:
-        halo_x: centre of the annulus of leaked light, fraction of the width (may lie outside).
-        halo_y: the same, fraction of the height.
+        halo_x: centre of the annulus, fraction of the width (can lie outside the picture).
+        halo_y: centre of the annulus, fraction of the height.
         halo_radius: radius of the annulus, fraction of the height.
-        halo_width: its Gaussian half width, fraction of the height.
+        halo_width: standard deviation of its profile, fraction of the height.
         halo_strength: added light at its crest, 0..1.
-        halo_rgb: its colour.
+        halo_rgb: its colour, 0..1 per channel.
     """
 
     halo_x: float = 0.5

@@ -1,7 +1,7 @@
 """The veil of a clouded lens or of scattered flash, after Koschmieder.
 
 `x (1 - v) + V v`, `v = s exp(-d^2 / 2 q^2)`: a veil of colour V whose density falls with the
-distance d from its densest place. Strength and colours are those seen in photographs through a
+distance d from its densest point. Strengths and colours are those of photographs through a
 cataract.
 """
 
@@ -33,11 +33,12 @@ class Haze:
     """Fields of `haze`.
 
     Attributes:
-        haze_strength: 1 - transmission of the veil at its densest, 0..1.
-        haze_rgb: colour of the veil.
-        haze_x: where the veil is densest, fraction of the width.
-        haze_y: the same, fraction of the height.
-        haze_spread: radius of the dense part, fraction of the height; large is an even veil.
+        haze_strength: 1 - transmission of the veil at its densest point, 0..1.
+        haze_rgb: colour of the veil, 0..1 per channel.
+        haze_x: densest point, fraction of the width.
+        haze_y: densest point, fraction of the height.
+        haze_spread: standard deviation of the density, fraction of the height; large is an even
+            veil.
     """
 
     haze_strength: float = 0.0

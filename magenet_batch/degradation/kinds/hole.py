@@ -1,8 +1,10 @@
 """A disc of uneven exposure, dark or bright.
 
-`f = sigmoid((R - d) / e)`, `e = R softness / 4`; dark: `x (1 - 2 s f)`, because light is missing in
-proportion to what is there; bright: `x + s f`. After the uneven exposure of Shen et al. (IEEE TMI
-2020). The sensor's range ends here: with the light, values are clipped to 0..1.
+`f = sigmoid((R - d) / e)`, `e = R softness / 4`; dark: `x (1 - 2 s f)`, because the missing light
+is
+proportional to the light that is there; bright: `x + s f`. After the uneven exposure of Shen et al.
+(IEEE TMI 2020). This is the last change of the light, so values are clipped to the sensor's range,
+0..1.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ class Hole:
     """Fields of `hole`.
 
     Attributes:
-        hole_x: centre of the disc of uneven exposure, fraction of the width.
-        hole_y: the same from the top, fraction of the height.
+        hole_x: centre of the disc, fraction of the width.
+        hole_y: centre of the disc from the top, fraction of the height.
         hole_radius: its radius, fraction of the height.
-        hole_strength: added light inside, negative is dark.
+        hole_strength: added light inside; negative is dark.
         hole_softness: width of its edge relative to its radius.
     """
 

@@ -1,9 +1,9 @@
-"""The loss of JPEG compression, by its formula or by an encoder.
+"""The loss of JPEG compression, by formula or by an encoder.
 
 The coder `dct` is the formula, batched in torch: block DCT, quantised by the tables of ITU-T T.81,
-inverse DCT, without subsampling and without rounding to integers between steps. The others write
-and read a file in memory with libjpeg, as cameras and archives do, with chroma at full resolution
-(4:4:4), halved in width (4:2:2) or halved in both (4:2:0).
+inverse DCT, without subsampling and without rounding to integers between steps. The other coders
+write and read a file in memory with libjpeg, as cameras and archives do, with chroma at full
+resolution (4:4:4), halved in width (4:2:2) or halved in both directions (4:2:0).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SAMPLING = {
     "libjpeg-422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "libjpeg-420": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 }
-_BEST, _RANGE = 95, 70.0  # the best quality that is drawn, and how far below it the worst is
+_BEST, _RANGE = 95, 70.0  # best quality that is drawn, and its distance from the worst
 CODERS = ("dct", *_SAMPLING)
 
 
@@ -57,7 +57,7 @@ class Jpeg:
 
 
 def compression(p: Jpeg) -> float:
-    """How far the quality is from the best that is drawn to the worst: 0..1 of what is drawn."""
+    """Position of the quality between the best (0) and the worst (1) that is drawn."""
     return (_BEST - p.jpeg_quality) / _RANGE if p.jpeg_quality else 0.0
 
 
@@ -95,10 +95,13 @@ def jpeg_file(pixels: np.ndarray, *, quality: int, coder: str) -> np.ndarray:
     Args:
         pixels: (H, W, 3) RGB, float32, 0..1.
         quality: 1..100.
-        coder: one of `CODERS` that is not `dct`.
+        coder: one of `CODERS` other than `dct`.
 
     Returns:
-        An array of the same shape and type; its values are those of 8 bits.
+        An array of the same shape and dtype, with 8-bit values scaled to 0..1.
+
+    Raises:
+        ValueError: libjpeg cannot write an image of this size.
     """
     rounded = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
     options = [

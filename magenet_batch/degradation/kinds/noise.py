@@ -1,14 +1,14 @@
-"""Read and shot noise of a sensor, white or as demosaicing leaves it.
+"""Read and shot noise of a sensor, white or correlated as demosaicing leaves it.
 
 `x + n sqrt(read^2 + shot x) g`, n normal with variance 1 at 512 px: the variance is that of an
-affine Poisson-Gaussian sensor (Foi et al., IEEE TIP 2008). Its gain g grows with the resolution, so
-that an image reduced to 512 px always shows the same noise: `g = H / 512` where n is white.
+affine Poisson-Gaussian sensor (Foi et al., IEEE TIP 2008). The gain g grows with the resolution, so
+that an image reduced to 512 px always shows the same noise: `g = H / 512` for white n.
 
-Demosaicing interpolates: neighbours and channels share noise. n is then white noise under a
-Gaussian kernel k of standard deviation `length / 2` pixels at 512 px, whose autocorrelation falls
-to 1/e over `length` pixels, and of its variance the share `shared` is common to all channels. There
-`g = (H / 512) |k_H| / |k_512|`, |k| the root of the sum of squares: low frequencies then look the
-same at every resolution.
+Demosaicing interpolates, so that neighbours and channels share noise. n is then white noise
+filtered by a Gaussian kernel k of standard deviation `length / 2` pixels at 512 px, whose
+autocorrelation falls to 1/e over `length` pixels; the share `shared` of its variance is common to
+all channels. The gain is `g = (H / 512) |k_H| / |k_512|`, |k| the root of the sum of squares, so
+that low frequencies look the same at every resolution.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ class Noise:
     """Fields of `noise`.
 
     Attributes:
-        noise_read: signal-independent noise at 512 px height, standard deviation in [0, 1] units.
+        noise_read: signal-independent noise at 512 px height, standard deviation for a range of
+            0..1.
         noise_shot: signal-dependent noise: variance per unit of signal, at 512 px height.
-        noise_seed: picks the noise.
-        noise_length: over how many pixels at 512 px height its autocorrelation falls to 1/e; 0 is
-            white.
-        noise_shared: share of its variance that all channels have in common, 0..1.
+        noise_seed: selects the noise pattern.
+        noise_length: distance in pixels at 512 px height over which the autocorrelation falls to
+            1/e;
+            0 is white.
+        noise_shared: share of the variance that all channels have in common, 0..1.
     """
 
     noise_read: float = 0.0
@@ -57,7 +59,8 @@ def _sample(rng: np.random.Generator, severity: float) -> Noise:
 
 
 def _camera(rng: np.random.Generator, severity: float) -> Noise:
-    # One image in four white: a sensor with three layers, or a large image reduced to a small one.
+    # One image in four has white noise: a sensor with three layers, or a large image that was
+    # reduced.
     white = rng.random() < 0.25
     return Noise(
         noise_read=span(rng, severity, 0.002, 0.03),
@@ -98,9 +101,9 @@ def _unit_noise(p: Noise, like: torch.Tensor, height: int) -> torch.Tensor:
 
 
 def noise_taps(p: Noise, *, height: int) -> tuple[np.ndarray, float]:
-    """One dimension of the kernel, with the sum 1, and what to multiply by after both dimensions.
+    """One dimension of the kernel, sum 1, and the gain to apply after both dimensions.
 
-    Without a correlation that is one tap and the gain 1.
+    Without correlation that is a single tap and the gain 1.
     """
     if p.noise_length == 0:
         return np.ones(1), 1.0
@@ -110,7 +113,7 @@ def noise_taps(p: Noise, *, height: int) -> tuple[np.ndarray, float]:
 
 
 def _integrated_gaussian(sigma: float) -> np.ndarray:
-    """A Gaussian integrated over pixels, to four standard deviations: (n,), n odd, sum 1."""
+    """A Gaussian integrated over pixels, cut at four standard deviations: (n,), n odd, sum 1."""
     reach = max(1, math.ceil(4 * sigma))
     scale = 1 / (max(sigma, 1e-6) * math.sqrt(2))
     below = np.array([math.erf((i - 0.5) * scale) for i in range(-reach, reach + 2)])
@@ -123,7 +126,7 @@ def _integrated_gaussian(sigma: float) -> np.ndarray:
 def noise_bank(device: str) -> torch.Tensor:
     """Standard normal values (4, period, period), the same on every device.
 
-    The first three are the channels' own, the last is what they share.
+    The first three planes are the channels' own noise, the last is the noise that they share.
     """
     generator = torch.Generator().manual_seed(20230214)
     own = torch.randn(3, PERIOD, PERIOD, generator=generator)
@@ -131,19 +134,19 @@ def noise_bank(device: str) -> torch.Tensor:
 
 
 def _window(bank: torch.Tensor, seed: int, shape: torch.Size, margin: int) -> torch.Tensor:
-    """A window (4, H + 2 margin, W + 2 margin) of the periodic bank; the seed picks its place."""
+    """A window (4, H + 2 margin, W + 2 margin) of the periodic bank, placed by the seed."""
     rows = torch.from_numpy(bank_places(seed, shape[-2], margin)).to(bank.device)
     columns = torch.from_numpy(bank_places(seed // PERIOD, shape[-1], margin)).to(bank.device)
     return bank[:, rows[:, None], columns]
 
 
 def bank_places(first: int, count: int, margin: int) -> np.ndarray:
-    """Places in the periodic bank, from `margin` before the first to `margin` after the last."""
+    """Indices into the periodic bank, from `margin` before the first to `margin` after the last."""
     return (first + np.arange(-margin, count + margin)) % PERIOD
 
 
 def mixed(noise: torch.Tensor, shared: float) -> torch.Tensor:
-    """Three channels of variance 1 out of their own noise and, fourth, what they share."""
+    """Combine each channel's own noise with the shared noise into three channels of variance 1."""
     if shared == 0:
         return noise[:3]
     return noise[:3] * math.sqrt(1 - shared) + noise[3:] * math.sqrt(shared)

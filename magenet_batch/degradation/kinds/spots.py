@@ -1,6 +1,6 @@
 """Dust and droplets on the objective: `x + sum a exp(-d^2 / 2 (r/2)^2)`.
 
-After the artefacts of Shen et al. (IEEE TMI 2020): 5 to 20 spots, here 6 of 10 bright and the
+After the artefacts of Shen et al. (IEEE TMI 2020): 5 to 20 spots; here 6 of 10 are bright and the
 others dark.
 """
 
@@ -65,7 +65,7 @@ def _sample(rng: np.random.Generator, severity: float) -> Spots:
 
 
 def _apply(x: torch.Tensor, params: Sequence[Spots], height: int) -> torch.Tensor:
-    """A Gaussian is separable, so all of an image's spots are one product."""
+    """Add all spots of an image as one matrix product, since a Gaussian is separable."""
     rows_of, columns_of = x.shape[-2:]
     most = max(len(p.spots) for p in params)
     table = torch.zeros(len(params), most, 4)
