@@ -41,7 +41,7 @@ class Square:
         return Window.whole(self.side, self.side)
 
     def overlap(self, window: Window, height: int, width: int) -> tuple[slice, slice, slice, slice]:
-        """Rows and columns in which a window overlaps the picture: of the picture, of the window."""
+        """Rows and columns where a window overlaps the picture: of the picture, of the window."""
         y0, y1 = max(self.top + window.top, 0), min(self.top + window.bottom, height)
         x0, x1 = max(self.left + window.left, 0), min(self.left + window.right, width)
         y1, x1 = max(y0, y1), max(x0, x1)

@@ -1,4 +1,4 @@
-"""The card: what weights were trained on, how long, and what was measured."""
+"""The model card: training data, training time and measurements of weights."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def card_notes(
     folder: Path,
     device: torch.device,
 ) -> dict[str, str]:
-    """Everything the card says, text by text; it travels inside the weights.
+    """Collect the notes of the card, as texts by key; they are also stored in the weights file.
 
     Args:
-        recipe: of the run.
-        progress: at its end.
-        begun_from: what the weights say of themselves that the run began with; empty for none.
-        folder: of the run, for the last validation.
-        device: that trained.
+        recipe: recipe of the run.
+        progress: final progress of the run.
+        begun_from: description of the weights that the run started from; empty for none.
+        folder: folder of the run, which has the last validation.
+        device: device of the training.
     """
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     data = recipe.data
@@ -70,13 +70,13 @@ def restoration_notes(
     folder: Path,
     device: torch.device,
 ) -> dict[str, str]:
-    """Everything the card of a restoring network says, text by text.
+    """Collect the notes of the card of a restoring network, as texts by key.
 
     Args:
-        recipe: of the run.
+        recipe: recipe of the run.
         progress: steps and seconds of each part that was trained by steps.
-        folder: of the run, for the last validations.
-        device: that trained.
+        folder: folder of the run, which has the last validations.
+        device: device of the training.
     """
     data = recipe.data
     measured = {
@@ -105,7 +105,7 @@ def restoration_notes(
 
 
 def last_validation(folder: Path) -> dict[str, float]:
-    """The last validation in the curves of a run, empty if there was none."""
+    """The last validation in the curves of a run; empty if there was none."""
     measured = [p for p in read_points(folder) if p.group == "validation"]
     return {"step": measured[-1].step, **measured[-1].numbers} if measured else {}
 

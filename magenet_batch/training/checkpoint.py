@@ -18,12 +18,12 @@ from magenet_batch.storage import write_atomic
 
 @dataclass
 class Progress:
-    """Where a run is.
+    """Progress of a run.
 
     Attributes:
-        step: optimiser steps done.
-        seconds: training time over all resumes.
-        recipe: fingerprint of what must not change between resumes.
+        step: number of optimiser steps done.
+        seconds: training time, summed over all resumes.
+        recipe: fingerprint of everything that must not change between resumes.
     """
 
     step: int = 0
@@ -38,13 +38,13 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
 ) -> None:
-    """Write a checkpoint.
+    """Write a checkpoint atomically.
 
     Args:
-        path: the file.
-        networks: by name, such as student and teacher.
-        optimizer: its state is saved by the place of each parameter.
-        progress: where the run is.
+        path: path of the file.
+        networks: networks by name, such as student and teacher.
+        optimizer: its state is saved by the index of each parameter.
+        progress: progress of the run.
     """
     tensors = {
         f"{name}/{key}": value
@@ -59,19 +59,19 @@ def save_checkpoint(
 
 
 def described(progress: Progress) -> dict[str, str]:
-    """What a checkpoint's file says of itself."""
+    """Metadata of a checkpoint file."""
     return {"progress": json.dumps(asdict(progress))}
 
 
 def read_progress(path: Path, *, recipe: str = "") -> Progress:
-    """Where a checkpoint was saved, without its tensors.
+    """Read the progress stored in a checkpoint, without its tensors.
 
     Args:
-        path: the file.
-        recipe: fingerprint of the recipe now; empty accepts every one.
+        path: path of the file.
+        recipe: fingerprint of the current recipe; empty accepts any.
 
     Raises:
-        TrainingError: if it is damaged or belongs to another recipe.
+        TrainingError: the file is damaged or belongs to another recipe.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -87,10 +87,10 @@ def read_progress(path: Path, *, recipe: str = "") -> Progress:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint.
+    """Read the tensors of a checkpoint.
 
     Raises:
-        TrainingError: if it is damaged.
+        TrainingError: the file is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -106,16 +106,19 @@ def _unreadable(path: Path, error: Exception) -> TrainingError:
 def load_checkpoint(
     path: Path, *, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, recipe: str
 ) -> Progress:
-    """Fill networks and optimiser from a checkpoint.
+    """Restore networks and optimiser from a checkpoint, in place.
 
     Args:
-        path: the file.
-        networks: the same names as when it was saved.
-        optimizer: over the same parameters.
-        recipe: fingerprint of the recipe now.
+        path: path of the file.
+        networks: networks by the same names as when it was saved.
+        optimizer: an optimiser over the same parameters.
+        recipe: fingerprint of the current recipe.
+
+    Returns:
+        The progress at the time of the checkpoint.
 
     Raises:
-        TrainingError: if it is damaged or belongs to another recipe.
+        TrainingError: the file is damaged or belongs to another recipe.
     """
     progress, tensors = read_progress(path, recipe=recipe), read_tensors(path)
     for name, network in networks.items():

@@ -1,4 +1,4 @@
-"""What a recipe says about training; each part next to the code that obeys it."""
+"""Configuration of a training run: the tables of a recipe, except data and degradation."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 PartName = Literal["structure", "sense", "sensor", "light"]
 PARTS: tuple[str, ...] = get_args(PartName)
-"""Parts of a restoring network, in the order in which they need each other."""
+"""Parts of a restoring network, in the order of their dependencies."""
 
 
 class RunConfig(BaseModel):
     """The run as a whole.
 
     Attributes:
-        name: of the weights that come out.
-        output: folder of checkpoints, curves, pictures and weights.
-        seed: of everything random.
+        name: name of the resulting weights.
+        output: folder for checkpoints, curves, pictures and weights.
+        seed: random seed of the whole run.
         device: `auto` is the GPU if there is one.
-        precision: `auto` is bf16 where the processor has instructions for it, else fp32; on a CPU
-            without them bf16 is many times slower.
-        threads: CPU threads; 0 for all cores.
-        processes: more than 1: so many train together through Ray Train, a GPU each on GPUs; every
-            one draws batches of its own, as if `schedule.accumulate` were multiplied.
-        parts: of `structure`, `sense`, `sensor` and `light`, those that this call trains; empty for
-            all of them and the weights in the end.
+        precision: `auto` is bf16 if the hardware supports it, else fp32; on a CPU without support
+            bf16
+            is many times slower.
+        threads: number of CPU threads; 0 for all cores.
+        processes: number of processes that train together through Ray Train, each on its own GPU if
+            GPUs are used. Every process draws its own batches, which has the effect of multiplying
+            `schedule.accumulate`.
+        parts: parts that this call trains, of `structure`, `sense`, `sensor` and `light`; empty
+            trains
+            all of them and writes the weights.
     """
 
     model_config = _STRICT
@@ -44,13 +47,13 @@ class RunConfig(BaseModel):
 
 
 class WeightedView(NamedTuple):
-    """Resolutions of a step, and how likely they are; a recipe writes it as a list of four.
+    """Resolutions of a training step and their probability; a recipe writes it as a list of four.
 
     Attributes:
-        working: side of what the global stages see, pixels.
-        ratio: of the original to it.
+        working: side of the global stages' input, pixels.
+        ratio: resolution of the original relative to that input.
         first: weight at the start of the run.
-        last: weight at its end.
+        last: weight at the end of the run.
     """
 
     working: int
@@ -60,23 +63,23 @@ class WeightedView(NamedTuple):
 
 
 class ScheduleConfig(BaseModel):
-    """How long, how large, how fast.
+    """Duration, batch sizes and optimiser settings.
 
     Attributes:
         steps: maximum number of optimiser steps.
-        minutes: maximum training time, over all resumes; 0 for no limit. The learning rate
-            falls with whichever limit is nearer.
-        batch: synthetic pairs per step.
+        minutes: maximum training time, summed over all resumes; 0 for no limit. The learning rate
+            follows whichever limit is closer.
+        batch: synthetic pairs per batch.
         accumulate: batches per optimiser step.
-        views: from which each step draws one; small views first are quick lessons in light and
-            colour.
-        parts: of the network that are trained, `coarse`, `fine`, `to_condition` and `local`; empty
-            for all.
-        learning_rate: after warm-up.
-        final_learning_rate: at the end of the cosine.
-        warmup: steps of linear rise.
-        weight_decay: of AdamW.
-        clip: largest norm of the gradient.
+        views: views from which each step draws one; small views first teach light and colour fast.
+        parts: parts of the network to train, of `coarse`, `fine`, `to_condition` and `local`; empty
+            for
+            all.
+        learning_rate: learning rate after warm-up.
+        final_learning_rate: learning rate at the end of the cosine.
+        warmup: number of steps of linear warm-up.
+        weight_decay: weight decay of AdamW.
+        clip: maximum norm of the gradient.
         ema: decay of the teacher, after its own warm-up.
     """
 
@@ -101,12 +104,15 @@ class LossConfig(BaseModel):
 
     Attributes:
         stages: weight of each stage's image, coarse first.
-        relative: an image's error above which it is the share removed that counts, at the start and
-            at the end of the run. A large value means plain errors: restoring is learned first. A
-            small one keeps slightly degraded images from being spoiled for the sake of bad ones.
-        edge: of differences between neighbouring pixels, relative to Charbonnier.
-        ssim: of 1 - SSIM on the last image.
-        structure: of the difference of vessel maps.
+        relative: error above which an image's loss counts relatively, at the start and at the end
+            of
+            the run. A large value means plain errors, so that restoring is learned first; a small
+            value
+            keeps the worst images from dominating, which would spoil slightly degraded ones.
+        edge: weight of the differences between neighbouring pixels, relative to the Charbonnier
+            loss.
+        ssim: weight of 1 - SSIM on the last image.
+        structure: weight of the difference of vessel maps.
     """
 
     model_config = _STRICT
@@ -119,15 +125,15 @@ class LossConfig(BaseModel):
 
 
 class ConsistencyConfig(BaseModel):
-    """Learning from real images by agreement with the teacher.
+    """Consistency with the teacher on real images.
 
     Attributes:
-        weight: of the consistency loss after ramp-up; 0 switches it off.
-        ramp: share of the run over which it rises.
+        weight: weight of the consistency loss after ramp-up; 0 switches it off.
+        ramp: share of the run over which the weight rises, 0..1.
         batch: real images per step.
-        every: steps between steps with real images.
+        every: steps between two steps with real images.
         weak: degradation preset of the teacher's view.
-        strong: of the student's view.
+        strong: degradation preset of the student's view.
         structure: weight of the agreement of vessel maps.
     """
 
@@ -143,16 +149,17 @@ class ConsistencyConfig(BaseModel):
 
 
 class StructureTrainingConfig(BaseModel):
-    """Training of the structure module, before that of the network.
+    """Training of the structure module, which precedes that of the network.
 
     Attributes:
-        weights: use this structure module instead of training one; empty to train.
-        steps: optimiser steps.
-        minutes: maximum training time, over all resumes; 0 for no limit.
+        weights: path of a trained structure module to use; empty to train one.
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, summed over all resumes; 0 for no limit.
         batch: images per step.
-        size: of the squares, pixels.
-        learning_rate: after warm-up.
-        preset: degradation of half of the images, so that vessels are found in bad ones too.
+        size: side of the input squares, pixels.
+        learning_rate: learning rate after warm-up.
+        preset: degradation preset for half of the images, so that vessels are also found in bad
+            ones.
     """
 
     model_config = _STRICT
@@ -167,15 +174,15 @@ class StructureTrainingConfig(BaseModel):
 
 
 class ValidationConfig(BaseModel):
-    """Measuring on images that are never trained on.
+    """Validation on images that are never trained on.
 
     Attributes:
         every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
-        preset: how the validation images are degraded.
-        images: how many.
-        size: at this many pixels.
-        pictures: how many go into the picture of each validation.
+        preset: degradation preset of the validation images.
+        images: number of images.
+        size: side of the images, pixels.
+        pictures: number of images in the picture of each validation.
     """
 
     model_config = _STRICT

@@ -1,4 +1,4 @@
-"""Curves of a run: JSON lines that resume without repeating themselves, and TensorBoard."""
+"""Curves of a run: JSON lines that are never duplicated by a resume, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from magenet_batch.errors import require_extra
 
 CURVES = "curves.jsonl"
-"""File of all curves of a run or a part, a line a point."""
+"""File with all curves of a run or a part, one point per line."""
 
 
 class Point(NamedTuple):
-    """What was measured at one step.
+    """Numbers measured at one step.
 
     Attributes:
-        step: optimiser steps done.
+        step: number of optimiser steps done.
         group: `train` or `validation`.
-        numbers: by name.
+        numbers: values by name.
     """
 
     step: int
@@ -27,13 +27,13 @@ class Point(NamedTuple):
 
 
 def read_points(folder: Path) -> list[Point]:
-    """All points of the curves in a folder; none where nothing was written."""
+    """Read all points of the curves in a folder; empty if there are none."""
     points = [json.loads(line) for line in _whole_lines(folder / CURVES)]
     return [Point(p.pop("step"), p.pop("group"), p) for p in points]
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """Lines that were written to their end."""
+    """Lines that are complete; a crash can leave a partial last line."""
     if not path.exists():
         return []
     return [x for x in path.read_text(encoding="utf-8").splitlines(True) if x.endswith("\n")]
@@ -43,8 +43,8 @@ class Curves:
     """Writes numbers by step.
 
     Args:
-        folder: of the run.
-        step: the run goes on from here; later lines of an interrupted run are dropped.
+        folder: folder of the run.
+        step: step at which the run resumes; later lines of an interrupted run are dropped.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -70,6 +70,6 @@ class Curves:
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
     def close(self) -> None:
-        """Finish the files."""
+        """Flush and close the files."""
         self._file.close()
         self._board.close()

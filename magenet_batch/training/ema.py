@@ -12,7 +12,7 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 def make_teacher(student: Part) -> Part:
-    """A copy that is never trained by gradients."""
+    """Copy the student into a teacher that receives no gradients."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)
     return teacher.eval()
@@ -20,12 +20,12 @@ def make_teacher(student: Part) -> Part:
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, *, decay: float) -> None:
-    """Teacher = decay * teacher + (1 - decay) * student; buffers are copied.
+    """Update teacher = decay * teacher + (1 - decay) * student; buffers are copied.
 
     Args:
-        teacher: changed in place.
+        teacher: the teacher, modified in place.
         student: the network that is trained.
-        decay: 0..1.
+        decay: decay of the moving average, 0..1.
     """
     old: list[torch.Tensor] = list(teacher.parameters())
     new: list[torch.Tensor] = list(student.parameters())

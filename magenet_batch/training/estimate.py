@@ -1,4 +1,4 @@
-"""What a run would do, before it does it: which images are there, and how long it takes."""
+"""Preview of a run: the images that it would read, and the time that it would take."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from magenet_batch.training.structure import STRUCTURE
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE
 
 _NEEDED = ("vessels", "clean")
-"""Keys of `data` without which nothing can be learned."""
+"""Keys of `data` that training cannot do without."""
 
 
 @dataclass(frozen=True)
 class FolderCount:
-    """How many images a folder of a recipe has.
+    """Number of images in a folder of a recipe.
 
     Attributes:
-        key: of `data` that names it.
-        folder: as the recipe has it.
-        images: that would be used.
+        key: key of `data` that names the folder.
+        folder: the folder as written in the recipe.
+        images: number of images that would be used.
     """
 
     key: str
@@ -48,14 +48,14 @@ class FolderCount:
 
 
 def count_images(data: DataConfig, keys: Sequence[str]) -> list[FolderCount]:
-    """Count the images of every folder that a run reads, without opening one.
+    """Count the images of every folder that a run reads, without opening them.
 
     Args:
         data: the folders.
-        keys: which of `vessels`, `clean`, `real` and `validation` the run reads.
+        keys: keys that the run reads, of `vessels`, `clean`, `real` and `validation`.
 
     Raises:
-        UsageError: names every folder that is missing or empty.
+        UsageError: folders are missing or empty; the message names all of them.
     """
     counts: list[FolderCount] = []
     missing: list[str] = []
@@ -94,10 +94,10 @@ def _count(data: DataConfig, folder: str, *, vessels: bool) -> int:
 
 
 def phases_of(recipe: Recipe) -> list[Phase]:
-    """The phases of a run, as far as they are done in its folder.
+    """The phases of a run, with the progress stored in its folder.
 
     Raises:
-        TrainingError: a checkpoint there is damaged or belongs to another recipe.
+        TrainingError: a checkpoint is damaged or belongs to another recipe.
     """
     if isinstance(recipe, AffineRecipe):
         return list(_phases_of_affine(recipe))
@@ -152,9 +152,9 @@ def _progress(path: Path, *, recipe: str) -> Progress:
 
 
 def outlook(recipe: Recipe) -> str:
-    """Say in lines which images a run reads and how long it takes.
+    """Describe which images a run reads and how long it takes.
 
-    Times are at most what the recipe gives in minutes, or by the speed of a run that was begun.
+    Times are maxima, from the minutes in the recipe or from the measured speed of a started run.
 
     Raises:
         UsageError: data are missing.
@@ -174,7 +174,7 @@ def outlook(recipe: Recipe) -> str:
 
 
 def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
-    """Keys of `data` whose folders a run with these phases reads."""
+    """Keys of `data` whose folders are read by a run with these phases."""
     names = {phase.name for phase in phases}
     chosen = [folder for folder in recipe.data.clean if folder.startswith(SHARPEST)]
     if chosen and names & {MOMENTS, "sensor"}:

@@ -1,7 +1,7 @@
-"""Several processes training one network: what they must agree on, in one place.
+"""Processes that train one network together: everything they must agree on.
 
-Every process has the whole network, draws batches of its own, and averages gradients with the
-others before the optimiser moves; then all networks stay equal, and one of them is saved.
+Every process has the whole network, draws its own batches, and averages gradients with the others
+before each optimiser step. All copies of the network stay equal, and one of them is saved.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch.distributed as dist
 
 
 class Group(NamedTuple):
-    """This process among those that train together; alone by default.
+    """This process among those that train together; by default it is alone.
 
     Attributes:
         rank: 0 .. size - 1; rank 0 validates, reports and saves.
-        size: processes.
-        device: the GPU of this process; empty to pick what the recipe says.
+        size: number of processes.
+        device: the GPU of this process; empty to choose as the recipe says.
     """
 
     rank: int = 0
@@ -28,13 +28,13 @@ class Group(NamedTuple):
 
     @property
     def leads(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this process validates, reports and saves."""
         return self.rank == 0
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace every gradient by the mean over all processes, in one message.
+        """Replace every gradient by its mean over all processes, in a single message.
 
-        A parameter that no process has touched in this step keeps a gradient of zero.
+        A parameter without a gradient in any process gets a gradient of zero.
         """
         if self.size == 1:
             return
@@ -48,12 +48,15 @@ class Group(NamedTuple):
             parameter.grad = part.view_as(parameter)
 
     def agree(self, *, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
-        """The leader's clock, and whether anyone wants to stop.
+        """Share the leader's clock, and whether any process wants to stop.
 
         Args:
             seconds: training time so far, by this process's clock.
             stop: whether this process was asked to stop.
-            device: on which messages travel.
+            device: device that the messages use.
+
+        Returns:
+            The leader's training time in seconds, and whether to stop.
         """
         if self.size == 1:
             return seconds, stop

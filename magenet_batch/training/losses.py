@@ -1,4 +1,4 @@
-"""The losses, by name: one number per image, a mean over its field of view."""
+"""The losses by name: one number per image, averaged over its field of view."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ _EPSILON = 1e-3
 
 
 def relative(loss_B: torch.Tensor, *, scale: float) -> torch.Tensor:
-    """Soft logarithm s log(1 + l / s): an image counts by the share of its error that is removed.
+    """Soft logarithm s log(1 + l / s), which rewards relative improvement of an image's error.
 
-    A plain mean is ruled by the worst images, and then what is good already gets spoiled; halving
-    an error far above s counts alike wherever it starts, as a decibel does (compare the loss
-    log(MSE) of HINet and NAFNet). Below s it is the plain loss.
+    A plain mean is dominated by the worst images, and good ones get spoiled. Here, halving an error
+    far
+    above s counts the same whatever its size, as in decibels (compare the loss log(MSE) of HINet
+    and
+    NAFNet). Well below s it equals the plain loss.
 
     Args:
-        loss_B: a loss per image.
+        loss_B: loss of each image.
         scale: s.
     """
     return scale * torch.log1p(loss_B / scale)
@@ -31,7 +33,7 @@ def charbonnier(
 
 
 def edge(x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
-    """Charbonnier distance of the differences between neighbouring pixels."""
+    """Charbonnier distance between the differences of neighbouring pixels."""
     d = x_BCHW - y_BCHW
     down = torch.sqrt((d[..., 1:, :] - d[..., :-1, :]).square() + _EPSILON**2) - _EPSILON
     across = torch.sqrt((d[..., :, 1:] - d[..., :, :-1]).square() + _EPSILON**2) - _EPSILON
@@ -44,7 +46,7 @@ def edge(x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) ->
 def dissimilarity(
     x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, mask_B1HW: torch.Tensor
 ) -> torch.Tensor:
-    """1 - SSIM with a uniform window of 7 pixels: a quick relative of the metric."""
+    """1 - SSIM with a uniform window of 7 pixels; faster than, and close to, the metric."""
 
     def smooth(t: torch.Tensor) -> torch.Tensor:
         return F.avg_pool2d(t, 7, stride=2, padding=3)
@@ -63,9 +65,9 @@ def dissimilarity(
 def structure_difference(
     logits_x_B1HW: torch.Tensor, logits_y_B1HW: torch.Tensor, mask_B1HW: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy of one vessel map against another, less the entropy of the latter.
+    """Cross-entropy of one vessel map against another, minus the entropy of the latter.
 
-    0 when they agree.
+    It is 0 if both agree.
     """
     wanted = torch.sigmoid(logits_y_B1HW)
     cross = F.binary_cross_entropy_with_logits(logits_x_B1HW, wanted, reduction="none")
@@ -74,6 +76,6 @@ def structure_difference(
 
 
 def masked_mean(x_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
-    """Per image, the mean over all channels of the pixels whose mask is 1; 0 without any: (B,)."""
+    """Mean over the channels of the pixels whose mask is 1, per image: (B,); 0 if there are none."""
     mask = mask_B1HW.expand_as(x_BCHW)
     return (x_BCHW * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""The loop that trains one part of a network: interruptible, resumable, with an EMA teacher."""
+"""Training loop of one part of a network: interruptible and resumable, with an EMA teacher."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Losses = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class PartSchedule:
-    """How long and how fast a part is trained.
+    """Duration and learning rates of a part's training.
 
     Attributes:
         steps: maximum number of optimiser steps.
-        minutes: maximum training time, over all resumes; 0 for no limit.
+        minutes: maximum training time, summed over all resumes; 0 for no limit.
         peak: learning rate after warm-up.
         final: learning rate at the end.
         ema: decay of the teacher.
         validate_every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
-        fingerprint: of everything that must not change between resumes.
-        warmup: steps of linear rise.
-        weight_decay: of AdamW.
+        fingerprint: fingerprint of everything that must not change between resumes.
+        warmup: number of steps of linear warm-up.
+        weight_decay: weight decay of AdamW.
     """
 
     steps: int
@@ -54,14 +54,14 @@ class PartSchedule:
 
 @dataclass(frozen=True)
 class PhaseOfRun:
-    """What a phase needs to know of the run that it belongs to.
+    """What a phase needs to know about its run.
 
     Attributes:
-        folder: of checkpoints and curves.
-        fingerprint: of everything that must not change between resumes.
+        folder: folder for checkpoints and curves.
+        fingerprint: fingerprint of everything that must not change between resumes.
         checkpoint_minutes: minutes between checkpoints.
-        reporter: is told what happens.
-        stopped: asked after every step whether to save and end.
+        reporter: reports progress to the user.
+        stopped: checked after every step; return True to save and stop.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class PhaseOfRun:
 
 
 def checkpoint_path(folder: Path, name: str) -> Path:
-    """Where a part keeps what it needs to resume."""
+    """Path of the file from which a part resumes."""
     return folder / f"{name}.checkpoint.safetensors"
 
 
@@ -80,14 +80,15 @@ class PartTrainer(Generic[Part]):
     """Trains one part.
 
     Args:
-        name: of the part; names its files.
-        student: what is trained, in place.
-        losses: of a step, given student, teacher, step and share done; `total` is minimised.
-        validate: measures of the teacher; None measures nothing.
-        schedule: how long and how fast.
-        folder: of checkpoint and curves.
-        reporter: is told what happens.
-        stopped: asked after every step whether to save and end.
+        name: name of the part and of its files.
+        student: the module to train, in place.
+        losses: computes the losses of a step from student, teacher, step and share of the training
+            done; `total` is minimised.
+        validate: measures the teacher; None skips validation.
+        schedule: duration and learning rates.
+        folder: folder for checkpoint and curves.
+        reporter: reports progress to the user.
+        stopped: checked after every step; return True to save and stop.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class PartTrainer(Generic[Part]):
         self._losses, self._validate = losses, validate
         self._folder, self._reporter, self._stopped = folder, reporter, stopped
         self.path = checkpoint_path(folder, name)
-        """Of the checkpoint."""
+        """Path of the checkpoint."""
         self._optimizer = torch.optim.AdamW(
             student.parameters(), lr=schedule.peak, weight_decay=schedule.weight_decay
         )
@@ -123,9 +124,10 @@ class PartTrainer(Generic[Part]):
         return min(1.0, max(self.progress.step / self.schedule.steps, by_time))
 
     def run(self) -> bool:
-        """Train until the schedule ends (True) or a stop is asked for (False).
+        """Train until the schedule ends (returns True) or a stop is requested (returns False).
 
-        Every call takes a step at least, so that calls that are stopped early come to an end.
+        Every call takes at least one step, so that repeated calls that are stopped early still
+        finish.
         """
         if self.path.is_file():
             self.progress = load_checkpoint(

@@ -1,4 +1,4 @@
-"""The phases of a training run, and how long all of them together still take."""
+"""The phases of a training run, and the time that the whole run still needs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from magenet_batch.duration import duration
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: what takes a known number of steps, minutes, or both.
+    """One phase, with a known number of steps, minutes, or both.
 
     Attributes:
-        name: as the run calls it.
-        steps: at most.
-        minutes: at most, over all resumes; 0 for no limit.
-        step: steps done.
-        seconds: time that they took.
-        done: whether nothing is left, whatever the steps.
+        name: name of the phase.
+        steps: maximum number of steps.
+        minutes: maximum time, summed over all resumes; 0 for no limit.
+        step: number of steps done.
+        seconds: time that those steps took.
+        done: whether the phase is finished, whatever the number of steps.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Phase:
 
     @property
     def share(self) -> float:
-        """Share of the phase that is done, by steps or by time, whichever is further: 0..1."""
+        """Share of the phase that is done, by steps or by time, whichever is larger: 0..1."""
         if self.done:
             return 1.0
         by_time = self.seconds / 60 / self.minutes if self.minutes else 0.0
@@ -38,9 +38,9 @@ class Phase:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time that is left: from the speed so far, or at most what the recipe gives.
+        """Remaining time from the speed so far, but at most what the recipe allows.
 
-        None where neither is known.
+        None if neither is known.
         """
         if self.share >= 1:
             return 0.0
@@ -50,10 +50,10 @@ class Phase:
 
 
 class Phases:
-    """All phases of a run, in order; one of them is at work.
+    """All phases of a run in order, one of which is active.
 
     Args:
-        phases: as they are when the run begins or resumes.
+        phases: the phases when the run starts or resumes.
     """
 
     def __init__(self, phases: Iterable[Phase] = ()) -> None:
@@ -61,7 +61,7 @@ class Phases:
         self._furthest = 0.0
 
     def begin(self, name: str, *, step: int, steps: int, minutes: float) -> None:
-        """A phase begins or resumes; those before it are done."""
+        """Start or resume a phase; all earlier phases are done."""
         self._phases.setdefault(name, Phase(name, steps))
         before = True
         for phase in list(self._phases.values()):
@@ -73,7 +73,7 @@ class Phases:
         )
 
     def advance(self, name: str, *, step: int, seconds: float) -> None:
-        """How many steps a phase has taken, and how long, over all resumes."""
+        """Record the number of steps and the time of a phase, summed over all resumes."""
         self._phases[name] = replace(self._phases[name], step=step, seconds=seconds)
 
     def __getitem__(self, name: str) -> Phase:
@@ -84,19 +84,20 @@ class Phases:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Phases of which nobody can say yet how long they take."""
+        """Names of the phases whose duration is not known yet."""
         return tuple(p.name for p in self._phases.values() if p.seconds_left is None)
 
     @property
     def seconds_left(self) -> float:
-        """Time that all known phases still take together."""
+        """Total remaining time of all phases with a known duration."""
         return sum(p.seconds_left or 0.0 for p in self._phases.values())
 
     @property
     def share(self) -> float:
-        """Share of the run that is done, 0..1; it never falls.
+        """Share of the run that is done, 0..1; it never decreases.
 
-        By time where that is known of every phase; otherwise every phase counts alike.
+        Measured by time if the duration of every phase is known; otherwise every phase counts the
+        same.
         """
         phases = list(self._phases.values())
         if self.unknown:
@@ -108,7 +109,7 @@ class Phases:
         return self._furthest
 
     def left(self) -> str:
-        """The time that is left, in words."""
+        """The remaining time in words."""
         if not self.unknown:
             return f"{duration(self.seconds_left)} left"
         without = ", ".join(self.unknown)

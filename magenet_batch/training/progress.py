@@ -1,4 +1,4 @@
-"""What a training run says while it runs: a bar on a terminal, plain lines elsewhere."""
+"""Progress messages of a training run: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from magenet_batch.training.config import RunConfig, ScheduleConfig
 
 NETWORK = "network"
-"""Phase of the training of a network that is trained as a whole."""
+"""Phase in which a network is trained as a whole."""
 
 
 class Reporter:
-    """Plain lines, not more often than every few seconds.
+    """Writes plain lines, at intervals of several seconds.
 
     Args:
-        stream: where to.
-        every: seconds between lines of steps.
+        stream: output stream.
+        every: seconds between lines about steps.
     """
 
     def __init__(self, stream: TextIO | None = None, *, every: float = 10.0) -> None:
@@ -35,7 +35,7 @@ class Reporter:
         self.phases = Phases()
 
     def planned(self, phases: Iterable[Phase]) -> None:
-        """All phases of the run, as far as they are done when it begins or resumes."""
+        """Announce all phases of the run, with their progress so far."""
         self.phases = Phases(phases)
 
     def started(
@@ -50,7 +50,7 @@ class Reporter:
         real: int,
         step: int,
     ) -> None:
-        """The training of a whole network begins or resumes."""
+        """Announce the start or resume of a network that is trained as a whole."""
         precision = "bf16" if autocast else "fp32"
         self._begin(NETWORK, step=step, steps=schedule.steps, minutes=schedule.minutes)
         self.note(
@@ -60,30 +60,30 @@ class Reporter:
         )
 
     def part(self, name: str, *, step: int, steps: int, minutes: float) -> None:
-        """A phase begins or resumes."""
+        """Announce the start or resume of a phase."""
         self._begin(name, step=step, steps=steps, minutes=minutes)
         what = f"resuming at step {step}" if step else "training"
         self.note(f"{name}: {what}, {_limit(steps, minutes)}")
 
     def skipped(self, images: Sequence[str]) -> None:
-        """Real images that cannot be used."""
+        """Report real images that cannot be used."""
         self.note(f"{len(images)} real images are left out, the first: {images[0]}")
 
     def step(self, step: int, numbers: dict[str, float], *, seconds: float) -> None:
-        """A step of the phase at work."""
+        """Report a step of the active phase."""
         self.phases.advance(self._phase, step=step, seconds=seconds)
         self._show(step, numbers, speed=step / max(seconds, 1e-9))
 
     def validation(self, step: int, numbers: dict[str, float]) -> None:
-        """Measures on the validation set."""
+        """Report measurements on the validation set."""
         self.note(f"validation at step {step}: {_words(numbers)}")
 
     def note(self, line: str) -> None:
-        """Something worth a line happened."""
+        """Write a message."""
         print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """The run is over, or stopped."""
+        """Finish the display when the run ends or stops."""
 
     def _begin(self, name: str, *, step: int, steps: int, minutes: float) -> None:
         self._phase = name
@@ -102,7 +102,7 @@ class Reporter:
 
 
 class BarReporter(Reporter):
-    """One bar for the whole run, at the foot of a terminal; lines are written above it.
+    """Shows one bar for the whole run at the bottom of a terminal, with lines above it.
 
     Args:
         console: the terminal.

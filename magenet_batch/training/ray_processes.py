@@ -1,4 +1,4 @@
-"""Training on several GPUs through Ray Train; nothing else in training knows of Ray."""
+"""Training on several GPUs through Ray Train; the only module of training that uses Ray."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from magenet_batch.training.group import Group
 def train_in_processes(
     work: Callable[[Group], object], *, processes: int, gpus: bool, storage: Path
 ) -> None:
-    """Run the same work in several processes that can talk to each other, and wait for all.
+    """Run the same work in several communicating processes, and wait for all of them.
 
     Args:
         work: called in each process with its place in the group; must be picklable.
-        processes: how many.
-        gpus: give each a GPU; otherwise they share the processor's cores.
-        storage: folder for what Ray Train notes.
+        processes: number of processes.
+        gpus: give each process a GPU; otherwise they share the CPU cores.
+        storage: folder for the files of Ray Train.
 
     Raises:
-        UsageError: if there are fewer GPUs than processes.
-        MissingExtraError: what Ray Train needs is not installed.
+        UsageError: there are fewer GPUs than processes.
+        MissingExtraError: Ray Train is not installed.
     """
     require_extra("train", modules=("pandas", "tensorboardX"), purpose="run.processes above 1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -50,7 +50,7 @@ def train_in_processes(
     def in_process() -> None:
         from ray import train
 
-        os.chdir(here)  # recipes name folders relative to where the command was given
+        os.chdir(here)  # folders in recipes are relative to the directory of the command
         context = train.get_context()
         device = str(get_device()) if gpus else ""
         work(Group(context.get_world_rank(), context.get_world_size(), device))
@@ -58,7 +58,7 @@ def train_in_processes(
     scaling = ScalingConfig(
         num_workers=processes, use_gpu=gpus, resources_per_worker=None if gpus else {"CPU": 1}
     )
-    # The others wait while the leader trains the structure module.
+    # The other processes wait while the leader trains the structure module.
     backend = TorchConfig(backend="nccl" if gpus else "gloo", timeout_s=6 * 3600)
     try:
         TorchTrainer(

@@ -20,19 +20,19 @@ RESULTS = "results.png"
 _PHASES = (*PARTS, "")
 """Folders with curves, in the order of training; the last is that of a network as a whole."""
 _NOT_LOSSES = ("gradient", "learning_rate")
-_FINE = 2  # drawn this much larger, then reduced: smooth lines
-_WIDTH, _HEIGHT, _COLUMNS = 380, 230, 4  # of a panel, pixels; panels side by side
+_FINE = 2  # drawn at this multiple of the size, then reduced: smooth lines
+_WIDTH, _HEIGHT, _COLUMNS = 380, 230, 4  # size of a panel, pixels; panels side by side
 _HEADING, _MARGIN = 40, 14
-_LEGEND = 170  # pixels right of the axes, where there are several lines
-_INNER = (52, 30, 14, 28)  # around the axes inside a panel: left, top, right, bottom
-_BINS = 150  # most points of a line; more are averaged
-_TAILS = (1.0, 99.0)  # percentiles that fit between the axes
+_LEGEND = 170  # pixels to the right of the axes, if there are several lines
+_INNER = (52, 30, 14, 28)  # margins of the axes in a panel: left, top, right, bottom
+_BINS = 150  # maximum number of points per line; more are averaged
+_TAILS = (1.0, 99.0)  # percentiles that must fit the axes
 _COLOURS = (
     (31, 87, 164), (200, 80, 30), (60, 140, 70), (140, 70, 160), (190, 150, 20), (90, 90, 90),
     (30, 160, 170), (180, 40, 90), (110, 80, 50), (120, 170, 220),
 )  # fmt: skip
 _INK, _PALE, _MEASURED = (40, 40, 40), (225, 225, 225), (20, 120, 90)
-_LOG_FROM = 20.0  # ratio of the largest to the smallest value
+_LOG_FROM = 20.0  # ratio of maximum to minimum from which an axis is logarithmic
 
 Series = npt.NDArray[np.float64]
 """(N, 2): step and value."""
@@ -43,10 +43,10 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        title: above it.
-        lines: name -> step and value.
-        columns: how wide.
-        dots: mark every point.
+        title: text above the axes.
+        lines: steps and values of each line, by name.
+        columns: width, in columns of the layout.
+        dots: whether to mark every point.
     """
 
     title: str
@@ -59,10 +59,10 @@ def draw_results(folder: Path) -> Path | None:
     """Draw all curves of a run into its folder.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
 
     Returns:
-        The picture; None while there is nothing to draw.
+        Path of the picture; None if there is nothing to draw yet.
     """
     found = {
         phase or "network": panels
@@ -79,7 +79,7 @@ def draw_results(folder: Path) -> Path | None:
 
 
 def panels_of(points: Sequence[Point]) -> list[Panel]:
-    """Losses together, then every validation measure alone."""
+    """One panel with all losses, then one for each validation measure."""
     losses = {k: _binned(v) for k, v in _series(points, "train").items() if k not in _NOT_LOSSES}
     panels = (
         [Panel("training (means of neighbouring points; last)", losses, columns=2)]
@@ -93,7 +93,7 @@ def panels_of(points: Sequence[Point]) -> list[Panel]:
 
 
 def picture(phases: Mapping[str, Sequence[Panel]]) -> Image.Image:
-    """Panels in rows below the name of their phase."""
+    """Arrange panels in rows below the name of their phase."""
     rows: list[str | list[Panel]] = []
     for name, panels in phases.items():
         rows += [name, *_in_rows(panels)]
@@ -116,7 +116,7 @@ def picture(phases: Mapping[str, Sequence[Panel]]) -> Image.Image:
 
 
 def _series(points: Sequence[Point], group: str) -> dict[str, Series]:
-    """Finite numbers of a group by name, in the order in which they first appear."""
+    """Finite numbers of a group by name, in order of first appearance."""
     found: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         if point.group == group:
@@ -144,13 +144,13 @@ def _in_rows(panels: Sequence[Panel]) -> Iterator[list[Panel]]:
 
 @dataclass(frozen=True)
 class _Axes:
-    """From steps and values to pixels.
+    """Maps steps and values to pixels.
 
     Attributes:
         box: left, top, right, bottom.
-        x: least and greatest step.
-        y: least and greatest value, or their logarithms.
-        log: whether values are drawn by their logarithm.
+        x: minimum and maximum step.
+        y: minimum and maximum value, or their logarithms.
+        log: whether the value axis is logarithmic.
     """
 
     box: tuple[float, float, float, float]
@@ -218,7 +218,7 @@ def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
 
 
 def ticks(low: float, high: float, *, log: bool) -> list[float]:
-    """Round numbers between two ends, about four; of logarithms, powers of ten and their threes."""
+    """About four round numbers between two ends; on a log axis, powers of ten and their triples."""
     if log:
         powers = range(math.floor(low), math.ceil(high) + 1)
         found = [m * 10.0**p for p in powers for m in (1, 3) if low <= math.log10(m) + p <= high]

@@ -1,4 +1,4 @@
-"""From a recipe to weights with a card: hands each component its own configuration."""
+"""From a recipe to weights with a card; gives each component its own configuration."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ _OF_A_RUN = (
     *(f"{part}/{CURVES}" for part in PARTS),
     *(checkpoint_path(Path(), phase).name for phase in (*PARTS, MOMENTS)),
 )  # fmt: skip
-"""Files of an earlier run that --fresh removes."""
+"""Files of an earlier run that `--fresh` removes."""
 
 
 def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> int:
-    """Run or resume a training run; write weights and card when it is done.
+    """Start or resume a training run; write weights and card when it is done.
 
     Args:
         recipe: what to train.
-        stop_after: minutes after which this call saves and ends, as if interrupted; 0 for never.
-        fresh: forget checkpoint, structure module and curves of an earlier run.
+        stop_after: minutes after which to save a checkpoint and stop; 0 for no limit.
+        fresh: remove checkpoint, structure module and curves of an earlier run first.
 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
 
     Raises:
-        MissingExtraError: what training needs is not installed.
+        MissingExtraError: packages for training are not installed.
     """
     require_extra("train", modules=("tensorboard",), purpose="training")
     folder = Path(recipe.run.output)
@@ -79,7 +79,7 @@ def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:
 
     Args:
         recipe: what to train.
-        stop_after: minutes after which to save and end; 0 for never.
+        stop_after: minutes after which to save a checkpoint and stop; 0 for no limit.
 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
@@ -100,12 +100,12 @@ def train_parts(recipe: RestorationRecipe, *, stop_after: float = 0.0) -> int:
 
 
 def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 0.0) -> int:
-    """The part of one process; the leader writes weights and card.
+    """Train in one process of a group; the leader writes weights and card.
 
     Args:
         group: this process among those that train together.
         recipe: what to train.
-        stop_after: minutes after which to save and end; 0 for never.
+        stop_after: minutes after which to save a checkpoint and stop; 0 for no limit.
 
     Returns:
         The exit code: 0 when done, 130 when interrupted.
@@ -116,7 +116,7 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
     trainer = Trainer(recipe, reporter=reporter, group=group, stop=stop, start=start_of(recipe))
     with contextlib.ExitStack() as frame:
         frame.enter_context(contextlib.closing(reporter))
-        if group.size == 1:  # otherwise the process that started the others handles signals
+        if group.size == 1:  # otherwise the parent process handles signals
             frame.enter_context(two_stage_stop(stop, say=reporter.note, text=_STOPPING))
         done = trainer.run()
     if not done:
@@ -128,7 +128,7 @@ def train_in_process(group: Group, recipe: AffineRecipe, *, stop_after: float = 
 
 
 def start_of(recipe: AffineRecipe) -> Start | None:
-    """The network to begin with, None to begin anew.
+    """The network to start from; None for a new one.
 
     Raises:
         TrainingError: `start.weights` hold a network of another kind.
@@ -147,9 +147,9 @@ def start_of(recipe: AffineRecipe) -> Start | None:
 
 
 def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformNetwork:
-    """The network to begin with, with what the recipe's has and older weights lack.
+    """The network to start from, extended by parts that the recipe has and older weights lack.
 
-    Such a part changes nothing at first.
+    Such a part initially changes nothing.
     """
     have = start.config
     lacks = {
@@ -163,7 +163,7 @@ def _with_parts_of(wanted: MageNetConfig, start: TransformNetwork) -> TransformN
 
 
 def _finish(trainer: Trainer) -> None:
-    """Write the teacher's weights and a card beside the curves."""
+    """Write the teacher's weights and a card next to the curves."""
     recipe = trainer.recipe
     notes = card_notes(
         recipe, trainer.progress, begun_from=trainer.begun_from, folder=trainer.folder,

@@ -1,8 +1,9 @@
-"""One step of the teacher-student framework, to be held against the paper.
+"""One step of the teacher-student framework, written to be compared with the paper.
 
 Supervision on synthetic pairs: every stage's image and the vessel map of the last one must match
-the clean image. Consistency on real images: what the student makes of a strong view must match
-what its teacher makes of a weak view, at every stage and in the vessel map.
+the
+clean image. Consistency on real images: the student's result for a strong view must match its
+teacher's result for a weak view, at every stage and in the vessel map.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ Losses = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class StepConfig:
-    """What the step needs of the recipe.
+    """Configuration of a step.
 
     Attributes:
         loss: weights of the supervised losses.
-        relative: error above which shares count, in this step.
+        relative: error above which an image's loss counts relatively, at this step.
         consistency: weights of the consistency losses.
         autocast: run the networks in bf16.
     """
@@ -55,15 +56,15 @@ def training_losses(
     config: StepConfig,
     consistency_weight: float,
 ) -> Losses:
-    """All losses of one step.
+    """Compute all losses of one step.
 
     Args:
         student: the network that is trained.
         teacher: its moving average, without gradients.
-        synthetic: degraded images and clean ones.
-        real: strong and weak views of real images, or None in a step without.
-        config: weights.
-        consistency_weight: the ramped weight of this step.
+        synthetic: degraded and clean images.
+        real: strong and weak views of real images, or None in a step without them.
+        config: weights of the losses.
+        consistency_weight: weight of the consistency loss at this step.
 
     Returns:
         Losses by name; `total` is the one to minimise.
@@ -103,7 +104,7 @@ def training_losses(
 
 
 def enhance(network: TransformNetwork, shown: MultiScaleView, *, autocast: bool) -> Enhanced:
-    """Run a network on a batch as it is shown."""
+    """Run a network on a batch of views."""
     crop = None
     if shown.size != shown.working.shape[-1]:
         side = shown.crop.shape[-1]
@@ -115,7 +116,7 @@ def enhance(network: TransformNetwork, shown: MultiScaleView, *, autocast: bool)
 
 
 def per_stage(shown: MultiScaleView, like: Enhanced, *, mask: bool = False) -> list[torch.Tensor]:
-    """What each stage's output is compared with, at that stage's size."""
+    """The target of each stage's output, at that stage's size."""
     small, working = F.avg_pool2d(shown.working, 2), shown.working
     if mask:
         small, working = (small > 0.99).to(small.dtype), (working > 0.99).to(small.dtype)
@@ -131,7 +132,7 @@ def sum_stages(
     masks: list[torch.Tensor],
     weights: tuple[float, ...],
 ) -> torch.Tensor:
-    """A loss over all stages' images, weighted: (B,). The last stage has the last weight."""
+    """Weighted sum of a loss over all stages' images: (B,). The last stage has the last weight."""
     used = [*weights[: len(xs) - 1], weights[-1]]
     return torch.stack(
         [w * loss(x, y, m) for w, x, y, m in zip(used, xs, ys, masks, strict=True)]
@@ -146,7 +147,7 @@ def structure_loss(
     *,
     autocast: bool,
 ) -> torch.Tensor:
-    """Difference of the vessel maps that the structure module sees in two images."""
+    """Difference between the vessel maps that the structure module predicts for two images."""
     if network.structure is None:
         return x.new_zeros(())
     with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):

@@ -1,4 +1,4 @@
-"""Training of the structure module on vessel masks, before the network that it guides."""
+"""Training of the structure module on vessel masks; precedes that of the network that it guides."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def train_structure(
     seed: int,
     autocast: bool,
 ) -> bool:
-    """Train in place, or resume; the module is only written when it is done.
+    """Train in place, or resume; the module is written only when it is done.
 
     Args:
         module: the structure module.
-        photos: images with vessels.
-        config: how long and how large.
-        augment: how widely to vary.
-        run: where its checkpoint and curves are, and when to stop.
-        seed: of everything random.
+        photos: images with vessel masks.
+        config: duration and sizes.
+        augment: range of the variations.
+        run: folder of its checkpoint and curves, and when to stop.
+        seed: random seed.
         autocast: run in bf16.
 
     Returns:
-        Whether the schedule came to its end; False after a stop, when the checkpoint was saved.
+        Whether the schedule is finished; False after a stop, when the checkpoint was saved.
     """
 
     def losses(

@@ -1,4 +1,4 @@
-"""The training run: from configurations to weights, interruptible at any moment."""
+"""The training of a network as a whole, interruptible at any moment."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from magenet_batch.training.validate import (
 )
 
 CHECKPOINT, STRUCTURE_FILE = "checkpoint.safetensors", "structure.safetensors"
-"""Files of a run: what it resumes from, and the structure module."""
+"""Files of a run: the checkpoint from which it resumes, and the structure module."""
 _LOG_EVERY = 20
 _ALONE = Group()
 
 
 class Start(NamedTuple):
-    """What a run begins with in place of a new network.
+    """Initial state of a run that does not start from a new network.
 
     Attributes:
-        network: with its structure module.
-        said: what its weights say of themselves, for the card.
+        network: the network, with its structure module.
+        said: description of its weights, for the card.
     """
 
     network: TransformNetwork
@@ -66,11 +66,11 @@ class Trainer:
     """One run on one device.
 
     Args:
-        recipe: of a network that is trained as a whole.
-        reporter: is told what happens.
+        recipe: recipe of a network that is trained as a whole.
+        reporter: reports progress to the user.
         group: this process among those that train together.
-        stop: asked after every step whether to save and end; None: never.
-        start: the network to begin with; None begins anew.
+        stop: checked after every step for a stop request; None never stops.
+        start: the network to start from; None for a new one.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Trainer:
         self.progress = Progress(recipe=self.fingerprint)
         self.stop = stop or Stop()
         self.stopped = False
-        """Whether all processes agreed to save and end."""
+        """Whether all processes agreed to save and stop."""
         self._shown: dict[str, torch.Tensor] = {}
-        """The last batch, for whoever looks for what spoiled it."""
+        """The last batch, for diagnosis if the losses become invalid."""
 
     def run(self) -> bool:
-        """Train the teacher until the schedule ends (True) or a stop is asked for (False)."""
+        """Train until the schedule ends (returns True) or a stop is requested (returns False)."""
         if not self._prepare_structure():
             return False
         config = self.recipe
@@ -144,7 +144,7 @@ class Trainer:
 
     @property
     def share_done(self) -> float:
-        """Share of the run that is done, 0..1, by steps or by time, whichever is further."""
+        """Share of the run that is done, 0..1, by steps or by time, whichever is larger."""
         schedule = self.recipe.schedule
         by_time = self.progress.seconds / 60 / schedule.minutes if schedule.minutes else 0.0
         return min(1.0, max(self.progress.step / schedule.steps, by_time))
@@ -172,10 +172,10 @@ class Trainer:
         return make_validation_set(photos, self.recipe.validation, seed=self.recipe.run.seed)
 
     def _prepare_structure(self) -> bool:
-        """Train the structure module, or read the one that was trained before.
+        """Train the structure module, or load the one that was trained before.
 
         Returns:
-            False if a stop was asked for before it was done.
+            False if a stop was requested before it was done.
         """
         module = self.student.structure
         if module is None:
@@ -206,14 +206,14 @@ class Trainer:
             seed=self.recipe.run.seed, autocast=self.autocast,
         )  # fmt: skip
         module.requires_grad_(False)
-        module.zero_grad(set_to_none=True)  # or it would count when gradients are clipped
+        module.zero_grad(set_to_none=True)  # otherwise it would count when gradients are clipped
         if done:
             save_model(module, str(path))
             checkpoint_path(self.folder, STRUCTURE).unlink(missing_ok=True)
         return done
 
     def _resume(self) -> None:
-        """Begin with the student as it is, or with the checkpoint."""
+        """Start with the student as it is, or from the checkpoint."""
         self.teacher.load_state_dict(self.student.state_dict())
         path = self.folder / CHECKPOINT
         if path.is_file():
@@ -223,7 +223,7 @@ class Trainer:
             )
 
     def _freeze_all_but(self, parts: tuple[str, ...]) -> None:
-        """Train only these parts of the network; none named: all."""
+        """Train only these parts of the network; empty for all."""
         have = {name: part for name, part in self.student.named_children() if name != "structure"}
         if unknown := [part for part in parts if part not in have]:
             known = nearest(unknown[0], have)
@@ -238,7 +238,7 @@ class Trainer:
         validation: ValidationSet | None,
         curves: Curves | None,
     ) -> None:
-        """Step until done; only the leader, who has curves, validates and saves."""
+        """Run steps until done; only the leader, which has curves, validates and saves."""
         config = self.recipe
         saved = time.monotonic()
         self.student.train()
@@ -263,13 +263,13 @@ class Trainer:
                 self.checkpoint()
                 draw_results(self.folder)
                 saved = time.monotonic()
-            if self.group.size == 1:  # nobody has to agree that it stops during a validation
+            if self.group.size == 1:  # no other process has to agree on a stop during validation
                 self.stopped = self.stopped or self.stop.is_set()
         if curves is not None and self.stopped:
             self.checkpoint()
 
     def _optimise(self, clean: TrainingImages, real: TrainingImages | None) -> dict[str, float]:
-        """One optimiser step: gradients of some batches, then student and teacher move."""
+        """Take one optimiser step: accumulate gradients, then update student and teacher."""
         schedule, progress = self.recipe.schedule, self.share_done
         step = self.progress.step
         for group in self.optimizer.param_groups:

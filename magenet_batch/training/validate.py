@@ -1,4 +1,4 @@
-"""Measuring a network on degraded copies of images that are never trained on."""
+"""Measure a network on degraded copies of images that are never trained on."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BATCH = 4
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed pairs.
+    """Fixed validation pairs.
 
     Attributes:
-        clean: (N, 3, S, S).
-        degraded: the same, after one recorded degradation each.
-        mask: (N, 1, S, S).
+        clean: (N, 3, S, S), 0..1.
+        degraded: the same images after one recorded degradation each.
+        mask: field of view, (N, 1, S, S).
     """
 
     clean: torch.Tensor
@@ -45,8 +45,8 @@ def make_validation_set(
 
     Args:
         photos: images that are never trained on.
-        config: which preset, how many, how large.
-        seed: of the degradations.
+        config: preset, number and size of the images.
+        seed: random seed of the degradations.
     """
     count = min(config.images, len(photos))
     size = (config.size, config.size)
@@ -61,16 +61,17 @@ def make_validation_set(
 def validate(
     network: TransformNetwork, pairs: ValidationSet, *, autocast: bool
 ) -> tuple[dict[str, float], torch.Tensor]:
-    """Measure.
+    """Measure a network.
 
     Args:
-        network: in the state to be measured.
-        pairs: fixed pairs.
+        network: the network, in the state to be measured.
+        pairs: fixed validation pairs.
         autocast: run in bf16.
 
     Returns:
         Means over images: PSNR and SSIM before and after, and of clean images passed through; and
-        the enhanced images (N, 3, S, S).
+            the
+        enhanced images (N, 3, S, S).
     """
     enhanced = _run(network, pairs.degraded, autocast)
     passed = _run(network, pairs.clean, autocast)
@@ -94,7 +95,8 @@ def _run(network: TransformNetwork, images: torch.Tensor, autocast: bool) -> tor
     parts = []
     for part in torch.split(images, _BATCH):
         part = part.contiguous(memory_format=torch.channels_last)
-        # As in use, so that networks without a last stage give images of full size too.
+        # The same calls as inference, so that networks without a last stage also give full-size
+        # images.
         with torch.autocast(part.device.type, torch.bfloat16, enabled=autocast):
             whole = Window.whole(size, size)
             context = network.context(part)
@@ -105,13 +107,13 @@ def _run(network: TransformNetwork, images: torch.Tensor, autocast: bool) -> tor
 def write_picture(
     path: Path, pairs: ValidationSet, enhanced: torch.Tensor, *, columns: int
 ) -> None:
-    """Write degraded, enhanced and clean images below each other.
+    """Write degraded, enhanced and clean images in rows below each other.
 
     Args:
-        path: a JPEG file.
-        pairs: fixed pairs.
-        enhanced: what the network made of them.
-        columns: how many.
+        path: path of a JPEG file.
+        pairs: fixed validation pairs.
+        enhanced: the network's results, (N, 3, S, S).
+        columns: number of images.
     """
     rows = [
         x[:columns].permute(2, 0, 3, 1).flatten(1, 2)

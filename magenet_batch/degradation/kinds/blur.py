@@ -79,7 +79,7 @@ def _gaussian(x: torch.Tensor, params: Sequence[Blur], height: int) -> torch.Ten
 
 
 def _gaussian_matrix(size: int, sigma: torch.Tensor) -> torch.Tensor:
-    """Normalised Gaussians, (B, size, size), one per row; sigma (B, 1, 1) in pixels, 0: identity."""
+    """Normalised Gaussians (B, size, size), one per row; sigma (B, 1, 1) in pixels, 0: identity."""
     at = torch.arange(size, device=sigma.device, dtype=torch.float32)
     apart = (at[:, None] - at[None, :]).square()
     weights = torch.exp(-apart / (2 * sigma.clamp_min(1e-3).square()))
@@ -162,7 +162,7 @@ def _disc(variance: float) -> np.ndarray:
 
 
 def _disc_radius(variance: float) -> float:
-    """Radius in pixels of the disc that has this variance per axis when integrated over pixels."""
+    """Radius in pixels of the disc that has this variance per axis after pixel integration."""
     low, high = 0.5, 2 * math.sqrt(variance) + 1
     edges = np.arange(math.ceil(high) + 1) + 0.5
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Varying clean images: geometry and colour, sampled into parameters, applied to a batch."""
+"""Augmentation of clean images: geometry and colour, sampled as parameters, applied to a batch."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class AugmentParams:
     Attributes:
         angle: rotation, radians.
         zoom: magnification.
-        shift: of the centre, fraction of the size, (x, y).
-        mirrored: left and right exchanged.
-        gain: factor per channel.
+        shift: shift of the centre (x, y), fraction of the size.
+        mirrored: whether left and right are exchanged.
+        gain: factor for each channel.
         gamma: exponent of all channels.
         saturation: factor on the distance from grey.
     """
@@ -59,12 +59,12 @@ def sample_augmentation(rng: np.random.Generator, config: AugmentConfig) -> Augm
 
 
 def warp(x_BCHW: torch.Tensor, params: Sequence[AugmentParams], *, size: int) -> torch.Tensor:
-    """Rotate, zoom, shift and mirror into squares of a size; outside is 0.
+    """Rotate, zoom, shift and mirror images into squares of one size; outside is 0.
 
     Args:
-        x_BCHW: float squares.
-        params: one per image.
-        size: of the result, pixels.
+        x_BCHW: square images, floating point.
+        params: variations, one per image.
+        size: side of the result, pixels.
 
     Returns:
         (B, C, size, size).
@@ -72,7 +72,7 @@ def warp(x_BCHW: torch.Tensor, params: Sequence[AugmentParams], *, size: int) ->
     matrices = torch.tensor([_matrix(p) for p in params], dtype=torch.float32, device=x_BCHW.device)
     grid = F.affine_grid(matrices, [len(params), 1, size, size], align_corners=False)
     shrink = x_BCHW.shape[-1] // size
-    source = F.avg_pool2d(x_BCHW, shrink) if shrink > 1 else x_BCHW  # against aliasing
+    source = F.avg_pool2d(x_BCHW, shrink) if shrink > 1 else x_BCHW  # avoids aliasing
     return F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -83,7 +83,7 @@ def _matrix(p: AugmentParams) -> list[list[float]]:
 
 
 def recolour(x_BCHW: torch.Tensor, params: Sequence[AugmentParams]) -> torch.Tensor:
-    """Change colours: gamma, gain per channel, saturation. Values stay in 0..1."""
+    """Vary colours by gamma, gain per channel and saturation; values stay in 0..1."""
     plain = AugmentParams()
     chosen = [
         i for i, p in enumerate(params)

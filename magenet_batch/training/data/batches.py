@@ -1,6 +1,7 @@
-"""From images in memory to what a training step needs; every step has its own random numbers.
+"""Batches for a training step, from images in memory.
 
-A step's generator is seeded by (seed, purpose, step): nothing has to be stored to resume exactly.
+The generator of a step is seeded by (seed, purpose, step), so nothing has to be stored to resume
+exactly.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ _CROP_ALIGNMENT = 8
 
 
 class View(NamedTuple):
-    """At which resolutions a step works.
+    """Resolutions of a training step.
 
     Attributes:
-        working: size of the squares that the global stages see, multiple of 32.
-        ratio: how many times larger the original is; the last stage sees a crop of it.
+        working: side of the global stages' input, pixels, a multiple of 32.
+        ratio: resolution of the original relative to that input; the last stage sees a crop of it.
     """
 
     working: int
@@ -35,14 +36,14 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class MultiScaleView:
-    """What the network is shown of a batch: the whole at the working size, and a crop.
+    """A batch as the network sees it: the whole images at the working size, and a crop.
 
     Attributes:
         working: (B, C, W, W).
         crop: (B, C, W, W), a window of the original; the same tensor as `working` at ratio 1.
         top: first row of the window in the original.
         left: first column.
-        size: of the original, pixels.
+        size: side of the original, pixels.
     """
 
     working: torch.Tensor
@@ -54,11 +55,11 @@ class MultiScaleView:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Inputs, what they should become, and where that counts.
+    """Inputs, targets, and where they count.
 
     Attributes:
-        input: what the student sees.
-        target: clean images, or what the teacher sees.
+        input: the student's input.
+        target: clean images, or the teacher's input.
         mask: field of view, 0 or 1.
     """
 
@@ -76,15 +77,18 @@ def synthetic_pairs(
     augment: AugmentConfig,
     preset: Preset,
 ) -> Pairs:
-    """Clean images, varied, and degraded copies of them.
+    """Draw clean images, vary them, and degrade copies of them.
 
     Args:
-        rng: the step's generator.
+        rng: generator of the step.
         photos: clean images.
         count: images in the batch.
         view: resolutions.
-        augment: how widely to vary.
+        augment: range of the variations.
         preset: how to degrade.
+
+    Returns:
+        Degraded images as input, clean ones as target.
     """
     clean, mask = _varied(rng, photos, count=count, view=view, augment=augment)
     params = [sample_degradation(rng, preset) for _ in range(count)]
@@ -102,9 +106,9 @@ def real_pairs(
     weak: Preset,
     strong: Preset,
 ) -> Pairs:
-    """Real images twice: a strong view for the student, a weak one for the teacher.
+    """Draw real images in two views: a strong one for the student, a weak one for the teacher.
 
-    The two views share their geometry and have independent noise.
+    Both views share their geometry; their degradations are independent.
     """
     real, mask = _varied(rng, photos, count=count, view=view, augment=augment)
     weak_params = [sample_degradation(rng, weak) for _ in range(count)]
@@ -122,7 +126,7 @@ def _varied(
     view: View,
     augment: AugmentConfig,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (B, 3, S, S) and masks (B, 1, S, S) at the original's resolution of the view."""
+    """Images (B, 3, S, S) and masks (B, 1, S, S) at the view's resolution of the original."""
     chosen = torch.from_numpy(rng.integers(len(photos), size=count)).to(photos.images.device)
     params = [sample_augmentation(rng, augment) for _ in range(count)]
     while photos.images.shape[-1] >= 2 * view.working * view.ratio:

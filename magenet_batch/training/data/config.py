@@ -1,4 +1,4 @@
-"""What a recipe says about data."""
+"""Configuration of the training data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DataConfig(BaseModel):
-    """Where the training images are.
+    """Location of the training images.
 
-    Folders are relative to `root` and searched with all their subfolders. In place of a folder,
-    `phantom:N` means N procedural phantoms, and `sharpest:S` the sharpest share S of the images of
-    `real`, so that an archive without labels can supply its own ground truth.
+    Folders are relative to `root` and include their subfolders. Instead of a folder, `phantom:N`
+    stands
+    for N procedural phantoms, and `sharpest:S` for the sharpest share S of the images of `real`, so
+    that
+    an archive without labels can supply its own ground truth.
 
     Attributes:
         root: folder of all data sets, relative to the working directory.
@@ -20,11 +22,12 @@ class DataConfig(BaseModel):
         real: folders of real low-quality images, without labels, for the consistency loss.
         vessels: folders with `images` and `masks`, for the structure module.
         validation: folders of sharp images that are never trained on.
-        exclude: images not to use, each as `folder/name`.
-        unevenly_lit: images that are sharp but no ground truth for light, each as `folder/name`.
-        size: images are held as squares of this many pixels around their field of view.
-        limit: use at most this many images of each folder, evenly spaced; 0 for all.
-        attribution: sources and licences of the images, for the card of the weights.
+        exclude: images that are not used, each as `folder/name`.
+        unevenly_lit: images that are sharp but unsuitable as ground truth for light, each as
+            `folder/name`.
+        size: side in pixels of the squares around the field of view in which images are stored.
+        limit: maximum number of images per folder, evenly spaced; 0 for all.
+        attribution: sources and licences of the images, for the model card.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -43,21 +46,21 @@ class DataConfig(BaseModel):
     @field_validator("clean", "real", "vessels", "validation", mode="before")
     @classmethod
     def _one_folder(cls, value: Any) -> Any:
-        """A single folder needs no brackets; what is neither text nor a list is refused later."""
+        """Accept a single folder without brackets; validation checks the rest."""
         if isinstance(value, str):
             return (value,)
         return tuple(value) if isinstance(value, list) else value
 
 
 class AugmentConfig(BaseModel):
-    """How widely clean images are varied before they are degraded.
+    """Range of the variations of clean images before they are degraded.
 
     Attributes:
-        rotate: largest rotation, degrees.
+        rotate: maximum rotation, degrees.
         zoom: range of magnification.
-        shift: largest shift, fraction of the size.
-        gain: largest factor on a single channel is `1 + gain`, the smallest its inverse.
-        gamma: largest exponent is `1 + gamma`, the smallest its inverse.
+        shift: maximum shift, fraction of the size.
+        gain: maximum factor on a single channel is `1 + gain`, the minimum its inverse.
+        gamma: maximum exponent is `1 + gamma`, the minimum its inverse.
         saturation: factor between `1 - saturation` and `1 + saturation`.
         colour_share: share of images whose colours are varied; the others keep those of a real
             camera.

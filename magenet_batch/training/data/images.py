@@ -23,8 +23,8 @@ from magenet_batch.quality.measures import sharpness
 from magenet_batch.training.data.config import DataConfig
 
 PHANTOM, SHARPEST = "phantom:", "sharpest:"
-"""What may stand in place of a folder begins with these."""
-_MARGIN = 1.02  # the square is a little larger than the field of view
+"""Prefixes of what can stand in place of a folder."""
+_MARGIN = 1.02  # side of the square relative to the diameter of the field of view
 
 
 _Square = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -37,8 +37,8 @@ class TrainingImages:
     Attributes:
         images: (N, 3, S, S) uint8.
         masks: (N, 1, S, S) uint8, 1 inside the field of view.
-        vessels: (N, 1, S, S) uint8, 1 on vessels; None where there are none.
-        names: one per image.
+        vessels: (N, 1, S, S) uint8, 1 on vessels; None if there are no masks.
+        names: name of each image.
         skipped: images that could not be used, each with the reason.
     """
 
@@ -53,13 +53,13 @@ class TrainingImages:
 
     @cached_property
     def halved(self) -> TrainingImages:
-        """The same images at half the size, made once: small views need not read large images."""
+        """The same images at half the size, computed once, so that small views read less."""
 
         def half(x_BCHW: torch.Tensor) -> torch.Tensor:
             parts = [F.avg_pool2d(part.float(), 2) for part in torch.split(x_BCHW, 32)]
             return torch.cat([(part + 0.5).to(torch.uint8) for part in parts])
 
-        # A pixel is inside only if all four of it are.
+        # A pixel is inside only if all four of its source pixels are.
         inside = torch.cat([-F.max_pool2d(-m.float(), 2) for m in torch.split(self.masks, 32)])
         return replace(self, images=half(self.images), masks=inside.to(torch.uint8), vessels=None)
 
@@ -82,14 +82,14 @@ def load_training_images(
     """Load all images of some folders.
 
     Args:
-        config: where the folders are, and how large the squares.
-        folders: relative to the root, `phantom:N`, or `sharpest:SHARE`.
-        with_vessels: folders hold `images` and `masks` of vessels of the same names.
-        skip_bad: leave out what cannot be used, as in archives that nobody has looked through.
-        threads: decoders at a time.
+        config: root of the folders, exclusions and size of the squares.
+        folders: folders relative to the root, `phantom:N`, or `sharpest:SHARE`.
+        with_vessels: whether the folders hold `images` and `masks` of vessels with the same names.
+        skip_bad: skip images that cannot be used, as in unreviewed archives, instead of failing.
+        threads: number of decoding threads.
 
     Raises:
-        TrainingError: if a folder is missing or holds no image, or an image cannot be used.
+        TrainingError: a folder is missing or holds no image, or an image cannot be used.
     """
     squares: list[_Square] = []
     names: list[str] = []
@@ -146,11 +146,11 @@ def load_training_images(
 
 
 def sharpest(photos: TrainingImages, *, share: float) -> list[int]:
-    """Places of the sharpest images, sharpest first; at least one.
+    """Indices of the sharpest images, sharpest first; at least one.
 
     Args:
         photos: images to choose from.
-        share: how many of them, 0..1.
+        share: share of them to choose, 0..1.
     """
 
     def score(index: int) -> float:
@@ -170,10 +170,10 @@ def _pixels(photos: TrainingImages, index: int) -> np.ndarray:
 
 
 def share_of(word: str) -> float:
-    """`sharpest:0.25` is a quarter.
+    """Parse the share in a text such as `sharpest:0.25`.
 
     Raises:
-        TrainingError: if it says no share.
+        TrainingError: the text does not state a share.
     """
     try:
         share = float(word.removeprefix(SHARPEST))
@@ -185,10 +185,10 @@ def share_of(word: str) -> float:
 
 
 def phantom_seeds(word: str) -> range:
-    """`phantom:8` is eight from seed 0; `phantom:8@100` is eight from seed 100.
+    """Seeds of phantoms: `phantom:8` starts at seed 0, `phantom:8@100` at seed 100.
 
     Raises:
-        TrainingError: if it says neither.
+        TrainingError: the text has neither form.
     """
     count, _, first = word.removeprefix(PHANTOM).partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
@@ -203,15 +203,15 @@ def _phantom_square(seed: int, size: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) -> list[Path]:
-    """The images of a folder that the configuration does not exclude, sorted.
+    """List the images of a folder that the configuration does not exclude, sorted.
 
     Args:
-        config: the root, what is excluded, and how many at most.
-        folder: relative to the root.
-        with_vessels: only those that have a vessel mask.
+        config: root, exclusions and the maximum number.
+        folder: folder relative to the root.
+        with_vessels: list only images that have a vessel mask.
 
     Raises:
-        TrainingError: if the folder is missing or holds no image.
+        TrainingError: the folder is missing or holds no image.
     """
     where = Path(config.root) / folder
     inside = where / "images" if with_vessels or (where / "images").is_dir() else where
@@ -241,7 +241,7 @@ def _vessel_path(image: Path) -> Path:
 def _load_square(
     path: Path, size: int, with_vessels: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """One image cut to the square around its field of view, the rest black."""
+    """Load an image, cut to the square around its field of view, black elsewhere."""
     pixels = read_image(path).pixels
     if pixels.dtype != np.uint8:
         pixels = (pixels // 257).astype(np.uint8)
@@ -264,7 +264,7 @@ def _load_square(
 
 
 def _cut(array: np.ndarray, box: tuple[int, int, int], size: int, how: int) -> np.ndarray:
-    """Cut a square that may reach over the border, and resize it."""
+    """Cut a square that can extend beyond the image, and resize it."""
     left, top, side = box
     square = np.zeros((side, side, *array.shape[2:]), array.dtype)
     height, width = array.shape[:2]

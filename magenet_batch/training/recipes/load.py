@@ -1,4 +1,4 @@
-"""Reading recipes: TOML, inheritance, changes from the command line, errors that help."""
+"""Read recipes: TOML, inheritance, changes from the command line, helpful errors."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ _FREE_TO_CHANGE = {
     "light": {"steps", "minutes"},
     "validation": None,
 }
-"""What may change when a run is resumed."""
+"""Keys that may change when a run is resumed."""
 
 _TABLES = {table for kind in ARCHITECTURES.values() for table in kind.model_fields}
 
 
 def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
+    """Read and validate a recipe.
 
     Args:
         path: a TOML file, or the name of a shipped recipe such as `small`. Its key `extends` names
-            another recipe, relative to it, whose tables it changes.
+            another recipe, relative to it, whose tables it overrides.
         changes: `table.key=value` with a TOML value, applied last; text needs no quotes.
 
     Returns:
         The validated recipe.
 
     Raises:
-        RecipeError: says where, what, and the nearest valid spelling.
+        RecipeError: the recipe is invalid; the message says where, and suggests the nearest
+            spelling.
     """
     path = find_recipe(path)
     tables = _read(path, seen=())
@@ -77,12 +78,12 @@ def load_recipe(path: Path | str, *, changes: Sequence[str] = ()) -> Recipe:
 
 
 def _architecture_of(size: Any) -> str:
-    """A size that only one architecture has tells it."""
+    """Architecture that a size belongs to, if only one has it."""
     return "unet" if size == "unet" else "magenet"
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """A hash of everything that must stay the same for a run to be resumed."""
+    """Hash of everything that must not change for a run to be resumed."""
     tables = recipe.model_dump(mode="json")
     for table, keys in _FREE_TO_CHANGE.items():
         if table not in tables:
@@ -93,7 +94,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
+    """The recipes in the package, by name."""
     package = Path(__file__).parent
     folder = package / "shipped"  # in an installed package
     if not folder.is_dir():
@@ -102,10 +103,10 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(path: Path | str) -> Path:
-    """A file, or a shipped recipe by its name.
+    """Path of a recipe given by file or by shipped name.
 
     Raises:
-        RecipeError: if there is neither.
+        RecipeError: there is neither.
     """
     wanted = Path(path)
     if wanted.is_file():
@@ -140,7 +141,7 @@ def _merged(below: Tables, above: Tables) -> Tables:
 
 
 def _switched_off(model: Tables, kind: type[BaseModel]) -> Tables:
-    """TOML has no null: `false` leaves out a part of the network."""
+    """Replace `false` by None for parts of a network, because TOML has no null."""
     fields = (table_in(kind.model_fields["model"].annotation) or kind).model_fields
     parts = {name for name, field in fields.items() if table_in(field.annotation)}
     return {key: None if value is False and key in parts else value for key, value in model.items()}
@@ -182,7 +183,7 @@ def _explain(error: Any, kind: type[BaseModel]) -> str:
 
 
 def table_in(annotation: Any) -> type[BaseModel] | None:
-    """The table that a key holds, even if it may be switched off; None if it holds a value."""
+    """Model of the table at a key, even if it can be switched off; None for a plain value."""
     for kind in (annotation, *get_args(annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind

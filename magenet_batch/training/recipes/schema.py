@@ -1,4 +1,4 @@
-"""Recipes: the configurations of all components, joined; nobody below receives one whole."""
+"""Recipes: the configurations of all components, joined; no component receives the whole."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class DegradationConfig(BaseModel):
 
 
 class StartConfig(BaseModel):
-    """What the run begins with.
+    """Initial weights of the run.
 
     Attributes:
-        weights: shipped weights or a file to start from; empty to start from nothing.
+        weights: shipped weights or a file to start from; empty to start from new networks.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -48,9 +48,9 @@ class StartConfig(BaseModel):
 
 
 class AffineRecipe(BaseModel):
-    """A run of a network that is trained as a whole: `affine` or `unet`.
+    """Recipe for a network that is trained as a whole: `affine` or `unet`.
 
-    Each table is one component's.
+    Each table configures one component.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -75,7 +75,7 @@ class AffineRecipe(BaseModel):
 
 
 class RestorationRecipe(BaseModel):
-    """A run of `magenet`, which is trained part by part; each table is one component's."""
+    """Recipe for `magenet`, which is trained part by part; each table configures one component."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -98,7 +98,7 @@ class RestorationRecipe(BaseModel):
 
 
 Recipe = AffineRecipe | RestorationRecipe
-"""A TOML file that fully determines a training run; `model.architecture` says of which kind."""
+"""A TOML file that fully determines a training run; `model.architecture` selects the kind."""
 
 ARCHITECTURES: dict[str, type[AffineRecipe] | type[RestorationRecipe]] = {
     "magenet": RestorationRecipe, "affine": AffineRecipe, "unet": AffineRecipe,

@@ -1,9 +1,9 @@
-"""Clean photographs as other cameras would have taken them, and of other eyes.
+"""Variation of clean photographs, as other cameras and other eyes would give them.
 
-A camera has a field of view, colours and a light of its own. What it does by itself is no fault,
-but a network that has seen few cameras takes it for one. So most clean images are varied in all of
-these before they are degraded, and the variation stays in what is wanted. Some get large patches,
-bright as a scar or dark as a haemorrhage, which are no light either.
+Every camera has its own field of view, colours and light. None of these is a fault, but a network
+that has seen few cameras mistakes them for one. Therefore most clean images are varied in all of
+them before they are degraded, and the variation is also part of the target. Some images get large
+patches, bright as a scar or dark as a haemorrhage, which must not be mistaken for light either.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from magenet_batch.training.data.augment import (
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
 
-_AS_TAKEN = 0.35  # share of images that are turned and mirrored, and nothing else
-_ROUND = 0.8  # share of magnified views that a smaller field of view frames
-_FLAT = 0.25  # of these, with flat cuts above and below
-_FILLS = 0.98  # the field of view's share of the square
-_LIGHT_OF_ITS_OWN = 0.6  # share of the other images
-_CRESCENT = 0.3  # of these
+_AS_TAKEN = 0.35  # share of images that are only rotated and mirrored
+_ROUND = 0.8  # share of magnified views that get a smaller field of view of their own
+_FLAT = 0.25  # share of these with flat cuts above and below
+_FILLS = 0.98  # share of the square that the field of view fills
+_LIGHT_OF_ITS_OWN = 0.6  # share of the other images that get their own uneven light
+_CRESCENT = 0.3  # share of these with a bright crescent
 _TEXTURED = 0.4
 _SCAR, _BLOOD = ((0.8, 0.6, 0.3), (1.0, 1.0, 0.8)), ((0.1, 0.0, 0.0), (0.4, 0.1, 0.1))  # RGB
 
 
 @dataclass(frozen=True)
 class CameraVariety:
-    """How widely cameras differ.
+    """Range of the variation between cameras.
 
     Attributes:
-        augment: geometry and colours, of images that are not left as they were taken.
+        augment: geometry and colours, for images that are not left as they were taken.
         patches: share of images with a large bright or dark patch, 0..1.
-        vignette: how much darker the rim is at most, 0..1; light from one side differs by as much.
-        texture: largest standard deviation of random detail.
+        vignette: maximum darkening of the rim, 0..1; light from one side varies by as much.
+        texture: maximum standard deviation of random detail.
     """
 
     augment: AugmentConfig
@@ -57,17 +57,18 @@ def draw_photographs(
     count: int,
     size: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Some of the photographs, varied.
+    """Draw some of the photographs and vary them.
 
     Args:
         rng: the only source of randomness.
-        photos: to draw from.
-        variety: how widely.
-        count: images, B.
-        size: of the squares, pixels, S.
+        photos: photographs to draw from.
+        variety: range of the variation.
+        count: number of images, B.
+        size: side of the squares, pixels, S.
 
     Returns:
-        (B, 3, S, S) 0..1, black outside the field of view; its mask, (B, 1, S, S) of 0 and 1.
+        Images (B, 3, S, S), 0..1, black outside the field of view; and masks (B, 1, S, S) of 0 and
+        1.
     """
     chosen = torch.from_numpy(rng.integers(len(photos), size=count))
     params = [_inside(rng, sample_augmentation(rng, variety.augment)) for _ in range(count)]
@@ -89,12 +90,12 @@ def draw_photographs(
 
 
 def _as_taken(params: AugmentParams) -> AugmentParams:
-    """The same turn, and nothing that another camera would have done."""
+    """Keep the rotation and mirroring only."""
     return AugmentParams(angle=params.angle, mirrored=params.mirrored)
 
 
 def _inside(rng: np.random.Generator, params: AugmentParams) -> AugmentParams:
-    """A magnified view may lie anywhere in the larger one."""
+    """Move a magnified view to a random position inside the larger one."""
     if params.zoom <= 1:
         return params
     room, angle = (1 - 1 / params.zoom) / 2, rng.uniform(0, 2 * np.pi)
@@ -103,7 +104,7 @@ def _inside(rng: np.random.Generator, params: AugmentParams) -> AugmentParams:
 
 
 def _frame(rng: np.random.Generator, zoom: float, size: int) -> torch.Tensor:
-    """The smaller field of view of a magnified view: (1, S, S) of 0 and 1."""
+    """Smaller field of view for a magnified view: (1, S, S) of 0 and 1."""
     across, down = _places(size)
     rounded, flat = rng.random() < _ROUND, rng.random() < _FLAT
     height = rng.uniform(0.75, 0.95)
@@ -118,7 +119,7 @@ def _frame(rng: np.random.Generator, zoom: float, size: int) -> torch.Tensor:
 def _in_own_light(
     rng: np.random.Generator, x: torch.Tensor, most: float, varied: np.ndarray
 ) -> torch.Tensor:
-    """Darker rims, light from one side and bright crescents, each with a hue of its own."""
+    """Add darker rims, light from one side and bright crescents, each with its own hue."""
     across, down = _places(x.shape[-1])
     lights, leaks = torch.ones_like(x), torch.zeros_like(x)
     for index in range(len(x)):
@@ -143,7 +144,7 @@ def _in_own_light(
 
 
 def _patched(rng: np.random.Generator, x: torch.Tensor, share: float) -> torch.Tensor:
-    """Large patches of irregular outline on some of the images."""
+    """Add large patches with irregular outlines to some of the images."""
     across, down = _places(x.shape[-1])
     x = x.clone()
     for index in np.flatnonzero(rng.random(len(x)) < share):
@@ -161,7 +162,7 @@ def _patched(rng: np.random.Generator, x: torch.Tensor, share: float) -> torch.T
 
 
 def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.Tensor:
-    """Detail multiplied onto images, so that its gain must come out right."""
+    """Multiply random detail onto images, to train the preservation of its contrast."""
     count, _, height, width = x.shape
     strength = rng.uniform(0.1, 1, count) * most * (rng.random(count) < _TEXTURED)
     noise = rng.standard_normal((count, 1, height, width), np.float32)
@@ -170,6 +171,6 @@ def _textured(rng: np.random.Generator, x: torch.Tensor, most: float) -> torch.T
 
 
 def _places(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places across and down, -1..1: (1, S) and (S, 1)."""
+    """Coordinates across (1, S) and down (S, 1), -1..1."""
     at = (torch.arange(size) + 0.5) * (2 / size) - 1
     return at[None], at[:, None]

@@ -1,4 +1,4 @@
-"""What a recipe says about training a restoring network; one table per part."""
+"""Configuration of the training of a restoring network: one table per part."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class MomentsConfig(BaseModel):
-    """Sense's gains in closed form: error as a quadratic form of moments, no pixel in training.
+    """Closed-form fit of Sense's gains: the error is a quadratic form of moments of the crops.
 
     Attributes:
-        samples: crops whose moments are gathered.
-        steps: optimiser steps on them.
+        samples: number of crops whose moments are collected.
+        steps: number of optimiser steps.
         batch: samples per step.
-        learning_rate: at its peak.
+        learning_rate: maximum learning rate.
     """
 
     model_config = _STRICT
@@ -26,24 +26,24 @@ class MomentsConfig(BaseModel):
 
 
 class SensorTrainingConfig(BaseModel):
-    """Sense and the sensor stage, on crops.
+    """Training of Sense and the sensor stage, on crops.
 
     Attributes:
         steps: maximum number of optimiser steps.
-        minutes: maximum training time, over all resumes; 0 for no limit.
+        minutes: maximum training time, summed over all resumes; 0 for no limit.
         batch: crops per step.
-        crop: pixels across.
-        preset: how crops are degraded.
-        views: range of the reduction of an image before crops are cut; sharp copies only.
-        native: share of crops that are cut from an image as it is.
+        crop: side of a crop, pixels.
+        preset: degradation preset of the crops.
+        views: sizes to which images are reduced before crops are cut; a reduced copy is sharp.
+        native: share of crops that are cut from an image at full resolution.
         recoloured: share of crops whose light and colour are varied.
-        learning_rate: after warm-up.
-        final_learning_rate: at the end of the cosine.
-        ema: decay of the teacher, which is what ships.
-        difference: weight of the logarithm of the error of differences of neighbours.
-        ssim: weight of the share of dissimilarity that is left.
-        structure: weight of the share of the difference of vessel maps that is left.
-        estimates: weight of the errors of what Sense estimates.
+        learning_rate: learning rate after warm-up.
+        final_learning_rate: learning rate at the end of the cosine.
+        ema: decay of the teacher, whose weights ship.
+        difference: weight of the log error of the differences between neighbouring pixels.
+        ssim: weight of the remaining share of the dissimilarity.
+        structure: weight of the remaining share of the difference of vessel maps.
+        estimates: weight of the errors of Sense's estimates.
     """
 
     model_config = _STRICT
@@ -66,28 +66,29 @@ class SensorTrainingConfig(BaseModel):
 
 
 class LightTrainingConfig(BaseModel):
-    """The light stage, on whole images.
+    """Training of the light stage, on whole images.
 
     Attributes:
         steps: maximum number of optimiser steps.
-        minutes: maximum training time, over all resumes; 0 for no limit.
+        minutes: maximum training time, summed over all resumes; 0 for no limit.
         batch: images per step.
-        preset: how images are degraded.
-        texture: largest standard deviation of random detail that clean images are multiplied by,
-            whose contrast must come out right.
-        repeat: folder to how often each of its images counts, for cameras with few images.
+        preset: degradation preset of the images.
+        texture: maximum standard deviation of random detail multiplied onto clean images, whose
+            contrast must be preserved.
+        repeat: number of times that each image of a folder counts, by folder, for cameras with few
+            images.
         camera_share: share of images whose colours are varied into those of another camera.
-        gain: largest factor on a single channel of such a camera is `1 + gain`.
-        gamma: largest exponent is `1 + gamma`.
+        gain: maximum factor on a single channel of such a camera is `1 + gain`.
+        gamma: maximum exponent is `1 + gamma`.
         saturation: factor between `1 - saturation` and `1 + saturation`.
         patches: share of clean images with a large patch, bright as a scar or dark as blood.
-        vignette: how much darker the rim is at most where a clean image is given a camera's own
-            uneven light, 0..1.
-        learning_rate: after warm-up.
-        final_learning_rate: at the end of the cosine.
-        ema: decay of the teacher, which is what ships.
-        detail: weight of the error of what is finer than light.
-        tone: weight of the error with the tone of the whole image, which trains the tone alone.
+        vignette: maximum darkening of the rim by a camera's own uneven light, 0..1.
+        learning_rate: learning rate after warm-up.
+        final_learning_rate: learning rate at the end of the cosine.
+        ema: decay of the teacher, whose weights ship.
+        detail: weight of the error of detail finer than light.
+        tone: weight of the error that includes the tone of the whole image; it trains the tone
+            alone.
         consistency: weight of the agreement with the teacher on real images after ramp-up.
         real_batch: real images per step.
     """
@@ -116,14 +117,14 @@ class LightTrainingConfig(BaseModel):
 
 
 class PartValidationConfig(BaseModel):
-    """Measuring parts on images that are never trained on, camera by camera.
+    """Validation of parts on images that are never trained on, camera by camera.
 
     Attributes:
         every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
-        images: of each folder, for the light part; the sensor part is measured on three times as
-            many crops of all folders together.
-        preset: how whole images are degraded, for the light part.
+        images: images per folder for the light part; the sensor part is validated on three times as
+            many crops from all folders together.
+        preset: degradation preset of whole images, for the light part.
     """
 
     model_config = _STRICT

@@ -1,4 +1,4 @@
-"""Gathering moments of crops in several sittings: what is there is kept in a file."""
+"""Collect the moments of crops over several calls; progress is kept in a file."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ MOMENTS = "moments"
 def gather_resumably(
     batches: Callable[[int], Iterator[Crops]], *, samples: int, batch: int, run: PhaseOfRun
 ) -> Moments | None:
-    """Moments of this many crops, from where an earlier call stopped.
+    """Collect the moments of crops, resuming where an earlier call stopped.
 
-    Every call gathers a batch at least, so that calls that are stopped early come to an end.
+    Every call collects at least one batch, so that repeated calls that are stopped early still
+    finish.
 
     Args:
-        batches: of crops, from a batch's number on.
-        samples: how many crops in all.
-        batch: crops in a batch.
-        run: where the file is, and when to stop.
+        batches: yields crops, starting at the batch with the given number.
+        samples: total number of crops.
+        batch: crops per batch.
+        run: folder of the file, and when to stop.
 
     Returns:
-        The moments; None after a stop, when what is there was saved.
+        The moments; None after a stop, when the progress was saved.
     """
     path = checkpoint_path(run.folder, MOMENTS)
     progress = Progress(recipe=f"{run.fingerprint}-{MOMENTS}")

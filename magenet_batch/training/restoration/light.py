@@ -1,4 +1,4 @@
-"""What the light stage learns from, and by what."""
+"""Training data and losses of the light stage."""
 
 from __future__ import annotations
 
@@ -22,23 +22,26 @@ from magenet_batch.training.restoration.sensor import mean_square, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
-_LEAST = (3e-3, 1.5e-4)  # squared error above which shares count: at the start and at the end
-_STEEP = 5e-5  # the same for differences of neighbours
+_LEAST = (
+    3e-3,
+    1.5e-4,
+)  # squared error above which errors count relatively: at start, at end
+_STEEP = 5e-5  # the same for differences between neighbouring pixels
 _TONE = 1e-3
-_BELIEVED = 1.5e-5  # the same where it is asked whether to do anything: 48 dB
+_BELIEVED = 1.5e-5  # the same for the decision whether to do anything: 48 dB
 _NONE = 1e-5
 _RAMP = 0.4
-_REAL_EVERY = 3  # steps
+_REAL_EVERY = 3  # steps between two steps with real images
 
 
 @dataclass(frozen=True)
 class LightPairs:
-    """Whole images in bad light, and in the light they were taken in.
+    """Whole images in bad light, and in the light in which they were taken.
 
     Attributes:
-        seen: (B, 3, S, S), black outside the field of view.
-        wanted: the same, clean.
-        mask: (B, 1, S, S).
+        seen: degraded images, (B, 3, S, S), 0..1, black outside the field of view.
+        wanted: clean images of the same shape and range.
+        mask: field of view, (B, 1, S, S) of 0 and 1.
     """
 
     seen: torch.Tensor
@@ -51,11 +54,11 @@ class LightLessons:
 
     Args:
         clean: photographs in good light.
-        real: photographs in bad light, without ground truth; None for none.
-        config: of this part.
-        augment: geometry of the clean images.
-        size: pixels across.
-        seed: of everything random.
+        real: photographs in bad light, without ground truth; None if there are none.
+        config: configuration of this part.
+        augment: geometric variation of the clean images.
+        size: side of the images, pixels.
+        seed: random seed.
         autocast: run in bf16.
     """
 
@@ -84,7 +87,7 @@ class LightLessons:
         self._weak, self._strong = preset("weak_view"), preset("strong_view")
 
     def pairs(self, rng: np.random.Generator, *, count: int, how: Preset) -> LightPairs:
-        """Clean images, varied and textured, and the same in bad light."""
+        """Draw clean images, varied and textured, and degrade copies of them."""
         wanted, mask = draw_photographs(
             rng, self._clean, self._variety, count=count, size=self._size
         )
@@ -93,11 +96,13 @@ class LightLessons:
         return LightPairs((seen * 255).round() / 255, wanted, mask)
 
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
-        """Fields learn to restore, what believes them learns when; neither sees the other's error.
+        """Compute the losses of one step; fields and beliefs are trained by separate errors.
 
-        What believes is asked for small errors, which would teach the fields to do nothing. The
-        errors of light do not see the tone of the whole, which nobody can know of a new camera;
-        the tone has an error of its own that trains nothing else.
+        The error of the beliefs is small, and would teach the fields to do nothing. The errors of
+        light
+        ignore the tone of the whole image, which cannot be known for a new camera; the tone has its
+        own
+        error, which trains nothing else.
         """
         config = self._config
         rng = generator(self._seed, "light", step)
@@ -143,7 +148,7 @@ class LightLessons:
     def _disagreement(
         self, student: nn.Module, teacher: nn.Module, rng: np.random.Generator
     ) -> torch.Tensor:
-        """What the student makes of a strong view against what its teacher makes of a weak one."""
+        """Difference between the student on a strong view and its teacher on a weak one."""
         assert self._real is not None
         count = self._config.real_batch
         real, m = draw_photographs(rng, self._real, self._as_taken, count=count, size=self._size)
@@ -156,17 +161,17 @@ class LightLessons:
 
 
 def restored(x: torch.Tensor, fields: Fields) -> torch.Tensor:
-    """Images under fields, believed or not; not clipped."""
+    """Apply fields to images, without regard to their beliefs; not clipped."""
     return planes(fields).resized(x.shape[-1]).apply(x)
 
 
 def decibels(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """What is gained in squared error, each counted as 1e-5 at least."""
+    """Gain in squared error, in decibels; errors below 1e-5 count as 1e-5."""
     return 10 * torch.log10((before + _NONE) / (after + _NONE))
 
 
 def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Images whose channels are multiplied by the gains that bring them nearest to others."""
+    """Multiply each channel by the gain that brings it closest to another image."""
     gain = (x * y * mask).sum((2, 3), keepdim=True) / (x * x * mask).sum(
         (2, 3), keepdim=True
     ).clamp_min(1e-6)
@@ -178,13 +183,17 @@ def _params(rng: np.random.Generator, how: Preset, count: int) -> list[Degradati
 
 
 def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """PSNR of differences, 60 dB at most: (B,)."""
+    """PSNR of differences, at most 60 dB: (B,)."""
     return -10 * torch.log10(mean_square(d, mask) + 1e-6)
 
 
 @torch.no_grad()
 def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> dict[str, float]:
-    """Decibels over doing nothing, aligned and raw, by name of the set; and of clean images."""
+    """Measure the light stage on validation sets, by name of the set.
+
+    Returns:
+        Decibels gained over doing nothing, aligned and raw, and the PSNR of clean images.
+    """
     numbers: dict[str, float] = {}
     for name, pairs in sets:
         x, y, m = pairs.seen, pairs.wanted, pairs.mask

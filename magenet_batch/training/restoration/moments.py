@@ -1,7 +1,8 @@
-"""Sense's gains in closed form: moments of crops are gathered once, then no pixel is touched.
+"""Closed-form fit of Sense's gains: moments of crops are collected once, then no pixel is needed.
 
-With C = F^T F and B = F^T t of a crop's bands F and of the detail t that is wanted, the squared
-error of any matrices of bands W is tr(W^T C W) - 2 tr(W^T B) + |t|^2.
+With C = F^T F and B = F^T t, for the bands F of a crop and the wanted detail t, the squared error
+of
+any matrices of bands W is tr(W^T C W) - 2 tr(W^T B) + |t|^2.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from magenet_batch.training.restoration.views import Crops
 
 SENSE = "sense"
 """Name of this part and of its files."""
-EDGE = 4.0  # weight of differences of neighbours, where vessels are
-_LEAST = 3e-6  # mean squared error that counts as none: 55 dB
+EDGE = 4.0  # weight of differences between neighbouring pixels, where vessels show
+_LEAST = 3e-6  # mean squared error that counts as zero: 55 dB
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What is known of N crops.
+    """Moments of N crops.
 
     Attributes:
         statistics: (N, `STATISTICS`).
@@ -53,7 +54,7 @@ class Moments:
 
 
 def moments_of(crops: Crops) -> Moments:
-    """Statistics and moments of a batch of crops."""
+    """Compute statistics and moments of a batch of crops."""
     bands, rest = detail_bands(crops.seen)
     wanted_bands, _ = detail_bands(crops.wanted)
     target = torch.stack(wanted_bands).sum(0)
@@ -75,7 +76,7 @@ def moments_of(crops: Crops) -> Moments:
 
 
 def _across(x: torch.Tensor, axis: int) -> torch.Tensor:
-    """Differences of neighbours along an axis, 0 at the end."""
+    """Differences between neighbouring pixels along an axis, 0 at the end."""
     return F.pad(x.diff(dim=axis), (0, 0, 0, 1) if axis == 2 else (0, 1))
 
 
@@ -86,16 +87,16 @@ def gather(
     before: Moments | None = None,
     stopped: Callable[[int], bool] = lambda have: False,
 ) -> Moments:
-    """Moments of this many crops.
+    """Collect the moments of crops.
 
-    They are written into arrays made beforehand: small arrays that stay, made between large ones
-    that go, would keep the memory of all of them from being used again.
+    They are written into preallocated arrays: small arrays that stay alive, allocated between large
+    temporary ones, would prevent all of that memory from being reused.
 
     Args:
-        batches: of crops that follow those of `before`.
-        samples: how many crops in all.
-        before: of crops that were gathered earlier.
-        stopped: asked after every batch, given how many there are, whether to end early.
+        batches: yields crops that follow those of `before`.
+        samples: total number of crops.
+        before: moments of crops that were collected earlier.
+        stopped: called after every batch with the number of crops so far; return True to stop.
 
     Returns:
         Moments of `samples` crops, or of fewer after a stop.
@@ -137,15 +138,17 @@ def fit_sense(
     """Train Sense in place, or resume.
 
     Args:
-        sense: sets its mean and spread of the statistics too.
-        moments: of crops.
-        config: how long.
-        run: where its checkpoint and curves are, and when to stop.
-        seed: of everything random.
+        sense: the module; the mean and spread of its statistics are set too.
+        moments: moments of crops.
+        config: duration of the training.
+        run: folder of its checkpoint and curves, and when to stop.
+        seed: random seed.
 
     Returns:
-        On the tenth that is put aside: `decibel` gained over doing nothing and `best`, what the
-        best matrices of each crop gain. None after a stop, when the checkpoint was saved.
+        On the tenth of the crops that is held out: `decibel`, the gain over doing nothing, and
+            `best`,
+        the gain of the best matrices of each crop. None after a stop, when the checkpoint was
+        saved.
     """
     held = max(1, len(moments) // 10)
     test, train = moments[torch.arange(held)], moments[torch.arange(held, len(moments))]
@@ -189,7 +192,7 @@ def _gained(sense: Sense, test: Moments) -> dict[str, float]:
 
 
 def estimate_error(sensed: Sensed, facts: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error of what Sense says of blur (log), noise (log) and compression."""
+    """Mean absolute error of Sense's estimates of blur (log), noise (log) and compression."""
     found = torch.stack([sensed.blur, 100 * sensed.noise, sensed.jpeg], 1)
     growth = torch.tensor([1.0, 1.0, 0.0], device=found.device)
 
@@ -200,10 +203,10 @@ def estimate_error(sensed: Sensed, facts: torch.Tensor) -> torch.Tensor:
 
 
 def best_matrices(moments: Moments) -> torch.Tensor:
-    """The matrices of bands with the least squared error, crop by crop."""
+    """Matrices of bands with the least squared error, for each crop."""
     n, size = len(moments), 3 * BANDS
     c = moments.covariance.view(n, BANDS, 3, BANDS, 3)
-    # For one output channel the unknowns are one gain per band and input channel.
+    # For one output channel, the unknowns are one gain per band and input channel.
     ridge = 1e-8 * torch.eye(size, dtype=torch.float64)
     solved = torch.linalg.solve(c.reshape(n, size, size).double() + ridge, moments.product.double())
     result: torch.Tensor = solved.float().view(n, BANDS, 3, 3).mT

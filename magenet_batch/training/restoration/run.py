@@ -1,7 +1,7 @@
-"""The training of a restoring network, part by part, in the order in which parts need each other.
+"""The training of a restoring network, part by part, in the order of their dependencies.
 
-Structure module, Sense, sensor stage and light stage have ground truths of their own, so each is a
-training of its own with files of its own in the run's folder; at the end they are joined.
+Structure module, Sense, sensor stage and light stage have their own ground truth, so each has its
+own training, with its own files in the run's folder; at the end they are joined.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart,
 from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
-_LIGHT_SOURCE = 2  # size of the squares in memory, relative to what the light stage sees
-_CROPS_PER_IMAGE = 3  # that are measured of the sensor part
+_LIGHT_SOURCE = 2  # side of the squares in memory, relative to the light stage's input
+_CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated
 
 
 class RestorationRun:
-    """Trains the parts that a recipe asks for.
+    """Trains the parts that a recipe selects.
 
     Args:
-        recipe: of a restoring network.
-        reporter: is told what happens.
-        stopped: asked after every step whether to save and end.
+        recipe: recipe of a restoring network.
+        reporter: reports progress to the user.
+        stopped: checked after every step; return True to save and stop.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RestorationRun:
         self.network.to(self.device)
 
     def run(self) -> bool:
-        """Train; True when every part that was asked for is done."""
+        """Train; returns True when every selected part is done."""
         wanted = self.recipe.run.parts or PARTS
         steps = {
             "structure": self._structure, "sense": self._sense,
@@ -96,7 +96,7 @@ class RestorationRun:
 
     @property
     def complete(self) -> bool:
-        """Whether this call trains or has read every part, so that weights can be written."""
+        """Whether this call has trained or read every part, so that weights can be written."""
         return not self.recipe.run.parts
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
@@ -218,7 +218,7 @@ class RestorationRun:
         return done
 
     def _held(self, folder: str, size: int) -> LightPairs:
-        """Pairs of photographs that are never trained on, as they are and degraded."""
+        """Validation pairs of a folder, from photographs as they are and degraded copies."""
         validation = self.recipe.validation
         data = self.recipe.data.model_copy(update={"size": size, "limit": validation.images})
         still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
@@ -253,7 +253,7 @@ class RestorationRun:
 
 
 def _begun(network: Restorer, weights: str) -> Restorer:
-    """A network with the weights to start from."""
+    """Initialise a network with the weights to start from."""
     start, info = load_weights(weights)
     if not isinstance(start, Restorer) or start.config != network.config:
         raise TrainingError(
@@ -265,7 +265,7 @@ def _begun(network: Restorer, weights: str) -> Restorer:
 
 
 def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
-    """The images of some folders several times, so that small sets are drawn as often."""
+    """Repeat the images of some folders, so that small sets are drawn as often as large ones."""
     chosen = [
         index
         for index, name in enumerate(photos.names)

@@ -1,4 +1,4 @@
-"""What Sense and the sensor stage learn from, and by what."""
+"""Training data and losses of Sense and the sensor stage."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from magenet_batch.training.restoration.views import Crops, Photograph, check_si
 Losses = dict[str, torch.Tensor]
 _LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
 _CPU = torch.device("cpu")
-_STRUCTURE_SIZE = 512  # pixels across the field of view at which vessels are looked for
+_STRUCTURE_SIZE = 512  # diameter of the field of view, in pixels, at which vessels are detected
 
 
 class SensorPart(nn.Module):
-    """Sense and the sensor stage together: from what is seen to the same light without faults."""
+    """Sense and the sensor stage together: undoes blur, noise and compression."""
 
     def __init__(self, sense: Sense, sensor: SensorStage) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class SensorPart(nn.Module):
         *,
         autocast: bool,
     ) -> tuple[torch.Tensor, Sensed]:
-        """The restored crops, and what Sense says of them."""
+        """Restore crops; also return Sense's output."""
         bands, rest = detail_bands(seen)
         sensed = self.sense(band_statistics(bands, rest, inner))
         with torch.autocast(seen.device.type, torch.bfloat16, enabled=autocast):
@@ -51,12 +51,12 @@ class SensorLessons:
     """Batches and losses of the sensor part.
 
     Args:
-        photographs: sharp ones.
+        photographs: sharp photographs.
         structure: the trained structure module, or None.
-        config: of this part.
-        seed: of everything random.
+        config: configuration of this part.
+        seed: random seed.
         autocast: run in bf16.
-        device: where what is trained is; crops are made on the CPU.
+        device: device of the trained modules; crops are made on the CPU.
     """
 
     def __init__(
@@ -75,14 +75,17 @@ class SensorLessons:
         self.device = device
 
     def batches(self, purpose: str, *, first: int = 0) -> Iterator[Crops]:
-        """Crops for a purpose, one batch after the other, always the same."""
+        """Yield batches of crops for a purpose, always the same ones."""
         step = first
         while True:
             yield draw_crops(generator(self._seed, purpose, step), self._photographs, self._config)
             step += 1
 
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
-        """Logarithms of shares of the error that are left, so that a decibel counts alike."""
+        """Compute the losses of one step: logarithms of the remaining share of each error.
+
+        A decibel gained then counts the same at every level of error.
+        """
         config = self._config
         crops = next(self.batches("sensor", first=step)).to(self.device)
         with torch.no_grad():
@@ -98,7 +101,7 @@ class SensorLessons:
             * torch.log(steepness(found - y, m) + _LEAST_STEEP).mean(),
             "estimates": config.estimates * estimate_error(sensed, crops.facts),
         }
-        # By turns: both are dear, and neither needs every crop.
+        # In turns: both are expensive, and neither needs every crop.
         if step % 2 == 0:
             left, had = dissimilarity(found, y, m), dissimilarity(x, y, m)
             losses["ssim"] = 2 * config.ssim * (left / (had + _LEAST_UNLIKE)).mean()
@@ -119,7 +122,7 @@ class SensorLessons:
         return losses
 
     def vessels(self, x: torch.Tensor, side: float) -> torch.Tensor | None:
-        """Logits of vessels in crops, looked for at the size that the module was trained on."""
+        """Vessel logits of crops, at the resolution that the structure module was trained on."""
         if self._structure is None:
             return None
         size = x.shape[-1]
@@ -138,7 +141,7 @@ def mean_square(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean squared difference of neighbours inside the mask, over both axes: (B,)."""
+    """Mean squared difference between neighbouring pixels inside the mask, over both axes: (B,)."""
     down = (d.diff(dim=2).square() * mask[:, :, 1:] * mask[:, :, :-1]).sum((1, 2, 3))
     across = (d.diff(dim=3).square() * mask[..., 1:] * mask[..., :-1]).sum((1, 2, 3))
     return (down + across) / (6 * mask.sum((1, 2, 3))).clamp_min(1)
@@ -146,7 +149,7 @@ def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def measure_sensor(part: SensorPart, lessons: SensorLessons, *, batches: int) -> dict[str, float]:
-    """Decibels over doing nothing on held-out photographs, and how clean ones come back."""
+    """Decibels gained on held-out photographs over doing nothing, and the PSNR of clean ones."""
     gains: list[float] = []
     clean: list[float] = []
     source = lessons.batches("validation")

@@ -1,4 +1,4 @@
-"""Crops of sharp photographs in some light, and the same crops as a camera spoils them."""
+"""Crops of sharp photographs in varied light, and degraded copies of the same crops."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from magenet_batch.training.data.config import DataConfig
 from magenet_batch.training.data.images import image_paths, phantom_seeds
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 
-_LEAST_INSIDE = 0.55  # share of a crop that is in the field of view
-_TALL = (0.7, 1.0)  # height of the picture relative to the field of view's diameter
-_EIGHT_BITS = 0.9  # share of crops that are rounded as files of eight bits are
-_RIM = 3  # pixels at the field of view's edge that say nothing
+_LEAST_INSIDE = 0.55  # minimum share of a crop inside the field of view
+_TALL = (0.7, 1.0)  # height of the picture relative to the diameter of the field of view
+_EIGHT_BITS = 0.9  # share of crops that are rounded to eight bits, as in files
+_RIM = 3  # width in pixels of the rim of the field of view that is ignored
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A sharp photograph at its own size, cut to the box around its field of view.
+    """A sharp photograph at full resolution, cut to the box around its field of view.
 
     Attributes:
         pixels: (H, W, 3) uint8, black outside the field of view.
@@ -46,15 +46,15 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Crops:
-    """What the sensor stage learns from.
+    """Training examples of the sensor stage.
 
     Attributes:
-        seen: (B, 3, c, c), spoilt, continued smoothly outside the field of view.
+        seen: degraded crops, (B, 3, c, c), continued smoothly outside the field of view.
         wanted: the same light without blur, noise and compression.
-        mask: (B, 1, c, c), where it counts.
-        inner: the same without a rim, where statistics are taken.
+        mask: where the error counts, (B, 1, c, c).
+        inner: the mask without its rim, where statistics are taken.
         facts: (B, 3): blur in pixels, noise in percent of the range, loss by compression 0..1.
-        side: diameter of the field of view in pixels, about.
+        side: approximate diameter of the field of view, pixels.
     """
 
     seen: torch.Tensor
@@ -71,7 +71,7 @@ class Crops:
 
 
 def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photograph]:
-    """All images of some folders at their own size; images without a field of view are left out."""
+    """Load all images of some folders at full resolution; skip those without a field of view."""
     found = []
     for pixels in _pictures(config, folders):
         fov = find_fov(pixels)
@@ -87,10 +87,10 @@ def load_photographs(config: DataConfig, folders: tuple[str, ...]) -> list[Photo
 
 
 def check_sizes(photographs: list[Photograph], config: SensorTrainingConfig) -> None:
-    """See to it that crops of every reduction can be cut.
+    """Check that crops can be cut at every reduction.
 
     Raises:
-        TrainingError: if no photograph is large enough.
+        TrainingError: no photograph is large enough.
     """
     largest = max((min(p.mask.shape) for p in photographs), default=0)
     need = round(config.crop / min(1.0, *config.views))
@@ -103,7 +103,7 @@ def check_sizes(photographs: list[Photograph], config: SensorTrainingConfig) -> 
 
 
 def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """Pixels of all images of some folders, or of phantoms."""
+    """Yield the pixels of all images of some folders, or of phantoms."""
     for folder in folders:
         if folder.startswith("phantom:"):
             for seed in phantom_seeds(folder):
@@ -117,12 +117,12 @@ def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarr
 def draw_crops(
     rng: np.random.Generator, photographs: list[Photograph], config: SensorTrainingConfig
 ) -> Crops:
-    """A batch of crops of one reduction.
+    """Draw a batch of crops at one reduction.
 
     Args:
         rng: the only source of randomness.
-        photographs: sharp ones.
-        config: sizes, preset, shares.
+        photographs: sharp photographs.
+        config: sizes, preset and shares.
     """
     how = preset(config.preset)
     ratio = 1.0 if rng.random() < config.native else float(rng.uniform(*config.views))
@@ -133,7 +133,7 @@ def draw_crops(
         if cut is None:
             continue
         sharp, mask = cut
-        # No border: what blur mixes into the rim is undone before (models/restoration/rim.py).
+        # No border: the rim is relit before the sensor stage (models/restoration/rim.py).
         wanted = continued(_relit(rng, sharp, config.recoloured) * mask[..., None], mask)
         params = sample_degradation(rng, how)
         height = round(photograph.side * ratio * rng.uniform(*_TALL))
@@ -153,9 +153,9 @@ def draw_crops(
 
 
 def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
-    """What Sense is asked for: blur in pixels, noise in percent, loss by compression 0..1."""
+    """Ground truth for Sense: blur in pixels, noise in percent, loss by compression 0..1."""
     taps, gain = noise_taps(params, height=height)
-    kept = gain * float((taps**2).sum())  # of its standard deviation, where it is correlated
+    kept = gain * float((taps**2).sum())  # share of its deviation that remains
     noise = (
         np.sqrt(params.noise_read**2 + params.noise_shot * light) * height / REFERENCE_HEIGHT * kept
     )
@@ -169,7 +169,7 @@ def _images(stacked: np.ndarray) -> torch.Tensor:
 def _cut(
     rng: np.random.Generator, photograph: Photograph, crop: int, ratio: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """A square of the photograph after its reduction, turned and mirrored; None if mostly rim."""
+    """Cut a random square of the reduced photograph, rotated and mirrored; None if mostly rim."""
     need = crop if ratio == 1 else round(crop / ratio)
     height, width = photograph.mask.shape
     if need > min(height, width):
@@ -193,7 +193,7 @@ def _cut(
 
 
 def _relit(rng: np.random.Generator, x: np.ndarray, share: float) -> np.ndarray:
-    """Another exposure, camera or veil: it stays in what is wanted."""
+    """Vary exposure, colours or veil, also in the target."""
     x = x.copy()
     if rng.random() < share:
         colour = (1, 1, 3) if rng.random() < 0.4 else (1, 1, 1)
@@ -212,7 +212,7 @@ def _relit(rng: np.random.Generator, x: np.ndarray, share: float) -> np.ndarray:
 
 
 def _counted(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the error counts, and where statistics are taken."""
+    """Mask of the error, and mask of the statistics."""
     size = 2 * _RIM + 1
     counted = cv2.erode(mask, np.ones((size, size), np.uint8), borderValue=1)
     inner = cv2.erode(mask, np.ones((25, 25), np.uint8), borderValue=1)
