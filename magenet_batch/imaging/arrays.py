@@ -1,4 +1,4 @@
-"""Images as Python users have them - paths, PIL images, NumPy arrays - to pixels and back."""
+"""Convert images as Python users have them (paths, PIL images, arrays) to pixels and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     ImageInput: TypeAlias = str | Path | FundusImage | Image | np.ndarray
-    """What can be given where an image is asked for."""
+    """Everything that the Python API accepts as an image."""
 
 _ACCEPTED = (
     "Give a path, a PIL image (RGB, L, I;16 or P), what read_image returned, or a NumPy array: "
@@ -28,7 +28,7 @@ _PIL_MODES = ("RGB", "L", "I;16")
 
 @dataclass(frozen=True)
 class GivenImage:
-    """An image in the form that the package works on, and the way back.
+    """An image in the form that the package works with, and the way back.
 
     Attributes:
         pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -39,13 +39,14 @@ class GivenImage:
     original: np.ndarray
 
     def like_original(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels in the shape and type of the original.
+        """Convert pixels to the shape and dtype of the original.
 
         Args:
-            pixels: (H, W, 3), type of `self.pixels`.
+            pixels: (H, W, 3), dtype of `self.pixels`.
 
         Returns:
-            An array like the original. Floats that did not change are the very same; grey is the
+            An array like the original. Floats that did not change are returned bit for bit; grey is
+            the
             mean of the three channels.
         """
         original = self.original
@@ -63,15 +64,15 @@ class GivenImage:
 
 
 def given_image(image: ImageInput, *, reduced_to: int | None = None) -> GivenImage:
-    """Take an image in any form that Python users have.
+    """Convert an image from any accepted form.
 
     Args:
-        image: a path, a PIL image, a NumPy array, or what `read_image` returned.
-        reduced_to: a JPEG file may be decoded smaller: see `read_image`.
+        image: a path, a PIL image, a NumPy array, or the result of `read_image`.
+        reduced_to: allows a JPEG file to be decoded at a smaller size: see `read_image`.
 
     Raises:
-        InputError: it is none of these, or its values are not an image's.
-        ImageError: a file cannot be read.
+        InputError: the input has none of these forms, or its values are not those of an image.
+        ImageError: the file cannot be read.
     """
     if isinstance(image, str | Path):
         image = read_image(image, reduced_to=reduced_to)
@@ -94,7 +95,7 @@ def _from_pil(image: Any) -> np.ndarray:
         )
     try:
         return np.asarray(image)
-    except OSError as error:  # Pillow reads pixels when they are asked for
+    except OSError as error:  # Pillow reads pixels lazily
         raise ImageError("corrupt", f"this image cannot be decoded whole: {error}") from error
 
 
@@ -121,7 +122,7 @@ def _hint(array: np.ndarray) -> str:
 
 
 def _as_integers(array: np.ndarray) -> np.ndarray:
-    """The values as uint8 or uint16."""
+    """Convert the values to uint8 or uint16."""
     native = array.dtype.newbyteorder("=")
     if native in (np.uint8, np.uint16):
         return array.astype(native, copy=False)

@@ -1,4 +1,4 @@
-"""Colour and size: the conversions that measures share."""
+"""Conversions of colour and size that the measures share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) integers to float32 in [0, 1]."""
+    """Convert (H, W, 3) integers to float32, 0..1."""
     result: np.ndarray = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return result
 
@@ -25,7 +25,7 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def resize_area(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize by averaging where it gets smaller, bilinearly where it gets larger.
+    """Resize by area averaging when shrinking, bilinearly when enlarging.
 
     Exact halves come first: they are several times faster than averaging over odd areas.
     """

@@ -1,9 +1,9 @@
-"""Finding the field of view: the lit disc of a fundus photograph, often cut by the frame.
+"""Find the field of view: the lit disc of a fundus photograph, often cut by the frame.
 
-The picture is reduced to a small fixed size, the level of the dark border is read off its corners,
-the lit region is separated from it, and a circle is fitted to that part of its outline which is not
-the picture's own frame. Dark sectors, burnt-in dates and notches do not disturb the fit, because it
-is a consensus (RANSAC; Fischler and Bolles, CACM 1981) of short arcs.
+The picture is reduced to a small fixed size, the level of the dark border is measured at its
+corners, the lit region is separated from it, and a circle is fitted to the part of its outline that
+is not the picture's own frame. Dark sectors, burnt-in dates and notches do not disturb the fit,
+because it is a consensus (RANSAC; Fischler and Bolles, CACM 1981) of short arcs.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import numpy as np
 
 _ANALYSIS_SIZE = 320  # longest side, pixels
 _TRIES = 400
-_TOLERANCE = 0.012  # of the radius: how near to the circle its outline lies
-_LEAST_CONSENSUS = 0.45  # share of the free outline that must lie on the circle
-_SHARES = (0.25, 0.12, 0.4, 0.06)  # of the typical lit level, thresholds that are tried
-_LEAST_DARK = 0.75  # share of what is outside the circle that must be border
-_MOST_TEXTURE = 0.10  # of the mean level, in a picture that is all retina
+_TOLERANCE = 0.012  # maximum distance of outline points from the circle, relative to the radius
+_LEAST_CONSENSUS = 0.45  # minimum share of the free outline that must lie on the circle
+_SHARES = (0.25, 0.12, 0.4, 0.06)  # thresholds that are tried, relative to the typical lit level
+_LEAST_DARK = 0.75  # minimum share of the area outside the circle that must be border
+_MOST_TEXTURE = 0.10  # maximum texture, relative to the mean level, of a picture without border
 
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """A disc, cut by straight lines, in a picture.
+    """A disc in a picture, possibly cut by straight lines.
 
     Attributes:
         x: centre from the left, pixels.
         y: centre from the top, pixels.
-        radius: pixels.
-        left: the lit region ends here on the left, pixels; the frame or a cut inside it.
-        top: the same at the top.
-        right: the same on the right.
-        bottom: the same at the bottom.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        radius: radius, pixels.
+        left: left end of the lit region, pixels: the frame, or a cut inside it.
+        top: top end.
+        right: right end.
+        bottom: bottom end.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
     """
 
     x: float
@@ -70,7 +70,7 @@ class FieldOfView:
         )
 
     def without_rim(self, share: float) -> FieldOfView:
-        """The same field of view less a rim, in radii, where cameras and networks draw edges."""
+        """The same field of view without a rim of this width in radii, where edge artefacts lie."""
         rim = share * self.radius
         return replace(
             self, radius=self.radius - rim, left=max(self.left, self.x - self.radius) + rim,
@@ -100,13 +100,13 @@ class FieldOfView:
 
 
 def find_fov(pixels: np.ndarray) -> FieldOfView | None:
-    """Find the field of view.
+    """Find the field of view of a photograph.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
 
     Returns:
-        The field of view, or None where there is none: a black or blank picture, or no disc.
+        The field of view; None if there is none: a black or blank picture, or no disc.
     """
     height, width = pixels.shape[:2]
     if min(height, width) < 16:
@@ -126,14 +126,14 @@ def find_fov(pixels: np.ndarray) -> FieldOfView | None:
 
 
 def _reduced(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The picture at the analysis size as float32 levels 0..255."""
+    """Reduce the picture to the analysis size, as float32 levels 0..255."""
     step = max(1, min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) // 3)
     small = cv2.resize(pixels[::step, ::step], size, interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / (257.0 if pixels.dtype == np.uint16 else 1.0)
 
 
 def _corners(light: np.ndarray) -> list[np.ndarray]:
-    """The levels in the four corner triangles, a sixteenth of the shorter side each."""
+    """Levels in the four corner triangles, a sixteenth of the shorter side each."""
     side = max(3, min(light.shape) // 16)
     triangle = np.add.outer(np.arange(side), np.arange(side)) < side
     flips = (light, light[:, ::-1], light[::-1], light[::-1, ::-1])
@@ -141,13 +141,13 @@ def _corners(light: np.ndarray) -> list[np.ndarray]:
 
 
 def _border_level(light: np.ndarray) -> float:
-    """The level of the unlit border: the median of the two darkest corners."""
+    """Level of the unlit border: the median of the two darkest corners."""
     darkest = sorted(float(np.median(corner)) for corner in _corners(light))
     return float(np.mean(darkest[:2]))
 
 
 def _has_border(light: np.ndarray, border: float, bright: float) -> bool:
-    """Whether at least two corners are dark against the picture."""
+    """Whether at least two corners are dark compared with the picture."""
     dark = border + 0.35 * (bright - border)
     levels = [float(np.median(corner)) for corner in _corners(light)]
     centre = float(np.median(light[light.shape[0] // 4 : -light.shape[0] // 4]))
@@ -155,7 +155,7 @@ def _has_border(light: np.ndarray, border: float, bright: float) -> bool:
 
 
 def _from_outline(light: np.ndarray, border: float) -> FieldOfView | None:
-    """Fit a circle to the outline of the lit region, with the threshold that fits best."""
+    """Fit a circle to the outline of the lit region, with the best of several thresholds."""
     best: tuple[float, FieldOfView] | None = None
     lit = light[light > border + 3]
     if lit.size < 0.02 * light.size:
@@ -174,7 +174,7 @@ def _from_outline(light: np.ndarray, border: float) -> FieldOfView | None:
 
 
 def _dark_around(light: np.ndarray, border: float, typical: float, fov: FieldOfView) -> bool:
-    """Whether what lies outside is border, as it is around a field of view and not in a scene."""
+    """Whether the area outside the circle is border, unlike in a photograph of another scene."""
     wider = replace(
         fov,
         radius=1.06 * fov.radius,
@@ -184,13 +184,13 @@ def _dark_around(light: np.ndarray, border: float, typical: float, fov: FieldOfV
         bottom=fov.bottom + 3,
     )
     outside = light[~wider.mask(*light.shape)]
-    if outside.size < 12:  # the corners are barely cut
+    if outside.size < 12:  # the corners are hardly cut
         return True
     return float((outside < border + max(8.0, 0.4 * typical)).mean()) >= _LEAST_DARK
 
 
 def _largest_region(lit: np.ndarray) -> np.ndarray | None:
-    """The largest connected region without its thin parts (text, notches) and holes."""
+    """Largest connected region, without thin parts (text, notches) and holes."""
     side = max(3, min(lit.shape) // 40) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     opened = cv2.morphologyEx(
@@ -210,14 +210,14 @@ def _largest_region(lit: np.ndarray) -> np.ndarray | None:
 
 
 def _fit(region: np.ndarray) -> tuple[float, FieldOfView] | None:
-    """The circle that most of the free outline lies on, and the share that does."""
+    """Circle that contains most of the free outline, and the share that it contains."""
     height, width = region.shape
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(max(contours, key=len))
     drawn = cv2.polylines(np.zeros_like(region), [hull], True, 1)
     y, x = np.nonzero(drawn)
     top, bottom, left, right = y.min(), y.max() + 1, x.min(), x.max() + 1
-    # What lies on the frame, or along a straight cut inside it, is no arc.
+    # Points on the frame, or along a straight cut inside it, do not belong to an arc.
     free = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
     for values, edge in ((y, top), (y, bottom - 1), (x, left), (x, right - 1)):
         on_cut = np.abs(values - edge) <= 1
@@ -241,7 +241,7 @@ def _fit(region: np.ndarray) -> tuple[float, FieldOfView] | None:
 def _consensus(
     points: np.ndarray, height: int, width: int
 ) -> tuple[float, float, float, float] | None:
-    """RANSAC over triples of outline points, then least squares on those that agree."""
+    """RANSAC over triples of outline points, then least squares on the inliers."""
     rng = np.random.default_rng(0)
     triples = points[rng.integers(len(points), size=(_TRIES, 3))]
     centres, radii = _circles_through(triples)
@@ -265,7 +265,7 @@ def _consensus(
 
 
 def _circles_through(triples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circumcircles of triples (N, 3, 2): centres (N, 2) and radii (N,); infinite if in line."""
+    """Circumcircles of triples (N, 3, 2): centres (N, 2) and radii (N,); infinite if collinear."""
     a, b, c = triples[:, 0], triples[:, 1], triples[:, 2]
     ab, ac = b - a, c - a
     cross = 2 * (ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0])
@@ -286,7 +286,7 @@ def _least_squares(points: np.ndarray) -> tuple[float, float, float]:
 
 
 def _whole_frame(small: np.ndarray) -> FieldOfView | None:
-    """A picture cropped inside its disc: accepted if its colours are those of a fundus."""
+    """Field of view of a picture cropped inside its disc, if its colours are those of a fundus."""
     height, width = small.shape[:2]
     red, green, blue = (float(v) for v in np.median(small.reshape(-1, 3), axis=0))
     varied = float(small[..., 1].std()) > 2
@@ -307,7 +307,7 @@ def _whole_frame(small: np.ndarray) -> FieldOfView | None:
 
 
 def _at_size(fov: FieldOfView, small: tuple[int, int], height: int, width: int) -> FieldOfView:
-    """From the analysis size to the picture's; what reaches the frame ends at the frame."""
+    """Scale from the analysis size to the picture's; what touches the frame ends at the frame."""
     sx, sy = width / small[1], height / small[0]
     scale = float(np.sqrt(sx * sy))
 

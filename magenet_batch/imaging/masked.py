@@ -1,4 +1,4 @@
-"""Smoothing that takes nothing from outside a mask."""
+"""Smoothing that uses only pixels inside a mask."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def masked_gaussian(
 
     Args:
         weighted: values times `weight`, (h, w) or (h, w, c) float32.
-        weight: how far each pixel is inside the mask, 0..1, (h, w) float32.
+        weight: weight of each pixel, 0 outside the mask, 0..1, (h, w) float32.
         sigma: standard deviation of the Gaussian, pixels.
-        least: the mean is of no less weight than this, so that it ends at 0 far outside.
+        least: minimum total weight of a mean, so that means fade to 0 far outside.
 
     Returns:
-        The mean, of the shape of `weighted`, and the weight that it is of, (h, w).
+        The mean, of the shape of `weighted`, and its total weight, (h, w).
     """
     total = cv2.GaussianBlur(weight, (0, 0), sigma)
     sums = cv2.GaussianBlur(weighted, (0, 0), sigma)

@@ -1,6 +1,6 @@
-"""What an output says of itself and of its source: provenance, and what is carried over.
+"""Metadata of outputs: provenance, and what is carried over from the source.
 
-Light on purpose: options import it.
+Light on purpose: the options import it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Literal
 from magenet_batch import __version__
 
 MetadataPolicy = Literal["keep", "minimal", "none"]
-"""`keep` carries over all that the format can hold; `minimal` only what is needed to show the
-image rightly (colour profile; in DICOM whose image of which eye it is, and how it was taken);
-`none` nothing (in DICOM empty values where the standard asks for a value). The provenance is
-always written."""
+"""`keep` carries over everything that the format can hold; `minimal` only what is needed to show
+the
+image correctly (the colour profile; in DICOM also which eye it shows, of whom, and how it was
+taken); `none` nothing (in DICOM, empty values where the standard requires an attribute). The
+provenance is always written.
+"""
 
 _SOFTWARE, _THUMBNAIL = 0x0131, 0x0201
 _EXIF_IFD, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
@@ -24,11 +26,11 @@ _DAMAGE = (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who enhanced an image.
+    """What enhanced an image.
 
     Attributes:
         weights: name of the weights.
-        weights_hash: first digits of their SHA-256.
+        weights_hash: first digits of the SHA-256 of the weights file.
     """
 
     weights: str = ""
@@ -36,30 +38,30 @@ class Provenance:
 
     @property
     def text(self) -> str:
-        """For a software tag: printable ASCII, whatever the weights are called."""
+        """Text for a software tag: printable ASCII, whatever the name of the weights."""
         said = " ".join(f"weights {self.weights} {self.weights_hash}".split())
         said = "".join(c if " " <= c <= "~" else "?" for c in said)
         return f"{software()} (enhanced; {said[:160]})"
 
 
 def software() -> str:
-    """Our name and version."""
+    """Name and version of this software."""
     return f"magenet {__version__}"
 
 
 def exif_block(
     exif: bytes | None, *, software: str, width: int, height: int, longest: int | None = None
 ) -> bytes:
-    """The source's EXIF block with our name as its software, and the size of the output.
+    """Copy the source's EXIF block with this software's name and the size of the output.
 
-    A block that is damaged or too long gives way: the pixels matter more.
+    A block that is damaged or too long is dropped: the pixels matter more.
 
     Args:
-        exif: the source's, or None.
-        software: what to write as software.
-        width: of the output, px.
-        height: of the output, px.
-        longest: bytes that may be written.
+        exif: EXIF block of the source, or None.
+        software: text of the software tag.
+        width: width of the output, pixels.
+        height: height of the output, pixels.
+        longest: maximum length, bytes.
     """
     from PIL import Image
 
@@ -83,7 +85,7 @@ def exif_block(
 
 
 def exif_text(exif: bytes | None, tags: tuple[int, ...]) -> dict[int, str]:
-    """Texts of a source's EXIF block, by tag; nothing from a damaged one."""
+    """Texts in a source's EXIF block, by tag; empty if it is damaged."""
     from PIL import Image
 
     if not exif:

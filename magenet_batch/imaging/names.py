@@ -1,4 +1,4 @@
-"""What file names promise, and which format an output is written in. Imports nothing heavy."""
+"""File names: what extensions stand for, and the format of outputs. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ SUFFIXES: dict[str, str] = {
     ".tiff": "tiff", ".bmp": "bmp", ".webp": "webp", ".jp2": "jpeg2000", ".j2k": "jpeg2000",
     ".j2c": "jpeg2000", ".jpx": "jpeg2000", ".dcm": "dicom", ".dicom": "dicom", ".dic": "dicom",
 }  # fmt: skip
-"""Extensions that images have, and the formats that they stand for."""
+"""Extensions of images and the formats that they stand for."""
 
 PHOTOGRAPHS = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"))
-"""Extensions of what folders of photographs are searched for, in training and evaluation."""
+"""Extensions that training and evaluation search folders of photographs for."""
 
 WRITTEN = ("jpeg", "png", "tiff", "jpeg2000", "dicom")
-"""Formats that an image keeps; others become PNG."""
+"""Formats in which outputs can be written; other sources become PNG."""
 
 _APPENDED = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif"}
 
 
 def bare_name(suffix: str) -> bool:
-    """Whether a name says nothing of its format, as those of DICOM files often do.
+    """Whether a name has no meaningful extension, as is common for DICOM files.
 
-    They have no extension, or are identifiers whose last number looks like one.
+    Such names have no extension, or are identifiers whose last number looks like one.
     """
     return suffix in ("", ".") or suffix[1:].isdigit()
 
 
 def suffix_to_append(suffix: str, *, wanted: OutputFormat) -> str:
-    """What an output's name needs after its source's name.
+    """Extension to append to a source's name to get its output's name.
 
     Args:
-        suffix: the source's extension with its dot, in small letters.
-        wanted: the format that was asked for.
+        suffix: extension of the source with its dot, in lower case.
+        wanted: requested output format.
 
     Returns:
-        Nothing where the name fits, so that the output tree mirrors the archive; else an
-        extension, appended so that `a.bmp` and `a.png` stay apart.
+        Empty if the name fits, so that the output tree mirrors the archive. Otherwise an extension;
+        it
+        is appended so that `a.bmp` and `a.png` do not collide.
     """
     promised = SUFFIXES.get(suffix)
     if wanted != "source":
@@ -48,16 +49,17 @@ def suffix_to_append(suffix: str, *, wanted: OutputFormat) -> str:
 
 
 def format_to_write(source: str, *, renamed: bool, wanted: OutputFormat = "source") -> str:
-    """The format that an output is written in.
+    """Format in which an output is written.
 
     Args:
-        source: the format that the source's content has.
+        source: format of the source's content.
         renamed: whether an extension was appended to the source's name.
-        wanted: the format that was asked for.
+        wanted: requested output format.
 
     Returns:
-        One of `WRITTEN`. Under its own name an image keeps the format of its content, even where
-        the name lies: 16-bit pixels in a `.jpg` would lose half of what they say as JPEG.
+        One of `WRITTEN`. An output with the source's name keeps the format of the content, even if
+        the
+        extension is wrong: 16-bit pixels in a `.jpg` would lose half of their bits as JPEG.
     """
     if wanted != "source":
         return wanted

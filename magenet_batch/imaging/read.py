@@ -1,7 +1,7 @@
-"""Reading images: whole and upright, or an error that says why not.
+"""Read images completely and upright, or fail with a reason.
 
-The format is found in the content, never believed from the name. Dimensions are checked in the
-header before anything is decoded. A truncated file is an error: no half-grey image gets through.
+The format is detected from the content, never from the name. Dimensions are checked in the header
+before anything is decoded. A truncated file is an error: no half-grey image gets through.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class FundusImage:
     """One decoded photograph.
 
     Attributes:
-        pixels: (H, W, 3) RGB, uint8 or uint16, upright, over the full range of its type.
-        format: found in the content: jpeg, png, tiff, bmp, webp, jpeg2000, dicom.
-        bit_depth: of the source, per channel.
+        pixels: (H, W, 3) RGB, uint8 or uint16, upright, over the full range of the dtype.
+        format: format of the content: jpeg, png, tiff, bmp, webp, jpeg2000 or dicom.
+        bit_depth: bits per channel of the source.
         icc: colour profile, or None.
-        exif: EXIF block that no longer asks for rotation, or None.
+        exif: EXIF block without orientation, or None.
         bytes: size of the file.
-        sha256: of the file, hexadecimal.
-        dataset: of a DICOM file, without its pixels; else None.
-        full_size: width and height of the original, where fewer pixels were decoded.
+        sha256: SHA-256 of the file, hexadecimal.
+        dataset: data set of a DICOM file, without its pixels; else None.
+        full_size: width and height of the original, if fewer pixels were decoded.
     """
 
     pixels: np.ndarray
@@ -64,17 +64,20 @@ def read_image(
     """Read one image.
 
     Args:
-        source: a file, or its content.
-        max_pixels: refuse larger ones before decoding them.
-        page: which picture to take from files that hold several, from 1; None refuses those.
-        reduced_to: a JPEG may be decoded at some eighths of its size, as long as its
-            shorter side keeps this many pixels; it is read and checked to its end all the same.
+        source: path of a file, or its content.
+        max_pixels: maximum number of pixels; larger images are refused before they are decoded.
+        page: page to read from multi-page files, from 1; None refuses such files.
+        reduced_to: allows a JPEG to be decoded at some eighths of its size, as long as its shorter
+            side
+            keeps this many pixels; the file is still read and checked to its end.
 
     Returns:
         The image, RGB and upright.
 
     Raises:
-        ImageError: with the reason; nothing else is raised, whatever the bytes.
+        ImageError: the image cannot be read; `reason` says why. Nothing else is raised, whatever
+            the
+            bytes.
     """
     data = source if isinstance(source, bytes) else _file_content(Path(source))
     if not data:
@@ -90,7 +93,7 @@ def read_image(
         raise
     except MemoryError as error:
         raise ImageError("too_large", "there was not enough memory to decode it") from error
-    except Exception as error:  # decoders raise many kinds; for the user they are one
+    except Exception as error:  # decoders raise many types; for the user they are one error
         raise ImageError(
             "corrupt", f"this {found.name} cannot be decoded whole: {_brief(error)}"
         ) from error
@@ -102,7 +105,7 @@ def read_image(
 
 
 def detect_format(data: bytes) -> str:
-    """The name of the format that the content has.
+    """Name of the format of the content.
 
     Raises:
         ImageError: `unsupported` or `not_an_image`.
@@ -111,7 +114,7 @@ def detect_format(data: bytes) -> str:
 
 
 def _turned(size: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
-    """Width and height as they are upright."""
+    """Swap width and height if the orientation is a quarter turn."""
     return size[::-1] if size is not None and orientation in (5, 6, 7, 8) else size
 
 

@@ -1,4 +1,4 @@
-"""Writing images: same format as the source, same bytes every time."""
+"""Write images: the format of the source, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ def encode_image(
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16; JPEG keeps the upper 8 bits.
-        like: the source, of which is carried over what `metadata` says.
-        format: jpeg (4:4:4), png, tiff, jpeg2000 (all lossless), or dicom, if the source is one.
-        quality: of JPEG, 1..100.
+        like: the source, from which `metadata` is carried over.
+        format: jpeg (4:4:4), png, tiff, jpeg2000 (all lossless), or dicom if the source is DICOM.
+        quality: JPEG quality, 1..100.
         metadata: what to carry over.
-        provenance: who enhanced the image; None does not call it enhanced.
+        provenance: what enhanced the image; None if it is not enhanced.
+
+    Returns:
+        Content of the file.
 
     Raises:
         ImageError: `unwritable`, if the encoder fails.
@@ -47,7 +50,9 @@ def encode_image(
         return encoders[format](pixels, tags=tags)
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # encoders raise many kinds over tags that a source brought along
+    except (
+        Exception
+    ) as error:  # encoders raise many types because of tags carried over from a source
         said = " ".join(str(error).split())[:160] or type(error).__name__
         hint = "; --metadata minimal leaves damaged tags out" if metadata == "keep" else ""
         raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
@@ -61,7 +66,7 @@ def _dicom(
 ) -> bytes:
     if like is None or like.dataset is None:
         raise ImageError("unwritable", "only images that were DICOM are written as DICOM")
-    from magenet_batch.imaging.formats import derive  # slow to import, and seldom needed
+    from magenet_batch.imaging.formats import derive  # slow to import, and rarely needed
 
     return derive.derive(
         pixels, source=like.dataset, bit_depth=like.bit_depth,

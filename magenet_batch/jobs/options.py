@@ -1,4 +1,4 @@
-"""What an archive job can be told."""
+"""Options of an archive job."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from magenet_batch.storage import Location, is_store, location_of
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """How images are read and written; `JobOptions.image_options` makes it, and has the defaults.
+    """How images are read and written; `JobOptions.image_options` creates it and has the defaults.
 
     Attributes:
-        quality: JPEG quality of outputs, None for the writer's own.
-        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
-        output_format: `source` keeps each image's own.
-        metadata: what outputs carry over of their sources.
-        page: which picture to take from files that hold several; None refuses those.
-        policy: what is delivered.
-        kept: what becomes of images that are left as they are.
-        rejects: the same of those that are beyond help.
-        grey: what becomes of grey photographs: `keep` delivers them as they came, `enhance`
-            enhances them in grey.
-        evidence: whether a picture of what changed is written beside every enhanced image.
-        assess: only measure; nothing is enhanced or written.
-        look: of enhanced images, for the row; the enhancer knows it too.
+        quality: JPEG quality of outputs; None for the writer's default.
+        resolution: maximum width, pixels; wider images are reduced. None keeps all sizes.
+        output_format: `source` keeps each image's own format.
+        metadata: metadata that outputs carry over from their sources.
+        page: page to read from multi-page files; None refuses such files.
+        policy: which images are delivered.
+        kept: what to do with originals that are not replaced by an enhanced image.
+        rejects: what to do with rejected originals.
+        grey: what to do with grey photographs: `keep` delivers them as they came, `enhance`
+            enhances
+            them in grey.
+        evidence: whether to write a picture of what changed for every enhanced image.
+        assess: only measure; enhance and write nothing.
+        look: look of enhanced images, for the row; the enhancer has it too.
     """
 
     quality: int | None
@@ -53,37 +54,38 @@ class ImageOptions:
 
 
 class JobOptions(BaseModel):
-    """The options of `magenet enhance` and `magenet assess`, checked.
+    """Validated options of `magenet enhance` and `magenet assess`.
 
     Attributes:
-        archive: folders, single images, `.parquet` manifests or places such as `s3://bucket/folder`.
-        out: the output folder, or a place such as `s3://bucket/folder`.
+        archive: folders, single images, `.parquet` manifests or locations such as
+            `s3://bucket/folder`.
+        out: the output folder, or a location such as `s3://bucket/folder`.
         workers: number of workers; 0 works inside this process; None chooses.
-        gpus: number of GPUs shared by the workers; 0 is CPU; None takes all there are.
-        weights: name of shipped weights or path of a safetensors file.
+        gpus: number of GPUs to share among workers; 0 runs on the CPU; None takes all available.
+        weights: name of shipped weights, or path of a safetensors file.
         shard_size: images per shard; None chooses by the size of the plan.
-        include: globs over relative paths; given, they replace the list of known extensions.
-        exclude: globs over relative paths that are left out.
+        include: globs over relative paths; they replace the list of known extensions.
+        exclude: globs over relative paths to leave out.
         limit: process only the first N images of the plan.
-        path_column: the manifest's column of paths; None guesses.
-        root: the folder that a manifest's paths are relative to; None is the manifest's own.
-        resolution: images wider than this are reduced to it, in px; None keeps all as they are.
-        quality: JPEG quality of outputs, 1..100; None leaves it to the writer.
-        output_format: `source` keeps each image's own; or jpeg, png, tiff for all.
-        metadata: what outputs carry over of their sources: keep, minimal or none.
-        page: which picture to take from files that hold several, from 1; None refuses those.
-        policy: what is enhanced and delivered: standard, cautious or all.
-        policy_set: thresholds of it that are changed, such as `fidelity=0.5`.
-        kept: what becomes of images that are left as they are: copy, link or omit.
-        rejects: the same of those that are beyond help.
-        grey: what becomes of grey photographs: `keep` or `enhance`, in grey.
-        blend: share of the enhanced image in what is written, 0..1; the rest is the original.
-        look: `natural`, or `clear`, which raises local contrast after restoration.
-        evidence: whether to write a picture of what changed beside every enhanced image.
+        path_column: column of the manifest with the paths; None detects it.
+        root: folder that a manifest's paths are relative to; None for the manifest's own.
+        resolution: maximum width, pixels; wider images are reduced. None keeps all sizes.
+        quality: JPEG quality of outputs, 1..100; None for the writer's default.
+        output_format: `source` keeps each image's own format; or jpeg, png, tiff for all.
+        metadata: metadata that outputs carry over from their sources: keep, minimal or none.
+        page: page to read from multi-page files, from 1; None refuses such files.
+        policy: which images are enhanced and delivered: standard, cautious or all.
+        policy_set: changes to the policy's thresholds, such as `fidelity=0.5`.
+        kept: what to do with originals that are not replaced: copy, link or omit.
+        rejects: what to do with rejected originals: copy, link or omit.
+        grey: what to do with grey photographs: `keep`, or `enhance` in grey.
+        blend: weight of the enhanced image in the output, 0..1; the rest is the original.
+        look: `natural`, or `clear`, which also raises local contrast.
+        evidence: whether to write a picture of what changed for every enhanced image.
         assess: only measure quality; no network, no outputs.
-        address: of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one here.
-        part: work only on a part of the shards, `NUMBER/OF`; None works on all.
-        retry_failed: work again on the images that failed, and on nothing that is done.
+        address: address of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None for none.
+        part: part of the shards to process, `NUMBER/OF`; None for all.
+        retry_failed: retry the images that failed, and nothing that is done.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -119,7 +121,7 @@ class JobOptions(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_read(self) -> JobOptions:
-        """Raise `UsageError` at once for what would be found out at work."""
+        """Raise `UsageError` at once for problems that would otherwise appear during the work."""
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
@@ -131,21 +133,21 @@ class JobOptions(BaseModel):
 
     @property
     def out_path(self) -> Location:
-        """The output folder, absolute, or a place in an object store."""
+        """The output folder, absolute, or a location in an object store."""
         return location_of(self.out)
 
     @property
     def part_of_job(self) -> Part | None:
-        """The part to work on, None for all.
+        """The part to process; None for all.
 
         Raises:
-            UsageError: it is not written as `NUMBER/OF`.
+            UsageError: it does not have the form `NUMBER/OF`.
         """
         return None if self.part is None else Part.parse(self.part)
 
     @property
     def image_options(self) -> ImageOptions:
-        """How images are read and written, for the workers."""
+        """Options of reading and writing images, for the workers."""
         return ImageOptions(
             quality=self.quality, resolution=self.resolution, page=self.page,
             output_format=self.output_format, metadata=self.metadata,
@@ -155,13 +157,13 @@ class JobOptions(BaseModel):
         )  # fmt: skip
 
     def identity(self, weights_hash: str | None) -> dict[str, Any]:
-        """Everything that decides what the outputs are; a resumed job must have the same.
+        """Everything that determines the outputs; it must not change when a job is resumed.
 
         Args:
-            weights_hash: hash of the weights' content, None where it is not known.
+            weights_hash: hash of the weights file; None if it is unknown.
 
         Returns:
-            JSON-ready values by option name. Workers, GPUs, address and part are not among them.
+            JSON-ready values by option name, without workers, GPUs, address and part.
         """
         return {
             "archive": [

@@ -1,8 +1,10 @@
-"""What is delivered, and what is flagged: every threshold of these decisions.
+"""The delivery policy and the flags: every threshold of these decisions.
 
-Nothing worse leaves: good photographs are left as they are, hopeless ones are reported and not
-prettified, and what lost or gained anatomy, contrast or grade is not delivered. The values are
-written into every row; the limits of measures are in `quality.limits`.
+Nothing that became worse is delivered: good photographs stay as they are, unusable ones are
+reported
+instead of embellished, and an enhanced image is withheld if it lost or invented anatomy, or lost
+contrast or grade. The thresholds are written into every row; the limits of measures are in
+`quality.limits`.
 """
 
 from __future__ import annotations
@@ -18,19 +20,19 @@ from magenet_batch.records.vocabulary import GRADES, KeptReason, WithheldReason
 
 @dataclass(frozen=True)
 class Policy:
-    """What is delivered. A threshold that is None is never reached.
+    """Thresholds of delivery. A threshold that is None is never reached.
 
     Attributes:
-        name: of the policy that it comes from.
-        good: an image with at least this probability of good is delivered as it came.
-        reject: one with at least this probability of reject is only reported.
-        seen: one on which vessels are seen less is only reported, as it is hopeless.
-        fidelity: an enhanced image with less is withheld.
-        invented: one with stronger structure where there was none is withheld.
-        contrast: one whose vessels kept a smaller share of their contrast is withheld.
-        area: the same of the dark or bright area that lost most.
-        macula: the same of the macula.
-        grade: one whose grade fell by more steps than this is withheld.
+        name: name of the policy that it is based on.
+        good: minimum probability of good at which an image is delivered as it came.
+        reject: minimum probability of reject at which an image is only reported.
+        seen: minimum visibility of vessels; images below it are hopeless and only reported.
+        fidelity: minimum fidelity of a delivered image.
+        invented: maximum contrast of structure that is not in the original.
+        contrast: minimum share of the vessels' contrast that must remain.
+        area: the same for the dark or bright area that lost most contrast.
+        macula: the same for the macula.
+        grade: maximum number of steps by which the grade may fall.
     """
 
     name: str
@@ -50,12 +52,12 @@ class Policy:
 
     @property
     def withholds(self) -> bool:
-        """Whether an enhanced image may be withheld."""
+        """Whether an enhanced image can be withheld."""
         judged = (self.fidelity, self.invented, self.contrast, self.area, self.macula, self.grade)
         return any(threshold is not None for threshold in judged)
 
     def before(self, row: Row) -> KeptReason | WithheldReason | None:
-        """Why an image is not to be enhanced, by what is seen before; None where it is."""
+        """Why an image is not to be enhanced, from measures of the original; None if it is."""
         if _below(row.get("vessels_seen"), self.seen):
             return "hopeless"
         if _reached(row.get("good_before"), self.good):
@@ -65,7 +67,7 @@ class Policy:
         return None
 
     def after(self, row: Row) -> WithheldReason | None:
-        """Why an enhanced image is not to be delivered; None where it is."""
+        """Why an enhanced image is not to be delivered; None if it is."""
         judged: tuple[tuple[WithheldReason, str, float | None], ...] = (
             ("low_fidelity", "fidelity", self.fidelity),
             ("contrast_fell", "vessel_contrast", self.contrast),
@@ -96,7 +98,7 @@ def _above(value: float | None, most: float | None) -> bool:
 
 
 def grades_lost(row: Row) -> int | None:
-    """By how many steps the grade fell, negative where it rose; None without both grades."""
+    """Number of steps by which the grade fell, negative if it rose; None without both grades."""
     before, after = row.get("grade_before"), row.get("grade_after")
     if before not in GRADES or after not in GRADES:
         return None
@@ -123,11 +125,14 @@ POLICIES: dict[str, Policy] = {
         grade=None,
     ),
 }  # fmt: skip
-"""`standard`: what is more likely good than not is kept, what is almost surely hopeless is
-reported (the grader rejects too readily where it has not been fitted: docs/quality.md); a fidelity
-of 0.5 means the limit of some measure. `cautious` enhances only what is clearly usable, and
-delivers nothing that comes near a limit. `all` enhances and delivers whatever its grade and
-fidelity; what no policy delivers by itself is a painted surface and a lesion that faded."""
+"""`standard`: images that are more likely good than not are kept, and those that are almost
+certainly
+hopeless are reported (the grader rejects too readily outside the data that it was fitted on:
+docs/quality.md); a fidelity of 0.5 corresponds to the limit of some measure. `cautious` enhances
+only what is clearly usable, and delivers nothing that is close to a limit. `all` enhances and
+delivers everything whatever its grade and fidelity, but withholds painted surfaces and faded
+lesions, as every policy does by default.
+"""
 THRESHOLDS = (
     "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
 )  # fmt: skip
@@ -135,11 +140,11 @@ THRESHOLDS = (
 
 
 def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
-    """A policy by name, with some thresholds changed.
+    """Choose a policy by name, with some thresholds changed.
 
     Args:
         name: one of `POLICIES`.
-        changes: such as `fidelity=0.5` or `good=off`.
+        changes: changes such as `fidelity=0.5` or `good=off`.
 
     Raises:
         UsageError: there is no such policy or threshold, or its value is not 0..1 or `off`.
@@ -177,25 +182,25 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "lost_lesion": ("lesion_lost",),
     "colour_shift": ("colour_shift",),
 }
-"""Flag -> the measures of which one is above its limit in `quality.limits.LIMITS`."""
+"""Measures that raise a flag when one is above its limit in `quality.limits.LIMITS`, by flag."""
 FADED: dict[str, str] = {
     "contrast_fell": "vessel_contrast",
     "lesion_faded": "area_contrast",
     "macula_faded": "macula_contrast",
 }
-"""Flag -> the measure that is below its limit in `quality.limits.LEAST`."""
+"""Measure that raises a flag below its limit in `quality.limits.LEAST`, by flag."""
 LOW_AGREEMENT_BELOW = 1 - LIMITS["disagreement"]
 """`low_agreement`: the vessel maps before and after overlap less than this (soft Dice)."""
 
 
 def flags_for(row: Row) -> list[str]:
-    """Say what a reviewer should look at.
+    """Flags that tell a reviewer what to look at.
 
     Args:
         row: a row with its fidelity measures and grades; missing or null ones raise no flag.
 
     Returns:
-        Flag names in a fixed order, empty when nothing stands out.
+        Names of flags in a fixed order; empty if nothing stands out.
     """
 
     def above(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs an archive job: joins plan, ledger, lock, workers and engine."""
+"""Run an archive job: joins plan, ledger, lock, workers and engine."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immed
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a job as the driver knows them, without loading them.
+    """Weights of a job as the driver knows them, without loading them.
 
     Attributes:
-        name: for people and rows; None where nothing is enhanced.
-        hash: SHA-256 of the file, first 16 hexadecimal digits; None for an own factory.
-        factory: loads them in a worker; None where nothing is enhanced.
-        modules: what the factory will import that takes long.
+        name: name for people and rows; None if nothing is enhanced.
+        hash: first 16 hexadecimal digits of the file's SHA-256; None for a custom factory.
+        factory: loads the network in a worker; None if nothing is enhanced.
+        modules: slow modules that the factory will import.
     """
 
     name: str | None
@@ -68,34 +68,38 @@ def run_job(
     """Enhance or assess an archive, or resume an earlier run.
 
     Args:
-        options: what to do.
+        options: options of the job.
         enhancer_factory: makes the enhancer from (device, threads) in each worker, instead of
-            loading `options.weights`: for one's own network and for tests. It must pickle; one
-            that workers cannot import takes Ray, also for few images.
-        progress: told how far the job is; None tells nobody.
-        say: told in sentences what the job does.
-        command: the command line, kept in `run.json`.
-        stop: set it from another thread to drain; signals do so in the main thread.
+            loading
+            `options.weights`: for custom networks and for tests. It must pickle; a factory that
+            workers
+            cannot import requires Ray, even for few images.
+        progress: shows the progress; None shows nothing.
+        say: prints messages about the job.
+        command: the command line, for `run.json`.
+        stop: set it from another thread to drain; in the main thread, signals set it.
 
     Returns:
-        How it ended; an interrupted job is one of the ways.
+        The result; an interrupted job is one of the possible results.
 
     Raises:
-        UsageError: the options do not fit the archive, the machine or the job that is there.
+        UsageError: the options do not fit the archive, the machine or the job in the output folder.
         WeightsError: the weights are missing or damaged.
-        JobError: the job cannot continue; what is done is kept.
+        JobError: the job cannot continue; everything done so far is kept.
     """
     began = time.monotonic()
     part = options.part_of_job
     weights = _weights(options, enhancer_factory)
     out = options.out_path
-    # The archive of a job that has begun is listed again too, but work need not wait for that.
+    # The archive of a resumed job is listed again too, but the work need not wait for that.
     plan = None if is_known(out) else make_plan(options)
     refuse_foreign(out)
     for line in plan.skipped.lines() if plan is not None else ():
         say(line)
     if not (out / state_name(part)).exists() and options.address is None:
-        allocation_for(options, images=1)  # refuses what this machine has not, before it writes
+        allocation_for(
+            options, images=1
+        )  # refuses what this machine does not have, before anything is written
     make_location(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
@@ -131,7 +135,7 @@ class _Job:
         command: Sequence[str],
         check: ArchiveCheck | None = None,
     ) -> JobSummary:
-        """Do what is left, check that all is there, and add it up."""
+        """Do the remaining work, check that everything is there, and count it."""
         ledger = self.ledger
         before = ledger.images_done()
         units = _units(ledger, retry_failed=self.options.retry_failed)
@@ -152,7 +156,7 @@ class _Job:
         )  # fmt: skip
 
     def run(self, units: list[WorkUnit], *, stop: threading.Event, command: list[str]) -> bool:
-        """Do the units; False when stopped before the end."""
+        """Process the units; False if stopped before the end."""
         images = sum(len(u.positions) for u in units)
         allocation = allocation_for(
             self.options, images=images, shards=len(units), factory=self.weights.factory
@@ -160,7 +164,7 @@ class _Job:
         self._introduce(images, allocation)
         part = self.state.part
         log = Log(self.ledger.out / log_name(part))
-        # Killed runs leave half-written files behind, also beside what is done by now.
+        # Killed runs leave half-written files behind, also next to images that are done by now.
         unswept = self.state.unclean
         self.state.begin(command=command, means=allocation.text())
         log.write("begin", images=images, shards=len(units), means=allocation.text())
@@ -193,7 +197,7 @@ class _Job:
         log: Log,
         images: int,
     ) -> tuple[bool, int]:
-        """Whether it was not stopped before the end, and how many workers died at work."""
+        """Whether it ran to the end, and how many workers died during work."""
         executor: Executor | None = None
         try:
             executor = self._executor(allocation, stop)
@@ -202,7 +206,7 @@ class _Job:
                 executor, ledger=self.ledger, workers=max(1, allocation.workers), stop=stop,
                 progress=self.progress, log=log,
             )  # fmt: skip
-            # After Ray has started: it handles SIGTERM too, and the last one to ask wins.
+            # After the start of Ray, which handles SIGTERM too: the last handler that is set wins.
             with two_stage_stop(stop, say=self.progress.note, text=_STOPPING):
                 return engine.run(units), engine.lost
         finally:
@@ -241,13 +245,14 @@ class _Job:
         self.say(f"to {self.ledger.out}")
 
     def _sweep(self) -> None:
-        """Remove half-written files that killed workers left beside the outputs.
+        """Remove half-written files that killed workers left next to the outputs.
 
-        Those of a part that works beside this one may be among them: it writes them again.
+        They may include files of another part that is running at the same time: it writes them
+        again.
         """
         out = self.ledger.out
         if isinstance(out, StorePath):
-            return  # objects are put whole: nothing is ever left half-written
+            return  # objects are written atomically: nothing is ever left half-written
         folders = self.state.plan.output_folders(self.ledger.shards)
         if self.options.evidence:
             folders += [evidence_folder(folder) for folder in folders]
@@ -261,16 +266,16 @@ def allocation_for(
     shards: int | None = None,
     factory: EnhancerFactory | None = None,
 ) -> WorkerAllocation:
-    """Divide this machine, or the cluster at the given address.
+    """Divide this machine, or the cluster at the given address, among workers.
 
     Args:
-        options: of the job.
-        images: left to do.
-        shards: left to do; None: one per image.
-        factory: of the enhancer, where it is known.
+        options: options of the job.
+        images: number of images left to do.
+        shards: number of shards left to do; None: one per image.
+        factory: factory of the enhancer, if it is known.
 
     Raises:
-        UsageError: more GPUs are asked for than there are.
+        UsageError: more GPUs are requested than are available.
     """
     if options.address is None:
         none = options.gpus == 0 or options.assess
@@ -287,7 +292,7 @@ def allocation_for(
 
 
 def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:
-    """What is left to do: shards without rows, and failed images when they are asked for."""
+    """Remaining work: shards without rows, and failed images if they are to be retried."""
     done = ledger.done()
     units = [
         WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
@@ -303,7 +308,7 @@ def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:
 
 
 def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
-    """End with what is wrong at the end of a job, if anything is."""
+    """Raise an error that lists the problems found at the end of a job, if there are any."""
     if wrong:
         more = [f"and {len(wrong) - 10} more"] if len(wrong) > 10 else []
         raise JobError(
@@ -318,14 +323,14 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
 
 
 def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
-    """Find the weights and hash them, without torch."""
+    """Find the weights and hash them, without importing torch."""
     if options.assess:
         return Weights(None, None, None)
     if factory is not None:
         inner = factory.func if isinstance(factory, partial) else factory
         return Weights(getattr(inner, "__qualname__", type(inner).__qualname__), None, factory)
     found = read_weights_file(options.weights)
-    # A name stays a name, so that a worker on another node finds its own copy.
+    # Names are passed on as names, so that a worker on another node finds its own copy.
     known_as = options.weights if options.weights in shipped_names() else str(found.path)
     factory = partial(
         load_enhancer,
@@ -346,18 +351,18 @@ def load_enhancer(
     blend: float = 1.0,
     look: Look = "natural",
 ) -> EnhancerLike:
-    """Load the network; runs in the worker, the only place that needs torch.
+    """Load the network in a worker, the only process that needs torch.
 
     Args:
         device: `cpu` or `cuda:0`.
         threads: CPU threads.
-        weights: a shipped name or a file.
-        expected: the hash that the job began with; None takes any.
-        blend: share of what the network gives in the result, 0..1.
+        weights: name of shipped weights, or path of a file.
+        expected: hash that the job started with; None accepts any.
+        blend: weight of the enhanced image in the result, 0..1.
         look: `natural` or `clear`.
 
     Raises:
-        WeightsError: the weights cannot be loaded, or are others than the job began with.
+        WeightsError: the weights cannot be loaded, or are not those that the job started with.
     """
     from magenet_batch.inference.enhancer import Enhancer
     from magenet_batch.models.memory import keep_freed_memory

@@ -1,8 +1,8 @@
-"""Procedural fundus photographs: every structure is known, no patient is involved.
+"""Procedural fundus photographs: every structure is known, and no patient is involved.
 
-A phantom is drawn from one seed and looks the same at every size: anatomy, vessels and texture
-are sampled first, in units of the field of view, and rendered afterwards. Tests, the demo and the
-smoke recipe use phantoms wherever a real photograph would need a licence.
+A phantom is drawn from one seed and looks the same at every size: anatomy, vessels and texture are
+sampled first, in units of the field of view, and rendered afterwards. Tests, the demo and the smoke
+recipe use phantoms where a real photograph would need a licence.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ FOV_SHAPES = ("full", "cut", "off_centre", "filled")
 
 @dataclass(frozen=True)
 class PhantomParams:
-    """Everything that was sampled before rendering.
+    """All parameters, sampled before rendering.
 
     Attributes:
-        seed: what the phantom was made from.
+        seed: seed of the phantom.
         fov_shape: one of `FOV_SHAPES`: the whole disc, cut at top and bottom, shifted, or nearly
             filling the picture.
         fov_centre: (x, y) relative to the picture's width and height.
         fov_radius: relative to the picture's shorter side.
-        fov_cut: where the disc ends at top and bottom, in radii; 1 where it is not cut.
+        fov_cut: distance of the cuts at top and bottom from the centre, in radii; 1 if it is not
+            cut.
         notch: angle of the camera's orientation notch in radians, or None.
-        anatomy: where disc and fovea are.
+        anatomy: position of disc and fovea.
         look: camera, pigment, light, noise.
-        severity: of the lesions, 0 (none) to 1.
+        severity: severity of the lesions, 0 (none) to 1.
     """
 
     seed: int
@@ -60,12 +61,12 @@ class Phantom:
         pixels: RGB, uint8 (H, W, 3); the border is black.
         fov: field of view, bool (H, W).
         vessels: coverage by vessels, float32 (H, W) in 0..1; zero outside the field of view.
-        lesions: kind (`KINDS`) -> bool (H, W).
-        disc_centre: optic disc (x, y) in pixels; it may lie outside the field of view.
+        lesions: masks, bool (H, W), by kind (`KINDS`).
+        disc_centre: optic disc (x, y) in pixels; it can lie outside the field of view.
         fovea_centre: macula (x, y) in pixels.
-        fov_centre: (x, y) in pixels.
-        fov_radius: in pixels.
-        params: what was sampled.
+        fov_centre: centre of the field of view (x, y) in pixels.
+        fov_radius: radius of the field of view in pixels.
+        params: the sampled parameters.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -97,7 +98,7 @@ def _sample_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def sample_params(seed: int) -> PhantomParams:
-    """Sample all that makes one phantom, before anything is rendered.
+    """Sample all parameters of one phantom, before anything is rendered.
 
     Args:
         seed: any integer >= 0; the same seed gives the same phantom.
@@ -146,13 +147,13 @@ def make_phantom(seed: int, *, size: int = 512, height: int | None = None) -> Ph
     Args:
         seed: any integer >= 0; the same seed gives the same photograph, at every size.
         size: width in pixels, 64 to 4096.
-        height: height in pixels; `size` when not given.
+        height: height in pixels; `size` if not given.
 
     Returns:
         The photograph and its ground truth.
 
     Raises:
-        ValueError: when the size is out of range.
+        ValueError: the size is out of range.
     """
     height = size if height is None else height
     if not (MIN_SIZE <= size <= MAX_SIZE and MIN_SIZE <= height <= MAX_SIZE):
@@ -166,7 +167,7 @@ def make_phantom(seed: int, *, size: int = 512, height: int | None = None) -> Ph
     y = np.broadcast_to(
         ((np.arange(height, dtype=np.float32) - centre[1]) / radius)[:, None], (height, size)
     )
-    # one stream per layer: a change to one leaves the others as they were
+    # One stream per layer: a change to one leaves the others as they were.
     streams = [
         np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence([seed, 1]).spawn(6)
     ]

@@ -68,7 +68,7 @@ class _Canvas:
 
 
 def _place(rng: np.random.Generator, anatomy: Anatomy) -> tuple[float, float]:
-    """A place in the posterior pole, off the disc."""
+    """Draw a position in the posterior pole, outside the disc."""
     while True:
         distance, angle = 0.85 * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
         x, y = distance * math.cos(angle), distance * math.sin(angle)

@@ -23,7 +23,7 @@ CAMERAS: dict[str, tuple[float, float, float]] = {
 }
 """Mean colour of the background by camera and pigment, RGB in 0..1."""
 
-# how strongly blood, lesions and pigment take light away, per channel: red passes, green does not
+# Absorption by blood, lesions and pigment per channel: red passes, green does not.
 _ARTERY = np.asarray((0.16, 0.62, 0.50), np.float32)
 _VEIN = np.asarray((0.34, 0.92, 0.66), np.float32)
 _BLOOD = np.asarray((0.42, 1.10, 0.80), np.float32)
@@ -32,7 +32,7 @@ _MACULA = np.asarray((0.34, 0.48, 0.42), np.float32)
 
 @dataclass(frozen=True)
 class Look:
-    """What varies from camera to camera and eye to eye.
+    """Variation from camera to camera and eye to eye.
 
     Attributes:
         camera: one of `CAMERAS`.
@@ -42,7 +42,7 @@ class Look:
         cup: radius of the cup relative to the disc's.
         disc_aspect: width of the disc over its height.
         vignette: light lost at the rim, 0..1.
-        light: where the light is centred (x, y), in radii of the field of view.
+        light: centre of the light (x, y), in radii of the field of view.
         noise: standard deviation of the sensor noise relative to full scale.
     """
 
@@ -99,17 +99,17 @@ def paint_background(
     base = np.asarray(CAMERAS[look.camera], np.float32) * np.asarray(look.tint, np.float32)
     pigment = smooth_noise(rng, height, width, cells=4)
     grain = fractal_noise(rng, height, width, cells=24, octaves=4, gain=0.75)
-    # choroidal vessels: bright ribs between dark gaps where two slow fields cross zero
+    # Choroidal vessels: bright ribs between dark gaps where two slow fields cross zero.
     ribs = np.exp(-((smooth_noise(rng, height, width, cells=13, stretch=1.5) / 0.42) ** 2))
     ribs += np.exp(-((smooth_noise(rng, height, width, cells=19, stretch=1.2) / 0.36) ** 2)) * 0.6
     ribs -= ribs.mean()
     to_fovea = np.hypot(x - anatomy.fovea[0], y - anatomy.fovea[1])
-    # the choroid shows least where the macular pigment is densest
+    # The choroid shows least where the macular pigment is densest.
     shown = np.float32(look.texture) * (0.25 + 0.75 * np.clip(to_fovea / 0.6, 0, 1))
     tone = 0.035 * pigment + 0.02 * grain + 0.115 * shown * ribs
     scale = np.asarray((0.65, 1.0, 0.95), np.float32)
     image = base * (1 + tone[..., None] * scale)
-    # from the disc outwards the retina thins and reddens
+    # From the disc outwards the retina thins and reddens.
     to_disc = np.hypot(x - anatomy.disc[0], y - anatomy.disc[1])
     near = np.exp(-((to_disc / 0.55) ** 2))[..., None]
     image *= 1 + near * np.asarray((0.08, 0.16, 0.14), np.float32)
@@ -132,7 +132,7 @@ def add_sheen(
     """Add, in place, the silvery streaks of nerve fibres that fan out above and below the disc."""
     dx, dy = x - anatomy.disc[0], y - anatomy.disc[1]
     distance = np.hypot(dx, dy)
-    # fibres bend towards the fovea as the arcades do
+    # Fibres bend towards the fovea, as the arcades do.
     bend = np.arctan2(dy, -anatomy.side * dx) * (1 + 0.22 * np.minimum(distance, 1.2))
     streaks = circular_noise(rng, (bend + np.pi) % (2 * np.pi) - np.pi, terms=90)
     fan = np.exp(-(((distance - 0.3) / 0.24) ** 2)) * np.abs(np.sin(bend)) ** 1.5
@@ -158,7 +158,7 @@ def add_disc(
     distance, theta = np.hypot(dx, dy), np.arctan2(dy, -anatomy.side * dx)
     outline = anatomy.disc_radius * (1 + 0.018 * circular_noise(rng, theta, terms=4))
     disc = _soft_step((distance - outline) / anatomy.disc_radius, 0.09)
-    # a crescent of pigment on the temporal side
+    # A crescent of pigment on the temporal side.
     ring = np.exp(-(((distance - outline * 1.07) / (0.09 * anatomy.disc_radius)) ** 2))
     crescent = ring * np.clip(np.cos(theta), 0, 1) * np.float32(rng.uniform(0.05, 0.35))
     image *= 1 - crescent[..., None] * np.asarray((0.6, 0.8, 0.8), np.float32)
@@ -170,11 +170,11 @@ def add_disc(
     cup_at = anatomy.side * 0.12 * anatomy.disc_radius
     cup_distance = np.hypot(dx + cup_at, dy) / anatomy.disc_radius
     cup = _soft_step(cup_distance - look.cup, 0.16)
-    # the temporal rim is paler than the nasal one
+    # The temporal rim is paler than the nasal one.
     side = 0.22 * np.clip(np.cos(theta), -1, 1) * np.clip(distance / anatomy.disc_radius, 0, 1)
     mix = np.clip(0.15 + side + 0.85 * cup, 0, 1)[..., None]
     colour = (warm * (1 - mix) + pale * mix) * np.float32(min(bright, 1.08))
-    # fibres of the lamina cribrosa: faint dots in the cup
+    # Fibres of the lamina cribrosa: faint dots in the cup.
     dots = smooth_noise(rng, *x.shape, cells=110) * 0.025 * cup
     image += disc[..., None] * 0.94 * (colour - image) + (disc * dots)[..., None]
     return disc
@@ -191,7 +191,7 @@ def add_vessels(
     """Darken, in place, along the vessels, and add the light streak in their middle."""
     image *= np.exp(-(arteries[..., None] * _ARTERY + veins[..., None] * _VEIN))
     shine = np.asarray((0.10, 0.075, 0.05), np.float32)
-    # no streak on the disc, where many vessels lie over each other
+    # No streak on the disc, where many vessels overlap.
     image += (reflex * np.maximum(arteries, veins) * (1 - disc))[..., None] * shine
 
 
@@ -211,6 +211,6 @@ def light(look: Look, image: FloatArray, *, x: FloatArray, y: FloatArray) -> Non
     """Let the light fall off, in place, towards the rim of the field of view."""
     squared = (x - look.light[0]) ** 2 + (y - look.light[1]) ** 2
     fall = 1 - np.float32(look.vignette) * (0.45 * squared + 0.55 * squared**2)
-    # short wavelengths scatter more, so the rim is redder than the middle
+    # Short wavelengths scatter more, so the rim is redder than the middle.
     for channel, power in enumerate((0.75, 1.1, 1.15)):
         image[..., channel] *= np.clip(fall, 0.12, None) ** np.float32(power)

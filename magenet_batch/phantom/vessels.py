@@ -1,8 +1,8 @@
 """Grow a tree of retinal vessels and draw it.
 
 Positions are in units of the field of view's radius, from its centre, y down. Growth is a march:
-each tip steers along its guide, wavers a little, tapers, and now and then branches by Murray's
-law (Murray, PNAS 1926: the cubes of the daughters' radii add up to the cube of the parent's).
+each tip steers along its guide, wavers a little, tapers, and now and then branches by Murray's law
+(Murray, PNAS 1926: the cubes of the daughters' radii add up to the cube of the parent's).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ STEP = 0.026
 REACH = 1.2
 """Distance from the centre beyond which nothing grows."""
 THINNEST = 0.0034
-"""Width below which a vessel is no longer seen."""
+"""Width below which a vessel is no longer visible."""
 _CELLS = 110
 """Cells across the grid that keeps vessels of one kind apart."""
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where the landmarks are, in radii of the field of view from its centre.
+    """Positions of the landmarks, in radii of the field of view from its centre.
 
     Attributes:
         disc: centre of the optic disc (x, y).
         disc_radius: half its height.
         fovea: centre of the macula (x, y).
-        side: +1 when the disc is to the right of the fovea, -1 when to the left.
+        side: +1 if the disc is to the right of the fovea, -1 if to the left.
     """
 
     disc: tuple[float, float]
@@ -43,7 +43,7 @@ class Anatomy:
 
 @dataclass
 class _Tip:
-    """A growing end: where it is, where it heads, how wide it is."""
+    """A growing end: its position, direction and width."""
 
     x: float
     y: float
@@ -130,7 +130,7 @@ def _steer(tip: _Tip, anatomy: Anatomy, noise: float) -> None:
         wanted = math.atan2(tip.guide[0][1] - tip.y, tip.guide[0][0] - tip.x)
         pull = 0.34
     else:
-        # towards the fovea from inside the arcades, away from the disc elsewhere
+        # Towards the fovea from inside the arcades, away from the disc elsewhere.
         to_x, to_y = anatomy.fovea[0] - tip.x, anatomy.fovea[1] - tip.y
         inside = math.hypot(to_x, to_y) < 0.52
         if inside:
@@ -143,7 +143,7 @@ def _steer(tip: _Tip, anatomy: Anatomy, noise: float) -> None:
 
 
 def _branch(tip: _Tip, rng: np.random.Generator) -> _Tip:
-    """Split the tip in two; the tip itself goes on as the wider daughter."""
+    """Split the tip in two; the tip itself continues as the wider daughter."""
     main = tip.depth == 0 and bool(tip.guide)
     share = rng.uniform(0.12, 0.34) if main else rng.uniform(0.22, 0.5)
     child_width = tip.width * share ** (1 / 3)
@@ -166,7 +166,7 @@ def _branch(tip: _Tip, rng: np.random.Generator) -> _Tip:
 
 
 def _fade(segments: list[list[float]], born: int) -> None:
-    """Thin the last segments of a twig, in place, so that it fades out and does not end bluntly."""
+    """Thin the last segments of a twig, in place, so that it does not end bluntly."""
     tail = segments[max(born, len(segments) - 7) :]
     for left, segment in enumerate(reversed(tail)):
         segment[4] *= min(1.0, 0.3 + 0.1 * (left + 1))
@@ -206,7 +206,7 @@ def grow_vessels(rng: np.random.Generator, anatomy: Anatomy) -> FloatArray:
                 break
             taken[cell] = number
             before = tip.width
-            # a twig fades out before the avascular zone and with its length
+            # A twig fades before the avascular zone, and with its length.
             tip.width *= 1 - (0.004 if tip.depth == 0 else 0.016 + 0.012 * (to_fovea < 0.3))
             segments.append([tip.x, tip.y, x, y, before, tip.width, float(tip.vein)])
             tip.x, tip.y, tip.age = x, y, tip.age + 1
@@ -250,7 +250,7 @@ def draw_vessels(
         along = np.clip((px * ux + py * uy) / max(ux * ux + uy * uy, 1e-6), 0, 1)
         distance = np.sqrt((px - along * ux) ** 2 + (py - along * uy) ** 2)
         half = half0 + along * (half1 - half0)
-        # a vessel thinner than a pixel covers less than a whole one
+        # A vessel thinner than a pixel covers less than a whole one.
         cover = np.clip(half - distance + 0.5, 0, 1) * np.minimum(1, 2 * half)
         box = (slice(top, bottom), slice(left, right))
         layer = covers[int(vein)]

@@ -1,4 +1,4 @@
-"""Names in the output folder of a job: where each thing lies, said once.
+"""Names in the output folder of a job: the only definition of its layout.
 
 ```
 out/
@@ -7,8 +7,8 @@ out/
   rows/part-000000.parquet   one file per finished shard: the only commit mark
   plan.parquet               the frozen list of images
   run.json                   the job's identity and every run
-  log.jsonl                  what happened
-  .magenet.lock              only while a job works
+  log.jsonl                  events of the job
+  .magenet.lock              only while a job is running
 ```
 """
 
@@ -38,44 +38,45 @@ def finished_shards(out: Location) -> set[int]:
 
 
 def state_name(part: Part | None) -> str:
-    """The file in which a job, or a part of one, remembers its runs."""
+    """File that records the runs of a job, or of a part of one."""
     return RUN if part is None else f"run-{part.label}.json"
 
 
 def state_files(out: Location) -> list[Location]:
-    """The files in which a job and its parts remember their runs, in order."""
+    """Files that record the runs of a job and its parts, in order."""
     return sorted(out.glob("run*.json"), key=lambda path: path.name)
 
 
 def log_name(part: Part | None) -> str:
-    """The file of what happened to a job, or to a part of one."""
+    """Event log of a job, or of a part of one."""
     return "log.jsonl" if part is None else f"log-{part.label}.jsonl"
 
 
 def lock_name(part: Part | None) -> str:
-    """The lock of a job, or of a part of one."""
+    """Lock of a job, or of a part of one."""
     return ".magenet.lock" if part is None else f".magenet-{part.label}.lock"
 
 
 def original_name(key: str) -> str:
-    """Where an image goes under its own path and name, as one that is left as it is.
+    """Output name of an image that is delivered as it came: its own path and name.
 
-    No enhanced image can be in its place: one whose own name fits its format gets that name, so
-    that two that would meet here are refused before the job begins.
+    No enhanced image can have the same name: an image whose name fits its format keeps that name,
+    and
+    two images that would collide are refused before the job starts.
     """
     return f"{IMAGES}/{key}"
 
 
 def is_renamed(output: str, *, key: str) -> bool:
-    """Whether an output has another name than its source."""
+    """Whether an output's name differs from its source's."""
     return output != original_name(key)
 
 
 def evidence_name(key: str) -> str:
-    """Where the picture of what changed in an image goes."""
+    """Name of the picture of what changed in an image."""
     return f"{EVIDENCE}/{key}.jpg"
 
 
 def evidence_folder(outputs: str) -> str:
-    """The folder of the pictures that belong to a folder of outputs."""
+    """Folder of the pictures that belong to a folder of outputs."""
     return f"{EVIDENCE}{outputs.removeprefix(IMAGES)}"

@@ -1,7 +1,8 @@
-"""What became of an archive, in numbers that add up: said here once, for everything that says it.
+"""The outcome of a job, in numbers that add up: the only place that words it.
 
-Every image is delivered enhanced, delivered as it came, withheld, only assessed, failed, or not
-done yet. The terminal, `magenet status` and the report in all its forms use these words and counts.
+Every image is delivered enhanced, delivered as it came, withheld, only assessed, failed, or
+pending.
+The terminal, `magenet status` and all formats of the report use these words and counts.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ _EXPLAINED = ("kept", "withheld", "failed")
 
 @dataclass
 class Outcome:
-    """Images by what became of them.
+    """Numbers of images by outcome.
 
     Attributes:
-        planned: images of the archive; None where it is not known: those with a row.
-        by_status: status -> images with a row.
-        reasons: status -> reason -> images; of those statuses that have reasons.
-        copied: whether images that are kept are put into the output folder.
+        planned: number of images in the archive; None if unknown: those with a row count.
+        by_status: number of images with a row, by status.
+        reasons: number of images by status and reason, for statuses that have reasons.
+        copied: whether kept images are copied into the output folder.
     """
 
     planned: int | None = None
@@ -42,27 +43,27 @@ class Outcome:
 
     @property
     def done(self) -> int:
-        """Images with a row."""
+        """Number of images with a row."""
         return self.by_status.total()
 
     @property
     def images(self) -> int:
-        """All images: those with a row, and those that are not done yet."""
+        """Number of all images, with or without a row."""
         return max(self.done, self.planned or 0)
 
     @property
     def pending(self) -> int:
-        """Images without a row."""
+        """Number of images without a row."""
         return self.images - self.done
 
     @property
     def assessed_only(self) -> bool:
-        """Whether nothing was enhanced, because nothing was to be."""
+        """Whether the job only assessed, so that nothing was to be enhanced."""
         delivered = sum(self.by_status[status] for status in ("enhanced", "kept", "withheld"))
         return bool(self.by_status["assessed"]) and not delivered
 
     def headline(self) -> str:
-        """What became of the archive, in one sentence whose numbers add up to it."""
+        """The outcome in one sentence, whose numbers add up to the archive."""
         if not self.images:
             return "No images yet."
         first = "assessed" if self.assessed_only else "enhanced"
@@ -98,7 +99,7 @@ class Outcome:
         return status
 
     def as_json(self) -> dict[str, Any]:
-        """The counts for scripts, the same keys in every command."""
+        """The counts for scripts, with the same keys in every command."""
         return {
             "images": self.images,
             "done": self.done,

@@ -1,4 +1,4 @@
-"""A part of a job: for schedulers that start many processes and know nothing of Ray."""
+"""A part of a job, for schedulers that start many processes without Ray."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _WRITTEN = re.compile(r"(\d+)/(\d+)")
 
 
 class Part(NamedTuple):
-    """Every `of`-th shard, beginning with the `number`-th; the parts together are the job.
+    """Every `of`-th shard, starting with the `number`-th; together the parts are the job.
 
     Attributes:
-        number: 1 .. of.
-        of: how many parts there are.
+        number: number of this part, 1 .. `of`.
+        of: number of parts.
     """
 
     number: int
@@ -23,10 +23,10 @@ class Part(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Part:
-        """Read "3/8".
+        """Parse a text such as "3/8".
 
         Raises:
-            UsageError: it is not written so, or there is no such part.
+            UsageError: the text has another form, or there is no such part.
         """
         match = _WRITTEN.fullmatch(text.strip())
         part = cls(int(match[1]), int(match[2])) if match else cls(0, 0)
@@ -38,10 +38,10 @@ class Part(NamedTuple):
         return part
 
     def has(self, shard: int) -> bool:
-        """Whether a shard is in this part."""
+        """Whether a shard belongs to this part."""
         return shard % self.of == self.number - 1
 
     @property
     def label(self) -> str:
-        """As it stands in file names."""
+        """Text for file names."""
         return f"{self.number}-of-{self.of}"

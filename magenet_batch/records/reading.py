@@ -1,7 +1,7 @@
-"""Reads a job's rows: many small Parquet files as a stream of large tables, and single rows again.
+"""Read a job's rows: many small Parquet files as a stream of large tables, or single rows.
 
-Files are read one by one: with 64 rows in a file, opening it and decoding each column is nearly all
-of the cost, so only the columns that are added up are read, by a few threads.
+Files are read one by one. With 64 rows in a file, opening it and decoding each column is nearly the
+whole cost, so only the columns that are summarised are read, by a few threads.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from magenet_batch.storage import Location, names_in, readable
 BATCH_ROWS = 65_536
 THREADS = 4
 FILE, PLACE = "__file", "__place"
-"""Columns that say where a row lies: number of its file, and its place in it."""
+"""Columns that locate a row: index of its file, and its position in the file."""
 
 
 class Rows:
     """The rows of a job.
 
     Attributes:
-        files: the Parquet files, one per finished shard, in order.
-        schema: of the first file; the others are read as if they had the same.
+        files: the Parquet files in order, one per finished shard.
+        schema: schema of the first file; the others are read as if they had the same.
     """
 
     def __init__(self, files: Sequence[Location]) -> None:
@@ -47,17 +47,17 @@ class Rows:
             raise UsageError(f"{path}: not readable as Parquet: {error}") from error
 
     def read(self, number: int, names: Iterable[str]) -> pa.Table:
-        """Read columns of one file, with `FILE` and `PLACE`; what it lacks is null.
+        """Read columns of one file, with `FILE` and `PLACE`; missing columns are null.
 
         Args:
-            number: of the file.
+            number: index of the file.
             names: columns of `schema`.
 
         Returns:
             The file's rows.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the file cannot be read.
         """
         opened, wanted = self._open(number), list(names)
         there = set(opened.schema_arrow.names)
@@ -99,7 +99,7 @@ class Rows:
             yield pa.concat_tables(held).combine_chunks()
 
     def _ahead(self, names: list[str]) -> Iterator[pa.Table]:
-        """Tables of the files in order, a few of them read ahead."""
+        """Yield the tables of the files in order, reading a few of them ahead."""
         waiting: deque[Future[pa.Table]] = deque()
         with ThreadPoolExecutor(THREADS) as pool:
             for number in range(len(self.files)):
@@ -110,10 +110,10 @@ class Rows:
                 yield waiting.popleft().result()
 
     def fetch(self, rows: Iterable[Row]) -> None:
-        """Fill rows with all columns of their files.
+        """Complete rows with all columns of their files.
 
         Args:
-            rows: a few rows that came from `tables`; they are changed in place.
+            rows: a few rows from `tables`; modified in place.
 
         Raises:
             UsageError: a file cannot be read.
@@ -131,7 +131,7 @@ def open_rows(out: Location) -> Rows:
     """Open the rows of a job.
 
     Args:
-        out: the job's output folder.
+        out: output folder of the job.
 
     Returns:
         The rows of all finished shards.
@@ -150,7 +150,7 @@ def open_rows(out: Location) -> Rows:
 
 
 def complete(table: pa.Table) -> pa.Table:
-    """Add the row's own columns that an older or shorter file lacks, as nulls."""
+    """Add columns of the row that an older or shorter file lacks, as nulls."""
     present = set(table.column_names)
     for column in row_schema():
         if column.name not in present:

@@ -1,4 +1,4 @@
-"""Makes rows and tables of rows."""
+"""Create rows and tables of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MESSAGE_MAX = 500
 
 
 def start_row(image_id: str, source: str, *, weights: str | None, weights_hash: str | None) -> Row:
-    """The row of an image before anything is known about it."""
+    """Create the row of an image about which nothing is known yet."""
     return {
         "image_id": image_id,
         "source": source,
@@ -27,10 +27,10 @@ def start_row(image_id: str, source: str, *, weights: str | None, weights_hash: 
 
 
 def fail(row: Row, reason: Reason, message: str) -> Row:
-    """Mark a row as failed; what was found out before is kept.
+    """Mark a row as failed; values found so far are kept.
 
     Args:
-        row: the row, changed in place.
+        row: the row, modified in place.
         reason: one of `errors.REASONS`.
         message: one sentence for the user; line breaks are folded.
 
@@ -43,17 +43,17 @@ def fail(row: Row, reason: Reason, message: str) -> Row:
 
 
 def rows_table(rows: Sequence[Row], extra: pa.Table) -> pa.Table:
-    """Put rows into a table with the schema of every rows file.
+    """Convert rows to a table with the schema of all rows files.
 
     Args:
         rows: one per image; NaN and infinity become null.
-        extra: the columns carried through from a manifest, as many rows.
+        extra: columns carried over from a manifest, with the same number of rows.
 
     Returns:
         The table.
 
     Raises:
-        KeyError: a row has a column that the schema does not know.
+        KeyError: a row has a column that is not in the schema.
     """
     for row in rows:
         unknown = row.keys() - set(COLUMN_NAMES)

@@ -1,4 +1,4 @@
-"""`run.json`: how a job was run. Written and read here alone."""
+"""`run.json`: how a job was run. The only module that reads and writes it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from magenet_batch.storage import Location
 
 
 class RunRecord(NamedTuple):
-    """The content of `run.json`, or of one part's.
+    """The content of `run.json`, or of one part's file.
 
     Attributes:
-        content: all of it.
-        identity: option name -> value, what decided the outputs.
+        content: all of the content.
+        identity: options that determined the outputs, by name.
         runs: every run, oldest first: command, machine, how it ended.
     """
 
@@ -32,12 +32,12 @@ class RunInfo:
 
     Attributes:
         command: the last command line.
-        started: when the first run began, ISO 8601.
-        finished: when the last run ended, ISO 8601.
+        started: start of the first run, ISO 8601.
+        finished: end of the last run, ISO 8601.
         seconds: wall time of all runs together.
-        runs: how many runs it took.
+        runs: number of runs.
         means: workers, threads and GPUs, in words.
-        options: name -> value, what decided the outputs.
+        options: options that determined the outputs, by name.
     """
 
     command: str | None = None
@@ -50,7 +50,7 @@ class RunInfo:
 
 
 def now() -> str:
-    """The time in UTC, to the second, as records have it."""
+    """Current time in UTC, to the second, in the format of the records."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -58,7 +58,7 @@ def read_record(path: Location) -> RunRecord:
     """Read one `run.json`.
 
     Raises:
-        JobError: it is missing, or damaged.
+        JobError: it is missing or damaged.
     """
     try:
         found = _parsed(path.read_text(encoding="utf-8"))
@@ -72,13 +72,13 @@ def read_record(path: Location) -> RunRecord:
 
 
 def read_run(out: Location) -> RunInfo:
-    """Read `run.json`, or the files of all parts of a job as if it were one.
+    """Read `run.json`, or the files of all parts of a job as if they were one.
 
     Args:
-        out: the job's output folder.
+        out: output folder of the job.
 
     Returns:
-        What is there and understood; nothing when the file is missing or damaged.
+        Everything that can be read; empty if the file is missing or damaged.
     """
     records = [record for path in state_files(out) if (record := _whatever(path)).content]
     if not records:
@@ -102,13 +102,13 @@ def read_run(out: Location) -> RunInfo:
 
 
 def by_start(records: list[RunRecord]) -> list[dict[str, Any]]:
-    """The runs of a job and its parts, in the order in which they began."""
+    """The runs of a job and its parts, in the order of their start."""
     runs = [run for record in records for run in record.runs]
     return sorted(runs, key=lambda run: _text(run.get("started")) or "")
 
 
 def _parsed(text: str) -> RunRecord:
-    """What is understood of a record; what is not is left out."""
+    """Parse a record; entries that cannot be read are left out."""
     content = _mapping(json.loads(text))
     runs = content.get("runs")
     listed = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []

@@ -42,8 +42,9 @@ QUALITY_MEASURES: dict[str, tuple[str, str]] = {
     "brightness": ("0..1", "mean lightness over the field of view"),
     "clipped": ("0..1", "share of the field of view that is burnt out or drowned in black"),
 }
-"""Per-image measures without a reference: name -> (range, meaning). Each gives two columns,
-`<name>_before` and `<name>_after`."""
+"""Measures of one image without a reference: name -> (range, meaning). Each gives two columns,
+`<name>_before` and `<name>_after`.
+"""
 
 FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "structure_agreement": ("0..1", "soft Dice overlap of the vessel maps before and after"),
@@ -66,7 +67,7 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
     "fidelity": ("0..1", "how far vessels, spots and colours were kept; 1 is wholly"),
 }  # fmt: skip
-"""Measures that hold the enhanced image against its original: name -> (range, meaning)."""
+"""Measures that compare the enhanced image with its original: name -> (range, meaning)."""
 
 
 ESTIMATES: dict[str, tuple[str, str]] = {
@@ -80,7 +81,7 @@ ESTIMATES: dict[str, tuple[str, str]] = {
         "log", "standard deviation of the log-illumination over the field of view"
     ),
 }  # fmt: skip
-"""What the network says was wrong with an image: name -> (unit or range, meaning)."""
+"""The network's estimates of what was wrong with an image: name -> (unit or range, meaning)."""
 
 
 def _columns() -> tuple[Column, ...]:
@@ -156,7 +157,7 @@ def row_schema(extra: pa.Schema | None = None) -> pa.Schema:
     """The Arrow schema of a row.
 
     Args:
-        extra: columns carried through from a manifest, appended after the row's own.
+        extra: columns carried over from a manifest, appended after the row's own.
 
     Returns:
         The schema, with its version in the metadata under `magenet.row_schema`.

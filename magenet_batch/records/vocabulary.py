@@ -1,4 +1,4 @@
-"""The fixed words of rows and the sentences that explain them."""
+"""The fixed words of rows, and the sentences that explain them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 STATUSES = ("enhanced", "kept", "withheld", "assessed", "failed")
-"""What became of an image: delivered enhanced; delivered as it came; its enhancement withheld;
-only measured; failed. Every row has exactly one of them."""
+"""Outcome of an image: delivered enhanced; delivered as it came; enhancement withheld; only
+measured;
+failed. Every row has exactly one of them.
+"""
 GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
@@ -18,7 +20,7 @@ KEPT_REASONS: dict[str, str] = {
     "not_fundus": "it does not look like a photograph of a retina",
     "several_fields": "it shows several fields of view: cut it into one image each",
 }
-"""Why an image is delivered as it came: the `reason` of its row, and the sentence of `message`."""
+"""Why an image is delivered as it came: `reason` of its row, and the sentence in `message`."""
 
 WithheldReason = Literal[
     "reject", "hopeless", "low_fidelity", "invented", "contrast_fell", "lesion_faded",
@@ -34,9 +36,10 @@ WITHHELD_REASONS: dict[str, str] = {
     "macula_faded": "the macula lost contrast in the enhanced image",
     "grade_fell": "the enhanced image had a worse grade than the original",
 }
-"""Why an image is withheld: the `reason` of its row, and the sentence of `message`. All but
-`reject` and `hopeless` say what was wrong with the enhanced image: the original is delivered in
-its place."""
+"""Why an image is withheld: `reason` of its row, and the sentence in `message`. All but `reject`
+and
+`hopeless` say what was wrong with the enhanced image, in whose place the original is delivered.
+"""
 
 BECAUSE: dict[str, str] = {
     "good": "already good",
@@ -52,7 +55,7 @@ BECAUSE: dict[str, str] = {
     "macula_faded": "the macula faded",
     "grade_fell": "the grade fell",
 }
-"""Reason of a kept or withheld image -> why, in the few words of a report."""
+"""Why an image was kept or withheld, in the few words of a report, by reason."""
 
 FLAGS_MEAN: dict[str, str] = {
     "new_vessels": "vessels that were not there before",
@@ -71,7 +74,7 @@ FLAGS_MEAN: dict[str, str] = {
     "not_fundus": "perhaps no photograph of a retina",
     "several_fields": "several fields of view in one image",
 }
-"""Flag -> what a reviewer should look for; flags that are not here speak for themselves."""
+"""What a reviewer should look for, by flag; flags that are missing here explain themselves."""
 
 _FAULTS: tuple[tuple[str, tuple[tuple[float, str], ...]], ...] = (
     ("estimated_blur", ((4.0, "strong blur"), (1.8, "soft focus"))),
@@ -80,17 +83,17 @@ _FAULTS: tuple[tuple[str, tuple[tuple[float, str], ...]], ...] = (
     ("estimated_veil", ((0.45, "a dense veil"), (0.15, "a veil"))),
     ("estimated_unevenness", ((0.3, "very uneven light"), (0.12, "uneven light"))),
 )
-"""Column -> from which value on it is named, and how; the strongest word first."""
+"""Values of a column from which on it is named, and the words; the strongest word first."""
 
 
 def faults_in_words(row: Mapping[str, Any]) -> str:
-    """What was wrong with an image, as the network estimates it: "soft focus and a veil".
+    """Say what was wrong with an image, as estimated: "soft focus and a veil".
 
     Args:
-        row: a row; missing or null estimates are passed over.
+        row: a row; missing or null estimates are skipped.
 
     Returns:
-        Words joined by commas and "and"; empty where nothing stands out.
+        Words joined by commas and "and"; empty if nothing stands out.
     """
     named = []
     for column, words in _FAULTS:

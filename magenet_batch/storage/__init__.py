@@ -1,10 +1,10 @@
-"""Where files lie: a folder of this machine, or a place in an object store.
+"""Locations of files: a folder on this machine, or a prefix in an object store.
 
-A folder is a `pathlib.Path`. A place in a store is a `StorePath`, which has those of its methods
-that jobs and reports use, so that both are worked with in one way.
+A folder is a `pathlib.Path`. A location in a store is a `StorePath`, which has those methods of
+`Path` that jobs and reports use, so that the same code handles both.
 
-Credentials, region and endpoint come from where the stores' own tools look for them, such as
-`AWS_PROFILE` and `AWS_ENDPOINT_URL`; nothing of them is kept or logged.
+Credentials, region and endpoint come from the places that the stores' own tools use, such as
+`AWS_PROFILE` and `AWS_ENDPOINT_URL`; none of them is stored or logged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: the one writer of everything that lasts."""
+"""The one writer of everything that lasts: files are complete or absent."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -> None:
-    """Write a file so that it is there whole or not at all, flushed to the disk; or put an object.
+    """Write a file atomically and flush it to the disk, or put an object.
 
     Args:
-        path: where to; what is there is replaced in one step.
-        data: the content.
-        root: what an error names where nothing more can be written, such as the output folder of
-            a job; None: the file's own folder.
+        path: the file; an existing one is replaced in one step.
+        data: content.
+        root: location that the error names if nothing more can be written, such as the output
+            folder of
+            a job; None for the file's own folder.
 
     Raises:
-        StorageError: it cannot be written; `persistent` where nothing else can be, either.
+        StorageError: the file cannot be written; `persistent` if other files would fail too.
     """
     if isinstance(path, StorePath):
         path.write_bytes(data)
@@ -49,10 +50,10 @@ def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -
 
 
 def write_json(value: Any, path: Location) -> None:
-    """Write JSON that a person can read.
+    """Write JSON that people can read.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
@@ -61,7 +62,7 @@ def write_parquet(table: pa.Table, path: Location) -> None:
     """Write a table as one Parquet file.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -72,18 +73,20 @@ def write_parquet(table: pa.Table, path: Location) -> None:
 
 
 def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None = None) -> None:
-    """Make something under a temporary name in the same folder, then rename it.
+    """Make a file under a temporary name in the same folder, then rename it.
 
-    The folder is made if it is missing. A temporary name that vanishes meanwhile was swept by a
-    job that took over from this one, or works beside it: it is made again.
+    The folder is created if it is missing. A temporary file can be swept away by another job that
+    takes
+    over from this one or works on the same folder; it is then made again.
 
     Args:
-        path: its final name; what is there is replaced in one step.
-        make: makes it under the name that it is given.
-        root: what an error names where nothing more can be written; None: the file's own folder.
+        path: final path; an existing file is replaced in one step.
+        make: makes the file at the path that it is given.
+        root: location that the error names if nothing more can be written; None for the file's own
+            folder.
 
     Raises:
-        StorageError: the folder takes nothing.
+        StorageError: the folder cannot be written to.
     """
     for tries_left in reversed(range(PUT_TRIES)):
         temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
@@ -105,7 +108,7 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
 
 @contextlib.contextmanager
 def draft_of(target: Location) -> Iterator[Path]:
-    """A file of this machine to write, which takes the target's place when it is whole."""
+    """A file on this machine to write to, which replaces the target when it is complete."""
     if isinstance(target, StorePath):
         with TemporaryDirectory(prefix="magenet-") as folder:
             draft = Path(folder, "draft")
@@ -121,12 +124,12 @@ def draft_of(target: Location) -> Iterator[Path]:
 
 
 def refused(error: OSError, path: Location, *, root: Location | None = None) -> StorageError:
-    """What to tell of a file that the operating system does not take.
+    """Translate an operating system error about a file that cannot be written.
 
     Args:
-        error: the operating system's.
+        error: the operating system's error.
         path: the file.
-        root: what to name where nothing more can be written; None: the file's own folder.
+        root: location to name if nothing more can be written; None for the file's own folder.
     """
     why = error.strerror or str(error)
     if error.errno in _OUT_OF_ROOM:
@@ -139,6 +142,6 @@ def refused(error: OSError, path: Location, *, root: Location | None = None) -> 
 
 
 def _remove(path: Path) -> None:
-    """Remove a temporary file; what prevents that is what prevented writing it."""
+    """Remove a temporary file; ignore errors, which have the same cause as the failed write."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

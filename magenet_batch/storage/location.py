@@ -1,4 +1,4 @@
-"""Working with folders of this machine and places in stores in one way."""
+"""Handle folders on this machine and prefixes in object stores in the same way."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Location = Path | StorePath
-"""A folder or file of this machine, or a place in an object store."""
+"""A folder or file on this machine, or a location in an object store."""
 
 
 def location_of(text: str) -> Location:
-    """The place that a text names; paths become absolute.
+    """Parse a location; paths become absolute.
 
     Raises:
-        UsageError: it is a URI of another kind.
+        UsageError: the text is a URI of another kind.
     """
     place = given_location(text)
     return place if isinstance(place, StorePath) else place.expanduser().resolve()
 
 
 def given_location(text: str) -> Location:
-    """The place that a text names; paths stay as they were given.
+    """Parse a location; paths stay as they were given.
 
     Raises:
-        UsageError: it is a URI of another kind.
+        UsageError: the text is a URI of another kind.
     """
     refuse_other_schemes(text)
     return StorePath(text) if is_store(text) else Path(text)
 
 
 def make_location(place: Location) -> None:
-    """Make a folder, or see that a place in a store can be written to.
+    """Create a folder, or check that a location in a store can be written to.
 
     Raises:
-        StorageError: it cannot be made, or its bucket is not there.
+        StorageError: the folder cannot be created, or the bucket does not exist.
     """
     if isinstance(place, StorePath):
         place.require_bucket()
@@ -55,7 +55,7 @@ def make_location(place: Location) -> None:
 
 
 def is_below(place: Location, other: Location) -> bool:
-    """Whether a place is another or lies below it; both resolved."""
+    """Whether a location equals another or lies below it; both resolved."""
     if isinstance(place, StorePath) or isinstance(other, StorePath):
         return (
             isinstance(place, StorePath)
@@ -66,7 +66,7 @@ def is_below(place: Location, other: Location) -> bool:
 
 
 def stats_in(folder: Location) -> dict[str, FileStat]:
-    """Size and time of every file in a folder, by name; empty where there is no folder."""
+    """Size and time of every file in a folder, by name; empty if there is no folder."""
     if isinstance(folder, StorePath):
         return folder.stats()
     try:
@@ -78,20 +78,21 @@ def stats_in(folder: Location) -> dict[str, FileStat]:
 
 
 def names_in(folder: Location) -> list[str]:
-    """Names of what lies in a folder, in no order; empty where there is no folder."""
+    """Names in a folder, unordered; empty if there is no folder."""
     if isinstance(folder, StorePath):
         return [found.name for found in folder.iterdir()]
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  hot loop
 
 
 class Sizes:
-    """Sizes of very many files below one place, as they are asked for in about their order.
+    """Sizes of very many files below one location, queried roughly in order.
 
-    Of a store, whole folders are listed, for asking after each object takes a hundred times as
-    long; the last few are remembered.
+    In a store, whole folders are listed, because a query for each object would take a hundred times
+    as
+    long; the last few lists are cached.
 
     Args:
-        place: where the files lie.
+        place: location of the files.
     """
 
     def __init__(self, place: Location) -> None:
@@ -99,7 +100,7 @@ class Sizes:
         self._listed = lru_cache(maxsize=16)(stats_in)
 
     def of(self, name: str) -> int:
-        """Size in bytes of the file with a relative name; 0 where there is none."""
+        """Size in bytes of the file with a relative name; 0 if there is none."""
         if isinstance(self._place, StorePath):
             folder, _, last = name.rpartition("/")
             found = self._listed(self._place / folder).get(last)
@@ -111,7 +112,7 @@ class Sizes:
 
 
 def readable(file: Location) -> Path | pa.BufferReader:
-    """What Parquet's reader takes: the path of a file here, the content of an object."""
+    """A location in the form that pyarrow reads: a local path, or the content of an object."""
     if not isinstance(file, StorePath):
         return file
     from pyarrow import BufferReader

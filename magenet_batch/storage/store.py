@@ -1,4 +1,4 @@
-"""A place in an object store that is worked with as a `pathlib.Path` is."""
+"""A location in an object store with the interface of `pathlib.Path`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
 KEY_BYTES = 1024
-"""Longest name of an object, in bytes of UTF-8, that S3 and Google's store take."""
+"""Maximum length of an object's name in S3 and Google Cloud Storage, bytes of UTF-8."""
 ONE_PUT_BYTES = 4_000_000
-"""Up to here an object is one request; pyarrow, in all its versions, cuts only larger ones."""
+"""Maximum size for a single request; every version of pyarrow splits only larger objects."""
 TRIES = 5
-"""How often S3 is asked before it is believed to be out of reach: an outage of some seconds, or a
-store that asks to be asked less often, ends no job."""
+"""Number of attempts before S3 counts as unreachable: an outage of some seconds, or a store that
+throttles requests, ends no job.
+"""
 _URI = re.compile(r"(s3|gs)://[^/]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class FileStat(NamedTuple):
-    """Size in bytes, and the time of the last change in seconds since 1970, as `os.stat` has."""
+    """Size in bytes and time of the last change in seconds since 1970, as in `os.stat`."""
 
     st_size: int
     st_mtime: float
@@ -36,17 +37,18 @@ class FileStat(NamedTuple):
 
 @total_ordering
 class StorePath:
-    """A place in an object store, with the methods of `pathlib.Path` that jobs and reports use.
+    """A location in an object store, with the methods of `pathlib.Path` that jobs and reports use.
 
-    Stores have no folders: making one does nothing, and one without objects is not there. Objects
-    are put whole or not at all, and are seen by everybody from then on.
+    Stores have no folders: creating one does nothing, and one without objects does not exist.
+    Objects
+    are written completely or not at all, and are visible to everyone from then on.
 
     Args:
-        uri: such as `s3://bucket/folder`.
+        uri: URI such as `s3://bucket/folder`.
 
     Raises:
         UsageError: the URI has empty parts.
-        StorageError: from every method that asks the store, if it refuses or does not answer.
+        StorageError: the store refuses or does not respond; from every method that queries it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -75,48 +77,48 @@ class StorePath:
 
     @property
     def name(self) -> str:
-        """What comes after the last slash."""
+        """Last component of the name."""
         return self._path.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """The end of the name from its last dot."""
+        """Extension of the name, from its last dot."""
         return Path(self.name).suffix
 
     @property
     def parent(self) -> StorePath:
-        """The place without the last part."""
+        """The location without its last component."""
         return StorePath(str(self).rpartition("/")[0])
 
     def with_name(self, name: str) -> StorePath:
-        """The place beside this one with another name."""
+        """The location with another last component."""
         return self.parent / name
 
     def with_suffix(self, suffix: str) -> StorePath:
-        """The place with another end of its name."""
+        """The location with another extension."""
         return self.with_name(Path(self.name).with_suffix(suffix).name)
 
     def resolve(self) -> StorePath:
-        """The place itself: stores have no links."""
+        """The location itself: stores have no links."""
         return self
 
     def is_relative_to(self, other: StorePath) -> bool:
-        """Whether this is another place or lies below it."""
+        """Whether this equals another location or lies below it."""
         parts = self._path.split("/")
         return f"{self}/".startswith(f"{other}/") and ".." not in parts and "." not in parts
 
     def exists(self) -> bool:
-        """Whether there is an object of this name, or one below it."""
+        """Whether there is an object with this name or below it."""
         result: bool = self._info().type.name != "NotFound"
         return result
 
     def is_file(self) -> bool:
-        """Whether there is an object of this name."""
+        """Whether there is an object with this name."""
         result: bool = self._info().type.name == "File"
         return result
 
     def is_dir(self) -> bool:
-        """Whether there is an object below this place."""
+        """Whether there is an object below this location."""
         result: bool = self._info().type.name == "Directory"
         return result
 
@@ -124,7 +126,7 @@ class StorePath:
         """Size and time of an object.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such object.
         """
         found = self._info()
         if found.type.name != "File":
@@ -132,25 +134,25 @@ class StorePath:
         return _file_stat(found)
 
     def iterdir(self) -> Iterator[StorePath]:
-        """What lies directly in this place; nothing where it is not there."""
+        """Yield the direct children of this location; nothing if it does not exist."""
         return (self / info.base_name for info in self._list())
 
     def glob(self, pattern: str) -> Iterator[StorePath]:
-        """What lies directly in this place and matches a pattern without slashes."""
+        """Yield the direct children that match a pattern without slashes."""
         return (found for found in self.iterdir() if fnmatchcase(found.name, pattern))
 
     def stats(self) -> dict[str, FileStat]:
-        """Size and time of every object directly in this place, by name."""
+        """Size and time of every object directly in this location, by name."""
         return {i.base_name: _file_stat(i) for i in self._list() if i.type.name == "File"}
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: objects need no folder."""
 
     def read_bytes(self) -> bytes:
-        """The content of an object.
+        """Content of an object.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such object.
         """
         try:
             with self._store.open_input_file(self._path) as stream:
@@ -161,21 +163,21 @@ class StorePath:
             raise self._refused("read", error) from error
 
     def read_text(self, *, encoding: str = "utf-8") -> str:
-        """The content of an object as text."""
+        """Content of an object as text."""
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, data: bytes) -> None:
-        """Put an object, whole or not at all: what was there stays until all of it has arrived.
+        """Write an object atomically: an old one stays until the new one has arrived completely.
 
         Raises:
-            StorageError: its name is too long, or the store does not take it.
+            StorageError: the name is too long, or the store refuses the object.
         """
         if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
             why = f"a store takes names of at most {KEY_BYTES} bytes"
             raise StorageError(f"{self} cannot be written: {why}", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
-        # A stream that is opened late, and cannot begin an upload in parts, puts an empty object
-        # when it is closed. Opened at once, it fails before there is anything to close.
+        # A stream that is opened lazily, and fails to start a multipart upload, writes an empty
+        # object when it is closed. Opened at once, it fails before there is anything to close.
         store = self._store if len(data) <= ONE_PUT_BYTES else connect(self._scheme, late=False)
         try:
             with store.open_output_stream(self._path, metadata={"Content-Type": kind}) as stream:
@@ -184,7 +186,7 @@ class StorePath:
             raise self._refused("written", error) from error
 
     def write_text(self, text: str, *, encoding: str = "utf-8") -> None:
-        """Put an object that is text."""
+        """Write an object that is text."""
         self.write_bytes(text.encode(encoding))
 
     def unlink(self, *, missing_ok: bool = False) -> None:
@@ -198,7 +200,7 @@ class StorePath:
             raise self._refused("removed", error) from error
 
     def require_bucket(self) -> None:
-        """Refuse a bucket that is not there, before anything is worked for it."""
+        """Check that the bucket exists before any work starts."""
         bucket = StorePath(f"{self._scheme}://{self._path.partition('/')[0]}")
         if not bucket.exists():
             raise StorageError(f"{self}: no such bucket. Make it, or give another with -o.")
@@ -231,15 +233,15 @@ class StorePath:
 
 
 def is_store(text: str) -> bool:
-    """Whether a text names a place in an object store."""
+    """Whether a text names a location in an object store."""
     return _URI.match(text) is not None
 
 
 def refuse_other_schemes(text: str) -> None:
-    """Refuse what names no place in a store that is known, and would be taken for a folder.
+    """Refuse URIs of unsupported stores, which would otherwise count as folder names.
 
     Raises:
-        UsageError: it begins as a URI does.
+        UsageError: the text starts like a URI.
     """
     if _SCHEME.match(text) and not is_store(text):
         raise UsageError(
@@ -250,7 +252,7 @@ def refuse_other_schemes(text: str) -> None:
 
 
 def brief(error: BaseException) -> str:
-    """What a store says, on one line."""
+    """Message of a store's error, on one line."""
     return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
 
 
@@ -260,15 +262,15 @@ def _file_stat(found: FileInfo) -> FileStat:
 
 @lru_cache(maxsize=4)
 def connect(scheme: str, *, late: bool = True) -> FileSystem:
-    """The connection to a store; one for a process, with its timeouts bounded.
+    """Connection to a store with bounded timeouts; one per process.
 
     Args:
         scheme: `s3` or `gs`.
-        late: whether an object's upload begins when its stream is closed, which makes it one
-            request and not three; only for what fits into one.
+        late: whether the upload of an object starts when its stream is closed, which makes it one
+            request instead of three; only for objects that fit into one request.
 
     Raises:
-        UsageError: the store cannot be used from here.
+        UsageError: the store cannot be used from this machine.
     """
     from pyarrow.fs import AwsStandardS3RetryStrategy, GcsFileSystem, S3FileSystem
 
@@ -278,7 +280,9 @@ def connect(scheme: str, *, late: bool = True) -> FileSystem:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         how: dict[str, Any] = {"endpoint_override": endpoint} if endpoint else {}
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if "allow_delayed_open" in (S3FileSystem.__doc__ or ""):  # not in old pyarrow
+        if "allow_delayed_open" in (
+            S3FileSystem.__doc__ or ""
+        ):  # missing in old versions of pyarrow
             how["allow_delayed_open"] = late
         return S3FileSystem(
             region=region, connect_timeout=20, request_timeout=120,

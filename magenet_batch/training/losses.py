@@ -76,6 +76,6 @@ def structure_difference(
 
 
 def masked_mean(x_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
-    """Mean over the channels of the pixels whose mask is 1, per image: (B,); 0 if there are none."""
+    """Mean over channels and the pixels whose mask is 1, per image: (B,); 0 if there are none."""
     mask = mask_B1HW.expand_as(x_BCHW)
     return (x_BCHW * mask).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""The formats that are read, detected by content; one registry."""
+"""Registry of the readable formats, detected by content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from magenet_batch.imaging.formats.base import Decoded
 
 
 class Decoder(Protocol):
-    """Decodes the content of a file; raises `ImageError`, or anything for what is corrupt."""
+    """Decodes the content of a file; raises `ImageError`, or anything else if it is corrupt."""
 
     def __call__(self, data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
         """Decode `data`."""
@@ -18,12 +18,12 @@ class Decoder(Protocol):
 
 
 class Format(NamedTuple):
-    """One format.
+    """One image format.
 
     Attributes:
-        name: as rows have it.
-        marks: what tells it: bytes at an offset.
-        decode: its reader.
+        name: name of the format in rows.
+        marks: bytes at offsets that identify it.
+        decode: its decoder.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Format(NamedTuple):
 
 
 def _decode_dicom(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
-    """Read a DICOM file; its library is slow to import and most archives need none of it."""
+    """Read a DICOM file; pydicom is imported late because it is slow and rarely needed."""
     from magenet_batch.imaging.formats import dicom
 
     return dicom.decode(data, max_pixels=max_pixels, page=page)
@@ -60,12 +60,12 @@ _NOT_READ: tuple[tuple[int, bytes, str], ...] = (
 
 
 def detect(data: bytes) -> Format:
-    """The format that the content has.
+    """Detect the format of a file from its content.
 
     Raises:
         ImageError: `unsupported` or `not_an_image`.
     """
-    # DICOM first: its preamble may be made to look like another format (PS3.10, 7.1).
+    # DICOM first: its preamble can imitate another format (PS3.10, 7.1).
     for found in (FORMATS[-1], *FORMATS):
         if any(data[at : at + len(mark)] == mark for at, mark in found.marks):
             return found

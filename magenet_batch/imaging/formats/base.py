@@ -1,4 +1,4 @@
-"""What the readers of all formats share: what they give back, and the limits before decoding."""
+"""Shared by the readers of all formats: their result, and limits that apply before decoding."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 PIXELS_PER_BYTE = 1024
-"""No photograph packs more. A Huffman-coded JPEG spends at least one bit on each block of 8 x 8
-(512 pixels per byte; ITU T.81, F.1.2.1), deflate shrinks to no less than 1:1032 (zlib's manual);
-other codecs have no such bound, but a photograph's noise sets one: real ones have 3 to 20."""
+"""Maximum pixels per byte of a plausible photograph. A Huffman-coded JPEG spends at least one bit
+on
+each block of 8 x 8 (512 pixels per byte; ITU T.81, F.1.2.1), and deflate compresses by at most
+1032:1 (zlib manual). Other codecs have no such bound, but the noise of a photograph sets one: real
+ones have 3 to 20 pixels per byte.
+"""
 ALWAYS_ALLOWED = 4_000_000
-"""Pixels that cost so little memory that no file is refused for packing them tightly."""
+"""Up to this many pixels an image costs so little memory that it is never refused for compact
+storage.
+"""
 
 _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a reader found in a file.
+    """Result of a decoder.
 
     Attributes:
-        pixels: `(H, W)` or `(H, W, 1..4)`: grey, grey and alpha, RGB or RGBA; uint8 or uint16,
-            over the full range of its type.
-        icc: colour profile.
-        exif: EXIF block that asks for no rotation.
-        orientation: the rotation that was asked for, EXIF 1..8.
-        bit_depth: bits per channel that were stored, None where the type says it.
-        dataset: of a DICOM file, without its pixels.
-        full_size: width and height as stored, where fewer pixels were decoded.
+        pixels: `(H, W)` or `(H, W, 1..4)`: grey, grey and alpha, RGB or RGBA; uint8 or uint16, over
+            the full range of the dtype.
+        icc: colour profile, or None.
+        exif: EXIF block without orientation, or None.
+        orientation: EXIF orientation that still has to be undone, 1..8.
+        bit_depth: stored bits per channel; None if the dtype tells.
+        dataset: data set of a DICOM file, without its pixels.
+        full_size: stored width and height, if fewer pixels were decoded.
     """
 
     pixels: np.ndarray
@@ -48,14 +53,15 @@ class Decoded:
 
 
 def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None:
-    """Refuse an image by what its header claims, before anything is decoded.
+    """Refuse an image by the size in its header, before anything is decoded.
 
     Args:
-        width: in pixels.
-        height: in pixels.
-        max_pixels: the limit.
-        stored: bytes that hold the pixels; a header that claims far more than they can hold is
-            damaged or a decompression bomb.
+        width: width in the header, pixels.
+        height: height in the header, pixels.
+        max_pixels: maximum number of pixels.
+        stored: number of bytes that hold the pixels; a header that claims far more pixels than they
+            can
+            hold is damaged, or the file is a decompression bomb.
 
     Raises:
         ImageError: `corrupt` or `too_large`.
@@ -77,14 +83,15 @@ def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None
 
 
 def choose_page(count: int, page: int | None) -> int:
-    """Which of several pages or frames to read, from 0.
+    """Choose which of several pages or frames to read; returns an index from 0.
 
     Args:
-        count: how many there are.
-        page: which one was asked for, from 1; None asks for none. A single page is always read.
+        count: number of pages in the file.
+        page: requested page, from 1; None if none was requested. A single page is always read.
 
     Raises:
-        ImageError: `unsupported`, where there are several and none or a missing one was asked for.
+        ImageError: `unsupported`, if there are several pages and none or a missing one was
+            requested.
     """
     if count < 1:
         raise ImageError("corrupt", "it holds no picture")
@@ -100,7 +107,7 @@ def choose_page(count: int, page: int | None) -> int:
 
 
 def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int]:
-    """Colour profile, EXIF that asks for no rotation, and the rotation that was asked for."""
+    """Colour profile, EXIF block without orientation, and the orientation."""
     icc = image.info.get("icc_profile") or None
     try:
         exif = image.getexif()
@@ -114,14 +121,14 @@ def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int
 
 
 def full_range(values: np.ndarray, *, bits: int) -> np.ndarray:
-    """Stretch samples of some bits over the full range of 8 or 16.
+    """Scale samples of some bit depth to the full range of 8 or 16 bits.
 
     Args:
         values: unsigned integers below `2 ** bits`.
-        bits: 1..16.
+        bits: bit depth, 1..16.
 
     Returns:
-        uint8 up to 8 bits, else uint16; `to_bits` undoes it exactly.
+        uint8 up to 8 bits, else uint16; `to_bits` is the exact inverse.
     """
     dtype, whole = (np.uint8, 255) if bits <= 8 else (np.uint16, 65535)
     most = (1 << bits) - 1
@@ -131,7 +138,7 @@ def full_range(values: np.ndarray, *, bits: int) -> np.ndarray:
 
 
 def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
-    """Shrink full-range samples to some bits, rounding: the inverse of `full_range`."""
+    """Scale full-range samples to some bit depth, rounding: the inverse of `full_range`."""
     whole, most = int(np.iinfo(pixels.dtype).max), (1 << bits) - 1
     if most == whole:
         return pixels
@@ -139,10 +146,10 @@ def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Grey, grey with alpha, RGB or RGBA to RGB; what shines through is black.
+    """Convert grey, grey with alpha, RGB or RGBA to RGB; transparent pixels become black.
 
     Raises:
-        ImageError: `unsupported`, for other types and shapes.
+        ImageError: `unsupported`, for other dtypes and shapes.
     """
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ImageError(
@@ -164,7 +171,7 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo EXIF orientation 1..8; other values are taken as 1."""
+    """Undo EXIF orientation 1..8; other values count as 1."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

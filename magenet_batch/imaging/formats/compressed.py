@@ -1,4 +1,4 @@
-"""One compressed frame of a DICOM file: JPEG, lossless JPEG, JPEG-LS, JPEG 2000."""
+"""Compressed frames of DICOM files: JPEG, lossless JPEG, JPEG-LS, JPEG 2000."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 def decode_frame(
     frame: bytes, *, syntax: UID, shape: tuple[int, int], colours: str, bits: int
 ) -> tuple[np.ndarray, str]:
-    """Decode a frame that is what its DICOM header says.
+    """Decode a frame, and check that it matches its DICOM header.
 
     Args:
-        frame: its content.
-        syntax: the transfer syntax.
-        shape: height and width that the DICOM header says.
-        colours: photometric interpretation that the DICOM header says.
-        bits: bits per sample that the DICOM header says.
+        frame: content of the frame.
+        syntax: transfer syntax.
+        shape: height and width in the DICOM header.
+        colours: photometric interpretation in the DICOM header.
+        bits: bits per sample in the DICOM header.
 
     Returns:
-        `(H, W)` or `(H, W, 3)`, and the photometric interpretation of what was decoded.
+        `(H, W)` or `(H, W, 3)`, and the photometric interpretation of the decoded samples.
 
     Raises:
         ImageError: `unsupported` or `corrupt`.
@@ -56,7 +56,7 @@ def _jpeg2000(
     frame: bytes, shape: tuple[int, int], colours: str, bits: int
 ) -> tuple[np.ndarray, str]:
     start = 0
-    if frame[:4] != jpeg2000.CODESTREAM:  # not allowed, but there are files with a whole JP2 inside
+    if frame[:4] != jpeg2000.CODESTREAM:  # not allowed, but some files embed a whole JP2
         start = next((b.start for b in jpeg2000.boxes(frame) if b.kind == b"jp2c"), 0)
     header = jpeg2000.codestream_header(frame, start)
     _check_shape((header.height, header.width), shape)

@@ -1,7 +1,7 @@
-"""DICOM out: a new instance derived from the source, in the same study, never the source altered.
+"""Write DICOM as a new instance derived from the source, in the same study.
 
-Unique identifiers are hashes of the source's, of the pixels and of the provenance: the same job
-gives the same bytes, other weights give another instance.
+Unique identifiers are hashes of those of the source, the pixels and the provenance: the same job
+gives the same bytes, and other weights give another instance.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def derive(
 
     Args:
         pixels: `(H, W, 3)` RGB, uint8 or uint16 over its full range.
-        source: the source, without its pixels.
-        bit_depth: bits stored in the source.
-        icc: colour profile.
-        provenance: who enhanced it.
+        source: data set of the source, without its pixels.
+        bit_depth: stored bits of the source.
+        icc: colour profile, or None.
+        provenance: what enhanced the image.
         metadata: what to carry over.
 
     Returns:
-        A DICOM file.
+        Content of a DICOM file.
 
     Raises:
         ImageError: `unwritable`, if the source has no identifiers to refer to.
@@ -77,7 +77,7 @@ def _size(source: Dataset) -> tuple[int, int]:
 
 
 def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> Dataset:
-    """What is still true, and wanted, in a new data set; the source stays as it is."""
+    """Copy the attributes that still hold and are wanted into a new data set."""
     emptied = OF_PATIENT if metadata == "none" else frozenset()
     new = Dataset()
     for tag in source.keys():  # noqa: SIM118  a data set iterates over its elements
@@ -95,7 +95,7 @@ def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> D
 
 
 def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
-    """A reduced image has larger pixels."""
+    """Adapt the pixel spacing: a reduced image has larger pixels."""
     height, width = _size(source)
     spacing = source.get("PixelSpacing")
     if "PixelSpacing" in new and spacing and pixels.shape[:2] != (height, width):
@@ -106,14 +106,14 @@ def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
 
 
 def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> None:
-    """New identifiers of instance and series; the study and the patient stay."""
+    """Assign new identifiers to instance and series; study and patient stay the same."""
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
     new.SOPInstanceUID = _uid("instance", str(source.SOPInstanceUID), digest, how)
     new.SeriesInstanceUID = _uid("series", str(source.SeriesInstanceUID), how)
     number = source.get("SeriesNumber")
     new.SeriesNumber = None if number is None else (100 * int(number) + 1) % 2**31
     kind = str(source.SOPClassUID)
-    if kind in _OPHTHALMIC:  # has frames, and a clock to count them, even if there is only one
+    if kind in _OPHTHALMIC:  # has frames and a clock to count them, even if there is only one
         new.NumberOfFrames, new.FrameTime = 1, 0
         new.FrameIncrementPointer = Tag("FrameTime")
     elif kind.startswith(_SEVERAL_FRAMES):
@@ -121,7 +121,7 @@ def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> No
 
 
 def _uid(*parts: str) -> UID:
-    """An identifier below 2.25, the arc of UUIDs (ITU-T X.667), made of a hash."""
+    """An identifier below 2.25, the arc of UUIDs (ITU-T X.667), made from a hash."""
     digest = hashlib.sha256("\n".join(("magenet", *parts)).encode()).digest()
     return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
 
@@ -129,10 +129,12 @@ def _uid(*parts: str) -> UID:
 def _describe(
     new: Dataset, source: Dataset, provenance: Provenance, metadata: MetadataPolicy
 ) -> None:
-    """Say that it is derived, from what and by whom."""
+    """Record that the image is derived, from what and by what."""
     kinds = source.get("ImageType") or []
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-    if source.SOPClassUID in _OPHTHALMIC:  # PRIMARY by rule, and derived how (C.8.17.2.1.4)
+    if (
+        source.SOPClassUID in _OPHTHALMIC
+    ):  # PRIMARY by rule, with the kind of derivation (C.8.17.2.1.4)
         said = kinds[2] if len(kinds) > 2 and kinds[2] else "ENHANCED"
         new.ImageType = ["DERIVED", "PRIMARY", said, *kinds[3:]]
     else:
@@ -156,7 +158,7 @@ def _describe(
     earlier = new.get("ContributingEquipmentSequence") or []
     new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
     if str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY:
-        new.LossyImageCompression = "01"  # what was lost once stays lost
+        new.LossyImageCompression = "01"  # an earlier lossy compression remains recorded
 
 
 def _code(value: str, meaning: str) -> Dataset:
@@ -166,10 +168,10 @@ def _code(value: str, meaning: str) -> Dataset:
 
 
 def _fill(new: Dataset, pixels: np.ndarray, bit_depth: int, icc: bytes | None) -> None:
-    """Put the pixels in, of as many bits as the source had."""
+    """Store the pixels with the bit depth of the source."""
     wide = pixels.dtype == np.uint16
     bits = bit_depth if wide == (bit_depth > 8) else 8 * pixels.dtype.itemsize
-    if new.SOPClassUID in _OPHTHALMIC:  # all of them, by rule
+    if new.SOPClassUID in _OPHTHALMIC:  # compulsory for these classes
         bits = 8 * pixels.dtype.itemsize
     new.Rows, new.Columns = pixels.shape[:2]
     new.SamplesPerPixel, new.PlanarConfiguration = 3, 0

@@ -1,4 +1,4 @@
-"""DICOM: ophthalmic photographs, secondary captures and other images of visible light."""
+"""Read DICOM: ophthalmic photographs, secondary captures and other visible-light images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page,
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# It warns of every value that breaks a rule; what is wrong with a file is said once, in its row.
+# pydicom warns about every value that breaks a rule; a file's problem is reported once, in its row.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom\b")
 
@@ -41,7 +41,7 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     syntax = head.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise ImageError("corrupt", "this dicom is cut off or damaged: it has no transfer syntax")
-    if syntax == _DEFLATED:  # it would be inflated before its size is known
+    if syntax == _DEFLATED:  # decompressing it would come before its size is known
         raise ImageError("unsupported", "deflated DICOM is not read: convert it first")
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
@@ -59,7 +59,7 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
-    """An image without pixels is damaged; a report or a table of contents has none."""
+    """Refuse a file without pixels: a damaged image, or an object that is not an image."""
     kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
     if "Rows" in dataset or "Image" in kind or not kind:
         raise ImageError("corrupt", "this dicom is cut off: its pixels are missing")
@@ -67,7 +67,7 @@ def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
 
 
 def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
-    """Refuse by the description of the pixels, before they are decoded."""
+    """Refuse unsupported pixels by their description, before they are decoded."""
     width, height = int(dataset.Columns), int(dataset.Rows)
     check_size(width, height, max_pixels=max_pixels, stored=stored)
     colours, samples = dataset.PhotometricInterpretation, int(dataset.SamplesPerPixel)
@@ -83,7 +83,7 @@ def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
 def _samples(
     dataset: Dataset, stored: bytes, syntax: UID, index: int, frames: int
 ) -> tuple[np.ndarray, str]:
-    """The samples of one frame, `(H, W)` or `(H, W, 3)`, and the colours that they are in."""
+    """Samples of one frame, `(H, W)` or `(H, W, 3)`, and their photometric interpretation."""
     colours = str(dataset.PhotometricInterpretation)
     if syntax in _NATIVE:
         return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours
@@ -124,7 +124,7 @@ def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) ->
 
 
 def _in_colour(dataset: Dataset, samples: np.ndarray, colours: str) -> tuple[np.ndarray, int]:
-    """Samples as grey or RGB over their full range, and the bits they had."""
+    """Convert samples to grey or RGB over their full range; also return their bit depth."""
     bits = int(dataset.BitsStored)
     if colours == "PALETTE COLOR":
         return _from_palette(dataset, samples)
@@ -137,7 +137,7 @@ def _in_colour(dataset: Dataset, samples: np.ndarray, colours: str) -> tuple[np.
 
 
 def _from_palette(dataset: Dataset, samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Colours looked up; 8 bits where the entries of 16 bits say no more than their upper half."""
+    """Look up palette colours; 8 bits if the lower half of the 16-bit entries adds nothing."""
     looked_up = apply_color_lut(samples, dataset)[..., :3]
     if looked_up.dtype == np.uint8:
         return looked_up, 8

@@ -1,4 +1,4 @@
-"""Which DICOM attributes a derived image drops, needs, and loses under `--metadata none`."""
+"""DICOM attributes that a derived image drops, needs, or empties under `--metadata none`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def _tags(names: str) -> frozenset[int]:
     return frozenset(int(Tag(name)) for name in names.split())
 
 
-# True of the old pixels, of their storage or of the old object, not of the new ones.
+# They describe the old pixels, their storage or the old object, not the new ones.
 DROPPED = _tags(
     "NumberOfFrames FrameIncrementPointer PerFrameFunctionalGroupsSequence FrameTime FrameDelay "
     "SharedFunctionalGroupsSequence FrameTimeVector SmallestImagePixelValue LargestImagePixelValue "
@@ -26,7 +26,7 @@ DROPPED = _tags(
     "SeriesNumber DataSetTrailingPadding PixelDataProviderURL ColorSpace"
 )
 
-# Whose image, of which eye, how it was taken: what a derived image needs to be understood.
+# They identify the image and the eye and say how it was taken: a derived image needs them.
 MINIMAL = _tags(
     "SpecificCharacterSet SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID Modality "
     "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber "
@@ -49,4 +49,4 @@ OF_PATIENT = _tags(
 )
 
 NO_DAY = {int(Tag("ContentDate")): "19000101", int(Tag("ContentTime")): "000000"}
-"""Stands where a day and an hour are compulsory."""
+"""Placeholders where a date and a time are compulsory."""

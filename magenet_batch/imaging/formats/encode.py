@@ -1,4 +1,4 @@
-"""Encoders: the same pixels give the same bytes."""
+"""Encoders; the same pixels always give the same bytes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from magenet_batch.imaging.formats.jpeg2000 import boxes
 from magenet_batch.imaging.formats.tiff import CARRIED_TEXT
 from magenet_batch.imaging.metadata import exif_block, exif_text
 
-_LONGEST_EXIF = 65_533  # bytes that one JPEG segment holds
+_LONGEST_EXIF = 65_533  # maximum bytes of one JPEG segment
 _LONGEST_PNG_TEXT = 2_000
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What is written beside the pixels.
+    """Metadata that is written with the pixels.
 
     Attributes:
-        software: who made the file.
+        software: name of the software that wrote the file.
         icc: colour profile, or None.
         exif: EXIF block of the source, or None.
-        bit_depth: of the source.
+        bit_depth: bit depth of the source.
     """
 
     software: str
@@ -42,7 +42,7 @@ class Tags:
 
 
 def jpeg(pixels: np.ndarray, *, tags: Tags, quality: int) -> bytes:
-    """JPEG with colours at full resolution (4:4:4); of 16 bits the upper 8."""
+    """Encode as JPEG with full-resolution chroma (4:4:4); 16 bits are reduced to the upper 8."""
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     height, width = pixels.shape[:2]
@@ -57,7 +57,7 @@ def jpeg(pixels: np.ndarray, *, tags: Tags, quality: int) -> bytes:
 
 
 def png(pixels: np.ndarray, *, tags: Tags) -> bytes:
-    """PNG of 8 or 16 bits."""
+    """Encode as PNG with 8 or 16 bits."""
     done, encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
         raise ImageError("unwritable", "the PNG encoder failed")
@@ -85,7 +85,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def tiff(pixels: np.ndarray, *, tags: Tags) -> bytes:
-    """TIFF of 8 or 16 bits, deflate with a predictor; texts of the source's EXIF as its tags."""
+    """Encode as TIFF with 8 or 16 bits, deflate and a predictor; EXIF texts become TIFF tags."""
     texts = exif_text(tags.exif, CARRIED_TEXT)
     extra = [(tag, "s", 0, text.encode() + b"\0", True) for tag, text in texts.items()]
     out = io.BytesIO()
@@ -97,7 +97,7 @@ def tiff(pixels: np.ndarray, *, tags: Tags) -> bytes:
 
 
 def jpeg2000(pixels: np.ndarray, *, tags: Tags) -> bytes:
-    """Lossless JPEG 2000 in a JP2 file, of as many bits as the source had."""
+    """Encode as lossless JPEG 2000 in a JP2 file, with the bit depth of the source."""
     wide = pixels.dtype == np.uint16
     bits = tags.bit_depth if wide == (tags.bit_depth > 8) else 8 * pixels.dtype.itemsize
     data = bytes(
@@ -120,7 +120,7 @@ def _box(kind: bytes, content: bytes) -> bytes:
 
 
 def _with_profile(data: bytes, icc: bytes) -> bytes:
-    """Put a colour profile in place of the named colour space (ISO/IEC 15444-1, I.5.3.3)."""
+    """Replace the named colour space by a colour profile (ISO/IEC 15444-1, I.5.3.3)."""
     header = next(b for b in boxes(data) if b.kind == b"jp2h")
     inner = b"".join(
         _box(b"colr", b"\x02\x00\x00" + icc) if b.kind == b"colr" else data[b.begin : b.end]

@@ -1,4 +1,4 @@
-"""JPEG: baseline and progressive, grey, YCbCr, RGB and CMYK, 8 bits."""
+"""Read JPEG: baseline and progressive, grey, YCbCr, RGB and CMYK, 8 bits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from PIL import Image
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import Decoded, check_size, pillow_metadata
 
-_NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 stand alone
-_NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC lie among the SOFs
+_NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 have no length
+_NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC have codes in the range of the SOFs
 _SOF_LS = 0xF7
 
 
 class FrameHeader(NamedTuple):
-    """What the frame header of a JPEG, lossless JPEG or JPEG-LS says.
+    """Frame header of a JPEG, lossless JPEG or JPEG-LS.
 
     Attributes:
         marker: 0xC0 baseline, 0xC2 progressive, 0xC3 lossless, 0xF7 JPEG-LS, ...
-        bits: per sample.
-        width: in pixels.
-        height: in pixels.
+        bits: bits per sample.
+        width: width, pixels.
+        height: height, pixels.
         components: 1 grey, 3 colour, 4 CMYK.
-        marked: whether a JFIF or Adobe marker says which colours these are.
+        marked: whether a JFIF or Adobe marker states the colour space.
     """
 
     marker: int
@@ -76,13 +76,13 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
     """Read a JPEG file at some eighths of its size, to measure it.
 
-    The whole file is decoded but for the last step, the inverse transform of each block, which
-    gives fewer pixels (libjpeg's scaling): damage is found as in `decode`.
+    Everything is decoded except for the last step, the inverse transform of each block, which gives
+    fewer pixels (libjpeg's scaling): damage is detected as by `decode`.
 
     Args:
-        data: the file.
-        max_pixels: refuse larger ones, by their full size.
-        least: minimum pixels of the shorter side, if it has them.
+        data: content of the file.
+        max_pixels: maximum number of pixels at full size.
+        least: minimum length of the shorter side, pixels, unless the image is smaller.
 
     Raises:
         ImageError: as `decode`.
@@ -113,15 +113,15 @@ def _refuse_unread(header: FrameHeader) -> None:
 
 
 def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = False) -> np.ndarray:
-    """Decode the pixels, or fail: damage that a decoder could paint over is an error here.
+    """Decode the pixels strictly: damage that a decoder could hide is an error.
 
     Args:
         data: a JPEG whose size has been checked.
         header: its frame header.
-        unmarked_is_rgb: colours that no marker names are RGB, as DICOM may say; else YCbCr.
+        unmarked_is_rgb: treat colours without a marker as RGB, as DICOM can state; else as YCbCr.
 
     Returns:
-        `(H, W, 3)` or, of one component, `(H, W, 1)`; uint8.
+        `(H, W, 3)` or, for one component, `(H, W, 1)`; uint8.
 
     Raises:
         ImageError: `unsupported`, for 12 bits and for lossless JPEG.

@@ -1,4 +1,4 @@
-"""JPEG 2000: JP2 files and bare codestreams, lossless and lossy, up to 16 bits."""
+"""Read JPEG 2000: JP2 files and bare codestreams, lossless and lossy, up to 16 bits."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from magenet_batch.imaging.formats.base import Decoded, check_size, full_range
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
-_MOST_TILES = 16_384  # the decoder keeps several kilobytes for each before it reads one
+_MOST_TILES = 16_384  # the decoder allocates several kilobytes for each before it reads one
 _SYCC = 18
 
 
 class Box(NamedTuple):
-    """A box of a JP2 file: its kind, where it begins, where its content begins and ends."""
+    """A box of a JP2 file: kind, start, and start and end of its content."""
 
     kind: bytes
     begin: int
@@ -28,15 +28,14 @@ class Box(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a codestream says of itself.
+    """Header of a codestream.
 
     Attributes:
-        width: in pixels.
-        height: in pixels.
+        width: width, pixels.
+        height: height, pixels.
         components: number of channels.
-        bits: per sample.
-        mixed: whether the codestream holds RGB mixed into luminance and chrominance, which its
-            decoder undoes.
+        bits: bits per sample.
+        mixed: whether RGB is stored as luminance and chrominance, which the decoder undoes.
     """
 
     width: int
@@ -47,10 +46,10 @@ class Header(NamedTuple):
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
-    """The boxes between two places of a JP2 file (ISO/IEC 15444-1, annex I.4).
+    """Yield the boxes between two positions of a JP2 file (ISO/IEC 15444-1, annex I.4).
 
     Raises:
-        ImageError: `corrupt`, if one reaches beyond the end.
+        ImageError: `corrupt`, if a box extends beyond the end.
     """
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -67,7 +66,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
 
 
 def codestream_header(data: bytes, start: int = 0) -> Header:
-    """Read the size, and refuse what its decoder cannot take safely (annex A.5).
+    """Read the codestream header, and refuse what the decoder cannot handle safely (annex A.5).
 
     Raises:
         ImageError: `corrupt` or `unsupported`.
@@ -105,7 +104,7 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 
 def decode_pixels(data: bytes, *, header: Header) -> np.ndarray:
-    """Decode, over the full range of 8 or 16 bits.
+    """Decode the samples over the full range of 8 or 16 bits.
 
     Returns:
         `(H, W)` or `(H, W, components)`, uint8 or uint16.
@@ -114,7 +113,7 @@ def decode_pixels(data: bytes, *, header: Header) -> np.ndarray:
 
 
 def _container(data: bytes) -> tuple[bytes | None, int]:
-    """The colour profile of a JP2 file and where its codestream begins."""
+    """Find the colour profile of a JP2 file and the start of its codestream."""
     if data[:12] != _SIGNATURE:
         raise ImageError("corrupt", "this JPEG 2000 file has a damaged signature")
     icc: bytes | None = None

@@ -1,4 +1,4 @@
-"""PNG, BMP and WebP."""
+"""Read PNG, BMP and WebP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, pillow_metadata
 
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and gives a reason
+Image.MAX_IMAGE_PIXELS = None  # our own limit comes first, and gives a reason
 
 
 def decode_png(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
@@ -27,7 +27,7 @@ def decode_png(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 
 def decode_other(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
-    """Read a BMP or a WebP; of an animation the page that was asked for."""
+    """Read a BMP or WebP file; of an animation, the requested page."""
     with Image.open(io.BytesIO(data)) as image:
         check_size(*image.size, max_pixels=max_pixels, stored=len(data))
         index = choose_page(getattr(image, "n_frames", 1), page)

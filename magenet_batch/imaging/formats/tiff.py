@@ -1,4 +1,4 @@
-"""TIFF: strips and tiles, classic and BigTIFF, 8 and 16 bits, every common compression."""
+"""Read TIFF: strips and tiles, classic and BigTIFF, 8 and 16 bits, all common compressions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page
 
-# It logs a line for every damaged tag; what is wrong with a file is said once, in its row.
+# tifffile logs a line for every damaged tag; a file's problem is reported once, in its row.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 _MOST_PAGES = 4096
@@ -42,11 +42,11 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 
 def _coloured(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
-    """Stored samples as grey or RGB, channels last."""
+    """Convert stored samples to grey or RGB, channels last."""
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
         pixels = np.moveaxis(pixels, 0, -1)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-        # Entries are 8-bit colours in the upper half of 16 bits, whatever the lower half says.
+        # Entries are 8-bit colours in the upper half of 16 bits, whatever the lower half holds.
         result: np.ndarray = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
         return result
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -55,7 +55,7 @@ def _coloured(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
 
 
 def _check_directories(data: bytes) -> None:
-    """Follow the chain of TIFF directories to its end, which tifffile does not insist on."""
+    """Follow the chain of TIFF directories to its end, which tifffile does not enforce."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
     count_kind, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
@@ -71,7 +71,7 @@ def _check_directories(data: bytes) -> None:
 
 
 def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
-    """Refuse, before memory is taken, samples that are not read and tiles beyond all measure."""
+    """Refuse unsupported samples and absurd tile sizes before memory is allocated."""
     if page.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             "unsupported", f"pixels of type {page.dtype} are not read, uint8 and uint16 are"
@@ -88,9 +88,9 @@ def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
 
 
 def _check_colours(page: tifffile.TiffPage) -> None:
-    """Refuse colours that would come out wrong, taken for RGB.
+    """Refuse colours that would be wrong if they were read as RGB.
 
-    Of YCbCr only JPEG strips are read, whose decoder gives RGB.
+    YCbCr is read only from JPEG strips, whose decoder gives RGB.
     """
     kinds = tifffile.PHOTOMETRIC
     read = {kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE}
@@ -102,9 +102,9 @@ def _check_colours(page: tifffile.TiffPage) -> None:
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:
-    """Whether all strips or tiles of pixels lie inside the file.
+    """Check that all strips or tiles of pixels lie inside the file.
 
-    Decoders of compressed strips would fill what is missing with grey.
+    Decoders of compressed strips would fill the missing part with grey.
     """
     if len(page.dataoffsets) > _MOST_STRIPS:
         raise ImageError("corrupt", f"it says that it has {len(page.dataoffsets)} strips or tiles")
@@ -114,7 +114,7 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
 
 
 def _exif(page: tifffile.TiffPage) -> bytes | None:
-    """The tags that say where the image comes from, as an EXIF block."""
+    """Pack the tags that describe the origin of the image into an EXIF block."""
     block = Image.Exif()
     for tag in CARRIED_TEXT:
         text = page.tags.valueof(tag)

@@ -1,1 +1,1 @@
-"""Who works: hands units to workers, here or on Ray, and tries again what died."""
+"""The engine: gives work to workers, local or on Ray, and retries what failed with them."""

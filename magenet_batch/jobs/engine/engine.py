@@ -1,7 +1,7 @@
 """The engine: a small loop that gives units to workers and survives their deaths.
 
-It knows nothing of Ray, of images or of networks, so that it can be tested with workers that die
-on demand.
+It knows nothing about Ray, images or networks, so that tests can run it with workers that die on
+demand.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ WAIT_S = 0.5
 
 @dataclass
 class Running:
-    """A unit in a worker.
+    """A unit that a worker is processing.
 
     Attributes:
         unit: the unit.
         seen: the worker's counters when they last changed.
-        since: when they last changed, monotonic seconds.
+        since: time of that change, monotonic seconds.
     """
 
     unit: WorkUnit
@@ -47,17 +47,17 @@ class Running:
 
 
 class Engine:
-    """Runs units to their end.
+    """Runs units until all are done.
 
     Args:
         executor: runs the workers.
-        ledger: gives the plan's rows and takes rows that come in pieces.
-        workers: how many workers to keep alive.
+        ledger: provides the plan's rows, and collects rows that arrive in pieces.
+        workers: number of workers to keep alive.
         stop: set from outside to drain.
-        progress: told how far the job is.
-        log: told what happens.
+        progress: shows the progress of the job.
+        log: records events.
         image_timeout: seconds without a finished image after which a worker is killed.
-        start_timeout: seconds without any worker ready after which the job fails.
+        start_timeout: seconds without any ready worker after which the job fails.
     """
 
     def __init__(
@@ -91,21 +91,21 @@ class Engine:
         self._start_deaths = 0
         self._deaths = 0
         self.lost = 0
-        """Workers that died at work so far: they may have left half-written files behind."""
+        """Workers that died during work so far; they may have left half-written files behind."""
         self._alive_at = time.monotonic()
 
     def run(self, units: Iterable[WorkUnit]) -> bool:
         """Run all units.
 
         Args:
-            units: what to do; a unit that is not `whole` is merged into its shard's rows.
+            units: work to do; a unit that is not `whole` is merged into its shard's rows.
 
         Returns:
-            True when all is done, False when it was told to stop before.
+            True when all is done, False if it was stopped before.
 
         Raises:
-            JobError: no worker can live, or the output folder takes nothing more.
-            MagenetError: what a worker's start-up raised.
+            JobError: workers cannot stay alive, or the output folder cannot be written to.
+            MagenetError: an error that a worker raised at start-up.
         """
         for unit in units:
             self._queue.append(unit)
@@ -129,13 +129,13 @@ class Engine:
         return True
 
     def _keep_alive(self) -> None:
-        """Start workers until there are as many as wanted and useful."""
+        """Start workers up to the number that is wanted and useful."""
         useful = min(self._workers, len(self._queue) + len(self._suspects) + len(self._running))
         while len(self._starting) + len(self._idle) + len(self._running) < useful:
             self._starting.add(self._executor.spawn())
 
     def _dispatch(self) -> None:
-        """Give work to idle workers; to those only that have answered a ping."""
+        """Give work to idle workers that have answered a ping."""
         while self._idle:
             unit = self._choose()
             if unit is None:
@@ -146,7 +146,7 @@ class Engine:
             self._executor.submit(worker, unit, part)
 
     def _choose(self) -> WorkUnit | None:
-        """The next unit: suspects first, one at a time, so that blame is certain."""
+        """Choose the next unit: suspects first, one at a time, so that the blame is certain."""
         running = [r.unit for r in self._running.values()]
         if any(must_be_alone(u) for u in running):
             return None
@@ -172,7 +172,7 @@ class Engine:
                 self._count(event.outcome.counters)
                 if event.outcome.rows is not None:
                     self._keep(running.unit, event.outcome.rows)
-            else:  # told to stop: still to do, also when it was the last
+            else:  # stopped: still to do, even if it was the last
                 self._queue.appendleft(running.unit)
         elif isinstance(event, Broken):
             self._log.write("worker_broken", worker=event.worker, error=type(event.error).__name__)
@@ -205,7 +205,7 @@ class Engine:
         )  # fmt: skip
         self.lost += 1
         if draining:
-            self._queue.appendleft(unit)  # not done, also when it was the last
+            self._queue.appendleft(unit)  # not done, even if it was the last
             return
         self._deaths += 1
         self._progress.note(f"a worker died ({event.message}); its images are done again")
@@ -217,7 +217,7 @@ class Engine:
         self._again(unit, timed_out=timed_out)
 
     def _again(self, unit: WorkUnit, *, timed_out: bool) -> None:
-        """Plan what to do with a unit whose worker died."""
+        """Schedule what to try next after a unit's worker died."""
         units = next_units(unit)
         if not units:
             position = unit.positions[0]
@@ -232,7 +232,7 @@ class Engine:
             (self._suspects if new.suspect else self._queue).appendleft(new)
 
     def _keep(self, unit: WorkUnit, rows: pa.Table) -> None:
-        """Collect rows that come in pieces; write the shard's file when none is missing."""
+        """Collect rows that arrive in pieces; write the shard's file when it is complete."""
         pieces = self._pieces.setdefault(unit.shard, {})
         for index, position in enumerate(unit.positions):
             pieces[position] = rows.slice(index, 1)
@@ -243,7 +243,7 @@ class Engine:
             self._wanted.pop(unit.shard, None)
 
     def _check_times(self) -> None:
-        """Kill workers that finish nothing; time counts from the last finished image."""
+        """Kill workers that finish nothing; the time counts from the last finished image."""
         now = time.monotonic()
         for worker, running in list(self._running.items()):
             counters = self._executor.counters(worker)
@@ -265,7 +265,7 @@ class Engine:
         self._finished = _added(self._finished, more)
 
     def _report(self) -> None:
-        """Tell the progress display what is done, shards in work included."""
+        """Show the progress, including shards that are being processed."""
         total = self._finished
         for worker in self._running:
             total = _added(total, self._executor.counters(worker))

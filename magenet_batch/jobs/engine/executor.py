@@ -1,4 +1,4 @@
-"""What the engine needs of whatever runs its workers, and the simplest such thing."""
+"""The interface between the engine and whatever runs its workers, and the simplest executor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Tick = Callable[[], None]
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has loaded its network and answered a ping: it can be given work."""
+    """A worker has loaded its network and answered a ping; it can be given work."""
 
     worker: WorkerId
 
 
 @dataclass(frozen=True)
 class Done:
-    """A worker has answered for its unit."""
+    """A worker has finished its unit."""
 
     worker: WorkerId
     outcome: Outcome
@@ -33,7 +33,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Broken:
-    """A worker lives, but could not do its unit for a reason that is no image's fault."""
+    """A worker is alive, but could not do its unit for a reason that is not an image's fault."""
 
     worker: WorkerId
     error: MagenetError
@@ -44,9 +44,9 @@ class Lost:
     """A worker is dead.
 
     Attributes:
-        worker: which.
+        worker: the worker.
         message: what is known about its death.
-        error: what its start-up raised, when it died of that.
+        error: the error at start-up that caused it, if that was the cause.
     """
 
     worker: WorkerId
@@ -58,10 +58,10 @@ Event = Ready | Done | Broken | Lost
 
 
 class Executor(Protocol):
-    """Runs workers. It decides nothing: the engine says when a worker is begun or given work."""
+    """Runs workers. It makes no decisions: the engine says when a worker starts or gets work."""
 
     def spawn(self) -> WorkerId:
-        """Begin to start a worker; `Ready` or `Lost` will tell."""
+        """Start a worker asynchronously; `Ready` or `Lost` follows."""
         ...
 
     def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
@@ -73,24 +73,24 @@ class Executor(Protocol):
         ...
 
     def counters(self, worker: WorkerId) -> Counters:
-        """How far a worker is in its unit, as far as is known."""
+        """Last known progress of a worker in its unit."""
         ...
 
     def drain(self) -> None:
-        """Tell all workers to stop after the image that they are at."""
+        """Tell all workers to stop after the current image."""
         ...
 
     def kill(self, worker: WorkerId) -> None:
-        """End a worker at once; no event tells of it."""
+        """Kill a worker at once; no event follows."""
         ...
 
     def close(self) -> None:
-        """End everything."""
+        """Stop everything."""
         ...
 
 
 class InlineExecutor:
-    """One worker inside this process: for debugging, for tests and for very small machines.
+    """One worker inside this process, for debugging, tests and very small machines.
 
     Args:
         make: makes the worker.
@@ -112,11 +112,11 @@ class InlineExecutor:
         return 0
 
     def submit(self, worker: WorkerId, unit: WorkUnit, part: pa.Table) -> None:
-        """Keep the unit until `wait` runs it."""
+        """Store the unit until `wait` runs it."""
         self._work = (unit, part)
 
     def wait(self, timeout: float, *, tick: Tick) -> list[Event]:
-        """Run the unit given, if any."""
+        """Run the submitted unit, if any."""
         if self._work is not None and self._worker is not None:
             unit, part = self._work
             self._work = None
@@ -129,11 +129,11 @@ class InlineExecutor:
         return events
 
     def counters(self, worker: WorkerId) -> Counters:
-        """How far the unit is."""
+        """Progress of the worker in its unit."""
         return Counters() if self._worker is None else self._worker.counters
 
     def drain(self) -> None:
-        """Stop after this image."""
+        """Stop after the current image."""
         if self._worker is not None:
             self._worker.stop()
 

@@ -1,17 +1,17 @@
-"""Limits of an archive job: retries and times."""
+"""Limits of an archive job: retries and timeouts."""
 
 from __future__ import annotations
 
-# Retries: how often something is tried before it is abandoned.
+# Retries: how many times something is tried before it is abandoned.
 SHARD_TRIES = 2
-"""A shard whose worker died is tried once more as a whole, then cut into halves."""
+"""Tries of a whole shard whose worker died; after that it is cut into halves."""
 IMAGE_TRIES = 3
-"""A single image whose worker died is tried this often, then gets a row with reason `crash`."""
+"""Tries of a single image whose worker died; after that it gets a row with reason `crash`."""
 START_DEATHS = 3
-"""So many workers in a row may die before they are ready; then the job fails."""
+"""Number of workers in a row that may die before they are ready; after that the job fails."""
 DEATHS_IN_A_ROW = 60
-"""So many workers may die without any shard done in between; then the job fails."""
+"""Number of workers that may die without a finished shard in between; after that the job fails."""
 IMAGE_TIMEOUT_S = 1800.0
-"""A worker that finishes no image for so long is killed; the image is blamed for it."""
+"""A worker that finishes no image for this long is killed, and the image is blamed."""
 START_TIMEOUT_S = 900.0
-"""Without a single worker ready after so long, the job fails."""
+"""Without a single ready worker for this long, the job fails."""

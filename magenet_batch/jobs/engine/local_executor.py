@@ -1,7 +1,8 @@
-"""Runs workers as child processes of this one: for small jobs on one machine.
+"""Runs workers as child processes, for small jobs on one machine.
 
-It keeps every promise that Ray's workers keep - a crash costs a process and not the job - and
-starts in the time that a process needs to import torch.
+It gives the same guarantees as Ray workers (a crash costs a process, not the job), and starts in
+the
+time that a process needs to import torch.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ _KILLED_AFTER_S = 20.0
 
 @dataclass
 class _Child:
-    """A worker as the driver sees it.
+    """The driver's view of a worker.
 
     Attributes:
-        process: the child.
+        process: the child process.
         starting: whether its network is still being loaded.
         busy: whether it has a unit.
         seen: its last known counters.
@@ -56,10 +57,10 @@ class _Child:
 
 
 class LocalExecutor:
-    """Workers as child processes, each behind two pipes.
+    """Runs each worker as a child process behind two pipes.
 
     Args:
-        config: what makes a worker. It must pickle, and its factory be importable.
+        config: configuration of the workers; it must pickle, and its factory must be importable.
     """
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -92,17 +93,17 @@ class LocalExecutor:
         events: list[Event] = []
         with contextlib.suppress(queue.Empty):
             self._take(self._answers.get(timeout=timeout), events)
-            while True:  # all that have answered by now
+            while True:  # all that have answered so far
                 self._take(self._answers.get_nowait(), events)
         return events
 
     def counters(self, worker: WorkerId) -> Counters:
-        """The counters that the process told last."""
+        """The counters that the process reported last."""
         child = self._children.get(worker)
         return Counters() if child is None else child.seen
 
     def drain(self) -> None:
-        """Tell processes at work to abandon their image; end those that are still starting."""
+        """Tell busy processes to abandon their image; kill those that are still starting."""
         for worker, child in list(self._children.items()):
             if child.starting:
                 self.kill(worker)
@@ -110,32 +111,32 @@ class LocalExecutor:
                 self._send(worker, Halt())
 
     def kill(self, worker: WorkerId) -> None:
-        """End a process at once, so that it cannot write any more."""
+        """Kill a process at once, so that it cannot write any more."""
         child = self._children.pop(worker, None)
         if child is not None:
             child.process.kill()
             child.process.wait(_KILLED_AFTER_S)
-            with contextlib.suppress(OSError):  # what it did not read is of no use
+            with contextlib.suppress(OSError):  # what it did not read no longer matters
                 assert child.process.stdin is not None
                 child.process.stdin.close()
 
     def pids(self) -> list[int]:
-        """Processes of the workers."""
+        """Process ids of the workers."""
         return [child.process.pid for child in self._children.values()]
 
     def close(self) -> None:
-        """End all processes."""
+        """Kill all processes."""
         for worker in list(self._children):
             self.kill(worker)
 
     def _send(self, worker: WorkerId, message: object) -> None:
         stdin = self._children[worker].process.stdin
         assert stdin is not None
-        with contextlib.suppress(OSError):  # it is dead: its answer, which is none, will tell
+        with contextlib.suppress(OSError):  # it is dead, and its missing answer will show that
             send(stdin, message)  # type: ignore[arg-type]
 
     def _listen(self, worker: WorkerId, process: subprocess.Popen[bytes]) -> None:
-        """Queue the answers of a process; None when it is gone. Runs in a thread of its own."""
+        """Queue the answers of a process, then None when it is gone. Runs in its own thread."""
         stdout = process.stdout
         assert stdout is not None
         try:
@@ -143,14 +144,14 @@ class LocalExecutor:
                 self._answers.put((worker, cast("Answer", receive(stdout))))  # type: ignore[arg-type]
         except EOFError:
             pass
-        except Exception:  # what came is no message: the process is of no use any more
+        except Exception:  # the data are not a message: the process is no longer usable
             process.kill()
         process.wait()
         stdout.close()
         self._answers.put((worker, None))
 
     def _take(self, told: tuple[WorkerId, Answer | None], events: list[Event]) -> None:
-        """Turn an answer into an event, if it is one."""
+        """Convert an answer to an event, unless it is only a count."""
         worker, answer = told
         child = self._children.get(worker)
         if child is None:
@@ -175,7 +176,7 @@ class LocalExecutor:
 
 
 def travels(factory: EnhancerFactory | None) -> bool:
-    """Whether a plain process can be given a factory: Ray sends more kinds of functions."""
+    """Whether a factory can be sent to a plain process: Ray supports more kinds of functions."""
     try:
         return b"__main__" not in pickle.dumps(factory)
     except Exception:  # whatever its own `__reduce__` raises
@@ -183,9 +184,9 @@ def travels(factory: EnhancerFactory | None) -> bool:
 
 
 def _command() -> list[str]:
-    """The child's command line. It finds modules where this process does, and nowhere else.
+    """Command line of a child process, which finds modules exactly where this process does.
 
-    Not `-m`, which would look in the user's own folder first.
+    It does not use `-m`, which would search the user's current folder first.
     """
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; "
@@ -196,11 +197,11 @@ def _command() -> list[str]:
 
 def _environment(threads: int, own: Mapping[str, str]) -> dict[str, str]:
     counts = dict.fromkeys(_THREAD_COUNTS, str(threads))
-    return {"OMP_WAIT_POLICY": "PASSIVE", **own, **counts}  # why: cli/main.py
+    return {"OMP_WAIT_POLICY": "PASSIVE", **own, **counts}  # reason: cli/main.py
 
 
 def _death(code: int | None) -> str:
-    """What is known of how a process ended."""
+    """Describe how a process ended."""
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
             return f"its process was ended by {signal.Signals(-code).name}"

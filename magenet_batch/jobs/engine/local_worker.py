@@ -1,8 +1,8 @@
-"""What a local worker process runs: a `Worker` behind two pipes.
+"""A local worker process: a `Worker` behind two pipes.
 
-It answers on what was its standard output; nothing else may write there. Signals that a terminal or
-a scheduler sends to the whole group are left to the driver, which drains or kills. When the driver
-is gone, its end of the pipe closes and the process ends at once.
+It answers on its original standard output; nothing else may write there. Signals that a terminal or
+scheduler sends to the whole group are left to the driver, which drains or kills the worker. When
+the driver is gone, its end of the pipe closes and the process exits at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Run:
-    """Work on a unit, whose rows of the plan come with it."""
+    """Process a unit, whose rows of the plan are included."""
 
     unit: WorkUnit
     part: pa.Table
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Halt:
-    """Give up the image in the network and answer."""
+    """Abandon the image in the network, and answer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Failure:
-    """The start-up or a unit raised; the process lives on where it was a unit."""
+    """The start-up or a unit raised an error; after a failed unit the process is still usable."""
 
     error: MagenetError
 
@@ -58,7 +58,7 @@ Answer = Started | Counters | Outcome | Failure
 
 
 def send(stream: BinaryIO, message: object) -> None:
-    """Write one message, whole."""
+    """Write one complete message."""
     stream.write(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
     stream.flush()
 
@@ -81,16 +81,16 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     asked = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # the output of a library is not an answer
     Server(asked, answers).serve()
 
 
 class Server:
-    """Runs units one at a time, and hears while one runs.
+    """Runs units one at a time, and receives messages while one is running.
 
     Args:
-        asked: messages of the driver.
-        answers: messages to it.
+        asked: messages from the driver.
+        answers: messages to the driver.
     """
 
     def __init__(self, asked: BinaryIO, answers: BinaryIO) -> None:
@@ -100,7 +100,7 @@ class Server:
         self._work: queue.SimpleQueue[Begin | Run] = queue.SimpleQueue()
 
     def serve(self) -> None:
-        """Load the network, then work until the process is ended."""
+        """Load the network, then work until the process exits."""
         threading.Thread(target=self._hear, name="hear", daemon=True).start()
         begin = self._work.get()
         assert isinstance(begin, Begin), "the configuration comes first"
@@ -126,7 +126,7 @@ class Server:
             send(self._answers, message)
 
     def _hear(self) -> None:
-        """Take messages; end the process when the driver is gone, whatever it is at."""
+        """Receive messages; exit as soon as the driver is gone, whatever is running."""
         while True:
             try:
                 message = receive(self._asked)
@@ -139,7 +139,7 @@ class Server:
 
 
 def _told(error: Exception) -> MagenetError:
-    """The error as one that travels."""
+    """Convert an error to one that can be sent to the driver."""
     if isinstance(error, MagenetError):
         try:
             pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""Decides how many workers, threads and GPUs a job gets on the machine it runs on."""
+"""Decide how many workers, threads and GPUs a job gets on its machine."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ import psutil
 from magenet_batch.errors import UsageError
 
 WORKER_BYTES = 2_000_000_000
-"""Memory that a CPU worker is allowed for: the network, and three large images in flight."""
+"""Memory budget of a CPU worker: the network, and three large images in flight."""
 LOCAL_IMAGES = 200
-"""Jobs up to this many images start no Ray, unless they are told how to work. Ray takes seconds to
-start, and on one machine its workers do nothing that processes of our own do not do."""
+"""Jobs up to this many images run without Ray unless workers, GPUs or an address are given. Ray
+takes
+seconds to start, and on one machine its workers have no advantage over child processes.
+"""
 
 ExecutorKind = Literal["inline", "local", "ray"]
-"""Where workers are: inside this process, in child processes of it, or in Ray actors."""
+"""Location of workers: inside this process, in child processes, or in Ray actors."""
 
 
 class WorkerAllocation(NamedTuple):
-    """What a job works with.
+    """Resources of a job.
 
     Attributes:
         workers: number of workers; 0 works inside this process.
         gpus: number of GPUs.
-        gpu_share: share of a GPU that each worker takes, 0 on CPU.
+        gpu_share: share of a GPU that each worker takes, 0 on the CPU.
         threads: CPU threads of each worker.
-        executor: where the workers are.
+        executor: location of the workers.
     """
 
     workers: int
@@ -44,7 +46,7 @@ class WorkerAllocation(NamedTuple):
         return "cuda:0" if self.gpus else "cpu"
 
     def text(self) -> str:
-        """Say it in a few words."""
+        """The allocation in a few words."""
         where = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else "CPU"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         if not self.workers:
@@ -56,7 +58,7 @@ class WorkerAllocation(NamedTuple):
 
 
 def cpu_count() -> int:
-    """CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -64,7 +66,7 @@ def cpu_count() -> int:
 
 
 def gpu_count() -> int:
-    """GPUs that torch can use on this machine."""
+    """Number of GPUs that torch can use on this machine."""
     drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
     if sys.platform == "linux" and not any(Path(d).exists() for d in drivers):
         return 0  # without a driver there is none: no need to wait seconds for torch
@@ -86,20 +88,20 @@ def allocate_workers(
     """Divide a machine among workers.
 
     Args:
-        workers: as asked for, None chooses: one per GPU, or one per core that memory allows.
-        gpus: as asked for, None takes all there are.
-        images: images left to do.
-        cpus: cores there are.
-        gpus_there: GPUs there are.
-        shards: shards left to do; more workers than that are of no use. None: one per image.
-        may_be_local: whether a small job can do without Ray: no cluster is joined, and what makes
-            the network can be sent to a plain process.
+        workers: requested number; None chooses one per GPU, or one per core that memory allows.
+        gpus: requested number; None takes all available.
+        images: number of images left to do.
+        cpus: number of cores available.
+        gpus_there: number of GPUs available.
+        shards: number of shards left to do; more workers would be idle. None: one per image.
+        may_be_local: whether a small job can run without Ray: it does not join a cluster, and the
+            factory of the network can be sent to a plain process.
 
     Returns:
-        The division.
+        The allocation.
 
     Raises:
-        UsageError: more GPUs are asked for than there are, or than workers can use.
+        UsageError: more GPUs are requested than are available, or than workers can use.
     """
     if gpus is not None and gpus > gpus_there:
         there = {0: "there is none", 1: "there is one"}.get(gpus_there, f"there are {gpus_there}")
@@ -119,7 +121,7 @@ def allocate_workers(
             f"--workers {workers} cannot use --gpus {gpus}: a worker uses one GPU. "
             f"Give --workers {gpus} or more."
         )
-    # Whole workers per GPU: a share of 2/3 would let only one of them onto each GPU.
+    # Whole workers per GPU: with a share of 2/3 only one worker would fit on each GPU.
     per_gpu = -(-workers // gpus) if gpus and workers else 1
     share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
     small = chosen and may_be_local and not gpus and images <= LOCAL_IMAGES

@@ -1,4 +1,4 @@
-"""Tells a person how far a job is: a bar on a terminal, plain lines elsewhere."""
+"""Progress display of a job: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ LINE_EVERY_S = 15.0
 
 
 class Progress(Protocol):
-    """What a job tells of itself while it runs."""
+    """Receives the progress of a job while it runs."""
 
     def start(self, total: int) -> None:
-        """Work on `total` images begins."""
+        """Start a display of `total` images."""
         ...
 
     def update(self, done: Counters) -> None:
-        """So much of it is done."""
+        """Show the number of images done."""
         ...
 
     def note(self, text: str) -> None:
-        """Something worth a line happened."""
+        """Show a message."""
         ...
 
     def close(self) -> None:
-        """It is over."""
+        """Finish the display."""
         ...
 
 
 class SilentProgress:
-    """Tells nothing."""
+    """Shows nothing."""
 
     def start(self, total: int) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def update(self, done: Counters) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Show nothing."""
 
 
 class Rate:
-    """Images and megapixels per second since the first worker began, and the time left."""
+    """Images and megapixels per second since the first worker started, and the remaining time."""
 
     def __init__(self) -> None:
         self._total = 0
         self._start: float | None = None
 
     def start(self, total: int) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._total = total
         self._start = time.monotonic()
 
     def text(self, done: Counters) -> str:
-        """Say rate, time left and failures in a few words."""
+        """Rate, remaining time and failures in a few words."""
         seconds = 0.0 if self._start is None else time.monotonic() - self._start
         if not done.images or seconds <= 0:
             return "starting"
@@ -76,10 +76,10 @@ class Rate:
 
 
 class PlainProgress:
-    """Writes a line now and then.
+    """Writes a line from time to time.
 
     Args:
-        stream: where to, standard error in real use.
+        stream: output stream, usually standard error.
         every: seconds between lines.
     """
 
@@ -91,13 +91,13 @@ class PlainProgress:
         self._said = (0.0, 0)
 
     def start(self, total: int) -> None:
-        """Begin."""
+        """Start the display."""
         self._total = total
         self._rate.start(total)
         self._said = (time.monotonic(), 0)
 
     def update(self, done: Counters) -> None:
-        """Write a line if the last one is old, or all is done."""
+        """Write a line if the last one is old, or if all is done."""
         now = time.monotonic()
         when, images = self._said
         due = now - when >= self._every or done.images == self._total
@@ -111,7 +111,7 @@ class PlainProgress:
         print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: lines need no clean-up."""
 
 
 class BarProgress:

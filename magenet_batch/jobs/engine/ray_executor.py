@@ -1,7 +1,7 @@
 """Runs workers as Ray actors, on this machine or on a cluster.
 
-Ray only places processes and tells of their deaths. It restarts and retries nothing: the engine
-does, because only the engine can say which image was to blame. Pixels never travel.
+Ray only places processes and reports their deaths. It restarts and retries nothing: that is up to
+the engine, because only the engine can tell which image was to blame. Pixels never travel.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from magenet_batch.jobs.work.worker import Counters, Worker, WorkerConfig, WorkU
 
 POLL_S = 1.0
 FIRST_POLL_S = 0.1
-"""Until the first image is done, so that a user sees it at once."""
+"""Interval until the first image is done, so that a user sees it at once."""
 LOOK_S = 5.0
 RESTARTS = 3
-"""How often Ray itself is started again when its node on this machine dies."""
+"""Number of restarts of Ray itself when its node on this machine dies."""
 
 
 class _Actor:
-    """A worker in its own process; `control` calls are answered while `run` works."""
+    """A worker in its own process; it answers `control` calls while `run` is working."""
 
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._started: Worker | None = None
 
     def start(self) -> int:
-        # Not in the constructor: what is raised here comes back as itself.
+        # Not in the constructor: an error raised here reaches the driver unchanged.
         self._started = Worker(self._config)
         return os.getpid()
 
@@ -58,15 +58,15 @@ class _Actor:
 
 @dataclass
 class _Handle:
-    """A worker as the driver sees it.
+    """The driver's view of a worker.
 
     Attributes:
         actor: its Ray handle.
-        waiting: the reference that its start-up or its unit will answer.
+        waiting: reference that resolves when its start-up or its unit is done.
         starting: whether `waiting` is the start-up.
-        poll: the reference of the last question for its counters, not yet answered.
+        poll: reference of the last query of its counters, if it is not answered yet.
         seen: its last known counters.
-        pid: its process, once it has started.
+        pid: its process id, once it has started.
     """
 
     actor: Any
@@ -78,16 +78,17 @@ class _Handle:
 
 
 class RayExecutor:
-    """Workers as Ray actors.
+    """Runs workers as Ray actors.
 
     Args:
-        config: what makes a worker.
-        workers: how many there will be.
-        gpu_share: share of a GPU that a worker takes, 0 for CPU.
-        address: of a running cluster; None starts one on this machine, on loopback only.
-        gpus: GPUs of the cluster that is started here.
+        config: configuration of the workers.
+        workers: number of workers.
+        gpu_share: share of a GPU that a worker takes, 0 for the CPU.
+        address: address of a running cluster; None starts one on this machine, on loopback only.
+        gpus: number of GPUs of a cluster that is started here.
         preload: modules that the processes of a cluster started here import while Ray itself is
-            still starting, so that importing torch costs no time of its own.
+            still
+            starting, so that importing torch takes no extra time.
     """
 
     def __init__(
@@ -111,10 +112,10 @@ class RayExecutor:
         )
         self._restarts = RESTARTS if address is None else 0
         self._cluster()
-        remote: Any = ray.remote  # its type knows no concurrency groups
+        remote: Any = ray.remote  # its type does not know concurrency groups
         self._actor_class = remote(
-            # A cluster of our own has one place per worker: Ray starts a process for each
-            # beforehand, and threads are told to each worker as they are.
+            # Our own cluster has one slot per worker: Ray starts a process for each in advance, and
+            # each worker sets its own number of threads.
             num_cpus=1 if address is None else config.threads,
             num_gpus=gpu_share,
             max_restarts=0,
@@ -123,7 +124,7 @@ class RayExecutor:
         )(_Actor)
 
     def spawn(self) -> WorkerId:
-        """Begin to start an actor; it answers when its network is loaded."""
+        """Start an actor asynchronously; it answers when its network is loaded."""
         worker, self._next = self._next, self._next + 1
         actor = self._actor_class.remote(self._config)
         self._handles[worker] = _Handle(actor, waiting=actor.start.remote())
@@ -143,7 +144,7 @@ class RayExecutor:
             return []
         timeout = timeout if self._begun else min(timeout, FIRST_POLL_S)
         ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=timeout, fetch_local=False)
-        if ready:  # take all that have answered by now
+        if ready:  # all that have answered by now
             ready, _ = ray.wait(list(by_ref), num_returns=len(by_ref), timeout=0)
         self._poll()
         if not ready:
@@ -151,12 +152,12 @@ class RayExecutor:
         return [self._event(by_ref[ref], ref) for ref in ready]
 
     def counters(self, worker: WorkerId) -> Counters:
-        """The counters that the actor told last."""
+        """The counters that the actor reported last."""
         handle = self._handles.get(worker)
         return Counters() if handle is None else handle.seen
 
     def drain(self) -> None:
-        """Tell actors at work to abandon their image; end those that are still starting."""
+        """Tell busy actors to abandon their image; kill those that are still starting."""
         for worker, handle in list(self._handles.items()):
             if handle.starting:
                 self.kill(worker)
@@ -164,17 +165,17 @@ class RayExecutor:
                 handle.actor.stop.remote()
 
     def kill(self, worker: WorkerId) -> None:
-        """End an actor at once, so that it cannot hold its GPU or write any more."""
+        """Kill an actor at once, so that it cannot hold its GPU or write any more."""
         handle = self._handles.pop(worker, None)
         if handle is not None:
             ray.kill(handle.actor, no_restart=True)
 
     def pids(self) -> list[int]:
-        """Processes of the workers that are ready."""
+        """Process ids of the workers that are ready."""
         return [h.pid for h in self._handles.values() if h.pid is not None]
 
     def close(self) -> None:
-        """End all actors and the connection, and the cluster if it was started here."""
+        """Kill all actors, disconnect, and stop the cluster if it was started here."""
         for worker in list(self._handles):
             self.kill(worker)
         ray.shutdown()
@@ -188,8 +189,8 @@ class RayExecutor:
         except RayTaskError as error:
             return self._raised(worker, error, starting=starting)
         except RayError as error:
-            # An unavailable actor may live on behind a broken line and hold its GPU: end it
-            # before its unit is given to another.
+            # An unreachable actor may be alive behind a broken connection and hold its GPU: kill it
+            # before another worker gets its unit.
             self.kill(worker)
             return Lost(worker, first_line(error))
         if starting:
@@ -208,13 +209,14 @@ class RayExecutor:
         return Broken(worker, cause)
 
     def _look_around(self) -> None:
-        """Every few seconds while nothing answers: is there still a node to start workers on?
+        """Check every few seconds, while nothing answers, that there is still a node for workers.
 
-        A cluster that was started here is started again, and its workers with it; without that,
-        starting actors would wait for ever.
+        A cluster that was started here is restarted together with its workers; otherwise starting
+        actors
+        would wait for ever.
 
         Raises:
-            JobError: every node is gone, and not for the first time, or they are not ours.
+            JobError: every node is gone, and either repeatedly or in a cluster that is not ours.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_S or not all(h.starting for h in self._handles.values()):
@@ -240,7 +242,7 @@ class RayExecutor:
             handle.waiting = handle.actor.start.remote()
 
     def _poll(self) -> None:
-        """Ask busy actors for their counters, once a second, without waiting for answers."""
+        """Query the counters of busy actors once a second, without waiting for answers."""
         now = time.monotonic()
         if now - self._polled < (POLL_S if self._begun else FIRST_POLL_S):
             return
@@ -254,7 +256,7 @@ class RayExecutor:
             try:
                 handle.seen = ray.get(ref)
             except RayError:
-                continue  # its unit's own answer will tell of the death
+                continue  # the answer of its unit will report the death
             self._begun = self._begun or handle.seen.images > 0
         for handle in busy:
             if handle.poll is None:

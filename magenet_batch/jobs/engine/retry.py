@@ -1,4 +1,4 @@
-"""What to do with a unit whose worker died."""
+"""Decide what to try next when a unit's worker died."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from magenet_batch.jobs.work.worker import WorkUnit
 
 
 def next_units(unit: WorkUnit) -> list[WorkUnit]:
-    """Say what to try next after a worker died on a unit.
+    """Units to try next after a worker died while processing a unit.
 
-    A shard is tried once more as it is: most deaths are nobody's fault. Then it is halved until
-    the image that kills is alone, and that is tried `IMAGE_TRIES` times.
+    A shard is tried once more as it is: most deaths are nobody's fault. Then it is halved until the
+    image that kills workers is isolated, and that image is tried `IMAGE_TRIES` times.
 
     Args:
         unit: the unit whose worker died.
 
     Returns:
-        The units that cover the same images; empty when a single image is to be abandoned.
+        Units that cover the same images; empty if a single image is to be abandoned.
     """
     if len(unit.positions) == 1:
         if unit.tries >= IMAGE_TRIES:
@@ -36,7 +36,7 @@ def next_units(unit: WorkUnit) -> list[WorkUnit]:
 def must_be_alone(unit: WorkUnit) -> bool:
     """Whether a unit may only run while nothing else does.
 
-    The last try of a single image decides whether it is abandoned. Another worker that takes all
+    The last try of a single image decides whether it is abandoned. Another worker that uses up the
     memory must not be able to kill it.
     """
     return len(unit.positions) == 1 and unit.tries >= IMAGE_TRIES

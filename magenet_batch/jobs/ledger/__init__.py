@@ -1,1 +1,1 @@
-"""What of a job is done: rows in place, its memory, its lock, how far it is."""
+"""State of a job on disk: rows, plan and runs, lock, status."""

@@ -1,4 +1,4 @@
-"""Who holds a lock: what is written into it, and whether that process still lives."""
+"""The holder of a lock: what the lock records about it, and whether its process is alive."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from magenet_batch.storage import Location
 
 HEARTBEAT_S = 20.0
 STALE_AFTER_S = 180.0
-"""A lock of another host whose file was not touched for so long is taken as dead."""
+"""A lock of another host that was not touched for this long counts as dead."""
 
 
 def this_process() -> dict[str, Any]:
-    """This process."""
+    """Describe this process for a lock."""
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -28,7 +28,7 @@ def this_process() -> dict[str, Any]:
 
 
 def read_holder(content: bytes) -> dict[str, Any]:
-    """What a lock says of its holder; nothing where that is damaged or not there yet."""
+    """Parse a lock's description of its holder; empty if it is damaged or missing."""
     try:
         found = json.loads(content)
     except ValueError:
@@ -37,7 +37,7 @@ def read_holder(content: bytes) -> dict[str, Any]:
 
 
 def lives_here(holder: dict[str, Any]) -> bool:
-    """Whether the process that a lock of this host names still lives."""
+    """Whether the process named by a lock of this host is alive."""
     try:
         started = psutil.Process(int(holder["pid"])).create_time()
     except (psutil.Error, KeyError, TypeError, ValueError):
@@ -47,7 +47,7 @@ def lives_here(holder: dict[str, Any]) -> bool:
 
 
 def refusal(out: Location, holder: dict[str, Any]) -> str:
-    """What a second job is told."""
+    """Error message for a second job on the same folder."""
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return (
         f"Another job works on {out}: {who}, since {holder.get('locked', '?')}. "

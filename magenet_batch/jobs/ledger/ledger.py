@@ -1,4 +1,4 @@
-"""The ledger: what of a job is already done, read from the rows files alone."""
+"""The ledger: which images of a job are done, according to the rows files alone."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _COUNTED = ["status", "reason", "flags", "width", "height"]
 
 @dataclass
 class Counts:
-    """Images by what became of them.
+    """Numbers of images by outcome.
 
     Attributes:
         outcome: images by status and reason.
         flagged: images with at least one flag.
-        pixels: pixels of all images whose size is known.
+        pixels: total pixels of all images whose size is known.
     """
 
     outcome: Outcome = field(default_factory=Outcome)
@@ -41,17 +41,17 @@ class Counts:
 
     @property
     def by_status(self) -> Counter[str]:
-        """Status -> images."""
+        """Number of images by status."""
         return self.outcome.by_status
 
     @property
     def images(self) -> int:
-        """All images with a row."""
+        """Number of images with a row."""
         return self.outcome.done
 
     @property
     def failed(self) -> int:
-        """Images that failed."""
+        """Number of images that failed."""
         return self.by_status["failed"]
 
     def add(self, rows: pa.Table) -> None:
@@ -70,8 +70,8 @@ class Ledger:
         out: the output folder.
         plan: the frozen plan.
         weights: name of the weights, for rows that the driver writes itself.
-        weights_hash: their hash.
-        part: look only at the shards of this part; None at all.
+        weights_hash: hash of the weights.
+        part: restricts the ledger to the shards of a part; None for all shards.
     """
 
     def __init__(
@@ -96,18 +96,20 @@ class Ledger:
 
     @property
     def images(self) -> int:
-        """Images that are planned."""
+        """Number of planned images."""
         return sum(self.plan.shard_rows(shard) for shard in self.shards)
 
     def images_done(self) -> int:
-        """Images of finished shards, told by the names of the rows files alone."""
+        """Number of images in finished shards, from the names of the rows files alone."""
         return sum(self.plan.shard_rows(shard) for shard in self.done())
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard."""
         path = rows_file(self.out, shard)
         try:
-            with pq.ParquetFile(readable(path)) as file:  # a fifth of the time of `read_table`
+            with pq.ParquetFile(
+                readable(path)
+            ) as file:  # takes a fifth of the time of `read_table`
                 table = file.read(columns=columns, use_threads=False)
             if columns is not None and set(columns) - set(table.column_names):
                 raise pa.ArrowInvalid("columns are missing")
@@ -119,7 +121,7 @@ class Ledger:
             ) from error
 
     def to_retry(self, shard: int) -> tuple[int, ...]:
-        """Positions in a finished shard that failed, or whose output has gone since."""
+        """Positions in a finished shard that failed, or whose output has disappeared since."""
         rows = self.read(shard, columns=["status", "output"])
         return tuple(
             position
@@ -128,7 +130,7 @@ class Ledger:
         )
 
     def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
-        """The row of an image whose worker died again and again."""
+        """Row of an image whose worker died repeatedly."""
         part = self.plan.slice(shard, [position])
         task: Task = tasks_of(part)[0]
         row = start_row(
@@ -141,11 +143,11 @@ class Ledger:
         return rows_table([row], extra_of(part))
 
     def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
-        """Write a shard's rows from pieces; positions not given keep the row they have.
+        """Write a shard's rows from pieces; positions that are not given keep their old row.
 
         Args:
-            shard: its number.
-            rows: position -> a table of one row.
+            shard: number of the shard.
+            rows: a table of one row for each position.
         """
         count = self.plan.shard_rows(shard)
         kept = self.read(shard) if len(rows) < count else None
@@ -159,22 +161,22 @@ class Ledger:
         write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
 
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
-        """Some columns of every finished shard, one shard in memory at a time."""
+        """Yield some columns of every finished shard, one shard in memory at a time."""
         for shard in sorted(self.done()):
             yield shard, self.read(shard, columns=columns)
 
     def counts(self) -> Counts:
-        """Count what is done so far."""
+        """Count the images that are done so far."""
         counts = Counts()
         for _, rows in self.tables(_COUNTED):
             counts.add(rows)
         return counts
 
     def audit(self) -> tuple[Counts, list[str]]:
-        """Check that every planned image has its row and every named output exists; count them.
+        """Check that every planned image has a row and every named output exists; count them.
 
         Returns:
-            The counts, and what is wrong, in the user's words; empty when all is well.
+            The counts, and a message for each problem; no messages if all is well.
         """
         counts = Counts()
         wrong: list[str] = []
@@ -196,7 +198,7 @@ class Ledger:
         return counts, wrong
 
     def _is_well(self, status: str, output: str | None) -> bool:
-        """Whether an output is there, or was never to be: kept ones may be left out."""
+        """Whether an output exists as it should; kept originals may be omitted."""
         if output is None:
             return status in ("kept", "withheld", "assessed")
         return self._sizes.of(output) > 0
@@ -207,13 +209,13 @@ def _pairs(rows: pa.Table, first: str, second: str) -> Iterator[tuple[Any, Any]]
 
 
 def sweep(folders: Iterable[Path]) -> int:
-    """Remove what killed writers left behind: files with a temporary name.
+    """Remove files with a temporary name, which killed writers left behind.
 
     Args:
-        folders: where to look, not below them.
+        folders: folders to search, without their subfolders.
 
     Returns:
-        Number of files removed.
+        Number of removed files.
     """
     removed = 0
     for folder in folders:

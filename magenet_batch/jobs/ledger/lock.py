@@ -1,4 +1,4 @@
-"""One job at a time on an output folder; a job that crashed does not block the next."""
+"""Allow one job at a time on an output folder; a crashed job does not block the next."""
 
 from __future__ import annotations
 
@@ -36,18 +36,21 @@ except ImportError:  # not on Windows
 def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
     """Hold the lock of an output folder, or of a part of its job.
 
-    Parts of one division work side by side; anything else on the same folder is refused.
+    Parts of the same division can run at the same time; anything else on the same folder is
+    refused.
 
-    On one host the operating system's own file lock decides, which ends with its process; where
-    there is none, the process id and its start time. Between hosts, where file locks may not
-    reach, the holder touches the file every few seconds. In an object store: `store_lock`.
+    On one host, the operating system's file lock decides; it ends with its process. Where file
+    locks
+    are missing, the process id and its start time decide. Between hosts, where file locks may not
+    work,
+    the holder touches the file every few seconds. In an object store: `store_lock`.
 
     Args:
         out: the output folder; must exist.
-        part: of the job; None for all of it.
+        part: part of the job; None for all of it.
 
     Raises:
-        JobError: another job lives in this folder.
+        JobError: another job is running in this folder.
     """
     if isinstance(out, StorePath):
         with store_lock(out, part=part):
@@ -74,14 +77,14 @@ def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
 
 
 def living_holders(out: Location) -> list[dict[str, Any]]:
-    """Who works on an output folder now: process, host and since when, one entry per lock."""
+    """Processes that work on an output folder now: id, host and start, one entry per lock."""
     if isinstance(out, StorePath):
         return store_holders(out)
     return [holder for path in sorted(out.glob(LOCK_GLOB)) if (holder := _held(path))]
 
 
 def _refuse_others(mine: Path, part: Part | None) -> None:
-    """Refuse when a job lives here that is no sibling."""
+    """Refuse if a job is running here that is not another part of the same division."""
     for path in sorted(mine.parent.glob(LOCK_GLOB)):
         sibling = part is not None and path.name.endswith(f"-of-{part.of}.lock")
         if path == mine or sibling:
@@ -103,7 +106,7 @@ def _held(path: Path) -> dict[str, Any]:
             return holder or {"pid": "?"}
         return holder if _lives(holder, path) else {}
     finally:
-        os.close(handle)  # and with it the lock that was only tried
+        os.close(handle)  # this also releases the lock that was only tried
 
 
 def _acquire(path: Path) -> int:
@@ -113,8 +116,8 @@ def _acquire(path: Path) -> int:
             holder = _read(handle)
             if not _take(handle) or _lives(holder, path):
                 raise JobError(refusal(path.parent, holder))
-            # The last holder may have removed the file between open and lock: then what is
-            # locked is a file without a name, and somebody else may lock the new one.
+            # The last holder may have removed the file between open and lock: then the locked file
+            # has no name, and another process could lock a new one.
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
                 _write(handle)
                 return handle
@@ -149,7 +152,7 @@ def _write(handle: int) -> None:
 
 
 def _lives(holder: dict[str, Any], path: Path) -> bool:
-    """Whether the process named in a lock file, whose lock could be taken, still lives."""
+    """Whether the process named in a lock file is alive, although the lock could be taken."""
     if not holder:
         return False
     if holder.get("host") != socket.gethostname():

@@ -1,4 +1,4 @@
-"""What happens to a job, as it happens."""
+"""Event log of a job."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from magenet_batch.storage import Location, StorePath
 
 
 class Log:
-    """Appends what happens to `log.jsonl`, one object a line.
+    """Appends events to `log.jsonl`, one JSON object per line.
 
-    Images are named by shard and position, never by path: a path may hold a patient's name.
-    An object cannot be appended to: it is put anew, which is cheap, for events are few.
+    Images are named by shard and position, never by path, because a path can contain a patient's
+    name.
+    An object in a store cannot be appended to; it is rewritten, which is cheap because events are
+    few.
     """
 
     def __init__(self, path: Location) -> None:

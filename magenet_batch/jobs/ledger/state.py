@@ -1,4 +1,4 @@
-"""What a job remembers between two runs: the frozen plan and `run.json`."""
+"""State of a job between runs: the frozen plan and `run.json`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _BEFORE_RUN_JSON = {PLAN, log_name(None)}
 
 @dataclass
 class JobState:
-    """The memory of a job.
+    """State of a job.
 
     Attributes:
         out: the output folder.
         plan: the frozen plan.
         record: the content of `run.json`.
-        part: the part of the job that this is; its file is `run-1-of-8.json`.
+        part: the part of the job that this process runs; its file is `run-1-of-8.json`.
     """
 
     out: Location
@@ -38,12 +38,12 @@ class JobState:
 
     @property
     def unclean(self) -> bool:
-        """Whether the last run was killed before it could say how it ended."""
+        """Whether the last run was killed before it could record how it ended."""
         runs = self.record["runs"]
         return bool(runs) and "finished" not in runs[-1]
 
     def begin(self, *, command: list[str], means: str) -> None:
-        """Note that a run begins."""
+        """Record the start of a run."""
         self.record["runs"].append(
             {
                 "started": now(),
@@ -58,7 +58,7 @@ class JobState:
         self._save()
 
     def end(self, **values: Any) -> None:
-        """Note how the run ended."""
+        """Record how the run ended."""
         self.record["runs"][-1].update(finished=now(), **values)
         self._save()
 
@@ -67,10 +67,10 @@ class JobState:
 
 
 def refuse_foreign(out: Location) -> None:
-    """Refuse an output folder with other things in it.
+    """Refuse an output folder that contains other things.
 
     Raises:
-        UsageError: it is a file, or holds what no job wrote.
+        UsageError: it is a file, or contains something that no job wrote.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file. Give a folder with -o.")
@@ -86,27 +86,28 @@ def refuse_foreign(out: Location) -> None:
 
 
 def is_known(out: Location) -> bool:
-    """Whether a job, or a part of one, has begun in an output folder."""
+    """Whether a job, or a part of one, was started in an output folder."""
     return bool(state_files(out))
 
 
 def open_state(
     out: Location, plan: Plan | None, *, identity: dict[str, Any], part: Part | None = None
 ) -> JobState:
-    """Begin a job in an output folder, or resume the one that is there.
+    """Start a job in an output folder, or resume the one that is there.
 
     Args:
         out: the output folder, locked.
-        plan: the archive as it is listed now; None for a job that `is_known`, whose frozen plan
-            is then not compared with the archive: `relist.ArchiveCheck` does.
-        identity: what decides the outputs, from `JobOptions.identity`.
-        part: of the job; its siblings must have the same identity.
+        plan: the archive as it is listed now; None for a job that `is_known`, whose frozen plan is
+            then
+            compared with the archive by `relist.ArchiveCheck` instead.
+        identity: options that determine the outputs, from `JobOptions.identity`.
+        part: part of the job; other parts must have the same identity.
 
     Returns:
         The state, with the frozen plan.
 
     Raises:
-        UsageError: the job that is there has other options, weights or images.
+        UsageError: the job in this folder has other options, weights or images.
         JobError: `run.json` cannot be read.
     """
     path = out / state_name(part)
@@ -123,19 +124,19 @@ def open_state(
             "bytes": plan.bytes,
         }  # fmt: skip
         write_json(record, path)
-        for sibling in state_files(out):  # one may have begun at the same moment
+        for sibling in state_files(out):  # one may have started at the same moment
             _same_job(out, sibling, plan, identity)
         return JobState(out, plan, record, part)
     return JobState(out, plan, read_record(path).content, part)
 
 
 def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[str, Any]) -> Plan:
-    """The frozen plan of the job that a state file belongs to, if it is this one."""
+    """Frozen plan of the job that a state file belongs to, if it is the same job."""
     try:
         before = read_record(path).identity
     except JobError as error:
         raise JobError(f"{error}. Start afresh with another output folder (-o).") from error
-    # With other options the listing differs because of them: say only the cause.
+    # Other options also change the listing: report only the cause.
     refuse_other_job(out, changes(before, identity))
     frozen = Plan.load(out / PLAN)
     if plan is not None:
@@ -144,7 +145,7 @@ def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[s
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Say what differs between two identities, as "name: old -> new"."""
+    """Describe the differences between two identities as "name: old -> new"."""
 
     def said(value: Any) -> str:
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""How far a job is, from its output folder alone: while it runs and after."""
+"""Status of a job, from its output folder alone: while it runs and afterwards."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from magenet_batch.storage import Location, stats_in
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a job is.
+    """Status of a job.
 
     Attributes:
-        out: its output folder.
-        images: planned.
-        counts: of the images in finished shards.
-        running: who works on it now: process, host and since when.
-        last: how the run that began last ended; None while it runs, or when it was killed.
-        rate: images per second of the shards that were finished since the oldest living run began;
-            None when nothing runs or nothing was finished yet.
+        out: the output folder.
+        images: number of planned images.
+        counts: counts of the images in finished shards.
+        running: processes that work on it now: id, host and start.
+        last: how the last started run ended; None while it runs, or if it was killed.
+        rate: images per second in the shards finished since the oldest living run started; None if
+            nothing is running or finished yet.
     """
 
     out: str
@@ -40,7 +40,7 @@ class JobStatus:
 
     @property
     def complete(self) -> bool:
-        """Whether every image has its row."""
+        """Whether every image has a row."""
         return self.counts.images == self.images
 
     @property
@@ -53,7 +53,7 @@ class JobStatus:
         return {"interrupted": "interrupted", "failed": "failed"}.get(self.last or "", "killed")
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """The status for scripts."""
         return {
             "out": self.out,
             "state": self.state,
@@ -65,7 +65,7 @@ class JobStatus:
         }
 
     def text(self) -> str:
-        """For people."""
+        """The status for people."""
         share = 100 * self.counts.images / max(self.images, 1)
         lines = [f"{self.out}: {self.state}, {self.counts.images} of {self.images} images done "
                  f"({share:.1f} %)"]  # fmt: skip
@@ -94,13 +94,13 @@ class JobStatus:
 
 
 def read_status(out: Location) -> JobStatus:
-    """Look at a job's output folder; changes nothing.
+    """Read the status of a job from its output folder; changes nothing.
 
     Args:
         out: the output folder.
 
     Raises:
-        UsageError: there is no job in it.
+        UsageError: the folder contains no job.
         JobError: its plan or a rows file cannot be read.
     """
     states = state_files(out)
@@ -120,7 +120,7 @@ def read_status(out: Location) -> JobStatus:
 
 
 def _rate(ledger: Ledger, running: list[dict[str, Any]]) -> float | None:
-    """From the times at which rows files were put in place."""
+    """Compute the rate from the modification times of the rows files."""
     begun = [_seconds(str(one.get("locked", ""))) for one in running]
     started = min((t for t in begun if t is not None), default=None)
     if started is None:

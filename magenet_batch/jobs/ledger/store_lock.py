@@ -1,13 +1,14 @@
-"""One job at a time on a place in an object store.
+"""Allow one job at a time on a location in an object store.
 
-Stores have no locks, but a list that is taken after a put shows what was put. So every job puts a
-lock object of its own and then looks at all there are: of two that begin at once, at least one sees
-the other. Whoever sees another that lives takes its own away and is refused.
+Stores have no locks, but a listing after a put shows that put. So every job puts a lock object of
+its own and then lists all of them: of two jobs that start at once, at least one sees the other. A
+job that sees another living job removes its own lock and is refused.
 
-Its limits: two that begin at the same moment may both be refused. A store whose lists lag behind
-its puts (S3, Google's and MinIO do not) may let both in, and so may a holder that could not reach
-the store for `STALE_AFTER_S`. Both then put the same objects, each whole: time is lost, no image.
-Processes tell whether another lives by its id where host names are equal, so these must differ.
+Limits: two jobs that start at the same moment may both be refused. A store whose listings lag
+behind
+its puts (those of S3, Google and MinIO do not) may let both in, and so may a holder that could not
+reach the store for `STALE_AFTER_S`. Both then put the same objects, each of them whole: time is
+lost, but no image. A process of the same host is checked by its id, so host names must be unique.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ from magenet_batch.storage import StorePath
 
 @contextlib.contextmanager
 def store_lock(out: StorePath, *, part: Part | None) -> Iterator[None]:
-    """Hold the lock of a place, or of a part of its job; parts of one division work side by side.
+    """Hold the lock of a location, or of a part of its job; parts of one division can coexist.
 
-    The holder puts its object again every few seconds. One that was not put for `STALE_AFTER_S`
-    by the store's own clock is dead, and so is one of a process of this host that has gone.
+    The holder puts its object again every few seconds. An object that is older than `STALE_AFTER_S`
+    by
+    the store's own clock is dead, and so is one of a process of this host that no longer exists.
 
     Args:
-        out: the place.
-        part: of the job; None for all of it.
+        out: the location.
+        part: part of the job; None for all of it.
 
     Raises:
-        JobError: another job lives there.
+        JobError: another job is running there.
     """
     mine = out / f"{_stem(part)}{uuid.uuid4().hex}.lock"
     content = json.dumps(this_process()).encode()
@@ -62,33 +64,33 @@ def store_lock(out: StorePath, *, part: Part | None) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        with contextlib.suppress(MagenetError):  # then it ends by itself
+        with contextlib.suppress(MagenetError):  # it expires by itself
             mine.unlink(missing_ok=True)
 
 
 def store_holders(out: StorePath) -> list[dict[str, Any]]:
-    """Who works on a place now: process, host and since when."""
+    """Processes that work on a location now: id, host and start."""
     return [holder for _, holder, lives in _locks(out, clock=time.time()) if lives]
 
 
 def _refuse_others(out: StorePath, mine: StorePath, part: Part | None) -> None:
-    """Refuse when a job lives here that is no sibling; remove the locks of dead ones."""
+    """Refuse if another job than a sibling part is running here; remove dead locks."""
     for lock, holder, lives in _locks(out, clock=mine.stat().st_mtime):
         if not lives:
-            with contextlib.suppress(MagenetError):  # a bucket that lets nobody remove anything
+            with contextlib.suppress(MagenetError):  # a bucket that does not permit deletion
                 lock.unlink(missing_ok=True)
         elif lock != mine and not _is_sibling(lock.name, part):
             raise JobError(refusal(out, holder))
 
 
 def _locks(out: StorePath, *, clock: float) -> Iterator[tuple[StorePath, dict[str, Any], bool]]:
-    """The lock objects that are there, their holders, and whether these live."""
+    """Yield all lock objects with their holders, and whether these are alive."""
     for name, facts in sorted(out.stats().items()):
         if not fnmatchcase(name, LOCK_GLOB):
             continue
         try:
             holder = read_holder((out / name).read_bytes())
-        except FileNotFoundError:  # given up just now
+        except FileNotFoundError:  # released just now
             continue
         if holder.get("host") == socket.gethostname():
             yield out / name, holder, lives_here(holder)
@@ -101,7 +103,7 @@ def _stem(part: Part | None) -> str:
 
 
 def _is_sibling(name: str, part: Part | None) -> bool:
-    """Whether a lock is of another part of the same division."""
+    """Whether a lock belongs to another part of the same division."""
     return part is not None and f"-of-{part.of}." in name and not name.startswith(_stem(part))
 
 

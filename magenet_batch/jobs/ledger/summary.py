@@ -1,4 +1,4 @@
-"""How a job ended."""
+"""Result of a job."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from magenet_batch.jobs.ledger.ledger import Counts
 
 @dataclass(frozen=True)
 class JobSummary:
-    """How a job ended.
+    """Result of a job.
 
     Attributes:
         out: the output folder.
-        images: images in the plan.
-        before: images that were done before this run.
-        counts: what became of all images with a row.
-        seconds: how long this run took.
-        worked: images that this run worked on.
-        interrupted: whether it was told to stop before the end.
+        images: number of images in the plan.
+        before: number of images that were done before this run.
+        counts: counts of all images with a row.
+        seconds: duration of this run.
+        worked: number of images that this run processed.
+        interrupted: whether it was stopped before the end.
     """
 
     out: str
@@ -34,7 +34,7 @@ class JobSummary:
 
     @property
     def exit_code(self) -> int:
-        """What the command line ends with."""
+        """Exit code of the command line."""
         if self.interrupted:
             return EXIT_INTERRUPTED
         return EXIT_SOME_FAILED if self.counts.failed else EXIT_DONE

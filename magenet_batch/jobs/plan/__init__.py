@@ -1,1 +1,1 @@
-"""What a job works on: the archive, listed once and cut into shards."""
+"""The plan of a job: the archive, listed once and cut into shards."""

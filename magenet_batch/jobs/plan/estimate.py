@@ -1,4 +1,4 @@
-"""How long a job would take, roughly, from a few headers; for `--dry-run`."""
+"""Rough estimate of a job's duration from a few image headers, for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from magenet_batch.duration import duration
 from magenet_batch.jobs.plan.plan import Plan, tasks_of
 from magenet_batch.storage import is_store
 
-_SAMPLE = 16  # images whose headers are read
+_SAMPLE = 16  # number of images whose headers are read
 SECONDS_PER_MEGAPIXEL = 1.7
-"""Of one of two workers with one thread each and weights `small`, without start-up: measured on
-photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
+"""Seconds of one of two workers with one thread each and weights `small`, without start-up:
+measured
+on photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`).
+"""
 
 
 def megapixels(plan: Plan) -> float | None:
@@ -23,7 +25,7 @@ def megapixels(plan: Plan) -> float | None:
         plan: the images.
 
     Returns:
-        Megapixels.
+        Megapixels per image.
     """
     step = max(1, len(plan) // _SAMPLE)
     part = plan.table.take(list(range(0, len(plan), step))[:_SAMPLE])
@@ -40,12 +42,12 @@ def megapixels(plan: Plan) -> float | None:
 
 
 def estimate(plan: Plan, *, workers: int, gpus: int) -> str:
-    """Say how long it would take on CPUs.
+    """Describe how long a job would take on CPUs.
 
     Args:
         plan: the images.
-        workers: workers that would be used.
-        gpus: GPUs that would be used; for these there is no measured figure.
+        workers: number of workers.
+        gpus: number of GPUs; there is no measured rate for GPUs yet.
     """
     size = megapixels(plan)
     if size is None:

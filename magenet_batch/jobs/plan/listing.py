@@ -1,4 +1,4 @@
-"""Lists the images of an archive folder in an order that never changes."""
+"""List the images of an archive folder in an order that never changes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from magenet_batch.records.layout import PLAN, RUN
 from magenet_batch.storage import Location
 
 IMAGE_SUFFIXES = tuple(SUFFIXES)
-_DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but no image
+_DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but not an image
 
 
 class Found(NamedTuple):
     """One file of an archive.
 
     Attributes:
-        key: its path relative to the archive, with `/`.
-        path: where it lies.
-        bytes: its size, None when it cannot be asked (a dangling link, no permission).
+        key: path relative to the archive, with `/`.
+        path: absolute path.
+        bytes: size; None if it is unknown (a dangling link, no permission).
     """
 
     key: str
@@ -35,14 +35,14 @@ class Found(NamedTuple):
 
 @dataclass
 class Skipped:
-    """What a listing left out, to be told to the user.
+    """Files and folders that a listing left out, for a message to the user.
 
     Attributes:
-        suffixes: extension -> number of files that are no images by their extension.
-        excluded: files left out by `--exclude` or not chosen by `--include`.
-        hidden: hidden files and folders.
-        outputs: folders that hold the output of a job.
-        loops: links to a folder that they lie in.
+        suffixes: number of files whose extension is not that of an image, by extension.
+        excluded: number of files left out by `--exclude` or not selected by `--include`.
+        hidden: number of hidden files and folders.
+        outputs: number of folders that hold the output of a job.
+        loops: number of links to a folder that contains them.
         unreadable: folders that could not be listed.
     """
 
@@ -54,7 +54,7 @@ class Skipped:
     unreadable: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Say it in a few lines, nothing when nothing was left out."""
+        """Describe what was left out in a few lines; empty if nothing was."""
         said = []
         if self.suffixes:
             kinds = ", ".join(
@@ -74,11 +74,11 @@ class Skipped:
 
 
 class Choice(NamedTuple):
-    """Which files count as images.
+    """Rules that decide which files count as images.
 
     Attributes:
-        include: globs over the relative path; when given, they replace the known extensions.
-        exclude: globs over the relative path that are left out in any case.
+        include: globs over the relative path; if given, they replace the known extensions.
+        exclude: globs over the relative path, left out in any case.
     """
 
     include: tuple[str, ...] = ()
@@ -87,16 +87,16 @@ class Choice(NamedTuple):
     def takes(
         self, key: str, skipped: Skipped | None, *, by_suffix: bool = True, path: str | None = None
     ) -> bool:
-        """Decide on one file, and count it when it is left out.
+        """Decide about one file, and count it if it is left out.
 
         Args:
-            key: its relative path with `/`; a glob matches the whole of it or its last part.
-            skipped: where to count it.
-            by_suffix: whether the extension decides when there is no `include`.
-            path: where it lies; names without an extension are then looked into for DICOM.
+            key: relative path with `/`; a glob must match all of it or its last component.
+            skipped: counts files that are left out.
+            by_suffix: whether the extension decides if there is no `include`.
+            path: absolute path; files without an extension are then checked for DICOM.
 
         Returns:
-            Whether it is taken.
+            Whether the file counts as an image.
         """
         name = key.rsplit("/", 1)[-1]
 
@@ -123,15 +123,15 @@ def is_job_output(folder: str | Path) -> bool:
 
 
 def list_folder(root: Path, *, choice: Choice, out: Location, skipped: Skipped) -> Iterator[Found]:
-    """List the images under a folder: sorted by path parts, one folder in memory at a time.
+    """List the images in a folder, sorted by path components, one folder in memory at a time.
 
-    Links to files and folders are followed, except into a folder that the link lies in. A link
-    that leads nowhere is listed: its image becomes a row that says so.
+    Links to files and folders are followed, except into a folder that contains the link. A dangling
+    link is listed: its image becomes a row that says so.
 
     Args:
         root: the folder.
-        choice: which files count.
-        out: the job's own output folder, never listed.
+        choice: which files count as images.
+        out: the job's own output folder, which is never listed.
         skipped: counts what is left out.
 
     Yields:
@@ -182,7 +182,7 @@ def _walk(
 
 
 def _is_dicom(path: str) -> bool:
-    """Whether a file begins as DICOM files do (PS3.10, 7.1); never waits for a pipe."""
+    """Whether a file starts like DICOM (PS3.10, 7.1); never waits for a pipe."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  hot loop
             return False
@@ -200,7 +200,7 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def file_bytes(path: str | Path) -> int | None:
-    """Size of a file, None when it cannot be asked."""
+    """Size of a file; None if it is unknown."""
     try:
         return os.stat(path).st_size  # noqa: PTH116  hot loop
     except OSError:

@@ -1,4 +1,4 @@
-"""Reads the list of images from a Parquet manifest."""
+"""Read the list of images from a Parquet manifest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH_COLUMNS = (
     "path", "image_path", "file_path", "filepath", "file", "filename", "file_name",
     "image", "image_file", "source", "src", "uri", "name",
 )  # fmt: skip
-"""Names that a column of paths may have, the first one present wins; case does not matter."""
+"""Names of path columns, first match first; case does not matter."""
 
 
 def read_manifest(
@@ -27,17 +27,17 @@ def read_manifest(
 
     Args:
         manifest: a `.parquet` file with one row per image.
-        path_column: the column of paths, None guesses among `PATH_COLUMNS`.
-        root: the folder that paths are relative to, None is the manifest's own folder.
-        choice: globs to include and exclude; the extension does not decide here.
+        path_column: column of the paths; None detects it among `PATH_COLUMNS`.
+        root: folder that paths are relative to; None for the manifest's own folder.
+        choice: globs to include and exclude; the extension does not matter here.
         skipped: counts what the globs leave out.
 
     Returns:
         The images in the manifest's order, and a table with its other columns, row by row.
 
     Raises:
-        UsageError: the file is no Parquet, the column is missing or no text, or a path is null,
-            empty, twice there or outside the root; the message gives the row number from 1.
+        UsageError: the file is not Parquet, the column is missing or not text, or a path is null,
+            empty, duplicated or outside the root; the message gives the row number from 1.
     """
     try:
         table = pq.read_table(manifest)
@@ -90,7 +90,7 @@ def _path_column(table: pa.Table, manifest: Path, wanted: str | None) -> str:
 
 
 def _key(value: Any, *, where: str, root: Path) -> str:
-    """Turn a manifest's path into a safe relative one."""
+    """Convert a manifest's path to a safe relative one."""
     if value is None or not value.strip():
         raise UsageError(f"{where}: the path is {'null' if value is None else 'empty'}.")
     if "\0" in value:
@@ -108,7 +108,7 @@ def _key(value: Any, *, where: str, root: Path) -> str:
 
 
 def _carried(table: pa.Table) -> pa.Table:
-    """Rename columns that would stand in the way of the row's own."""
+    """Rename columns that would collide with the row's own."""
     names = [f"manifest_{n}" if n in COLUMN_NAMES else n for n in table.column_names]
     if len(set(names)) != len(names):
         twice = sorted({n for n in names if names.count(n) > 1})

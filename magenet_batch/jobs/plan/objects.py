@@ -1,4 +1,4 @@
-"""Archives in object stores, through pyarrow: S3 and what speaks its language, and Google's."""
+"""Archives in object stores, through pyarrow: S3, compatible stores, and Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from magenet_batch.storage import StorePath, brief, connect
 
 
 def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
-    """List the images below a place in a store, sorted by name.
+    """List the images below a location in a store, sorted by name.
 
     Args:
-        uri: such as `s3://bucket/folder`.
+        uri: URI such as `s3://bucket/folder`.
         choice: which objects count as images.
         skipped: counts what is left out.
 
     Raises:
-        UsageError: the store does not answer, or there is no such place.
+        UsageError: the store does not respond, or the location does not exist.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -43,7 +43,7 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
 
 
 def _job_outputs(paths: list[str]) -> tuple[str, ...]:
-    """The places among some objects that hold the output of a job."""
+    """Locations among some objects that hold the output of a job."""
     runs = {p.removesuffix(RUN) for p in paths if p.endswith(f"/{RUN}")}
     plans = {p.removesuffix(PLAN) for p in paths if p.endswith(f"/{PLAN}")}
     return tuple(runs & plans)

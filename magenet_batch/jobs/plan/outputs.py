@@ -1,4 +1,4 @@
-"""Where outputs go, so that no image is ever overwritten."""
+"""Names of outputs, chosen so that no image is ever overwritten."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from magenet_batch.storage import Location, StorePath
 
 
 def output_name(key: str, *, wanted: OutputFormat = "source") -> str:
-    """Where an image is written, relative to the output folder.
+    """Name of an image's output, relative to the output folder.
 
-    The same relative path; a name that does not fit the format that is written gets an extension
-    appended, so that `a.bmp` and `a.png` stay apart.
+    It is the same relative path; a name that does not fit the written format gets an extension
+    appended, so that `a.bmp` and `a.png` do not collide.
     """
     suffix = os.path.splitext(key)[1].lower()  # noqa: PTH122  hot loop
     return original_name(f"{key}{suffix_to_append(suffix, wanted=wanted)}")
 
 
 def refuse_own_folder(archive: Path, given: str, *, out: Location) -> None:
-    """Refuse an output folder that holds the archive."""
+    """Refuse an output folder that contains the archive."""
     folder = (archive if archive.is_dir() else archive.parent).resolve()
     if folder == out or out in folder.parents:
         raise UsageError(
@@ -36,7 +36,7 @@ def refuse_own_folder(archive: Path, given: str, *, out: Location) -> None:
 
 
 def refuse_own_place(given: str, *, out: Location) -> None:
-    """Refuse an output place in a store that holds the archive or lies in it."""
+    """Refuse an output location in a store that overlaps the archive."""
     if not isinstance(out, StorePath):
         return
     archive = StorePath(given)
@@ -48,7 +48,7 @@ def refuse_own_place(given: str, *, out: Location) -> None:
 
 
 def refuse_inside(table: pa.Table, *, out: Location) -> None:
-    """Refuse images that lie in the output folder."""
+    """Refuse images that are inside the output folder."""
     inside = pc.starts_with(table.column("source"), pattern=f"{out}{os.sep}")
     if pc.any(inside).as_py():
         first = table.filter(inside).column("source")[0].as_py()
@@ -59,7 +59,7 @@ def refuse_inside(table: pa.Table, *, out: Location) -> None:
 
 
 def refuse_collisions(table: pa.Table) -> None:
-    """Refuse outputs that would overwrite each other, on file systems that ignore case too."""
+    """Refuse outputs that would overwrite each other, also on case-insensitive file systems."""
     outputs = table.column("output")
     # The usual case, in a tenth of the memory.
     ascii_only = pc.all(pc.string_is_ascii(outputs)).as_py()

@@ -1,4 +1,4 @@
-"""The plan: the frozen list of what a job works on, cut into shards."""
+"""The plan: the frozen list of a job's images, cut into shards."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ PLAN_COLUMNS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("output", pa.string(), nullable=False),
         pa.field("bytes", pa.int64()),
-        pa.field("raw", pa.binary()),  # the path's bytes where they are no UTF-8, else null
+        pa.field("raw", pa.binary()),  # bytes of a path that is not UTF-8, else null
     ]
 )
 BLOCK = 65_536
-"""Images of a folder that are turned into a table at a time."""
+"""Number of images of a folder that are converted to a table at a time."""
 _SHARD_SIZE_KEY = b"magenet.shard_size"
 
 
 class Task(NamedTuple):
-    """One image to work on.
+    """One image to process.
 
     Attributes:
         image_id: its stable identity.
-        source: where it is read from, as text.
-        output: where it is written, relative to the output folder.
-        raw: the path's bytes where they are no UTF-8.
+        source: location of the source, as text.
+        output: name of the output, relative to the output folder.
+        raw: bytes of a path that is not UTF-8, else None.
     """
 
     image_id: str
@@ -70,7 +70,7 @@ class Plan:
     """The images of a job in their order.
 
     Attributes:
-        table: `PLAN_COLUMNS`, then the columns carried through from manifests.
+        table: `PLAN_COLUMNS`, then the columns carried over from manifests.
         shard_size: images per shard.
         skipped: what the listing left out.
     """
@@ -89,12 +89,12 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Size of all images whose size is known."""
+        """Total size of all images whose size is known."""
         return int(pc.sum(self.table.column("bytes")).as_py() or 0)
 
     @property
     def extra_schema(self) -> pa.Schema:
-        """The columns carried through from manifests."""
+        """The columns carried over from manifests."""
         return pa.schema(list(self.table.schema)[len(PLAN_COLUMNS) :])
 
     def shard_rows(self, shard: int) -> int:
@@ -109,7 +109,7 @@ class Plan:
         ).combine_chunks()
 
     def output_folders(self, shards: Iterable[int]) -> list[str]:
-        """The folders that hold the outputs of some shards, relative to the output folder."""
+        """Folders that hold the outputs of some shards, relative to the output folder."""
         chosen = np.isin(np.arange(len(self)) // self.shard_size, list(shards))
         outputs = self.table.column("output").filter(pa.array(chosen))
         result: list[str] = pc.unique(
@@ -118,7 +118,7 @@ class Plan:
         return result
 
     def save(self, path: Location) -> None:
-        """Freeze the plan in a Parquet file."""
+        """Save the plan to a Parquet file, which never changes afterwards."""
         write_parquet(
             self.table.replace_schema_metadata({_SHARD_SIZE_KEY: str(self.shard_size)}), path
         )
@@ -144,7 +144,7 @@ def tasks_of(part: pa.Table) -> list[Task]:
 
 
 def extra_of(part: pa.Table) -> pa.Table:
-    """The columns carried through, of some rows of a plan."""
+    """Columns carried over from a manifest, of some rows of a plan."""
     return part.select(part.column_names[len(PLAN_COLUMNS) :])
 
 
@@ -152,14 +152,14 @@ def make_plan(options: JobOptions) -> Plan:
     """List the archive.
 
     Args:
-        options: the job's options.
+        options: options of the job.
 
     Returns:
         The plan.
 
     Raises:
-        UsageError: there is nothing to work on, two images would be written to the same place,
-            originals could be overwritten, or a manifest is wrong.
+        UsageError: there is nothing to do, two images would be written to the same file, originals
+            could be overwritten, or a manifest is invalid.
     """
     skipped = Skipped()
     table = _joined([PLAN_COLUMNS.empty_table(), *listed(options, skipped)])
@@ -175,14 +175,15 @@ def make_plan(options: JobOptions) -> Plan:
 
 
 def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
-    """List the archive block by block, in the plan's order, without `options.limit`.
+    """List the archive block by block, in the plan's order, ignoring `options.limit`.
 
     Args:
-        options: the job's options.
+        options: options of the job.
         skipped: counts what is left out.
 
     Yields:
-        `PLAN_COLUMNS`, of folders at most `BLOCK` images at a time; of manifests all at once,
+        `PLAN_COLUMNS`, for folders at most `BLOCK` images at a time; for manifests all images at
+        once,
         with their other columns.
     """
     choice = Choice(options.include, options.exclude)
@@ -253,7 +254,7 @@ def _part(found: Sequence[Found], prefix: str, *, wanted: OutputFormat) -> pa.Ta
 
 
 def _texts(paths: list[str]) -> list[str]:
-    """Paths as valid text; the very same objects where they are that already."""
+    """Convert paths to valid text; paths that are valid are returned as the same objects."""
     try:
         "".join(paths).encode()  # all at once: one by one is slow, and nearly all are valid
     except UnicodeEncodeError:
@@ -278,7 +279,7 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
 
 
 def describe_plan(plan: Plan) -> str:
-    """Say what a plan would do, for `--dry-run`."""
+    """Describe what a plan would do, for `--dry-run`."""
     table = plan.table.slice(0, 3)
     lines = [
         *plan.skipped.lines(),

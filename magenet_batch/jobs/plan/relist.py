@@ -1,4 +1,4 @@
-"""Holds the frozen plan of a job against its archive as it is listed now."""
+"""Compare the frozen plan of a job with the current listing of its archive."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan, listed, make_plan
 from magenet_batch.storage import Location
 
 BESIDE_ABOVE = 50_000
-"""Plans of more images are checked while the work goes on. Listing takes seconds then, and the
-work needs only the frozen plan: whatever is done of it before a change is found is done rightly."""
+"""Larger plans are checked while the job works. Their listing takes seconds, and the work needs
+only
+the frozen plan: images that are done before a change is found are done correctly.
+"""
 
 HEAD_START_S = 5.0
-"""Before it begins beside the work, so that it takes no processor from the start of the workers."""
+"""Delay before the check starts, so that it takes no CPU time from the start of the workers."""
 
 
 class ArchiveCheck:
-    """Lists an archive again and tells whether it still is what the plan was made of.
+    """Lists an archive again and tells whether it still matches the plan.
 
     Small archives are checked before `begin` returns. Large ones are checked in a thread; a change
-    that it finds ends the job by the same event as Ctrl-C does, and `finish` says what it is.
+    that
+    it finds stops the job by the same event as Ctrl-C, and `finish` raises the error.
 
     Args:
-        options: the job's options.
+        options: options of the job.
         plan: the frozen plan.
         stop: set when the archive has changed.
-        say: told what the listing left out.
+        say: prints what the listing left out.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class ArchiveCheck:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Check a small archive; begin to check a large one.
+        """Check a small archive, or start checking a large one.
 
         Raises:
             UsageError: the archive has changed.
@@ -62,7 +65,7 @@ class ArchiveCheck:
             self._tell()
 
     def finish(self) -> None:
-        """Wait for the end of the check, where it goes on.
+        """Wait for the result of a check in a thread.
 
         Raises:
             UsageError: the archive has changed.
@@ -78,7 +81,7 @@ class ArchiveCheck:
         return self._error is not None
 
     def give_up(self) -> None:
-        """End the check without an answer, for a job that ends before its work is done."""
+        """Abandon the check, for a job that ends before its work is done."""
         self._given_up = True
         self._awaited.set()
 
@@ -101,10 +104,10 @@ class ArchiveCheck:
             self._stop.set()
 
     def _same(self) -> bool:
-        """Compare block by block, so that the archive is never in memory a second time."""
+        """Compare block by block, so that the archive is never in memory twice."""
         frozen, limit = self._plan.table, self._options.limit
         if frozen.column_names != PLAN_COLUMNS.names:
-            return False  # manifests come whole, with their columns
+            return False  # manifests are listed whole, with their columns
         at = 0
         for block in listed(self._options, self._skipped):
             if self._given_up:
@@ -121,11 +124,11 @@ class ArchiveCheck:
 
 
 def refuse_other_job(out: Location, changed: list[str]) -> None:
-    """Refuse to resume a job that is a different one.
+    """Refuse to resume a job that is not the same.
 
     Args:
-        out: its output folder.
-        changed: what differs, a line each; empty refuses nothing.
+        out: output folder of the job.
+        changed: differences, one line each; nothing happens if it is empty.
 
     Raises:
         UsageError: something differs.
@@ -143,10 +146,10 @@ def refuse_other_job(out: Location, changed: list[str]) -> None:
 
 
 def refuse_changed(options: JobOptions, plan: Plan) -> None:
-    """Say how the archive changed since the plan was frozen, if it did.
+    """Refuse to resume if the archive changed since the plan was frozen; say how.
 
     Raises:
-        UsageError: it changed.
+        UsageError: the archive has changed.
     """
     refuse_other_job(
         options.out_path, [f"archive: {line}" for line in differences(plan, make_plan(options))]
@@ -154,15 +157,15 @@ def refuse_changed(options: JobOptions, plan: Plan) -> None:
 
 
 def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
-    """Say how the archive changed since the plan was frozen.
+    """Describe how the archive changed since the plan was frozen.
 
     Args:
         old: the frozen plan.
         new: the archive as it is listed now.
-        show: how many names to show of each kind.
+        show: number of names to show for each kind of difference.
 
     Returns:
-        Lines such as "2 images added: a.jpg, b.jpg"; empty when nothing changed.
+        Lines such as "2 images added: a.jpg, b.jpg"; empty if nothing changed.
     """
     if old.table.equals(new.table):
         return []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Small enough that little is redone and all workers finish together, large enough that
-# the rows of a million images are read in seconds: one file per shard.
+# Small enough that little is redone and all workers finish together; large enough that the rows of
+# a million images, one file per shard, can be read in seconds.
 SHARDS_WANTED = 32
 SHARD_MIN, SHARD_MAX = 2, 64
 SHARD_FILES_WANTED, SHARD_FILES_MAX = 4_000, 20_000
@@ -11,7 +11,7 @@ LARGE_SHARD_MAX = 500
 
 
 def shard_size_for(images: int) -> int:
-    """Choose how many images make a shard; depends on the plan only, never on the workers.
+    """Number of images per shard; depends only on the plan, never on the workers.
 
     Args:
         images: number of images in the plan.

@@ -1,1 +1,1 @@
-"""The work on images: from path to row, inside a worker."""
+"""The work on images inside a worker: from path to row."""

@@ -1,4 +1,4 @@
-"""The bytes of images in and out: reading sources, writing outputs, keeping originals."""
+"""File contents: read sources, write outputs, deliver originals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from magenet_batch.storage import Location, StorePath, brief, is_store, put_whol
 
 
 def read_source(task: Task) -> bytes:
-    """The content of an image's file, or of an object in a store.
+    """Read an image's file, or an object in a store.
 
     Raises:
         ImageError: `unreadable`.
@@ -29,16 +29,16 @@ def read_source(task: Task) -> bytes:
 
 
 def write_output(out: Location, name: str, data: bytes) -> None:
-    """Write a file below the output folder, whole or not at all.
+    """Write a file below the output folder, atomically.
 
     Args:
         out: the output folder.
-        name: of the file, relative to it.
+        name: name of the file, relative to the folder.
         data: its content.
 
     Raises:
-        StorageError: the folder takes nothing more.
-        ImageError: `unwritable`, this one file cannot be written.
+        StorageError: the folder cannot be written to.
+        ImageError: `unwritable`: this one file cannot be written.
     """
     with _of_one_image(f"{name} cannot be written"):
         write_atomic(out / name, data, root=out)
@@ -47,20 +47,20 @@ def write_output(out: Location, name: str, data: bytes) -> None:
 def keep_original(
     task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction
 ) -> str | None:
-    """Put an original into the output tree, as it is.
+    """Put an unchanged original into the output tree.
 
     Args:
         task: the image.
         data: its content.
         out: the output folder.
-        name: where to, relative to it.
+        name: name of the output, relative to the folder.
         how: `copy` writes the same bytes, `link` a symbolic link to the original, `omit` nothing.
 
     Returns:
-        `name`, or None where nothing was put there.
+        `name`, or None if nothing was written.
 
     Raises:
-        StorageError: the folder takes nothing more.
+        StorageError: the folder cannot be written to.
         ImageError: `unwritable`.
     """
     if how == "omit":
@@ -80,9 +80,9 @@ def keep_original(
 
 @contextmanager
 def _of_one_image(what: str) -> Iterator[None]:
-    """Turn what concerns one file alone into its image's error.
+    """Turn a problem with a single file into an error of its image.
 
-    A full or read-only disk ends the job, so that the remaining images are not lost.
+    A full or read-only disk still ends the job, so that the remaining images are not lost.
     """
     try:
         yield
@@ -93,7 +93,7 @@ def _of_one_image(what: str) -> Iterator[None]:
 
 
 def _refuse_special(path: Path) -> None:
-    """Refuse what is not a plain file: reading a pipe would wait for ever."""
+    """Refuse anything but a plain file: reading a pipe would wait for ever."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -104,10 +104,10 @@ def _refuse_special(path: Path) -> None:
 
 
 def read_object(uri: str) -> bytes:
-    """The content of an object.
+    """Read the content of an object.
 
     Raises:
-        ImageError: `unreadable`, if it is gone or the store does not answer.
+        ImageError: `unreadable`, if it is gone or the store does not respond.
     """
     try:
         return StorePath(uri).read_bytes()

@@ -1,4 +1,4 @@
-"""What is measured of an image and of its change: for the rows of a job and for Python alike."""
+"""Measurements of an image and of its change, for the rows of a job and for the Python API."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from magenet_batch.inference.restoring import Estimates
 
 LEAST_TO_MEASURE = 640
-"""Pixels of the shorter side that measures need: see docs/quality.md."""
+"""Shorter side in pixels that the measures need: see docs/quality.md."""
 
 
 class EnhancementLike(Protocol):
-    """What an enhancer gives back."""
+    """Result of an enhancer."""
 
     @property
     def pixels(self) -> np.ndarray:
@@ -43,7 +43,7 @@ class EnhancementLike(Protocol):
 
     @property
     def estimates(self) -> Estimates | None:
-        """What was wrong with the input, or None where the network does not say."""
+        """What was wrong with the input; None if the network does not estimate it."""
         ...
 
 
@@ -68,7 +68,7 @@ def no_field_of_view() -> ImageError:
 
 
 def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
-    """Grade and measures of an image as it came, by the row's column names.
+    """Grade and measures of an original, by column name of the row.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -82,13 +82,13 @@ def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
 def measure_change(
     pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfView, *, before: Row
 ) -> Row:
-    """Grade and measures after, fidelity, fading, estimates and flags, by the row's column names.
+    """Grade and measures after, fidelity, fading, estimates and flags, by column name of the row.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16, as they came.
-        enhanced: what the network gave.
+        pixels: (H, W, 3) RGB, uint8 or uint16, the original.
+        enhanced: result of the enhancer.
         fov: the field of view.
-        before: what `measure_before` gave.
+        before: result of `measure_before`.
     """
     row: Row = {
         f"{name}_after": value for name, value in assess_quality(enhanced.pixels, fov).items()

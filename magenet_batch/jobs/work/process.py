@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class EnhancerLike(Protocol):
-    """What enhances one image; `inference.enhancer.Enhancer` in real use."""
+    """Enhances one image; in practice `inference.enhancer.Enhancer`."""
 
     weights_name: str
     weights_hash: str
@@ -54,7 +54,7 @@ class EnhancerLike(Protocol):
     def enhance(
         self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
     ) -> EnhancementLike:
-        """Enhance `(H, W, 3)` pixels inside the field of view, or abandon it when asked to."""
+        """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True."""
         ...
 
 
@@ -67,14 +67,14 @@ class Work:
     """An image on its way through the worker.
 
     Attributes:
-        task: what is worked on.
-        row: what is known so far.
+        task: the image to process.
+        row: values known so far.
         image: the decoded image, dropped when it is no longer needed.
         fov: its field of view.
-        enhanced: what the network gave.
-        content: the bytes of the file, while the image may still be kept as it is.
+        enhanced: result of the enhancer.
+        content: bytes of the file, as long as the original may be delivered.
         kept: why it is not delivered enhanced, as far as is known.
-        pixel_count: pixels of the image, for the rate.
+        pixel_count: number of pixels, for the rate.
     """
 
     task: Task
@@ -103,14 +103,14 @@ class Work:
 
 
 class ImageProcessor:
-    """Takes one image from path to row, in three steps that may run in three threads.
+    """Takes one image from path to row, in three steps that can run in three threads.
 
     Args:
-        enhancer: the network; None where images are only assessed.
+        enhancer: the network; None if images are only assessed.
         out: the output folder.
         image_options: how images are read and written.
-        max_pixels: images with more are refused as `too_large`.
-        cancelled: asked while the network works whether to give the image up.
+        max_pixels: maximum number of pixels; larger images are refused as `too_large`.
+        cancelled: called while the network works; return True to abandon the image.
     """
 
     def __init__(
@@ -129,16 +129,16 @@ class ImageProcessor:
         self._cancelled = cancelled
 
     def process(self, task: Task) -> Row:
-        """Work on one image from path to row.
+        """Process one image from path to row.
 
         Args:
             task: the image.
 
         Returns:
-            Its row. Whatever is wrong with the image is a failed row, not an exception.
+            Its row. Whatever is wrong with the image becomes a failed row, not an exception.
 
         Raises:
-            StorageError: the output folder takes nothing more (full or read-only): no image's
+            StorageError: the output folder cannot be written to (full or read-only): no image's
                 fault.
         """
         return self.finish(self.compute(self.load(task)))
@@ -152,7 +152,7 @@ class ImageProcessor:
         return self._guarded(work, self._load)
 
     def compute(self, work: Work) -> Work:
-        """Run the network, where the policy wants it.
+        """Run the network, if the policy wants it.
 
         Raises:
             CancelledError: the image was abandoned.
@@ -160,13 +160,13 @@ class ImageProcessor:
         return self._guarded(work, self._compute)
 
     def finish(self, work: Work) -> Row:
-        """Measure the result, decide what is delivered, and write that."""
+        """Measure the result, decide what is delivered, and write it."""
         self._guarded(work, self._finish)
         work.image, work.enhanced, work.content = None, None, b""
         return {**work.row, **work.timings}
 
     def _guarded(self, work: Work, step: Callable[[Work], None]) -> Work:
-        """Run a step; what goes wrong with the image ends in its row (rows in = rows out)."""
+        """Run a step; a problem with the image ends in its row (rows in = rows out)."""
         if work.failed:
             return work
         try:
@@ -219,7 +219,7 @@ class ImageProcessor:
         if not how.assess and work.kept is None:
             work.kept = how.policy.before(work.row)
         if how.assess or (work.kept is None and not how.policy.withholds):
-            work.content = b""  # it cannot be kept any more
+            work.content = b""  # the original can no longer be delivered
 
     def _compute(self, work: Work) -> None:
         if self._enhancer is None or work.kept is not None:
@@ -258,7 +258,7 @@ class ImageProcessor:
         work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
 
     def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
-        """Deliver the original in the enhanced image's place, or nothing, as was asked."""
+        """Deliver the original in place of the enhanced image, or nothing, as the options say."""
         how = self._options.rejects if reason in ("reject", "hopeless") else self._options.kept
         with work.timed("write_s"):
             output = keep_original(
@@ -299,7 +299,7 @@ class ImageProcessor:
 
 @dataclass(frozen=True)
 class _Grey:
-    """An enhancement whose channels are one."""
+    """An enhancement whose three channels are equal."""
 
     pixels: np.ndarray
     vessels_before: np.ndarray | None
@@ -308,7 +308,7 @@ class _Grey:
 
 
 def _in_grey(enhanced: EnhancementLike, original: np.ndarray) -> _Grey:
-    """The enhanced green in all channels, or in those that the original had."""
+    """Copy the enhanced green channel to all channels, or to those that the original had."""
     green = enhanced.pixels[..., 1:2]
     lit = original.reshape(-1, 3).max(0) > 0
     alone = not lit.all()  # a red-free photograph, stored in one channel

@@ -1,4 +1,4 @@
-"""The worker: takes units of images to rows, with reading and writing beside the network."""
+"""The worker: turns units of images into rows, reading and writing in parallel with the network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from magenet_batch.storage import location_of, write_parquet
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Images of one shard that are worked on together.
+    """Images of one shard that are processed together.
 
     Attributes:
-        shard: the shard.
-        positions: which of its images.
-        whole: the worker itself writes the shard's rows file; else it hands the rows back.
-        tries: how often it was begun, with this one.
-        suspect: its worker died before; it is cut smaller until the guilty image is found.
+        shard: number of the shard.
+        positions: positions of the images in the shard.
+        whole: whether the worker writes the shard's rows file itself; else it returns the rows.
+        tries: number of starts, including this one.
+        suspect: whether its worker died before; it is then halved until the guilty image is found.
     """
 
     shard: int
@@ -42,7 +42,7 @@ class WorkUnit:
 
 @dataclass(frozen=True)
 class Counters:
-    """How far a worker is in its unit: images done, of them failed, pixels done."""
+    """Progress of a worker in its unit: images done, failures among them, pixels done."""
 
     images: int = 0
     failed: int = 0
@@ -51,12 +51,12 @@ class Counters:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker answers.
+    """Answer of a worker.
 
     Attributes:
-        finished: False when it was told to stop before the end: nothing is committed then.
-        rows: the unit's rows where the worker did not write them itself.
-        counters: what was done.
+        finished: False if it was stopped before the end: nothing is committed then.
+        rows: rows of the unit, if the worker did not write them itself.
+        counters: the work that was done.
     """
 
     finished: bool
@@ -66,15 +66,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """Everything that makes a worker, in a form that travels.
+    """Configuration of a worker, which can be sent to another process.
 
     Attributes:
         out: the output folder.
-        factory: makes the enhancer; None where nothing is enhanced.
+        factory: makes the enhancer; None if nothing is enhanced.
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
         image_options: how images are read and written.
-        ahead: how many images are read before, and written behind, the one in the network.
+        ahead: number of images that are read ahead of, and written behind, the one in the network.
     """
 
     out: str
@@ -86,11 +86,11 @@ class WorkerConfig:
 
 
 class Worker:
-    """Loads the network once and works on units; the same in a Ray actor and inline.
+    """Loads the network once and processes units; the same in a Ray actor and inline.
 
     Args:
-        config: what makes it.
-        stop: set to make it abandon the image in the network; None makes one of its own.
+        config: configuration of the worker.
+        stop: set to abandon the image in the network; None creates one.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -108,34 +108,34 @@ class Worker:
             enhancer, out=self._out, image_options=config.image_options, cancelled=self._stop.is_set
         )
         self._counters = Counters()
-        # One thread each: order is kept, and a slow disk cannot hold both.
+        # One thread each: order is preserved, and a slow disk cannot block both.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 
     @property
     def counters(self) -> Counters:
-        """How far the present unit is."""
+        """Progress in the current unit."""
         return self._counters
 
     def stop(self) -> None:
-        """Give up the image in the network; those that are being written are finished."""
+        """Abandon the image in the network; images that are being written are finished."""
         self._stop.set()
 
     def run(
         self, unit: WorkUnit, part: pa.Table, *, on_image: Callable[[], None] | None = None
     ) -> Outcome:
-        """Work on a unit.
+        """Process a unit.
 
         Args:
-            unit: which images.
+            unit: the images.
             part: the plan's rows of these images, in the same order.
             on_image: called after every image, by the thread that writes them.
 
         Returns:
-            What was done.
+            The work that was done.
 
         Raises:
-            StorageError: the output folder takes nothing more.
+            StorageError: the output folder cannot be written to.
         """
         self._counters = Counters()
         rows = self._pipeline(tasks_of(part), on_image or (lambda: None))
@@ -168,7 +168,7 @@ class Worker:
         return rows if len(rows) == len(tasks) else None
 
     def _loaded(self, tasks: Sequence[Task]) -> Iterator[Work]:
-        """Yield loaded images in order, reading `ahead` of them beforehand."""
+        """Yield loaded images in order, reading `ahead` of them in advance."""
         waiting = iter(tasks)
         loading = deque(
             self._reader.submit(self._processor.load, t) for t in islice(waiting, self._ahead)
@@ -185,7 +185,7 @@ class Worker:
                 future.cancel()
 
     def _finish(self, work: Work, on_image: Callable[[], None]) -> Row:
-        """Measure and write an image, and count it; runs beside the network."""
+        """Measure, write and count an image; runs in parallel with the network."""
         row = self._processor.finish(work)
         before = self._counters
         self._counters = Counters(
