@@ -31,15 +31,13 @@ def overview(gates: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def beside(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The overview of two sets of weights: one row for each gate that both were measured by."""
-    rows = [line.split(" | ") for line in overview(now).splitlines()[2:]]
-    old = [line.split(" | ") for line in overview({n: before[n] for n in now}).splitlines()[2:]]
-    head = ["gate", "before", "now", "must", "aim", "verdict"]
-    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
-    for was, one in zip(old, rows, strict=True):
-        measured = was[1].replace("**", "")
-        lines.append(" | ".join([one[0], measured, *one[1:]]))
+def brief(gates: Mapping[str, Any]) -> str:
+    """One short row for each gate in Markdown: how many of its limits hold, and the verdict."""
+    lines = ["| gate | limits met | verdict |", "| --- | --- | --- |"]
+    for one in gates.values():
+        parts = [part for part in one["parts"].values() if part["must"] is not None]
+        met = f"{sum(part['holds'] is True for part in parts)} of {len(parts)}"
+        lines.append(f"| {_title(one)} | {met} | {WORDS[one['holds']]} |")
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ Reason = Literal[
     "corrupt",  # an image that cannot be decoded completely
     "too_large",  # more pixels than the limit: a decompression bomb or a mistake
     "no_fov",  # no field of view was found: probably not a fundus photograph
-    "non_finite",  # the network gave NaN or infinity
+    "non_finite",  # the network produced NaN or infinity
     "unwritable",  # the output could not be written
     "crash",  # the worker died while processing it, three times
     "timeout",  # the worker did not answer in time

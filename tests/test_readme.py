@@ -48,13 +48,14 @@ def test_every_line_is_of_a_kind_that_is_tested():
 def test_make_commands_are_targets():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = [line.split()[1] for line in LINES if line.startswith("make ")]
+    targets += re.findall(r"`make (\w+)`", TEXT)
     assert {"demo", "test"} <= set(targets)
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
 
 
 def test_what_is_installed_is_this_checkout():
     lines = [line for line in LINES if line.startswith(("pip ", "uv ", "pipx "))]
-    assert len(lines) == 4 and all(" install . " in f"{line} " for line in lines)
+    assert len(lines) == 2 and all(re.search(r" install '?\.", line) for line in lines)
     assert (ROOT / "pyproject.toml").is_file()
 
 
@@ -63,7 +64,7 @@ def test_every_option_that_is_named_exists():
     assert isinstance(group, TyperGroup)
     commands = [group, *group.commands.values()]
     known = {name for command in commands for p in command.params for name in p.opts}
-    known |= {"--extra-index-url", "--torch-backend", "--pip-args"}  # of pip, uv and pipx
+    known.add("--help")
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", TEXT)) <= known
 
 
@@ -121,9 +122,10 @@ def test_the_tables_are_what_the_benchmarks_found_with_the_weights_that_ship(
 
 def test_time_steps_and_sizes_are_those_of_the_card_and_the_networks():
     notes = read_weights_file(DEFAULT_WEIGHTS).notes
-    assert f"Steps: {notes['steps']}. Hours: {notes['hours']}." in " ".join(TEXT.split())
-    rows = re.findall(r"`recipes/(\w+)\.toml` \| `(\w+)`, ([\d.]+) million parameters", TEXT)
-    assert len(rows) == TEXT.count("million parameters") > 0
+    text = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    assert f"Steps: {notes['steps']}. Hours: {notes['hours']}." in " ".join(text.split())
+    rows = re.findall(r"`recipes/(\w+)\.toml` \| `(\w+)`, ([\d.]+) million parameters", text)
+    assert len(rows) == text.count("million parameters") > 0
     for recipe, size, said in rows:
         model = load_recipe(recipe).model
         assert model.size == size

@@ -44,8 +44,29 @@ def synthetic(results: Numbers, measure: str, digits: int) -> str:
 
 
 def gates(results: Numbers) -> str:
-    """Every gate, the weights before beside those that ship."""
-    return gate_table.beside(results["gates_before"]["gates"], results["gates"]["gates"])
+    """Every gate in a short row, and a sentence that counts them."""
+    found = results["gates"]["gates"]
+    holding = sum(one["holds"] is True for one in found.values())
+    name = results["gates"]["facts"]["weights"]
+    said = f"{holding} of {len(found)} gates pass with the weights `{name}`."
+    return f"{gate_table.brief(found)}\n\n{said}"
+
+
+def cost(results: Numbers) -> str:
+    """CPU seconds of a 12-megapixel photograph: the network's, and those of all other steps."""
+    parts = results["gates"]["gates"]["cost"]["parts"]
+    network = parts["12 megapixels, ms of CPU"]["value"] / 1000
+    steps = results["image"]["parts"]
+    others = sum(
+        steps[name]["cpu_seconds"]
+        for name in ("read (hash, decode)", "field of view", "quality, grade",
+                     "quality and grade after, fidelity", "encode")
+    )  # fmt: skip
+    return (
+        f"A photograph of 12 megapixels takes about {network + others:.1f} seconds of one CPU "
+        f"core: {network:.1f} in the\nnetwork (`benchmarks/gates.py`), and {others:.1f} to read, "
+        "measure and write it (`benchmarks/image.py`), on an AMD EPYC."
+    )
 
 
 def ceilings(results: Numbers) -> str:
@@ -219,7 +240,8 @@ def capacity(results: Numbers) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
-    "README.md": ("weights", gates),
+    "README.md weights": ("weights", gates),
+    "README.md cost": ("cost", cost),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),

@@ -40,7 +40,7 @@ def command(
     archive = make_demo_archive(out / "archive", images=images, seed=seed)
     say(
         f"made {archive.images} files in {archive.folder}: {archive.degraded} degraded, "
-        f"one truncated on purpose ({archive.corrupt})"
+        f"one deliberately truncated ({archive.corrupt})"
     )
     if archive_only:
         typer.echo(str(archive.folder.resolve()))

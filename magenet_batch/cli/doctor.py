@@ -79,8 +79,8 @@ def _gpus() -> Finding:
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
         return Finding("GPUs", True, f"{count}: {names}")
     if Path("/dev/nvidiactl").exists():
-        advice = "Install a torch built for CUDA, see https://pytorch.org/get-started"
-        return Finding("GPUs", False, "there is one, but this torch cannot use it", advice)
+        advice = "Install a torch build with CUDA: see https://pytorch.org/get-started"
+        return Finding("GPUs", False, "present, but this torch build cannot use it", advice)
     return Finding("GPUs", True, "none; jobs run on the CPU")
 
 
@@ -120,7 +120,7 @@ def _disk() -> Finding:
     free = {name: shutil.disk_usage(path).free for name, path in places.items()}
     ok = min(free.values()) >= DISK_MIN
     text = ", ".join(f"{n / 1e9:.0f} GB {name}" for name, n in free.items())
-    advice = "" if ok else "Outputs need about as much room as the archive; Ray needs 1 GB."
+    advice = "" if ok else "Outputs need about as much space as the archive; Ray needs 1 GB."
     return Finding("free disk", ok, text, advice)
 
 
@@ -132,7 +132,7 @@ def _codecs() -> Finding:
         except Exception as error:  # a missing system library can raise anything
             missing.append(f"{name} ({error})")
     if missing:
-        advice = "Install the package again: pip install --force-reinstall magenet-batch"
+        advice = "Reinstall the package: pip install --force-reinstall magenet-batch"
         return Finding("codecs", False, f"missing: {', '.join(missing)}", advice)
     return Finding("codecs", True, "JPEG, PNG, TIFF, BMP, WebP, JPEG 2000, DICOM")
 
@@ -141,5 +141,5 @@ def _weights() -> Finding:
     names = shipped_names()
     if names:
         return Finding("weights", True, ", ".join(names))
-    advice = "Train some (magenet train recipes/small.toml) and give them with --weights."
+    advice = "Train weights (magenet train recipes/small.toml) and pass them with --weights."
     return Finding("weights", False, "none in the package", advice)

@@ -24,7 +24,7 @@ def command(
         typer.echo(json.dumps(rows, indent=2))
         return
     if not found:
-        typer.echo("No weights in the package. Make some: magenet train recipes/small.toml")
+        typer.echo("No weights in the package. Train weights: magenet train recipes/small.toml")
     for weights in found:
         default = ", the default" if weights.name == DEFAULT_WEIGHTS else ""
         size = weights.path.stat().st_size / 1e6

@@ -67,11 +67,13 @@ def check_for_crop(params: DegradationParams, *, height: int) -> None:
             mean.
     """
     if height < 1:
-        raise ValueError(f"height is {height}; it must be that of the whole picture, in pixels")
+        raise ValueError(
+            f"height is {height}; it must be the height of the whole picture in pixels"
+        )
     for kind in WAY_OF_LIGHT:
         if kind.whole and kind.present(params):
             possible = ", ".join(k.name for k in WAY_OF_LIGHT if not k.whole)
             raise ValueError(
                 f"a crop cannot be degraded with '{kind.name}', which depends on the whole "
-                f"picture; a crop can have {possible}"
+                f"picture; crops support {possible}"
             )

@@ -54,15 +54,17 @@ def degrade_crop(pixels: np.ndarray, params: DegradationParams, *, height: int) 
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not np.issubdtype(pixels.dtype, np.floating):
         raise ValueError(
-            f"a crop is (h, w, 3) in floating point, not {pixels.shape} {pixels.dtype}"
+            f"a crop must be (h, w, 3) in floating point, not {pixels.shape} {pixels.dtype}"
         )
     if height < 1:
-        raise ValueError(f"height is {height}; it must be that of the whole picture, in pixels")
+        raise ValueError(
+            f"height is {height}; it must be the height of the whole picture in pixels"
+        )
     kinds = params.kinds()
     for kind in kinds:
         if kind not in CROP_KINDS:
             raise ValueError(
-                f"degrade_crop knows no '{kind}'; it can do {', '.join(CROP_KINDS)}: "
+                f"degrade_crop does not support '{kind}', only {', '.join(CROP_KINDS)}: "
                 "use apply_degradation on the whole picture"
             )
     x = pixels.astype(np.float32)

@@ -54,7 +54,7 @@ class DegradationParams(AllFields):
         """
         entries: dict[str, Any] = json.loads(record)
         if not isinstance(entries, dict):
-            raise ValueError(f"a degradation record is an object, not {record[:40]!r}")
+            raise ValueError(f"a degradation record must be an object, not {record[:40]!r}")
         unknown = entries.keys() - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"a degradation record has no entry {sorted(unknown)[0]!r}")

@@ -91,5 +91,5 @@ def preset(name: str) -> Preset:
     """
     base, _, kind = name.partition(":")
     if base not in PRESETS:
-        raise UsageError(f"no degradation preset is called '{base}'; {nearest(base, PRESETS)}")
+        raise UsageError(f"no degradation preset is named '{base}'; {nearest(base, PRESETS)}")
     return PRESETS[base].only(kind) if kind else PRESETS[base]

@@ -86,7 +86,7 @@ def given_image(image: ImageInput, *, reduced_to: int | None = None) -> GivenIma
 def _from_pil(image: Any) -> np.ndarray:
     mode = getattr(image, "mode", None)
     if not isinstance(mode, str) or not hasattr(image, "convert"):
-        raise InputError(f"{type(image).__name__} is no image that is known. {_ACCEPTED}")
+        raise InputError(f"{type(image).__name__} is not a supported image type. {_ACCEPTED}")
     if mode == "P" and not getattr(image, "has_transparency_data", False):
         image, mode = image.convert("RGB"), "RGB"
     if mode not in _PIL_MODES:
@@ -96,12 +96,12 @@ def _from_pil(image: Any) -> np.ndarray:
     try:
         return np.asarray(image)
     except OSError as error:  # Pillow reads pixels lazily
-        raise ImageError("corrupt", f"this image cannot be decoded whole: {error}") from error
+        raise ImageError("corrupt", f"this image cannot be decoded completely: {error}") from error
 
 
 def _from_array(array: np.ndarray) -> GivenImage:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-        raise InputError(f"an array of the shape {array.shape} is no image: {_hint(array)}")
+        raise InputError(f"an array of the shape {array.shape} is not an image: {_hint(array)}")
     if not array.size:
         raise InputError(f"an array of the shape {array.shape} has no pixels.")
     pixels = _as_integers(array)
@@ -128,8 +128,8 @@ def _as_integers(array: np.ndarray) -> np.ndarray:
         return array.astype(native, copy=False)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
-            f"an array of the type {array.dtype} does not say its range: convert it, for example "
-            f"with image.astype(np.uint8). {_ACCEPTED}"
+            f"an array of the type {array.dtype} does not define its range: convert it, "
+            f"for example with image.astype(np.uint8). {_ACCEPTED}"
         )
     if not np.isfinite(array).all():
         raise InputError("the array has values that are not finite (NaN or infinity).")

@@ -95,7 +95,7 @@ def read_image(
         raise ImageError("too_large", "there was not enough memory to decode it") from error
     except Exception as error:  # decoders raise many types; for the user they are one error
         raise ImageError(
-            "corrupt", f"this {found.name} cannot be decoded whole: {_brief(error)}"
+            "corrupt", f"this {found.name} cannot be decoded completely: {_brief(error)}"
         ) from error
     return FundusImage(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, decoded.icc,

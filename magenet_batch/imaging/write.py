@@ -54,7 +54,7 @@ def encode_image(
         Exception
     ) as error:  # encoders raise many types because of tags carried over from a source
         said = " ".join(str(error).split())[:160] or type(error).__name__
-        hint = "; --metadata minimal leaves damaged tags out" if metadata == "keep" else ""
+        hint = "; --metadata minimal drops damaged tags" if metadata == "keep" else ""
         raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
 
 
@@ -65,7 +65,7 @@ def _dicom(
     provenance: Provenance | None,
 ) -> bytes:
     if like is None or like.dataset is None:
-        raise ImageError("unwritable", "only images that were DICOM are written as DICOM")
+        raise ImageError("unwritable", "only DICOM sources can be written as DICOM")
     from magenet_batch.imaging.formats import derive  # slow to import, and rarely needed
 
     return derive.derive(

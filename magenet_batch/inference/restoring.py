@@ -147,7 +147,7 @@ class Restoring:
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside)
         if not torch.isfinite(y.sum()):
-            raise ImageError("non_finite", "the network gave values that are not finite")
+            raise ImageError("non_finite", "the network produced values that are not finite")
         light = planes(fields).resized(_SMOOTH) if fields is not None else None
         clear = None
         if self._look == "clear":

@@ -103,7 +103,7 @@ class Tiling:
                 tile, context, window=seen, height=square.side, width=square.side
             )
         if not torch.isfinite(refined.sum(dtype=torch.float32)):
-            raise ImageError("non_finite", "the network gave values that are not finite")
+            raise ImageError("non_finite", "the network produced values that are not finite")
         rows, columns, _, _ = square.overlap(window, height, width)
         inner = refined[
             0, :,

@@ -127,7 +127,7 @@ class JobOptions(BaseModel):
             Part.parse(self.part)
         if is_store(self.out) and "link" in (self.kept, self.rejects):
             raise UsageError(
-                f"{self.out} is in an object store, which holds no links: copy or omit."
+                f"{self.out} is in an object store, which has no links: use copy or omit."
             )
         return self
 

@@ -150,13 +150,13 @@ def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
         UsageError: there is no such policy or threshold, or its value is not 0..1 or `off`.
     """
     if name not in POLICIES:
-        raise UsageError(f"no policy is called '{name}'; {nearest(name, POLICIES)}")
+        raise UsageError(f"no policy is named '{name}'; {nearest(name, POLICIES)}")
     policy = POLICIES[name]
     for change in changes:
         key, equals, text = change.partition("=")
         if key not in THRESHOLDS or not equals:
             raise UsageError(
-                f"--policy-set {change}: write it as THRESHOLD=VALUE, such as fidelity=0.5; "
+                f"--policy-set {change}: use the form THRESHOLD=VALUE, such as fidelity=0.5; "
                 f"{nearest(key, THRESHOLDS)}"
             )
         policy = replace(policy, **{key: _threshold(change, text)})  # type: ignore[arg-type]

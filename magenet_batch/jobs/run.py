@@ -314,9 +314,9 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
         raise JobError(
             "\n".join(
                 [
-                    f"The output folder {ledger.out} is not complete:",
+                    f"The output folder {ledger.out} is incomplete:",
                     *(f"  {line}" for line in [*wrong[:10], *more]),
-                    "The same command with --retry-failed makes missing outputs again.",
+                    "Add --retry-failed to the same command to recreate missing outputs.",
                 ]
             )
         )
@@ -372,8 +372,8 @@ def load_enhancer(
     enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend, look=look)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(
-            f"the weights {weights} are not the same everywhere: this worker has "
-            f"{enhancer.weights_hash}, the job began with {expected}. "
+            f"the weights {weights} differ between workers: this one has "
+            f"{enhancer.weights_hash}, the job started with {expected}. "
             "Give every node the same file."
         )
     return enhancer

@@ -40,7 +40,7 @@ def read_config(text: str) -> MageNetConfig | RestorationConfig:
     """
     described = json.loads(text)
     if not isinstance(described, dict):
-        raise ValueError("a configuration is a table")
+        raise ValueError("a configuration must be a table")
     if "sense" in described:
         return RestorationConfig.model_validate_json(text)
     if described.get("architecture") == "magenet":  # the name in weights older than `Restorer`

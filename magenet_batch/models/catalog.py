@@ -50,9 +50,9 @@ def find_weights(name_or_path: str) -> Path:
         if path.is_file():
             return path
     if Path(name_or_path).is_dir():
-        raise WeightsError(f"{name_or_path} is a folder: name the .safetensors file in it")
+        raise WeightsError(f"{name_or_path} is a folder; give the .safetensors file in it")
     raise WeightsError(
-        f"there are no weights '{name_or_path}', neither shipped nor as a file: "
+        f"no weights '{name_or_path}', neither in the package nor as a file: "
         + nearest(name_or_path, shipped_names() or ["(none shipped)"])
     )
 
@@ -71,8 +71,8 @@ def read_weights_file(name_or_path: str) -> WeightsFile:
         raise WeightsError(_not_safetensors(path, error)) from error
     if "progress" in metadata:
         raise WeightsError(
-            f"{path} is a checkpoint, to resume training from; the weights lie beside it, "
-            "in the file that is called after the run"
+            f"{path} is a training checkpoint; the weights are next to it, "
+            "in the file named after the run"
         )
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise WeightsError(
@@ -96,15 +96,12 @@ def _not_safetensors(path: Path, error: Exception) -> str:
     )  # of the safetensors header, preceded by its length, which can start with any byte
     if begin[:4] == b"PK\x03\x04" or (begin[:1] == b"\x80" and not header):
         return (
-            f"{path} looks like a PyTorch pickle, which can run code when it is loaded; only "
+            f"{path} looks like a PyTorch pickle, which can run code when loaded; only "
             "safetensors are read: train with `magenet train`, or save it as safetensors"
         )
     if not begin:
         return f"{path} is empty: copy or train the weights again"
-    return (
-        f"{path} is no safetensors file, or not a whole one ({error}): "
-        "copy or train the weights again"
-    )
+    return f"{path} is not a complete safetensors file ({error}): copy or train the weights again"
 
 
 def _printable(name: str) -> str:
@@ -118,5 +115,5 @@ def _notes(metadata: dict[str, str], path: Path) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} has damaged notes: {error}") from error
     if not isinstance(notes, dict):
-        raise WeightsError(f"{path} has damaged notes: they are no table")
+        raise WeightsError(f"{path} has damaged notes: they are not a table")
     return {str(key): str(value) for key, value in notes.items()}

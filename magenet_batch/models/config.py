@@ -97,5 +97,5 @@ def magenet_config(size: str, **changes: Any) -> MageNetConfig:
         RecipeError: there is no such size.
     """
     if size not in SIZES:
-        raise RecipeError(f"no network size is called '{size}'; {nearest(size, SIZES)}")
+        raise RecipeError(f"no network size is named '{size}'; {nearest(size, SIZES)}")
     return MageNetConfig(size=size, **{**SIZES[size], **changes})

@@ -21,7 +21,9 @@ def pick_device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise UsageError(f"'{wanted}' is no device: choose from auto, cpu, cuda, cuda:N") from error
+        raise UsageError(
+            f"'{wanted}' is not a device; choose from auto, cpu, cuda, cuda:N"
+        ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"'{wanted}' was asked for, but {torch.cuda.device_count()} GPUs are visible here: "

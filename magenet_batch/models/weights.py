@@ -90,6 +90,6 @@ def load_weights(name_or_path: str) -> tuple[Network, WeightsFile]:
         first = " ".join(str(error).strip().splitlines()[:2])
         raise WeightsError(f"{found.path} does not fit its network: {first}") from error
     if not all(torch.isfinite(t).all() for t in tensors.values()):
-        raise WeightsError(f"{found.path} holds values that are not finite: train it again")
+        raise WeightsError(f"{found.path} contains values that are not finite: train it again")
     network.eval().requires_grad_(False)
     return network, found

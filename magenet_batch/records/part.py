@@ -32,7 +32,7 @@ class Part(NamedTuple):
         part = cls(int(match[1]), int(match[2])) if match else cls(0, 0)
         if not 1 <= part.number <= part.of:
             raise UsageError(
-                f"--part {text}: write it as NUMBER/OF, such as 3/8, from 1/8 to 8/8. "
+                f"--part {text}: use the form NUMBER/OF, such as 3/8, from 1/8 to 8/8. "
                 'In a Slurm array from 1: --part "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT".'
             )
         return part

@@ -50,7 +50,7 @@ def make_location(place: Location) -> None:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"{place} cannot be made: {error.strerror}. Give another with -o."
+            f"{place} cannot be created: {error.strerror}. Choose another with -o."
         ) from error
 
 

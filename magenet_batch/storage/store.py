@@ -55,7 +55,9 @@ class StorePath:
         self._scheme, _, path = uri.partition("://")
         self._path = path.strip("/")
         if "//" in self._path:
-            raise UsageError(f"{uri}: write single slashes; names with empty parts are not read")
+            raise UsageError(
+                f"{uri}: write single slashes; names with empty components are not supported"
+            )
 
     def __str__(self) -> str:
         return f"{self._scheme}://{self._path}"
@@ -130,7 +132,7 @@ class StorePath:
         """
         found = self._info()
         if found.type.name != "File":
-            raise FileNotFoundError(f"{self}: there is no such object")
+            raise FileNotFoundError(f"{self}: no such object")
         return _file_stat(found)
 
     def iterdir(self) -> Iterator[StorePath]:
@@ -173,7 +175,7 @@ class StorePath:
             StorageError: the name is too long, or the store refuses the object.
         """
         if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
-            why = f"a store takes names of at most {KEY_BYTES} bytes"
+            why = f"names in a store are limited to {KEY_BYTES} bytes"
             raise StorageError(f"{self} cannot be written: {why}", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         # A stream that is opened lazily, and fails to start a multipart upload, writes an empty
@@ -203,7 +205,7 @@ class StorePath:
         """Check that the bucket exists before any work starts."""
         bucket = StorePath(f"{self._scheme}://{self._path.partition('/')[0]}")
         if not bucket.exists():
-            raise StorageError(f"{self}: no such bucket. Make it, or give another with -o.")
+            raise StorageError(f"{self}: no such bucket. Create it, or choose another with -o.")
 
     @property
     def _store(self) -> FileSystem:
@@ -245,8 +247,8 @@ def refuse_other_schemes(text: str) -> None:
     """
     if _SCHEME.match(text) and not is_store(text):
         raise UsageError(
-            f"{text}: not a place that is known. Give a folder, s3://BUCKET/FOLDER or "
-            "gs://BUCKET/FOLDER; stores that speak S3's language are reached through "
+            f"{text}: not a supported location. Give a folder, s3://BUCKET/FOLDER or "
+            "gs://BUCKET/FOLDER; S3-compatible stores are reached through "
             "AWS_ENDPOINT_URL."
         )
 

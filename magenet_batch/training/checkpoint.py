@@ -81,7 +81,7 @@ def read_progress(path: Path, *, recipe: str = "") -> Progress:
     if recipe and progress.recipe != recipe:
         raise TrainingError(
             f"the checkpoint {path} belongs to another recipe: set another run.output, "
-            "or delete the folder to start anew"
+            "or delete the folder to start over"
         )
     return progress
 
@@ -100,7 +100,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _unreadable(path: Path, error: Exception) -> TrainingError:
-    return TrainingError(f"the checkpoint {path} cannot be read ({error}): delete it to start anew")
+    return TrainingError(f"the checkpoint {path} cannot be read ({error}): delete it to start over")
 
 
 def load_checkpoint(

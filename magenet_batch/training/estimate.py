@@ -63,21 +63,21 @@ def count_images(data: DataConfig, keys: Sequence[str]) -> list[FolderCount]:
     on_disk = any(not folder.startswith((PHANTOM, SHARPEST)) for _, folder in named)
     if on_disk and not Path(data.root).is_dir():
         named = []
-        missing.append(f"there is no folder {data.root}")
+        missing.append(f"no folder {data.root}")
     for key, folder in named:
         try:
             counts.append(FolderCount(key, folder, _count(data, folder, vessels=key == "vessels")))
         except TrainingError as error:
             missing.append(str(error).partition(": say where")[0])
     missing += [
-        f"the recipe names no folder for data.{key}"
+        f"the recipe has no folder for data.{key}"
         for key in keys
         if key in _NEEDED and not getattr(data, key)
     ]
     if missing:
         raise UsageError(
-            f"data are missing: {'; '.join(missing)}. Say where they are with "
-            "--set data.root=FOLDER; docs/data.md says how to lay them out"
+            f"data are missing: {'; '.join(missing)}. Set their location with "
+            "--set data.root=FOLDER; docs/data.md describes the layout"
         )
     return counts
 
@@ -88,7 +88,7 @@ def _count(data: DataConfig, folder: str, *, vessels: bool) -> int:
     if folder.startswith(SHARPEST):
         share = share_of(folder)
         if not data.real:
-            raise TrainingError(f"'{folder}' chooses from data.real, which is empty")
+            raise TrainingError(f"'{folder}' selects from data.real, which is empty")
         return max(1, round(share * sum(_count(data, f, vessels=False) for f in data.real)))
     return len(image_paths(data, folder, with_vessels=vessels))
 
@@ -169,7 +169,7 @@ def outlook(recipe: Recipe) -> str:
     if not unknown:
         return "\n".join([*lines, f"time: {duration(known)} at most"])
     said = f"; the others: {duration(known)} at most" if known else ""
-    lines.append(f"time: not known of {', '.join(unknown)} (no minutes in the recipe){said}")
+    lines.append(f"time: unknown for {', '.join(unknown)} (no minutes in the recipe){said}")
     return "\n".join(lines)
 
 
@@ -180,7 +180,7 @@ def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
     if chosen and names & {MOMENTS, "sensor"}:
         raise UsageError(
             f"data.clean: '{chosen[0]}' is for 'affine' and 'unet'; the sensor part of "
-            "'magenet' needs folders of sharp photographs: name some"
+            "'magenet' needs folders of sharp photographs"
         )
     if any(phase.name == STRUCTURE and not phase.done for phase in phases):
         yield "vessels"

@@ -115,4 +115,4 @@ class Phases:
         without = ", ".join(self.unknown)
         if self.seconds_left:
             return f"{duration(self.seconds_left)} left, {without} not counted"
-        return f"time left not known yet of {without}"
+        return f"time left not known yet for {without}"

@@ -67,7 +67,7 @@ class Reporter:
 
     def skipped(self, images: Sequence[str]) -> None:
         """Report real images that cannot be used."""
-        self.note(f"{len(images)} real images are left out, the first: {images[0]}")
+        self.note(f"{len(images)} real images are skipped, the first: {images[0]}")
 
     def step(self, step: int, numbers: dict[str, float], *, seconds: float) -> None:
         """Report a step of the active phase."""

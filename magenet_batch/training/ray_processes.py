@@ -42,8 +42,8 @@ def train_in_processes(
     found = int(resources.get("GPU", 0))
     if gpus and found < processes:
         raise UsageError(
-            f"run.processes = {processes}, but {found} GPUs are visible to Ray: set it to at most "
-            "that, or run.device = 'cpu'"
+            f"run.processes = {processes}, but {found} GPUs are visible to Ray: lower "
+            "run.processes or set run.device = 'cpu'"
         )
     here = Path.cwd()
 

@@ -183,7 +183,7 @@ class Trainer:
         config, path = self.recipe.structure, self.folder / STRUCTURE_FILE
         given = Path(config.weights) if config.weights else path
         if config.weights and not given.is_file():
-            raise TrainingError(f"there is no structure module {given}: set structure.weights = ''")
+            raise TrainingError(f"no structure module {given}: set structure.weights = ''")
         done = True
         if self.group.leads and not given.is_file() and not self.begun_from:
             done = self._train_structure(module, path)
@@ -227,7 +227,7 @@ class Trainer:
         have = {name: part for name, part in self.student.named_children() if name != "structure"}
         if unknown := [part for part in parts if part not in have]:
             known = nearest(unknown[0], have)
-            raise TrainingError(f"schedule.parts: no part is called '{unknown[0]}'; {known}")
+            raise TrainingError(f"schedule.parts: no part is named '{unknown[0]}'; {known}")
         for name, part in have.items():
             part.requires_grad_(not parts or name in parts)
 
@@ -291,7 +291,7 @@ class Trainer:
             kept = self.folder / f"not_finite_{self.group.rank}.safetensors"
             save_file({k: v.contiguous() for k, v in self._shown.items()}, kept)
             raise TrainingError(
-                f"the gradient of step {step} is not finite (losses: {sums}): the run stops; its "
+                f"the gradient of step {step} is not finite (losses: {sums}); its "
                 f"last batch is in {kept}; lower schedule.learning_rate, or set "
                 "run.precision = 'fp32'"
             )

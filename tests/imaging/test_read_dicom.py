@@ -128,7 +128,7 @@ def test_a_palette_gives_its_colours():
 def test_several_frames_are_refused_or_one_is_chosen(syntax):
     data = dicom(PICTURE // 2, syntax=syntax, frames=3)
     reason, said = refused(data)
-    assert reason == "unsupported" and "3 pictures" in said and "--page" in said
+    assert reason == "unsupported" and "3 pages" in said and "--page" in said
     np.testing.assert_array_equal(read_image(data, page=2).pixels, PICTURE // 2 + 1)
     assert "no page 4" in refused(data, page=4)[1]
 

@@ -102,7 +102,7 @@ def test_strips_tiles_and_compressions_round_trip(dtype, compression, tile, bigt
 
 def test_of_several_pages_one_is_chosen_or_none():
     data = with_tifffile(np.stack([PICTURE, PICTURE // 2, PICTURE // 3]), photometric="rgb")
-    with pytest.raises(ImageError, match=r"3 pictures.*--page") as caught:
+    with pytest.raises(ImageError, match=r"3 pages.*--page") as caught:
         read_image(data)
     assert caught.value.reason == "unsupported"
     np.testing.assert_array_equal(read_image(data, page=3).pixels, PICTURE // 3)

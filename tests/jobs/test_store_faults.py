@@ -70,7 +70,7 @@ def test_places_that_are_refused(empty_bucket, options):
         options(out=OUT, kept="link")
     stranger = StorePath("s3://results/full/of/things.txt")
     stranger.write_bytes(b"x")
-    with pytest.raises(UsageError, match="not empty and holds no job"):
+    with pytest.raises(UsageError, match="not empty and contains no magenet job"):
         run_job(options(out="s3://results/full"), enhancer_factory=fake_factory)
     assert names_in(StorePath("s3://results/full")) == ["of"]
     assert main(["status", "s3://results/full"]) == EXIT_USAGE

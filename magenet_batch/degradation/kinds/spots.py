@@ -36,7 +36,7 @@ class Spot:
             self.radius > 0 and abs(self.amplitude) <= 1 and np.isfinite([self.x, self.y]).all()
         ):
             raise ValueError(
-                f"no such spot: {self}; x and y must be finite, radius above 0, amplitude -1 .. 1"
+                f"invalid spot: {self}; x and y must be finite, radius above 0, amplitude -1 .. 1"
             )
 
 

@@ -71,5 +71,7 @@ def detect(data: bytes) -> Format:
             return found
     for offset, magic, name in _NOT_READ:
         if data[offset : offset + len(magic)] == magic:
-            raise ImageError("unsupported", f"{name} files are not read: convert it to PNG or TIFF")
-    raise ImageError("not_an_image", "its content is no image format that is known")
+            raise ImageError(
+                "unsupported", f"{name} files are not supported: convert it to PNG or TIFF"
+            )
+    raise ImageError("not_an_image", "its content is not a known image format")

@@ -67,7 +67,7 @@ def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None
         ImageError: `corrupt` or `too_large`.
     """
     if width < 1 or height < 1:
-        raise ImageError("corrupt", f"its header says {width} x {height} pixels")
+        raise ImageError("corrupt", f"its header states {width} x {height} pixels")
     pixels = width * height
     if pixels > max_pixels:
         raise ImageError(
@@ -77,8 +77,8 @@ def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None
     if pixels > max(ALWAYS_ALLOWED, PIXELS_PER_BYTE * stored):
         raise ImageError(
             "corrupt",
-            f"its header says {width} x {height} pixels, more than {stored} bytes of a photograph "
-            "can hold: it is truncated, damaged, or a decompression bomb",
+            f"its header states {width} x {height} pixels, more than {stored} bytes of a "
+            "photograph can hold: it is truncated, damaged, or a decompression bomb",
         )
 
 
@@ -94,15 +94,15 @@ def choose_page(count: int, page: int | None) -> int:
             requested.
     """
     if count < 1:
-        raise ImageError("corrupt", "it holds no picture")
+        raise ImageError("corrupt", "it holds no image")
     if count == 1:
         return 0
     if page is None:
         raise ImageError(
-            "unsupported", f"it holds {count} pictures: say which to take with --page (from 1)"
+            "unsupported", f"it holds {count} pages: choose one with --page, starting at 1"
         )
     if page > count:
-        raise ImageError("unsupported", f"it holds {count} pictures; there is no page {page}")
+        raise ImageError("unsupported", f"it holds {count} pages; page {page} does not exist")
     return page - 1
 
 
@@ -153,12 +153,12 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
     """
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ImageError(
-            "unsupported", f"pixels of type {pixels.dtype} are not read, uint8 and uint16 are"
+            "unsupported", f"pixels of type {pixels.dtype} are not supported; uint8 and uint16 are"
         )
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-        raise ImageError("unsupported", f"an image of shape {pixels.shape} is not read")
+        raise ImageError("unsupported", f"an image of shape {pixels.shape} is not supported")
     if pixels.shape[2] in (2, 4):
         full = np.iinfo(pixels.dtype).max
         alpha = pixels[..., -1:]

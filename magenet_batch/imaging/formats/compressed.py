@@ -36,16 +36,18 @@ def decode_frame(
     if syntax in _JPEG_2000:
         return _jpeg2000(frame, shape, colours, bits)
     if syntax not in _LOSSY_JPEG | _LOSSLESS_JPEG | _JPEG_LS:
-        raise ImageError("unsupported", f"DICOM compressed with {syntax.name[:64]} is not read")
+        raise ImageError(
+            "unsupported", f"DICOM compressed with {syntax.name[:64]} is not supported"
+        )
     header = jpeg.frame_header(frame)
     _check_shape((header.height, header.width), shape)
     if not frame.rstrip(b"\x00").endswith(b"\xff\xd9"):
-        raise ImageError("corrupt", "its compressed pixels are cut off")
+        raise ImageError("corrupt", "its compressed pixels are truncated")
     if syntax in _JPEG_LS:
         return _checked(imagecodecs.jpegls_decode(frame), shape), colours
     if syntax in _LOSSLESS_JPEG or header.marker == 0xC3:
         if header.components != 1:
-            raise ImageError("unsupported", "DICOM with lossless JPEG is only read in grey")
+            raise ImageError("unsupported", "DICOM with lossless JPEG is only supported in grey")
         return _checked(imagecodecs.ljpeg_decode(frame), shape), colours
     pixels = jpeg.decode_pixels(frame, header=header, unmarked_is_rgb=colours == "RGB")
     grey = header.components == 1
@@ -66,7 +68,7 @@ def _jpeg2000(
         now = "RGB"
     samples = np.asarray(imagecodecs.jpeg2k_decode(frame))
     if header.bits > bits:
-        raise ImageError("corrupt", f"its pixels have {header.bits} bits, its header says {bits}")
+        raise ImageError("corrupt", f"its pixels have {header.bits} bits, its header states {bits}")
     return _checked(samples, shape), now
 
 
@@ -74,7 +76,7 @@ def _check_shape(found: tuple[int, int], said: tuple[int, int]) -> None:
     if found != said:
         raise ImageError(
             "corrupt",
-            f"its compressed pixels are {found[1]} x {found[0]}, its header says "
+            f"its compressed pixels are {found[1]} x {found[0]}, its header states "
             f"{said[1]} x {said[0]}",
         )
 
@@ -84,5 +86,5 @@ def _checked(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim == 3 and pixels.shape[2] != 3:
-        raise ImageError("unsupported", f"{pixels.shape[2]} compressed channels are not read")
+        raise ImageError("unsupported", f"{pixels.shape[2]} compressed channels are not supported")
     return pixels

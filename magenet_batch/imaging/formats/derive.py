@@ -62,7 +62,7 @@ def derive(
     for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not source.get(name):
             raise ImageError(
-                "unwritable", f"its source has no {name}: use --output-format to write another kind"
+                "unwritable", f"its source has no {name}: write another format with --output-format"
             )
     new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
     _scale_spacing(new, source, pixels)

@@ -40,9 +40,9 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     head = pydicom.dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True)
     syntax = head.file_meta.get("TransferSyntaxUID")
     if syntax is None:
-        raise ImageError("corrupt", "this dicom is cut off or damaged: it has no transfer syntax")
+        raise ImageError("corrupt", "this dicom is truncated or damaged: it has no transfer syntax")
     if syntax == _DEFLATED:  # decompressing it would come before its size is known
-        raise ImageError("unsupported", "deflated DICOM is not read: convert it first")
+        raise ImageError("unsupported", "deflated DICOM is not supported: convert it first")
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
         _refuse_without_pixels(dataset)
@@ -62,7 +62,7 @@ def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
     """Refuse a file without pixels: a damaged image, or an object that is not an image."""
     kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
     if "Rows" in dataset or "Image" in kind or not kind:
-        raise ImageError("corrupt", "this dicom is cut off: its pixels are missing")
+        raise ImageError("corrupt", "this dicom is truncated: its pixels are missing")
     raise ImageError("unsupported", f"this DICOM object ({kind}) holds no image")
 
 
@@ -72,12 +72,12 @@ def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
     check_size(width, height, max_pixels=max_pixels, stored=stored)
     colours, samples = dataset.PhotometricInterpretation, int(dataset.SamplesPerPixel)
     if _COLOURS.get(colours) != samples:
-        raise ImageError("unsupported", f"DICOM colours {str(colours)[:32]!r} are not read")
+        raise ImageError("unsupported", f"DICOM colours {str(colours)[:32]!r} are not supported")
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     if allocated not in (8, 16) or not 1 <= bits <= allocated:
-        raise ImageError("unsupported", f"DICOM of {bits} bits in {allocated} is not read")
+        raise ImageError("unsupported", f"DICOM of {bits} bits in {allocated} is not supported")
     if int(dataset.get("HighBit", bits - 1)) != bits - 1 or dataset.get("PixelRepresentation"):
-        raise ImageError("unsupported", "DICOM with signed or shifted samples is not read")
+        raise ImageError("unsupported", "DICOM with signed or shifted samples is not supported")
 
 
 def _samples(
@@ -103,11 +103,11 @@ def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) ->
     samples, wide = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated) == 16
     half = dataset.PhotometricInterpretation == "YBR_FULL_422"
     if half and (wide or width % 2):
-        raise ImageError("corrupt", "colours of half width need 8 bits and an even width")
+        raise ImageError("corrupt", "subsampled colours need 8 bits and an even width")
     count = height * width * (2 if half else samples)
     kind = np.dtype(np.uint16 if wide else np.uint8).newbyteorder(">" if big_endian else "<")
     if (index + 1) * count * kind.itemsize > len(stored):
-        raise ImageError("corrupt", "this dicom is cut off: pixels are missing")
+        raise ImageError("corrupt", "this dicom is truncated: pixels are missing")
     if big_endian and not wide and str(dataset["PixelData"].VR) == "OW":
         stored = np.frombuffer(stored[: len(stored) // 2 * 2], ">u2").astype("<u2").tobytes()
     values = np.frombuffer(stored, kind, count, index * count * kind.itemsize)

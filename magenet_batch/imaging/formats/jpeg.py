@@ -61,7 +61,7 @@ def frame_header(data: bytes) -> FrameHeader:
         marked = marked or (marker == 0xE0 and body == b"JFIF\0")
         marked = marked or (marker == 0xEE and body == b"Adobe")
         at += 2 + length
-    raise ImageError("corrupt", "this jpeg is cut off: it has no frame header")
+    raise ImageError("corrupt", "this jpeg is truncated: it has no frame header")
 
 
 def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
@@ -107,7 +107,7 @@ def _refuse_unread(header: FrameHeader) -> None:
     if header.bits != 8 or header.marker not in (0xC0, 0xC1, 0xC2):
         raise ImageError(
             "unsupported",
-            f"JPEG of {header.bits} bits and kind {header.marker:#x} is not read: "
+            f"JPEG of {header.bits} bits and kind {header.marker:#x} is not supported: "
             "convert it to PNG or TIFF",
         )
 

@@ -60,7 +60,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
             head = 16
         last = end if length == 0 else start + length
         if last > end or last < start + head:
-            raise ImageError("corrupt", "this JPEG 2000 file is cut off or damaged")
+            raise ImageError("corrupt", "this JPEG 2000 file is truncated or damaged")
         yield Box(kind, start, start + head, last)
         start = last
 
@@ -84,12 +84,12 @@ def codestream_header(data: bytes, start: int = 0) -> Header:
     if count > 4 or len(depths) != 1 or steps != {1} or not 8 <= bits <= 16:
         raise ImageError(
             "unsupported",
-            "this JPEG 2000 is not read: its channels are signed, subsampled, of unequal depth, "
-            "not of 8 to 16 bits or more than four",
+            "this JPEG 2000 is not supported: its channels are signed, subsampled, of unequal "
+            "depth, not of 8 to 16 bits, or more than four",
         )
     tiles = -(-(x1 - tile_x) // tile_w) * -(-(y1 - tile_y) // tile_h)
     if not 1 <= tiles <= _MOST_TILES:
-        raise ImageError("corrupt", f"it says that it has {tiles} tiles")
+        raise ImageError("corrupt", f"its header states {tiles} tiles")
     at = start + 4 + length
     mixed = data[at : at + 2] == b"\xff\x52" and data[at + 8 : at + 9] == b"\x01"
     return Header(x1 - x0, y1 - y0, count, bits, mixed)
@@ -122,17 +122,17 @@ def _container(data: bytes) -> tuple[bytes | None, int]:
             return icc, box.start
         if box.kind == b"jp2h":
             icc = _colour_profile(data, box)
-    raise ImageError("corrupt", "this JPEG 2000 file is cut off: it has no pixels")
+    raise ImageError("corrupt", "this JPEG 2000 file is truncated: it has no pixels")
 
 
 def _colour_profile(data: bytes, header: Box) -> bytes | None:
     for box in boxes(data, header.start, header.end):
         if box.kind == b"pclr":
-            raise ImageError("unsupported", "JPEG 2000 with a palette is not read")
+            raise ImageError("unsupported", "JPEG 2000 with a palette is not supported")
         if box.kind == b"colr":
             method, space = data[box.start : box.start + 1], data[box.start + 3 : box.start + 7]
             if method == b"\x02":
                 return data[box.start + 3 : box.end]
             if method == b"\x01" and int.from_bytes(space, "big") == _SYCC:
-                raise ImageError("unsupported", "JPEG 2000 in YCC colours is not read")
+                raise ImageError("unsupported", "JPEG 2000 in YCC colours is not supported")
     return None

@@ -17,7 +17,7 @@ Image.MAX_IMAGE_PIXELS = None  # our own limit comes first, and gives a reason
 def decode_png(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     """Read a PNG: 8 and 16 bits, grey, RGB, palette, alpha."""
     if b"IEND" not in data:
-        raise ImageError("corrupt", "this png is cut off: its end mark is missing")
+        raise ImageError("corrupt", "this png is truncated: its end mark is missing")
     with Image.open(io.BytesIO(data)) as image:
         check_size(*image.size, max_pixels=max_pixels, stored=len(data))
         icc, exif, orientation = pillow_metadata(image)

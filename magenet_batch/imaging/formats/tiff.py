@@ -63,7 +63,7 @@ def _check_directories(data: bytes) -> None:
     seen: set[int] = set()
     while offset:
         if offset in seen or offset + 2 > len(data) or len(seen) > _MOST_PAGES:
-            raise ImageError("corrupt", "this tiff is cut off or its list of pages is damaged")
+            raise ImageError("corrupt", "this tiff is truncated or its list of pages is damaged")
         seen.add(offset)
         (entries,) = struct.unpack_from(order + count_kind, data, offset)
         link = offset + struct.calcsize(count_kind) + entries * entry
@@ -74,12 +74,12 @@ def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
     """Refuse unsupported samples and absurd tile sizes before memory is allocated."""
     if page.dtype not in (np.uint8, np.uint16):
         raise ImageError(
-            "unsupported", f"pixels of type {page.dtype} are not read, uint8 and uint16 are"
+            "unsupported", f"pixels of type {page.dtype} are not supported; uint8 and uint16 are"
         )
     if not 1 <= page.samplesperpixel <= 4 or page.imagedepth != 1:
         raise ImageError(
             "unsupported",
-            f"{page.samplesperpixel} samples per pixel and depth {page.imagedepth} are not read",
+            f"{page.samplesperpixel} samples per pixel, depth {page.imagedepth} are not supported",
         )
     if page.is_tiled:
         most = min(max_pixels, 4 * page.imagewidth * page.imagelength + (1 << 24))
@@ -98,7 +98,7 @@ def _check_colours(page: tifffile.TiffPage) -> None:
         read.add(kinds.YCBCR)
     if page.photometric not in read:
         name = getattr(page.photometric, "name", str(page.photometric))
-        raise ImageError("unsupported", f"TIFF colours {name} are not read: convert it to RGB")
+        raise ImageError("unsupported", f"TIFF colours {name} are not supported: convert it to RGB")
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:
@@ -107,10 +107,10 @@ def _check_strips(page: tifffile.TiffPage, size: int) -> None:
     Decoders of compressed strips would fill the missing part with grey.
     """
     if len(page.dataoffsets) > _MOST_STRIPS:
-        raise ImageError("corrupt", f"it says that it has {len(page.dataoffsets)} strips or tiles")
+        raise ImageError("corrupt", f"its header states {len(page.dataoffsets)} strips or tiles")
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True):
         if offset + length > size:
-            raise ImageError("corrupt", "this tiff is cut off: pixels lie behind its end")
+            raise ImageError("corrupt", "this tiff is truncated: its pixels extend beyond its end")
 
 
 def _exif(page: tifffile.TiffPage) -> bytes | None:

@@ -189,8 +189,8 @@ class Engine:
                 raise event.error
             if self._start_deaths >= START_DEATHS:
                 raise JobError(
-                    f"{self._start_deaths} workers in a row died while starting: {event.message}. "
-                    "Try --workers 0 to see what happens, or fewer workers if memory is short."
+                    f"{self._start_deaths} workers in a row died during start-up: {event.message}. "
+                    "Use --workers 0 to see the error, or fewer workers if memory is short."
                 )
             return
         if event.worker in self._idle:
@@ -208,11 +208,11 @@ class Engine:
             self._queue.appendleft(unit)  # not done, even if it was the last
             return
         self._deaths += 1
-        self._progress.note(f"a worker died ({event.message}); its images are done again")
+        self._progress.note(f"a worker died ({event.message}); its images will be retried")
         if self._deaths >= DEATHS_IN_A_ROW:
             raise JobError(
                 f"{self._deaths} workers died without finishing anything in between; the last: "
-                f"{event.message}. What is done is kept; see log.jsonl in the output folder."
+                f"{event.message}. Finished images are kept; see log.jsonl in the output folder."
             )
         self._again(unit, timed_out=timed_out)
 
@@ -257,8 +257,8 @@ class Engine:
             self._alive_at = now
         elif now - self._alive_at > self._start_timeout:
             raise JobError(
-                f"No worker was ready after {self._start_timeout:.0f} s. Are there as many free "
-                "CPUs and GPUs as the job asks for? `magenet doctor` checks this machine."
+                f"No worker was ready after {self._start_timeout:.0f} s. Are enough CPUs and "
+                "GPUs free? `magenet doctor` checks this machine."
             )
 
     def _count(self, more: Counters) -> None:

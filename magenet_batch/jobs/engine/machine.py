@@ -50,7 +50,7 @@ class WorkerAllocation(NamedTuple):
         where = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else "CPU"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         if not self.workers:
-            return f"inside this process on {where}, {threads}"
+            return f"in this process on {where}, {threads}"
         share = f", {self.gpu_share:g} GPU each" if self.gpus else ""
         kind = "local process" if self.executor == "local" else "Ray worker"
         plural = ("es" if self.executor == "local" else "s") * (self.workers > 1)
@@ -107,7 +107,7 @@ def allocate_workers(
         there = {0: "there is none", 1: "there is one"}.get(gpus_there, f"there are {gpus_there}")
         raise UsageError(
             f"--gpus {gpus}: {there} that torch can use here. "
-            f"Give --gpus {gpus_there}{' to work on the CPU' if not gpus_there else ''}, or see "
+            f"Give --gpus {gpus_there}{' to run on the CPU' if not gpus_there else ''}, or see "
             "`magenet doctor`."
         )
     if gpus is None:

@@ -231,7 +231,7 @@ class RayExecutor:
             return
         if not self._restarts:
             raise JobError(
-                "Ray stopped unexpectedly and all workers were lost. What is done is kept: "
+                "Ray stopped unexpectedly and all workers were lost. Finished images are kept: "
                 "re-run the same command to resume."
             )
         self._restarts -= 1

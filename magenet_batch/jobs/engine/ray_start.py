@@ -85,8 +85,8 @@ def connect(
     except Exception as error:  # Ray raises generic errors when a machine is too busy
         where = "on this machine" if address is None else f"at {address}"
         raise JobError(
-            f"Ray does not start {where}: {first_line(error).rstrip('.')}. "
-            "`magenet doctor` checks this machine; --workers 0 works without Ray."
+            f"Ray cannot start {where}: {first_line(error).rstrip('.')}. "
+            "`magenet doctor` checks this machine; --workers 0 runs without Ray."
         ) from error
 
 

@@ -50,7 +50,7 @@ def refusal(out: Location, holder: dict[str, Any]) -> str:
     """Error message for a second job on the same folder."""
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return (
-        f"Another job works on {out}: {who}, since {holder.get('locked', '?')}. "
-        "Wait for it, stop it, or give another output folder with -o. "
-        f"If that host is gone, the lock ends by itself {STALE_AFTER_S / 60:.0f} minutes later."
+        f"Another job is running on {out}: {who}, since {holder.get('locked', '?')}. "
+        "Wait for it, stop it, or choose another output folder with -o. "
+        f"If that host is gone, the lock expires {STALE_AFTER_S / 60:.0f} minutes later."
     )

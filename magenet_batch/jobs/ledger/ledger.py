@@ -117,7 +117,7 @@ class Ledger:
         except (pa.ArrowInvalid, OSError) as error:
             raise JobError(
                 f"{path} cannot be read ({error}). "
-                "Delete this file and re-run the same command: its images are redone."
+                "Delete this file and re-run the same command: its images will be processed again."
             ) from error
 
     def to_retry(self, shard: int) -> tuple[int, ...]:
@@ -189,9 +189,11 @@ class Ledger:
             start = shard * self.plan.shard_size
             planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
             if not rows.column("image_id").equals(planned):
-                wrong.append(f"{rows_file(self.out, shard).name} does not hold the planned images")
+                wrong.append(
+                    f"{rows_file(self.out, shard).name} does not contain the planned images"
+                )
             wrong.extend(
-                f"{output}: its row says {status}, but the file is not there"
+                f"{output}: its row says {status}, but the file is missing"
                 for status, output in _pairs(rows, "status", "output")
                 if status != "failed" and not self._is_well(status, output)
             )

@@ -80,7 +80,7 @@ def refuse_foreign(out: Location) -> None:
     others = [name for name in others if not name.startswith(".")]
     if others:
         raise UsageError(
-            f"{out} is not empty and holds no job of magenet (there is {', '.join(others[:3])}). "
+            f"{out} is not empty and contains no magenet job (found {', '.join(others[:3])}). "
             "Give a new or empty folder with -o."
         )
 
@@ -135,7 +135,7 @@ def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[s
     try:
         before = read_record(path).identity
     except JobError as error:
-        raise JobError(f"{error}. Start afresh with another output folder (-o).") from error
+        raise JobError(f"{error}. Start a new job in another output folder (-o).") from error
     # Other options also change the listing: report only the cause.
     refuse_other_job(out, changes(before, identity))
     frozen = Plan.load(out / PLAN)

@@ -105,7 +105,9 @@ def read_status(out: Location) -> JobStatus:
     """
     states = state_files(out)
     if not states:
-        raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote to")
+        raise UsageError(
+            f"{out} contains no job: give the folder that `magenet enhance -o` wrote to"
+        )
     ledger = Ledger(out, Plan.load(out / PLAN))
     running = living_holders(out)
     records = [read_record(path) for path in states]

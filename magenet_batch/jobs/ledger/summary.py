@@ -69,7 +69,7 @@ class JobSummary:
             rate = self.worked / max(self.seconds, 1e-9)
             lines.append(f"{self.worked} images in {duration(self.seconds)} ({rate:.2f} images/s).")
         if self.counts.failed and not self.interrupted:
-            lines.append("To try the failed ones again: the same command with --retry-failed.")
+            lines.append("To retry the failed images, add --retry-failed to the same command.")
         if self.counts.images:
             lines.append(f"Next: magenet report {self.out}")
         return "\n".join(lines)

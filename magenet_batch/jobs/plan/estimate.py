@@ -51,9 +51,9 @@ def estimate(plan: Plan, *, workers: int, gpus: int) -> str:
     """
     size = megapixels(plan)
     if size is None:
-        return "no estimate: the sizes of the images are not known before they are read"
+        return "no estimate: image sizes are unknown until the images are read"
     total = f"about {size * len(plan):.0f} megapixels ({size:.1f} an image)"
     if gpus:
-        return f"{total}; on GPUs there is no measured rate yet: try --limit 100"
+        return f"{total}; no rate has been measured on GPUs yet: try --limit 100"
     seconds = size * len(plan) * SECONDS_PER_MEGAPIXEL / max(workers, 1)
     return f"{total}; roughly {duration(seconds)} with {max(workers, 1)} workers of one thread"

@@ -60,12 +60,12 @@ class Skipped:
             kinds = ", ".join(
                 f"{n} {s or 'without extension'}" for s, n in sorted(self.suffixes.items())
             )
-            said.append(f"ignored by extension: {kinds} (--include '*' takes all)")
+            said.append(f"ignored by extension: {kinds} (--include '*' includes all)")
         for count, what in (
-            (self.excluded, "left out by --include/--exclude"),
+            (self.excluded, "excluded by --include/--exclude"),
             (self.hidden, "hidden, skipped"),
-            (self.outputs, "folders that hold a job's output, skipped"),
-            (self.loops, "links that lead in a circle, skipped"),
+            (self.outputs, "folders with a job's output, skipped"),
+            (self.loops, "circular links, skipped"),
         ):
             if count:
                 said.append(f"{count} {what}")

@@ -53,7 +53,7 @@ def read_manifest(
         if key in seen:
             raise UsageError(
                 f"{manifest}, row {number}: '{key}' is already in row {seen[key]}. "
-                "Each image may be listed once; remove one of the rows."
+                "Each image may be listed only once; remove one of the rows."
             )
         seen[key] = number
         if choice.takes(key, skipped, by_suffix=False):
@@ -75,8 +75,8 @@ def _path_column(table: pa.Table, manifest: Path, wanted: str | None) -> str:
         chosen = next((by_lower[n] for n in PATH_COLUMNS if n in by_lower), "")
         if not chosen:
             raise UsageError(
-                f"{manifest}: no column looks like the path of an image. "
-                f"Name it with --path-column; the columns are: {', '.join(names)}."
+                f"{manifest}: no column seems to hold image paths. "
+                f"Choose it with --path-column; the columns are: {', '.join(names)}."
             )
     kind = table.schema.field(chosen).type
     if pa.types.is_dictionary(kind):
@@ -84,7 +84,7 @@ def _path_column(table: pa.Table, manifest: Path, wanted: str | None) -> str:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise UsageError(
             f"{manifest}: column '{chosen}' holds {kind}, not text. "
-            "Name the column of paths with --path-column."
+            "Choose the column of paths with --path-column."
         )
     return chosen
 

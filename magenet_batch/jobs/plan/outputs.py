@@ -30,8 +30,8 @@ def refuse_own_folder(archive: Path, given: str, *, out: Location) -> None:
     folder = (archive if archive.is_dir() else archive.parent).resolve()
     if folder == out or out in folder.parents:
         raise UsageError(
-            f"The output folder {out} holds the archive {given}: originals could be overwritten. "
-            "Give a folder of its own with -o."
+            f"The output folder {out} contains the archive {given}: originals could be "
+            "overwritten. Choose another folder with -o."
         )
 
 
@@ -42,7 +42,7 @@ def refuse_own_place(given: str, *, out: Location) -> None:
     archive = StorePath(given)
     if archive.is_relative_to(out) or out.is_relative_to(archive):
         raise UsageError(
-            f"The output place {out} and the archive {given} overlap: originals could "
+            f"The output location {out} and the archive {given} overlap: originals could "
             "be overwritten. Choose another output with -o."
         )
 
@@ -53,8 +53,8 @@ def refuse_inside(table: pa.Table, *, out: Location) -> None:
     if pc.any(inside).as_py():
         first = table.filter(inside).column("source")[0].as_py()
         raise UsageError(
-            f"{first} lies in the output folder {out}: it could be overwritten. "
-            "Give a folder of its own with -o."
+            f"{first} is inside the output folder {out}: it could be overwritten. "
+            "Choose another folder with -o."
         )
 
 
@@ -77,11 +77,11 @@ def refuse_collisions(table: pa.Table) -> None:
         raise UsageError(
             "\n".join(
                 [
-                    f"{len(clashes)} images would be written over others "
-                    "(names are compared without regard to case):",
+                    f"{len(clashes)} images would overwrite others "
+                    "(names are compared ignoring case):",
                     *clashes[:5],
                     *more,
-                    "Rename them, leave some out with --exclude, or enhance them in two jobs.",
+                    "Rename them, exclude some with --exclude, or split them into two jobs.",
                 ]
             )
         )

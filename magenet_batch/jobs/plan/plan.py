@@ -132,7 +132,7 @@ class Plan:
         except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
             raise JobError(
                 f"{path}: the job's plan cannot be read ({error}). "
-                "Start afresh with another output folder (-o)."
+                "Start a new job in another output folder (-o)."
             ) from error
         return cls(table.replace_schema_metadata(None).combine_chunks(), size)
 
@@ -274,7 +274,7 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     try:
         joined = pa.concat_tables(parts, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise UsageError(f"The manifests' columns do not fit together: {error}") from error
+        raise UsageError(f"The manifests' columns do not match: {error}") from error
     return joined.replace_schema_metadata(None).combine_chunks()
 
 
@@ -291,6 +291,6 @@ def describe_plan(plan: Plan) -> str:
     if len(plan) > 3:
         lines.append(f"  and {len(plan) - 3} more")
     if len(plan.extra_schema):
-        lines.append(f"carried through to the rows: {', '.join(plan.extra_schema.names)}")
-    lines.append("Nothing was done (--dry-run).")
+        lines.append(f"carried over to the rows: {', '.join(plan.extra_schema.names)}")
+    lines.append("Nothing was written (--dry-run).")
     return "\n".join(lines)

@@ -137,9 +137,9 @@ def refuse_other_job(out: Location, changed: list[str]) -> None:
         raise UsageError(
             "\n".join(
                 [
-                    f"{out} holds a job with other options, weights or images:",
+                    f"{out} contains a job with other options, weights or images:",
                     *(f"  {line}" for line in changed),
-                    "Choose another folder with -o, or give the same options as before to resume.",
+                    "Choose another folder with -o, or use the same options as before to resume.",
                 ]
             )
         )

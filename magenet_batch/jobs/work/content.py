@@ -113,5 +113,5 @@ def read_object(uri: str) -> bytes:
         return StorePath(uri).read_bytes()
     except (OSError, MagenetError) as error:
         raise ImageError(
-            "unreadable", f"it cannot be fetched: {brief(error.__cause__ or error)}"
+            "unreadable", f"it cannot be downloaded: {brief(error.__cause__ or error)}"
         ) from error

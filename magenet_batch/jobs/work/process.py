@@ -341,4 +341,4 @@ def _refuse_non_finite(enhanced: EnhancementLike) -> None:
     maps = (enhanced.pixels, enhanced.vessels_before, enhanced.vessels_after)
     for values in maps:
         if values is not None and values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ImageError("non_finite", "the network gave NaN or infinity")
+            raise ImageError("non_finite", "the network produced NaN or infinity")

@@ -112,7 +112,7 @@ def load_training_images(
         if folder.startswith(SHARPEST):
             if not config.real:
                 raise TrainingError(
-                    f"'{folder}' chooses from data.real, which is empty: say where the archive is "
+                    f"'{folder}' selects from data.real, which is empty: set the archive "
                     "with --set data.real=/archive"
                 )
             archive = load_training_images(config, config.real, skip_bad=True, threads=threads)
@@ -130,11 +130,11 @@ def load_training_images(
                 names.append(f"{folder}/{path.name}")
     if not squares:
         raise TrainingError(
-            "there is nothing to train on: "
+            "nothing to train on: "
             + (
                 f"none of {len(skipped)} images can be used, the first because {skipped[0]}"
                 if skipped
-                else "the recipe names no folder for this part"
+                else "the recipe has no folder for this part"
             )
         )
     images = torch.from_numpy(np.stack([s[0] for s in squares])).permute(0, 3, 1, 2).contiguous()
@@ -180,7 +180,9 @@ def share_of(word: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise TrainingError(f"'{word}' should look like sharpest:0.25, a share between 0 and 1")
+        raise TrainingError(
+            f"'{word}' must have the form sharpest:0.25, with a share between 0 and 1"
+        )
     return share
 
 
@@ -192,7 +194,7 @@ def phantom_seeds(word: str) -> range:
     """
     count, _, first = word.removeprefix(PHANTOM).partition("@")
     if not count.isdigit() or (first and not first.isdigit()):
-        raise TrainingError(f"'{word}' should look like phantom:8 or phantom:8@100")
+        raise TrainingError(f"'{word}' must have the form phantom:8 or phantom:8@100")
     start = int(first or 0)
     return range(start, start + int(count))
 
@@ -217,7 +219,7 @@ def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) 
     inside = where / "images" if with_vessels or (where / "images").is_dir() else where
     if not inside.is_dir():
         raise TrainingError(
-            f"there is no folder {inside}: say where the data are with --set data.root=FOLDER"
+            f"no folder {inside}: set the location of the data with --set data.root=FOLDER"
         )
     paths = sorted(
         p
@@ -229,7 +231,7 @@ def image_paths(config: DataConfig, folder: str, *, with_vessels: bool = False) 
     if with_vessels:
         paths = [p for p in paths if _vessel_path(p).exists()]
     if not paths:
-        raise TrainingError(f"there is no image in {inside}")
+        raise TrainingError(f"no image in {inside}")
     step = -(-len(paths) // config.limit) if config.limit else 1
     return paths[::step]
 

@@ -114,12 +114,12 @@ def find_recipe(path: Path | str) -> Path:
     shipped = shipped_recipes()
     if wanted.stem in shipped and wanted.parent in (Path(), Path("recipes")):
         return shipped[wanted.stem]
-    raise RecipeError(f"there is no recipe {wanted}; {nearest(wanted.stem, shipped)}")
+    raise RecipeError(f"no recipe {wanted}; {nearest(wanted.stem, shipped)}")
 
 
 def _read(path: Path, *, seen: tuple[Path, ...]) -> Tables:
     if path.resolve() in seen:
-        raise RecipeError(f"{path}: 'extends' goes round in a circle")
+        raise RecipeError(f"{path}: 'extends' is circular")
     try:
         tables: Tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
@@ -151,7 +151,7 @@ def _apply_change(tables: Tables, change: str) -> None:
     name, equals, text = change.partition("=")
     table, dot, key = name.strip().partition(".")
     if not equals or not dot:
-        raise RecipeError(f"--set {change}: write it as table.key=value")
+        raise RecipeError(f"--set {change}: use the form TABLE.KEY=VALUE")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, KeyError, RecursionError):
@@ -161,7 +161,7 @@ def _apply_change(tables: Tables, change: str) -> None:
     for part in path:
         into = into.setdefault(part, {}) if isinstance(into, dict) else None
     if not isinstance(into, dict):
-        raise RecipeError(f"--set {change}: there is no table to put '{last}' in")
+        raise RecipeError(f"--set {change}: no table for '{last}'")
     into[last] = value
 
 

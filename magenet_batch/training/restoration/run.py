@@ -111,7 +111,7 @@ class RestorationRun:
         path = self._path(part)
         if not path.is_file():
             raise TrainingError(
-                f"{path} is not there yet: train it first with --set run.parts='[\"{part}\"]'"
+                f"{path} does not exist yet: train it first with --set run.parts='[\"{part}\"]'"
             )
         load_model(module, path)
         if part == "structure":
@@ -127,7 +127,7 @@ class RestorationRun:
         assert module is not None
         path = self._path("structure")
         if self.recipe.structure.weights and not path.is_file():
-            raise TrainingError(f"there is no structure module {path}: set structure.weights = ''")
+            raise TrainingError(f"no structure module {path}: set structure.weights = ''")
         if not path.is_file():
             data = self.recipe.data
             done = train_structure(

@@ -193,7 +193,7 @@ def test_a_worker_that_hangs_is_killed_and_its_image_named(tmp_path):
 
 def test_deaths_at_start_end_the_job(tmp_path):
     executor = FakeExecutor(tmp_path, start=lambda worker: Lost(worker, "out of memory"))
-    with pytest.raises(JobError, match="3 workers in a row died while starting: out of memory"):
+    with pytest.raises(JobError, match="3 workers in a row died during start-up: out of memory"):
         run(tmp_path, executor)
 
 
