@@ -68,4 +68,4 @@ def test_archive_only_prints_where_it_is(tmp_path, capsys):
     assert main(["demo", "-o", str(tmp_path / "demo"), "--images", "2", "--archive-only"]) == 0
     said = capsys.readouterr()
     assert said.out.strip() == str((tmp_path / "demo" / "archive").resolve())
-    assert "truncated on purpose" in said.err
+    assert "deliberately truncated" in said.err

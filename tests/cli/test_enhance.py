@@ -121,7 +121,7 @@ def test_changed_options_are_refused(enhance):
 
 def test_missing_weights_end_with_1(enhance, capsys):
     assert main(["enhance", "archive", "--weights", "nosuch"]) == 1
-    assert "there are no weights 'nosuch'" in capsys.readouterr().err
+    assert "no weights 'nosuch'" in capsys.readouterr().err
 
 
 def test_version_and_unknown_command(capsys):

@@ -211,7 +211,7 @@ def test_a_dry_run_counts_images_and_estimates_time_and_trains_nothing(
     recipe = load_recipe(kind.recipe)
     count = recipe.data.clean[0].removeprefix("phantom:")
     assert f"clean      {recipe.data.clean[0]:<24} {count:>6}" in told.err
-    assert "time: not known of structure" in told.err
+    assert "time: unknown for structure" in told.err
     assert not folder.exists()
 
 
@@ -224,8 +224,8 @@ def test_a_dry_run_says_which_data_are_missing(
     command = kind.command(tmp_path / "run", *missing)
     assert main([*command, "--dry-run"]) == EXIT_USAGE
     said = capsys.readouterr().err
-    assert f"there is no image in {tmp_path / 'sharp'}" in said
-    assert f"there is no folder {tmp_path / 'nowhere' / 'images'}" in said
+    assert f"no image in {tmp_path / 'sharp'}" in said
+    assert f"no folder {tmp_path / 'nowhere' / 'images'}" in said
     assert "--set data.root=FOLDER" in said
     assert not (tmp_path / "run").exists()
 

@@ -144,5 +144,5 @@ def test_what_a_crop_cannot_have_is_refused():
         degrade_crop(np.zeros((4, 4, 3), np.uint8), nothing, height=64)
     with pytest.raises(ValueError, match="height is 0"):
         degrade_crop(crop(), nothing, height=0)
-    with pytest.raises(ValueError, match="no 'haze'; it can do blur, noise, jpeg"):
+    with pytest.raises(ValueError, match="not support 'haze', only blur, noise, jpeg"):
         degrade_crop(crop(), DegradationParams(haze_strength=0.3), height=64)

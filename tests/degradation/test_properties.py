@@ -115,7 +115,7 @@ def test_the_sensor_preset_is_wide_and_has_no_light():
 def test_a_crop_refuses_what_needs_the_whole_picture(kind: str):
     params = sample_degradation(np.random.default_rng(0), preset(f"evaluation:{kind}"))
     image, mask = torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16)
-    with pytest.raises(ValueError, match=f"'{kind}'.*a crop can have blur, yellow, noise, jpeg"):
+    with pytest.raises(ValueError, match=f"'{kind}'.*crops support blur, yellow, noise, jpeg"):
         apply_degradation(image, [params], mask_B1HW=mask, height=64)
 
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_applied_is_refused():
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("[]", "is an object"),
+        ("[]", "must be an object"),
         ("{", "Expecting"),
         ('{"spots": [{"x": 1}]}', "bad entry 'spots'"),
         ('{"spots": 3}', "bad entry 'spots'"),

@@ -134,7 +134,7 @@ def test_a_source_without_identifiers_is_refused():
 
 
 def test_only_dicom_becomes_dicom():
-    with pytest.raises(ImageError, match="were DICOM"):
+    with pytest.raises(ImageError, match="only DICOM sources"):
         encode_image(PICTURE, format="dicom")
 
 

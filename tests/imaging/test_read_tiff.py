@@ -106,7 +106,7 @@ def test_of_several_pages_one_is_chosen_or_none():
         read_image(data)
     assert caught.value.reason == "unsupported"
     np.testing.assert_array_equal(read_image(data, page=3).pixels, PICTURE // 3)
-    with pytest.raises(ImageError, match="no page 4"):
+    with pytest.raises(ImageError, match="page 4 does not exist"):
         read_image(data, page=4)
     alone = with_tifffile(PICTURE, photometric="rgb")
     np.testing.assert_array_equal(read_image(alone, page=4).pixels, PICTURE)

@@ -125,7 +125,7 @@ def test_wrong_weights_give_sentences_that_help(tmp_path, weights: str):
         load_weights("nowhere")
     text = tmp_path / "text.safetensors"
     text.write_text("hello")
-    with pytest.raises(WeightsError, match="no safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         load_weights(str(text))
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(2)}, other)

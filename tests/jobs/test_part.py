@@ -95,14 +95,17 @@ def test_siblings_work_side_by_side_and_nobody_else(tmp_path: Path, hold):
     with job_lock(tmp_path, part=Part(2, 3)):
         pass
     for part in (None, Part(1, 2), Part(1, 3)):
-        with pytest.raises(JobError, match="Another job works"), job_lock(tmp_path, part=part):
+        with pytest.raises(JobError, match="Another job is running"), job_lock(tmp_path, part=part):
             pass
     assert not list(tmp_path.glob(".magenet.lock")), "who is refused leaves nothing"
 
 
 def test_parts_wait_for_a_whole_job(tmp_path: Path, hold):
     hold("")
-    with pytest.raises(JobError, match="Another job works"), job_lock(tmp_path, part=Part(1, 3)):
+    with (
+        pytest.raises(JobError, match="Another job is running"),
+        job_lock(tmp_path, part=Part(1, 3)),
+    ):
         pass
 
 

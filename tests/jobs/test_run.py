@@ -163,7 +163,7 @@ def test_a_changed_archive_is_refused_with_the_difference(options, archive):
 def test_a_missing_output_is_noticed_and_made_again(options, tmp_path):
     run_job(options(), enhancer_factory=fake_factory)
     (tmp_path / "out" / "images" / "a.png").unlink()
-    with pytest.raises(JobError, match=r"a\.png.*not there"):
+    with pytest.raises(JobError, match=r"a\.png.*missing"):
         run_job(options(), enhancer_factory=fake_factory)
     assert run_job(options(retry_failed=True), enhancer_factory=fake_factory).worked == 1
 

@@ -74,5 +74,5 @@ def test_what_is_not_there_is_said(endpoint, options):
     assert not is_store("/s3/bucket")
     with pytest.raises(UsageError, match="cannot be listed"):
         run_job(options(archive=("s3://nobody/has/this",)), enhancer_factory=fake_factory)
-    with pytest.raises(ImageError, match="cannot be fetched"):
+    with pytest.raises(ImageError, match="cannot be downloaded"):
         read_object("s3://nobody/x.png")

@@ -66,7 +66,7 @@ def test_places_that_are_refused(empty_bucket, options):
         run_job(options(out="s3://results//x"), enhancer_factory=fake_factory)
     with pytest.raises(UsageError, match="single slashes"):
         run_job(options(archive=("s3://results//x",)), enhancer_factory=fake_factory)
-    with pytest.raises(UsageError, match="holds no links"):
+    with pytest.raises(UsageError, match="has no links"):
         options(out=OUT, kept="link")
     stranger = StorePath("s3://results/full/of/things.txt")
     stranger.write_bytes(b"x")
@@ -82,7 +82,7 @@ def test_other_kinds_of_stores_are_no_folders(options, archive, uri, tmp_path, m
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     for given in ({"out": uri}, {"archive": (uri,)}, {"archive": (str(archive), uri)}):
-        with pytest.raises(UsageError, match=r"not a place that is known.*s3://BUCKET"):
+        with pytest.raises(UsageError, match=r"not a supported location.*s3://BUCKET"):
             run_job(options(**given), enhancer_factory=fake_factory)
     assert main(["status", uri]) == EXIT_USAGE
     assert set(tmp_path.iterdir()) == before

@@ -154,7 +154,7 @@ def test_a_killed_driver_blocks_nobody(empty_bucket, options, archive, tmp_path)
     while not names_in(rows):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    with pytest.raises(JobError, match=f"Another job works on {OUT}: process {process.pid}"):
+    with pytest.raises(JobError, match=f"Another job is running on {OUT}: process {process.pid}"):
         run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert read_status(StorePath(OUT)).state == "running"
     process.send_signal(signal.SIGKILL)
@@ -186,7 +186,7 @@ def test_parts_share_a_place(empty_bucket, options, tmp_path):
     for number in (2, 1):
         with job_lock(out, part=Part(3, 3)):  # a sibling at work
             run_job(options(out=OUT, part=f"{number}/3"), enhancer_factory=fake_factory)
-            with pytest.raises(JobError, match="Another job works"):
+            with pytest.raises(JobError, match="Another job is running"):
                 run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert not read_status(out).complete
     run_job(options(out=OUT, part="3/3"), enhancer_factory=fake_factory)

@@ -55,9 +55,11 @@ def test_a_pickle_is_named_and_never_loaded(tmp_path, monkeypatch):
 def test_files_that_are_something_else(tmp_path, good):
     whole = good.read_bytes()
     assert "empty" in refused(tmp_path / "a", b"")
-    assert "no safetensors" in refused(tmp_path / "b", b"\xff\xd8\xff" + bytes(99))
+    assert "not a complete safetensors" in refused(tmp_path / "b", b"\xff\xd8\xff" + bytes(99))
     assert "again" in refused(tmp_path / "c", whole[: len(whole) // 2])
-    assert "no safetensors" in refused(tmp_path / "d", struct.pack("<Q", 2**60) + whole[8:])
+    assert "not a complete safetensors" in refused(
+        tmp_path / "d", struct.pack("<Q", 2**60) + whole[8:]
+    )
     assert "is a folder" in refused(tmp_path)
 
 
@@ -66,7 +68,7 @@ def test_tensors_must_be_the_networks_own(tmp_path, good):
     first = next(iter(tensors))
     spoilt = {
         "no magenet weights": (tensors, {}),
-        "a checkpoint": (tensors, {"progress": "{}"}),
+        "a training checkpoint": (tensors, {"progress": "{}"}),
         "too many": ({**tensors, "extra": np.zeros(3, np.float16)}, metadata),
         "lacks": ({k: v for k, v in tensors.items() if k != first}, metadata),
         "the shape": ({**tensors, first: np.zeros(3, np.float16)}, metadata),
@@ -99,5 +101,5 @@ def test_a_hostile_name_is_made_printable(tmp_path, good):
 def test_a_worker_with_other_weights_says_so(good):
     known = read_weights_file(str(good)).hash
     assert load_enhancer("cpu", 1, weights=str(good), expected=known).weights_hash == known
-    with pytest.raises(WeightsError, match="not the same everywhere"):
+    with pytest.raises(WeightsError, match="differ between workers"):
         load_enhancer("cpu", 1, weights=str(good), expected="0" * 16)

@@ -46,7 +46,7 @@ def test_time_is_known_where_the_recipe_gives_minutes(tmp_path: Path):
     archive(tmp_path, sharp=1, hazy=1, vessels=2, held=1)
     both = ("sensor.minutes=30", "light.minutes=60")
     said = outlook(load_recipe("smoke", changes=changes(tmp_path, *both)))
-    assert "time: not known of structure, moments, sense (no minutes in the recipe)" in said
+    assert "time: unknown for structure, moments, sense (no minutes in the recipe)" in said
     assert "the others: 1 h 30 min at most" in said
     alone = (*both, 'run.parts=["light"]')
     assert "time: 1 h 00 min at most" in outlook(
@@ -63,7 +63,7 @@ def test_every_missing_folder_is_named(tmp_path: Path):
     assert "sharp" not in str(caught.value)
     assert caught.value.exit_code == 2
     gone = changes(tmp_path / "gone")
-    with pytest.raises(UsageError, match=r"data are missing: there is no folder .*gone\. Say"):
+    with pytest.raises(UsageError, match=r"data are missing: no folder .*gone\. Set"):
         outlook(load_recipe("affine_smoke", changes=gone))
 
 
@@ -77,7 +77,7 @@ def test_what_the_recipe_does_not_read_may_be_missing(tmp_path: Path):
 
 
 def test_no_folder_at_all_is_said(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"names no folder for data\.clean"):
+    with pytest.raises(UsageError, match=r"has no folder for data\.clean"):
         outlook(load_recipe("smoke", changes=["data.clean=[]", f"run.output={tmp_path}"]))
 
 

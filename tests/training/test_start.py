@@ -57,5 +57,5 @@ def test_only_the_named_parts_are_trained(tmp_path: Path, older: Path):
 
 def test_a_part_that_the_network_lacks_is_refused(tmp_path: Path):
     changes = [*SHORT, f"run.output={tmp_path}", "structure.steps=1", 'schedule.parts=["locl"]']
-    with pytest.raises(TrainingError, match="no part is called 'locl'; did you mean 'local'"):
+    with pytest.raises(TrainingError, match="no part is named 'locl'; did you mean 'local'"):
         train(load_recipe("affine_smoke", changes=changes))

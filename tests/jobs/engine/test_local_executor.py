@@ -121,7 +121,7 @@ def test_a_start_up_error_is_a_sentence(options):
 
 
 def test_workers_that_die_while_starting_end_the_job(options):
-    with pytest.raises(JobError, match=r"died while starting: its process ended with exit code 9"):
+    with pytest.raises(JobError, match=r"died during start-up: its process ended with exit code 9"):
         run_job(options(workers=None), enhancer_factory=local_fakes.dies_at_once)
 
 

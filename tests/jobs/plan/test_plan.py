@@ -74,7 +74,7 @@ def test_originals_cannot_be_overwritten(options, archive, out):
 
 def test_collisions_are_refused_without_regard_to_case(options, archive):
     touch(archive / "A.JPG")
-    with pytest.raises(UsageError, match=r"1 images would be written over others"):
+    with pytest.raises(UsageError, match=r"1 images would overwrite others"):
         make_plan(options())
 
 

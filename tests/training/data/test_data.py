@@ -49,7 +49,7 @@ def test_vessels_come_with_their_images(tmp_path):
 
 @pytest.mark.parametrize(
     ("folders", "words"),
-    [(["missing"], "there is no folder"), (["phantom:x"], "phantom:8"), ([], "names no folder")],
+    [(["missing"], "no folder"), (["phantom:x"], "phantom:8"), ([], "has no folder")],
 )
 def test_missing_data_is_said_clearly(tmp_path, folders, words):
     with pytest.raises(TrainingError, match=words):

@@ -76,7 +76,7 @@ AFFINE = "[model]\narchitecture = 'affine'\n"
         ("[model]\nstructure = false", "sensor.guided needs the structure module"),
         ("[schedule", "cannot be read as TOML"),
         ("extends = 'nothing.toml'", "file not found next to this recipe"),
-        ("extends = 'mine.toml'", "circle"),
+        ("extends = 'mine.toml'", "circular"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str):
@@ -97,7 +97,7 @@ def test_the_command_line_says_the_nearest_spelling(tmp_path: Path, capsys):
 def test_a_longer_circle_is_seen(tmp_path: Path):
     recipe(tmp_path, "extends = 'b.toml'", "a.toml")
     recipe(tmp_path, "extends = 'a.toml'", "b.toml")
-    with pytest.raises(RecipeError, match="circle"):
+    with pytest.raises(RecipeError, match="circular"):
         load_recipe(tmp_path / "a.toml")
 
 
@@ -166,9 +166,9 @@ def test_changes_from_the_command_line():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("minutes=20", r"table\.key=value"),
-        ("schedule.minutes", r"table\.key=value"),
-        ("", r"table\.key=value"),
+        ("minutes=20", r"TABLE\.KEY=VALUE"),
+        ("schedule.minutes", r"TABLE\.KEY=VALUE"),
+        ("", r"TABLE\.KEY=VALUE"),
         ("schedule.minuts=20", "did you mean 'minutes'"),
         ("schedule.steps=many", r"schedule\.steps"),
         ("schedule.steps=true", r"schedule\.steps"),

@@ -111,7 +111,7 @@ def test_what_a_part_needs_and_is_missing_is_said(
     for missing in ("structure", "sense"):
         assert main(command(tmp_path, only("sensor"))) == EXIT_FAILED
         said = capsys.readouterr().err
-        assert f"{missing}.safetensors is not there yet" in said
+        assert f"{missing}.safetensors does not exist yet" in said
         assert f"--set run.parts='[\"{missing}\"]'" in said
         assert main(command(tmp_path, only(missing))) == EXIT_DONE
 
