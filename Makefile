@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo test lint types docs install clean benchmark
+# Needs uv. TORCH_BACKEND=auto takes the build of torch that uv finds.
+PYTHONS ?= 3.10 3.11 3.12 3.13
+TORCH_BACKEND ?= cpu
+FAST := not slow and not ray and not browser
+
+.PHONY: help demo test test-pythons lint types docs install clean benchmark
 help:
-	@echo "make demo     a small archive of synthetic images, enhanced and reported"
-	@echo "make test     lint, types and the whole test suite"
-	@echo "make docs     the documentation as a site, in site/"
-	@echo "make benchmark quality, jobs and networks measured and compared, half an hour"
-	@echo "make install  the virtual environment in .venv"
+	@echo "make install       create the virtual environment in .venv"
+	@echo "make demo          enhance a small archive of synthetic images and write a report"
+	@echo "make test          run lint, types and the whole test suite"
+	@echo "make test-pythons  run the fast tests on every supported Python"
+	@echo "make docs          build the documentation as a site, in site/"
+	@echo "make benchmark     measure quality, jobs and networks, and compare; half an hour"
 
 install: $(BIN)/.installed
 
@@ -36,8 +42,15 @@ docs: install
 test: lint types
 	$(BIN)/python -m pytest
 
+test-pythons:
+	set -e; for version in $(PYTHONS); do \
+	  uv venv --quiet --clear --python $$version .venvs/$$version; \
+	  uv pip install --quiet --python .venvs/$$version --torch-backend $(TORCH_BACKEND) ".[dev]"; \
+	  .venvs/$$version/bin/python -m pytest -m "$(FAST)" $(TESTS); \
+	done
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) .venvs $(DEMO)
 
 benchmark: install
 	mkdir -p eval/results

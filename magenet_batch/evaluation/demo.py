@@ -108,7 +108,7 @@ def make_demo_archive(folder: Path, *, images: int = 12, seed: int = 0) -> DemoA
         What was made.
 
     Raises:
-        UsageError: fewer than 2 images are asked for, or the folder holds other things.
+        UsageError: fewer than 2 images are requested, or the folder holds other things.
     """
     if images < 2:
         raise UsageError(f"--images {images}: give at least 2, one of them will be corrupt")

@@ -26,7 +26,7 @@ def pick_device(wanted: str) -> torch.device:
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"'{wanted}' was asked for, but {torch.cuda.device_count()} GPUs are visible here: "
+            f"'{wanted}' is not available: {torch.cuda.device_count()} GPUs are visible here; "
             "use the CPU with --gpus 0 or device = 'cpu', or see `magenet doctor`"
         )
     return device

@@ -62,7 +62,7 @@ def measure_fidelity(
 
 
 def overall_fidelity(row: Mapping[str, float | None]) -> float | None:
-    """The worst of all that was held against the original, 0..1.
+    """The worst of all that was compared with the original, 0..1.
 
     Every measure x with its limit L from `LIMITS` scores 1 / (1 + (x / L)^2): 1 where nothing
     changed, one half at the limit, a fifth at twice the limit. The least score counts, because a

@@ -113,7 +113,7 @@ def difference(
     """Draw what changed in the detail: structures, not light.
 
     Slow light and colour are taken out of the green channel, where vessels and red lesions show
-    best. What remains is held against each other: orange is detail that is darker than before
+    best. The remaining detail is compared: orange is detail that is darker than before
     (vessels or haemorrhages that came out more strongly, or were invented), blue is lighter
     (vessels or haemorrhages that faded, exudates that came out). Drawn over the enhanced image.
 

@@ -32,7 +32,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 all columns are in the CSV."""
 TEXT = ("image_id", "status", "notes", "grade")
 FILTER_COLUMNS = 3
-"""So many manifest columns can be filtered by; all of them have totals of their own."""
+"""Maximum number of manifest columns to filter by; all of them have totals of their own."""
 _OPTIONAL = (
     "grade",
     "fidelity",

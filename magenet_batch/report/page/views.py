@@ -14,7 +14,7 @@ from magenet_batch.report.totals.totals import BETTER, ReportTotals
 from magenet_batch.report.words import images, number, percent, told, visible, words
 
 GROUP_TABLES = 8
-"""So many manifest columns get a table."""
+"""Maximum number of manifest columns with a table."""
 STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
