@@ -200,8 +200,7 @@ class Enhancer:
 
         Args:
             image: a path, a PIL image, the result of `read_image`, or a NumPy array of uint8,
-                uint16
-                or floats in 0..1; grey (H, W) or (H, W, 1), or RGB (H, W, 3).
+                uint16 or floats in 0..1; grey (H, W) or (H, W, 1), or RGB (H, W, 3).
 
         Returns:
             The enhanced image and everything that was measured.

@@ -99,8 +99,7 @@ class ImageError(MagenetError):
     """One image cannot be processed.
 
     The message may quote names and values from files. Unprintable characters in them, such as
-    control
-    characters and those that change the writing direction, are replaced by spaces.
+    control characters and those that change the writing direction, are replaced by spaces.
 
     Attributes:
         reason: one of `REASONS`; it is written to the image's row.

@@ -13,8 +13,7 @@ GreyAction = Literal["keep", "enhance"]
 """What to do with grey photographs: deliver them as they came, or enhance them in grey."""
 MAX_PIXELS = 200_000_000
 """Maximum number of pixels; larger images are refused as `too_large`. The largest fundus cameras
-produce about 50 megapixels.
-"""
+produce about 50 megapixels."""
 
 Look = Literal["natural", "clear"]
 """`natural` restores what was there; `clear` also raises local contrast afterwards."""

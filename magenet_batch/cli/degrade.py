@@ -18,8 +18,8 @@ def command(
     preset: Annotated[
         str,
         typer.Option(
-            help="evaluation, camera_evaluation, mild, train, sensor, or PRESET:KIND for one kind "
-            "alone."
+            help="Use this preset: evaluation, camera_evaluation, mild, train, sensor, or "
+            "PRESET:KIND for one kind alone."
         ),
     ] = "evaluation",
     copies: Annotated[int, typer.Option(min=1, help="Number of copies of each image.")] = 1,

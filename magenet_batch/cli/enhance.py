@@ -101,7 +101,8 @@ def command(
     metadata: Annotated[
         MetadataPolicy,
         typer.Option(
-            help="Choose what outputs keep of the originals' metadata.", rich_help_panel=OUTPUT
+            help="Choose the metadata that outputs carry over from the originals.",
+            rich_help_panel=OUTPUT,
         ),
     ] = "keep",
     page: Page = None,

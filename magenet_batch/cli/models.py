@@ -11,7 +11,7 @@ from magenet_batch.settings import DEFAULT_WEIGHTS
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the weights as JSON.")] = False,
 ) -> None:
     """List the weights in the package."""
     from magenet_batch.models.catalog import read_weights_file, shipped_names

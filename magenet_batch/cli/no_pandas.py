@@ -19,8 +19,7 @@ def do_without_pandas() -> None:
     """Stop pyarrow from importing pandas, which it does at its first scalar if pandas is installed.
 
     The import takes about a quarter of the time of a small report. Only for processes that this
-    command
-    line owns: a library must not hide modules from its users.
+    command line owns: a library must not hide modules from its users.
     """
     if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _NoPandas())

@@ -12,7 +12,7 @@ from magenet_batch.settings import DEFAULT_OUT
 
 def command(
     out: Annotated[str, typer.Argument(help="Output folder of a job.")] = DEFAULT_OUT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
     """Show the progress of a job, while it runs and after. Changes nothing."""
     from magenet_batch.jobs.ledger.status import read_status

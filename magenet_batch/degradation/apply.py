@@ -2,8 +2,7 @@
 
 The order is that of the light path: the eye and the optics blur the scene; the ageing lens absorbs
 blue and scatters a veil; the flash lights unevenly and leaks; dust sits on the objective; the
-sensor
-scales, saturates and adds noise; the file is compressed.
+sensor scales, saturates and adds noise; the file is compressed.
 """
 
 from __future__ import annotations
@@ -30,16 +29,14 @@ def apply_degradation(
         params: parameters of the degradation, one per image.
         mask_B1HW: field of view, 0..1; outside it the images do not change.
         height: height in pixels of the pictures that the images are crops of; None if the images
-            are
-            whole.
+            are whole.
 
     Returns:
         Degraded images of the same shape, 0..1.
 
     Raises:
         ValueError: the number of parameters is not the number of images, or a crop is given a kind
-            of
-            degradation that depends on the whole picture.
+            of degradation that depends on the whole picture.
     """
     if len(params) != len(clean_BCHW):
         raise ValueError(f"{len(clean_BCHW)} images, but {len(params)} sets of parameters")

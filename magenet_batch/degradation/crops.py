@@ -1,9 +1,8 @@
 """Degrade crops fast, for training: blur, noise and compression with OpenCV on one thread.
 
 The formulas are those of `apply_degradation` with a height, which is the oracle. Results differ
-only
-near the edge of a crop, where all blurs, including the Gaussian, mirror the image, and Gaussian
-kernels are cut at four standard deviations.
+only near the edge of a crop, where all blurs, including the Gaussian, mirror the image, and
+Gaussian kernels are cut at four standard deviations.
 """
 
 from __future__ import annotations
@@ -43,8 +42,7 @@ def degrade_crop(pixels: np.ndarray, params: DegradationParams, *, height: int) 
         pixels: (h, w, 3) RGB, floating point, 0..1; not modified.
         params: parameters with blur, noise and JPEG of any shape and coder.
         height: height of the whole picture in pixels, which lengths are fractions of and on which
-            the
-            noise depends.
+            the noise depends.
 
     Returns:
         (h, w, 3) float32, 0..1.

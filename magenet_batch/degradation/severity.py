@@ -14,10 +14,9 @@ def severity(params: DegradationParams) -> float:
 
     Each kind removes its share of what the others leave: 1 - prod(1 - loss). The losses, which the
     file of each kind states, are a definition, not a measurement: a blur of 1/200 of the height
-    removes
-    63 % (motion of that length 51 %), a veil 0.8 of its density (0.7 if it is local), the darkest
-    exposure 60 %, the strongest yellowing 35 %, one-sided light 45 % of its strength, leaked light
-    50 %, spots, noise and compression a maximum of 30, 25 and 25 %.
+    removes 63 % (motion of that length 51 %), a veil 0.8 of its density (0.7 if it is local), the
+    darkest exposure 60 %, the strongest yellowing 35 %, one-sided light 45 % of its strength,
+    leaked light 50 %, spots, noise and compression a maximum of 30, 25 and 25 %.
     """
     left = 1.0
     for kind in REGISTRY:

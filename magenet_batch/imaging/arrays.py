@@ -46,8 +46,7 @@ class GivenImage:
 
         Returns:
             An array like the original. Floats that did not change are returned bit for bit; grey is
-            the
-            mean of the three channels.
+            the mean of the three channels.
         """
         original = self.original
         floats = np.issubdtype(original.dtype, np.floating)

@@ -13,11 +13,9 @@ from magenet_batch import __version__
 
 MetadataPolicy = Literal["keep", "minimal", "none"]
 """`keep` carries over everything that the format can hold; `minimal` only what is needed to show
-the
-image correctly (the colour profile; in DICOM also which eye it shows, of whom, and how it was
+the image correctly (the colour profile; in DICOM also which eye it shows, of whom, and how it was
 taken); `none` nothing (in DICOM, empty values where the standard requires an attribute). The
-provenance is always written.
-"""
+provenance is always written."""
 
 _SOFTWARE, _THUMBNAIL = 0x0131, 0x0201
 _EXIF_IFD, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003

@@ -39,8 +39,7 @@ def suffix_to_append(suffix: str, *, wanted: OutputFormat) -> str:
 
     Returns:
         Empty if the name fits, so that the output tree mirrors the archive. Otherwise an extension;
-        it
-        is appended so that `a.bmp` and `a.png` do not collide.
+        it is appended so that `a.bmp` and `a.png` do not collide.
     """
     promised = SUFFIXES.get(suffix)
     if wanted != "source":
@@ -58,8 +57,7 @@ def format_to_write(source: str, *, renamed: bool, wanted: OutputFormat = "sourc
 
     Returns:
         One of `WRITTEN`. An output with the source's name keeps the format of the content, even if
-        the
-        extension is wrong: 16-bit pixels in a `.jpg` would lose half of their bits as JPEG.
+        the extension is wrong: 16-bit pixels in a `.jpg` would lose half of their bits as JPEG.
     """
     if wanted != "source":
         return wanted

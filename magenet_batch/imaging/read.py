@@ -68,16 +68,14 @@ def read_image(
         max_pixels: maximum number of pixels; larger images are refused before they are decoded.
         page: page to read from multi-page files, from 1; None refuses such files.
         reduced_to: allows a JPEG to be decoded at some eighths of its size, as long as its shorter
-            side
-            keeps this many pixels; the file is still read and checked to its end.
+            side keeps this many pixels; the file is still read and checked to its end.
 
     Returns:
         The image, RGB and upright.
 
     Raises:
         ImageError: the image cannot be read; `reason` says why. Nothing else is raised, whatever
-            the
-            bytes.
+            the bytes.
     """
     data = source if isinstance(source, bytes) else _file_content(Path(source))
     if not data:

@@ -30,8 +30,7 @@ class Enhancement:
     Attributes:
         pixels: (H, W, 3), shape and dtype of the input.
         vessels_before: (h, w) float32, probability of vessel in the input, over the whole picture
-            at a
-            reduced size; None if the network has no structure module.
+            at a reduced size; None if the network has no structure module.
         vessels_after: the same for the enhanced image.
         estimates: what was wrong with the image; None if the network does not estimate it.
     """
@@ -165,8 +164,7 @@ class Enhancer:
 
         Returns:
             (h, w) float32, probability of vessel over the whole picture, reduced so that the field
-            of view
-            is about 500 pixels wide; None if the network has no structure module.
+            of view is about 500 pixels wide; None if the network has no structure module.
         """
         found = self._vessel_map(pixels, fov, fov.mask(*pixels.shape[:2]))
         if found is None:

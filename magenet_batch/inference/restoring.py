@@ -1,8 +1,7 @@
 """Restore one image at its own resolution with a `Restorer`.
 
 Faults are undone on a copy of bounded size: the sensor stage works on the square around the field
-of
-view, reduced by an integer factor, and the light stage on a small copy of that result. The
+of view, reduced by an integer factor, and the light stage on a small copy of that result. The
 original's own pixels then receive the change of the copy, enlarged, and the light, row by row.
 Detail finer than the copy is preserved, and so is everything where nothing is wrong.
 """
@@ -114,8 +113,7 @@ class Restoring:
             fov: its field of view.
             mask: (H, W) bool, the same field of view.
             vessels: probability of vessel in the square around the field of view, (1, 1, S, S);
-                None if
-                the sensor stage is not guided.
+                None if the sensor stage is not guided.
             blend: weight of the restored image in the result, 0..1.
             cancelled: called between steps; return True to stop.
 

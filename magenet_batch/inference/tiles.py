@@ -59,8 +59,7 @@ class Square:
         """Cover the field of view with few tiles of about equal size.
 
         The rows of the field of view are cut into bands, and each band into tiles that span the
-        width of the
-        field of view in that band.
+        width of the field of view in that band.
 
         Args:
             mask: (H, W) bool, the field of view in the picture.

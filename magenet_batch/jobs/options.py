@@ -32,8 +32,7 @@ class ImageOptions:
         kept: what to do with originals that are not replaced by an enhanced image.
         rejects: what to do with rejected originals.
         grey: what to do with grey photographs: `keep` delivers them as they came, `enhance`
-            enhances
-            them in grey.
+            enhances them in grey.
         evidence: whether to write a picture of what changed for every enhanced image.
         assess: only measure; enhance and write nothing.
         look: look of enhanced images, for the row; the enhancer has it too.

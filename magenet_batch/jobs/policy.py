@@ -1,9 +1,8 @@
 """The delivery policy and the flags: every threshold of these decisions.
 
 Nothing that became worse is delivered: good photographs stay as they are, unusable ones are
-reported
-instead of embellished, and an enhanced image is withheld if it lost or invented anatomy, or lost
-contrast or grade. The thresholds are written into every row; the limits of measures are in
+reported instead of embellished, and an enhanced image is withheld if it lost or invented anatomy,
+or lost contrast or grade. The thresholds are written into every row; the limits of measures are in
 `quality.limits`.
 """
 
@@ -126,13 +125,11 @@ POLICIES: dict[str, Policy] = {
     ),
 }  # fmt: skip
 """`standard`: images that are more likely good than not are kept, and those that are almost
-certainly
-hopeless are reported (the grader rejects too readily outside the data that it was fitted on:
-docs/quality.md); a fidelity of 0.5 corresponds to the limit of some measure. `cautious` enhances
-only what is clearly usable, and delivers nothing that is close to a limit. `all` enhances and
-delivers everything whatever its grade and fidelity, but withholds painted surfaces and faded
-lesions, as every policy does by default.
-"""
+certainly hopeless are reported (the grader rejects too readily outside the data that it was fitted
+on: docs/quality.md); a fidelity of 0.5 corresponds to the limit of some measure. `cautious`
+enhances only what is clearly usable, and delivers nothing that is close to a limit. `all` enhances
+and delivers everything whatever its grade and fidelity, but withholds painted surfaces and faded
+lesions, as every policy does by default."""
 THRESHOLDS = (
     "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
 )  # fmt: skip

@@ -70,10 +70,8 @@ def run_job(
     Args:
         options: options of the job.
         enhancer_factory: makes the enhancer from (device, threads) in each worker, instead of
-            loading
-            `options.weights`: for custom networks and for tests. It must pickle; a factory that
-            workers
-            cannot import requires Ray, even for few images.
+            loading `options.weights`: for custom networks and for tests. It must pickle; a factory
+            that workers cannot import requires Ray, even for few images.
         progress: shows the progress; None shows nothing.
         say: prints messages about the job.
         command: the command line, for `run.json`.

@@ -75,8 +75,7 @@ def interpolation_matrix(
 
     Returns:
         A matrix (stop - start, n), and the slice of n source samples that it applies to. The result
-        at
-        a position does not depend on the range.
+        at a position does not depend on the range.
     """
     at = torch.arange(start, stop, device=like.device, dtype=torch.float64)
     at = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
@@ -119,8 +118,7 @@ def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int
     """Resize images bilinearly, and return only the window.
 
     Only the samples under the window are read, and the values do not depend on the window: this is
-    what
-    makes tiles seamless.
+    what makes tiles seamless.
 
     Args:
         x_BCHW: small images.

@@ -49,8 +49,7 @@ def conv_shuffled(
     """Compute a convolution followed by `pixel_shuffle(2)`, at the cost of one plain copy.
 
     Channels that end up at the same position are computed side by side, so that they move together;
-    a
-    shuffle would move single numbers.
+    a shuffle would move single numbers.
 
     Args:
         x_BCHW: features.
@@ -103,10 +102,8 @@ class ChannelAttention(nn.Module):
     """Channel attention: one factor in (0, 2) per channel, from a description of the whole image.
 
     The description is the mean of the features (squeeze and excitation, CVPR 2018). Where only a
-    tile of
-    the image is available it is a vector that describes the whole image, so that all tiles are
-    treated
-    alike and no seams can appear.
+    tile of the image is available it is a vector that describes the whole image, so that all tiles
+    are treated alike and no seams can appear.
     """
 
     def __init__(self, channels: int, *, described_by: int | None = None) -> None:

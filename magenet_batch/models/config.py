@@ -82,8 +82,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """`tiny` is for tests and the smoke recipe, `small` for CPUs, `base` for GPUs, `unet` for
-comparison.
-"""
+comparison."""
 
 
 def magenet_config(size: str, **changes: Any) -> MageNetConfig:

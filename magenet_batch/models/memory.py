@@ -13,12 +13,11 @@ _STEP = 256 << 20
 def keep_freed_memory() -> bool:
     """Tell the C library of this process to reuse large blocks instead of returning them.
 
-    glibc maps every block above 32 MiB separately and unmaps it when it is freed: each feature map of a
-    large tile then costs a page fault for every 4 KiB, a third of the time on a CPU. With this
-    setting
-    the resident memory stays at its peak instead of falling between images. Arrays can then start
-    anywhere in a page, which can change the last digits of a sum; evaluation therefore does not use
-    it.
+    glibc maps every block above 32 MiB separately and unmaps it when it is freed: each feature map
+    of a large tile then costs a page fault for every 4 KiB, a third of the time on a CPU. With this
+    setting the resident memory stays at its peak instead of falling between images. Arrays can then
+    start anywhere in a page, which can change the last digits of a sum; evaluation therefore does
+    not use it.
 
     Returns:
         Whether the C library accepted the setting; only glibc supports it.

@@ -154,8 +154,7 @@ class LocalStage(nn.Module):
     """An encoder-decoder on tiles of the original; nothing in it depends on the tile's position.
 
     Its channel attention is driven by a description of the whole image, and only pixels within
-    `reach`
-    can influence an output pixel.
+    `reach` can influence an output pixel.
     """
 
     def __init__(
@@ -239,8 +238,7 @@ class LocalStage(nn.Module):
         """First convolution, on 2 x 2 pixels as channels together with the condition.
 
         A 3x3 convolution after `pixel_unshuffle(2)` equals one of 6x6 with stride 2 before it: the
-        same
-        products, without two more copies of the tile.
+        same products, without two more copies of the tile.
         """
         weight = self.stem.weight
         pixels, condition = weight[:, :24], weight[:, 24:]

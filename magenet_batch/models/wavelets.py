@@ -18,8 +18,7 @@ def wavelet_bands(x_BCHW: torch.Tensor, count: int) -> list[torch.Tensor]:
     """Split off bands of detail, fine first (Starck and Murtagh, 2006).
 
     A band is the difference between successive smoothed copies; all bands and the smoothest copy
-    add up
-    to the image. Edges are repeated outwards.
+    add up to the image. Edges are repeated outwards.
 
     Args:
         x_BCHW: images, any values.

@@ -231,8 +231,8 @@ def draw_vessels(
         radius: of the field of view in pixels.
 
     Returns:
-        Three maps (height, width) in 0..1: coverage of arteries, coverage of veins, and the
-        bright reflex along the middle of the wider ones.
+        Three maps (height, width) in 0..1: coverage of arteries, coverage of veins, and the bright
+        reflex along the middle of the wider ones.
     """
     covers = np.zeros((2, height, width), np.float32)
     reflex = np.zeros((height, width), np.float32)

@@ -61,8 +61,7 @@ def original_name(key: str) -> str:
     """Output name of an image that is delivered as it came: its own path and name.
 
     No enhanced image can have the same name: an image whose name fits its format keeps that name,
-    and
-    two images that would collide are refused before the job starts.
+    and two images that would collide are refused before the job starts.
     """
     return f"{IMAGES}/{key}"
 

@@ -1,8 +1,7 @@
 """The outcome of a job, in numbers that add up: the only place that words it.
 
 Every image is delivered enhanced, delivered as it came, withheld, only assessed, failed, or
-pending.
-The terminal, `magenet status` and all formats of the report use these words and counts.
+pending. The terminal, `magenet status` and all formats of the report use these words and counts.
 """
 
 from __future__ import annotations

@@ -43,8 +43,7 @@ QUALITY_MEASURES: dict[str, tuple[str, str]] = {
     "clipped": ("0..1", "share of the field of view that is burnt out or drowned in black"),
 }
 """Measures of one image without a reference: name -> (range, meaning). Each gives two columns,
-`<name>_before` and `<name>_after`.
-"""
+`<name>_before` and `<name>_after`."""
 
 FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "structure_agreement": ("0..1", "soft Dice overlap of the vessel maps before and after"),

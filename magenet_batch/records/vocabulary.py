@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 STATUSES = ("enhanced", "kept", "withheld", "assessed", "failed")
 """Outcome of an image: delivered enhanced; delivered as it came; enhancement withheld; only
-measured;
-failed. Every row has exactly one of them.
-"""
+measured; failed. Every row has exactly one of them."""
 GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
@@ -37,8 +35,7 @@ WITHHELD_REASONS: dict[str, str] = {
     "grade_fell": "the enhanced image had a worse grade than the original",
 }
 """Why an image is withheld: `reason` of its row, and the sentence in `message`. All but `reject`
-and
-`hopeless` say what was wrong with the enhanced image, in whose place the original is delivered.
+and `hopeless` say what was wrong with the enhanced image, in whose place the original is delivered.
 """
 
 BECAUSE: dict[str, str] = {

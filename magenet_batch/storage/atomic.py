@@ -30,8 +30,7 @@ def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -
         path: the file; an existing one is replaced in one step.
         data: content.
         root: location that the error names if nothing more can be written, such as the output
-            folder of
-            a job; None for the file's own folder.
+            folder of a job; None for the file's own folder.
 
     Raises:
         StorageError: the file cannot be written; `persistent` if other files would fail too.
@@ -76,8 +75,7 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
     """Make a file under a temporary name in the same folder, then rename it.
 
     The folder is created if it is missing. A temporary file can be swept away by another job that
-    takes
-    over from this one or works on the same folder; it is then made again.
+    takes over from this one or works on the same folder; it is then made again.
 
     Args:
         path: final path; an existing file is replaced in one step.

@@ -88,8 +88,7 @@ class Sizes:
     """Sizes of very many files below one location, queried roughly in order.
 
     In a store, whole folders are listed, because a query for each object would take a hundred times
-    as
-    long; the last few lists are cached.
+    as long; the last few lists are cached.
 
     Args:
         place: location of the files.

@@ -22,8 +22,7 @@ ONE_PUT_BYTES = 4_000_000
 """Maximum size for a single request; every version of pyarrow splits only larger objects."""
 TRIES = 5
 """Number of attempts before S3 counts as unreachable: an outage of some seconds, or a store that
-throttles requests, ends no job.
-"""
+throttles requests, ends no job."""
 _URI = re.compile(r"(s3|gs)://[^/]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -40,8 +39,7 @@ class StorePath:
     """A location in an object store, with the methods of `pathlib.Path` that jobs and reports use.
 
     Stores have no folders: creating one does nothing, and one without objects does not exist.
-    Objects
-    are written completely or not at all, and are visible to everyone from then on.
+    Objects are written completely or not at all, and are visible to everyone from then on.
 
     Args:
         uri: URI such as `s3://bucket/folder`.

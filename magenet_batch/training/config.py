@@ -23,15 +23,13 @@ class RunConfig(BaseModel):
         seed: random seed of the whole run.
         device: `auto` is the GPU if there is one.
         precision: `auto` is bf16 if the hardware supports it, else fp32; on a CPU without support
-            bf16
-            is many times slower.
+            bf16 is many times slower.
         threads: number of CPU threads; 0 for all cores.
         processes: number of processes that train together through Ray Train, each on its own GPU if
             GPUs are used. Every process draws its own batches, which has the effect of multiplying
             `schedule.accumulate`.
         parts: parts that this call trains, of `structure`, `sense`, `sensor` and `light`; empty
-            trains
-            all of them and writes the weights.
+            trains all of them and writes the weights.
     """
 
     model_config = _STRICT
@@ -73,8 +71,7 @@ class ScheduleConfig(BaseModel):
         accumulate: batches per optimiser step.
         views: views from which each step draws one; small views first teach light and colour fast.
         parts: parts of the network to train, of `coarse`, `fine`, `to_condition` and `local`; empty
-            for
-            all.
+            for all.
         learning_rate: learning rate after warm-up.
         final_learning_rate: learning rate at the end of the cosine.
         warmup: number of steps of linear warm-up.
@@ -105,10 +102,9 @@ class LossConfig(BaseModel):
     Attributes:
         stages: weight of each stage's image, coarse first.
         relative: error above which an image's loss counts relatively, at the start and at the end
-            of
-            the run. A large value means plain errors, so that restoring is learned first; a small
-            value
-            keeps the worst images from dominating, which would spoil slightly degraded ones.
+            of the run. A large value means plain errors, so that restoring is learned first; a
+            small value keeps the worst images from dominating, which would spoil slightly degraded
+            ones.
         edge: weight of the differences between neighbouring pixels, relative to the Charbonnier
             loss.
         ssim: weight of 1 - SSIM on the last image.

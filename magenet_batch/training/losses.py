@@ -12,10 +12,8 @@ def relative(loss_B: torch.Tensor, *, scale: float) -> torch.Tensor:
     """Soft logarithm s log(1 + l / s), which rewards relative improvement of an image's error.
 
     A plain mean is dominated by the worst images, and good ones get spoiled. Here, halving an error
-    far
-    above s counts the same whatever its size, as in decibels (compare the loss log(MSE) of HINet
-    and
-    NAFNet). Well below s it equals the plain loss.
+    far above s counts the same whatever its size, as in decibels (compare the loss log(MSE) of
+    HINet and NAFNet). Well below s it equals the plain loss.
 
     Args:
         loss_B: loss of each image.

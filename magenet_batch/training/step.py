@@ -1,8 +1,7 @@
 """One step of the teacher-student framework, written to be compared with the paper.
 
 Supervision on synthetic pairs: every stage's image and the vessel map of the last one must match
-the
-clean image. Consistency on real images: the student's result for a strong view must match its
+the clean image. Consistency on real images: the student's result for a strong view must match its
 teacher's result for a weak view, at every stage and in the vessel map.
 """
 

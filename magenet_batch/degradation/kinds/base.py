@@ -31,8 +31,7 @@ class Kind(Generic[Fields]):
         present: tells whether some fields change anything.
         sample: draws fields for a severity of 0..1.
         apply: degrades (B, 3, H, W) by one set of fields per image; the last argument is the height
-            in
-            pixels that lengths are fractions of.
+            in pixels that lengths are fractions of.
         losses: shares of the visible information that these fields remove, 0..1 each.
         limits: minimum and maximum of each number among the fields.
         camera: draws fields as cameras produce them; None to use `sample`.
@@ -40,8 +39,7 @@ class Kind(Generic[Fields]):
         decode: converts a field from its JSON value.
         clips: whether values are clipped to 0..1 here.
         whole: whether the kind needs the whole picture, because it has a position in it or depends
-            on
-            its mean.
+            on its mean.
     """
 
     name: str
@@ -86,8 +84,7 @@ def smooth_field(
     Args:
         x: images that set the size and the device.
         of: maps rows (1, 1, h, 1) and columns (1, 1, 1, w), as fractions of height and width, and
-            the
-            aspect ratio (width over height) to (B, 1, h, w).
+            the aspect ratio (width over height) to (B, 1, h, w).
 
     Returns:
         (B, 1, H, W).

@@ -1,10 +1,9 @@
 """A disc of uneven exposure, dark or bright.
 
 `f = sigmoid((R - d) / e)`, `e = R softness / 4`; dark: `x (1 - 2 s f)`, because the missing light
-is
-proportional to the light that is there; bright: `x + s f`. After the uneven exposure of Shen et al.
-(IEEE TMI 2020). This is the last change of the light, so values are clipped to the sensor's range,
-0..1.
+is proportional to the light that is there; bright: `x + s f`. After the uneven exposure of Shen et
+al. (IEEE TMI 2020). This is the last change of the light, so values are clipped to the sensor's
+range, 0..1.
 """
 
 from __future__ import annotations

@@ -38,8 +38,7 @@ class Noise:
         noise_shot: signal-dependent noise: variance per unit of signal, at 512 px height.
         noise_seed: selects the noise pattern.
         noise_length: distance in pixels at 512 px height over which the autocorrelation falls to
-            1/e;
-            0 is white.
+            1/e; 0 is white.
         noise_shared: share of the variance that all channels have in common, 0..1.
     """
 

@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 PIXELS_PER_BYTE = 1024
 """Maximum pixels per byte of a plausible photograph. A Huffman-coded JPEG spends at least one bit
-on
-each block of 8 x 8 (512 pixels per byte; ITU T.81, F.1.2.1), and deflate compresses by at most
+on each block of 8 x 8 (512 pixels per byte; ITU T.81, F.1.2.1), and deflate compresses by at most
 1032:1 (zlib manual). Other codecs have no such bound, but the noise of a photograph sets one: real
-ones have 3 to 20 pixels per byte.
-"""
+ones have 3 to 20 pixels per byte."""
 ALWAYS_ALLOWED = 4_000_000
 """Up to this many pixels an image costs so little memory that it is never refused for compact
-storage.
-"""
+storage."""
 
 _ORIENTATION = 0x0112
 
@@ -60,8 +57,7 @@ def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None
         height: height in the header, pixels.
         max_pixels: maximum number of pixels.
         stored: number of bytes that hold the pixels; a header that claims far more pixels than they
-            can
-            hold is damaged, or the file is a decompression bomb.
+            can hold is damaged, or the file is a decompression bomb.
 
     Raises:
         ImageError: `corrupt` or `too_large`.

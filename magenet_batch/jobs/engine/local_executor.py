@@ -1,8 +1,7 @@
 """Runs workers as child processes, for small jobs on one machine.
 
 It gives the same guarantees as Ray workers (a crash costs a process, not the job), and starts in
-the
-time that a process needs to import torch.
+the time that a process needs to import torch.
 """
 
 from __future__ import annotations

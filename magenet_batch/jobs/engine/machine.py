@@ -15,9 +15,7 @@ WORKER_BYTES = 2_000_000_000
 """Memory budget of a CPU worker: the network, and three large images in flight."""
 LOCAL_IMAGES = 200
 """Jobs up to this many images run without Ray unless workers, GPUs or an address are given. Ray
-takes
-seconds to start, and on one machine its workers have no advantage over child processes.
-"""
+takes seconds to start, and on one machine its workers have no advantage over child processes."""
 
 ExecutorKind = Literal["inline", "local", "ray"]
 """Location of workers: inside this process, in child processes, or in Ray actors."""

@@ -87,8 +87,7 @@ class RayExecutor:
         address: address of a running cluster; None starts one on this machine, on loopback only.
         gpus: number of GPUs of a cluster that is started here.
         preload: modules that the processes of a cluster started here import while Ray itself is
-            still
-            starting, so that importing torch takes no extra time.
+            still starting, so that importing torch takes no extra time.
     """
 
     def __init__(
@@ -212,8 +211,7 @@ class RayExecutor:
         """Check every few seconds, while nothing answers, that there is still a node for workers.
 
         A cluster that was started here is restarted together with its workers; otherwise starting
-        actors
-        would wait for ever.
+        actors would wait for ever.
 
         Raises:
             JobError: every node is gone, and either repeatedly or in a cluster that is not ours.

@@ -110,10 +110,8 @@ def _bare_node() -> Iterator[None]:
     """Start Ray's node without services that a job on one machine does not need.
 
     Each would take a second of a core before the first image, and Ray waits for its dashboard even
-    if it
-    is switched off. Ray has no public options for this; a version with other internals simply
-    starts
-    with all services.
+    if it is switched off. Ray has no public options for this; a version with other internals simply
+    starts with all services.
     """
     node = getattr(getattr(ray._private, "node", None), "Node", object)
     before = {name: getattr(node, name) for name in _NOT_NEEDED if hasattr(node, name)}

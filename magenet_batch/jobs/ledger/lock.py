@@ -40,10 +40,8 @@ def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
     refused.
 
     On one host, the operating system's file lock decides; it ends with its process. Where file
-    locks
-    are missing, the process id and its start time decide. Between hosts, where file locks may not
-    work,
-    the holder touches the file every few seconds. In an object store: `store_lock`.
+    locks are missing, the process id and its start time decide. Between hosts, where file locks may
+    not work, the holder touches the file every few seconds. In an object store: `store_lock`.
 
     Args:
         out: the output folder; must exist.

@@ -13,9 +13,8 @@ class Log:
     """Appends events to `log.jsonl`, one JSON object per line.
 
     Images are named by shard and position, never by path, because a path can contain a patient's
-    name.
-    An object in a store cannot be appended to; it is rewritten, which is cheap because events are
-    few.
+    name. An object in a store cannot be appended to; it is rewritten, which is cheap because events
+    are few.
     """
 
     def __init__(self, path: Location) -> None:

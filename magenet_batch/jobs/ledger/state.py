@@ -98,8 +98,7 @@ def open_state(
     Args:
         out: the output folder, locked.
         plan: the archive as it is listed now; None for a job that `is_known`, whose frozen plan is
-            then
-            compared with the archive by `relist.ArchiveCheck` instead.
+            then compared with the archive by `relist.ArchiveCheck` instead.
         identity: options that determine the outputs, from `JobOptions.identity`.
         part: part of the job; other parts must have the same identity.
 

@@ -5,10 +5,10 @@ its own and then lists all of them: of two jobs that start at once, at least one
 job that sees another living job removes its own lock and is refused.
 
 Limits: two jobs that start at the same moment may both be refused. A store whose listings lag
-behind
-its puts (those of S3, Google and MinIO do not) may let both in, and so may a holder that could not
-reach the store for `STALE_AFTER_S`. Both then put the same objects, each of them whole: time is
-lost, but no image. A process of the same host is checked by its id, so host names must be unique.
+behind its puts (those of S3, Google and MinIO do not) may let both in, and so may a holder that
+could not reach the store for `STALE_AFTER_S`. Both then put the same objects, each of them whole:
+time is lost, but no image. A process of the same host is checked by its id, so host names must be
+unique.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ def store_lock(out: StorePath, *, part: Part | None) -> Iterator[None]:
     """Hold the lock of a location, or of a part of its job; parts of one division can coexist.
 
     The holder puts its object again every few seconds. An object that is older than `STALE_AFTER_S`
-    by
-    the store's own clock is dead, and so is one of a process of this host that no longer exists.
+    by the store's own clock is dead, and so is one of a process of this host that no longer exists.
 
     Args:
         out: the location.

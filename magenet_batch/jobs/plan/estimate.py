@@ -13,9 +13,7 @@ from magenet_batch.storage import is_store
 _SAMPLE = 16  # number of images whose headers are read
 SECONDS_PER_MEGAPIXEL = 1.7
 """Seconds of one of two workers with one thread each and weights `small`, without start-up:
-measured
-on photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`).
-"""
+measured on photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
 
 
 def megapixels(plan: Plan) -> float | None:

@@ -183,8 +183,7 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
 
     Yields:
         `PLAN_COLUMNS`, for folders at most `BLOCK` images at a time; for manifests all images at
-        once,
-        with their other columns.
+        once, with their other columns.
     """
     choice = Choice(options.include, options.exclude)
     several = len(options.archive) > 1

@@ -16,9 +16,7 @@ from magenet_batch.storage import Location
 
 BESIDE_ABOVE = 50_000
 """Larger plans are checked while the job works. Their listing takes seconds, and the work needs
-only
-the frozen plan: images that are done before a change is found are done correctly.
-"""
+only the frozen plan: images that are done before a change is found are done correctly."""
 
 HEAD_START_S = 5.0
 """Delay before the check starts, so that it takes no CPU time from the start of the workers."""
@@ -28,8 +26,7 @@ class ArchiveCheck:
     """Lists an archive again and tells whether it still matches the plan.
 
     Small archives are checked before `begin` returns. Large ones are checked in a thread; a change
-    that
-    it finds stops the job by the same event as Ctrl-C, and `finish` raises the error.
+    that it finds stops the job by the same event as Ctrl-C, and `finish` raises the error.
 
     Args:
         options: options of the job.

@@ -3,10 +3,9 @@
     y = (x exp(L) - v V) / (1 - v)
 
 L is the log-illumination per channel, v the density of a veil and V its colour (Koschmieder's
-model,
-solved for the scene). Where x has a detail of relative contrast c, y has c exp(L) x / (exp(L) x -
-v V) >= c: undoing illumination preserves relative contrast, and removing a veil raises it. The
-fields come from a coarse grid, so that nothing smaller than a macula is treated as light.
+model, solved for the scene). Where x has a detail of relative contrast c, y has c exp(L) x /
+(exp(L) x - v V) >= c: undoing illumination preserves relative contrast, and removing a veil raises
+it. The fields come from a coarse grid, so that nothing smaller than a macula is treated as light.
 """
 
 from __future__ import annotations

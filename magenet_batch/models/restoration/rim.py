@@ -66,12 +66,9 @@ def relit_rim(pixels: np.ndarray, mask: np.ndarray, *, blur: float) -> np.ndarra
     """Undo the darkening of the rim by a blur, which mixes the black border into it.
 
     A blurred picture of a disc on black is darker at the edge of the disc by w = mask * Gaussian,
-    which
-    is one half at the edge itself. How much of that an image shows is measured arc by arc, by
-    comparing
-    the rim with the continuation of what lies inside it. Many cameras cut the field of view after
-    the
-    blur, above and below for instance; there the measured darkening is zero.
+    which is one half at the edge itself. How much of that an image shows is measured arc by arc, by
+    comparing the rim with the continuation of what lies inside it. Many cameras cut the field of
+    view after the blur, above and below for instance; there the measured darkening is zero.
 
     Args:
         pixels: (H, W, 3) float32, 0..1, black outside the field of view.
@@ -112,8 +109,8 @@ def trusted(mask: np.ndarray, *, blur: float) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Two weights (H, W) float32, 0..1: of the light given back to the rim, 0 in its outermost
-        pixel;
-        and of restored detail, 0 within 1.5 standard deviations of the blur and 1 beyond 3.5.
+        pixel; and of restored detail, 0 within 1.5 standard deviations of the blur and 1 beyond
+        3.5.
     """
     distance = cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 5)
     wide = max(blur, _LEAST_BLUR)

@@ -18,10 +18,8 @@ def band_statistics(
     """Describe images by the distribution of their bands and the correlations between them.
 
     The statistics are the power of each band, the correlations between bands and channels, three
-    more
-    moments of each band (which tell a few sharp edges from many dull ones), the growth of the
-    finest
-    bands with brightness, and the brightness itself.
+    more moments of each band (which tell a few sharp edges from many dull ones), the growth of the
+    finest bands with brightness, and the brightness itself.
 
     Args:
         bands: bands of `detail_bands`.

@@ -11,10 +11,8 @@ class DataConfig(BaseModel):
     """Location of the training images.
 
     Folders are relative to `root` and include their subfolders. Instead of a folder, `phantom:N`
-    stands
-    for N procedural phantoms, and `sharpest:S` for the sharpest share S of the images of `real`, so
-    that
-    an archive without labels can supply its own ground truth.
+    stands for N procedural phantoms, and `sharpest:S` for the sharpest share S of the images of
+    `real`, so that an archive without labels can supply its own ground truth.
 
     Attributes:
         root: folder of all data sets, relative to the working directory.

@@ -99,10 +99,8 @@ class LightLessons:
         """Compute the losses of one step; fields and beliefs are trained by separate errors.
 
         The error of the beliefs is small, and would teach the fields to do nothing. The errors of
-        light
-        ignore the tone of the whole image, which cannot be known for a new camera; the tone has its
-        own
-        error, which trains nothing else.
+        light ignore the tone of the whole image, which cannot be known for a new camera; the tone
+        has its own error, which trains nothing else.
         """
         config = self._config
         rng = generator(self._seed, "light", step)

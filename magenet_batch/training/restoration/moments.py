@@ -1,8 +1,7 @@
 """Closed-form fit of Sense's gains: moments of crops are collected once, then no pixel is needed.
 
 With C = F^T F and B = F^T t, for the bands F of a crop and the wanted detail t, the squared error
-of
-any matrices of bands W is tr(W^T C W) - 2 tr(W^T B) + |t|^2.
+of any matrices of bands W is tr(W^T C W) - 2 tr(W^T B) + |t|^2.
 """
 
 from __future__ import annotations
