@@ -238,8 +238,8 @@ class Restoring:
             old = self._tensor(pixels[rows, columns].astype(np.float32) / full)
             new = old + _enlarged(change, window, side)
             if light is not None:
-                gain, offset = (_enlarged(t, window, side) for t in light)
-                new = Planes(gain, offset).apply(new)
+                gain, offset = (_enlarged(t, window, side) for t in (light.gain, light.offset))
+                new = light._replace(gain=gain, offset=offset).apply(new)
             if clear is not None:
                 # No channel may clip, which would change the hue.
                 room = (1 / new.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)

@@ -15,7 +15,7 @@ from magenet_batch.models.restoration.config import (
     SenseConfig,
     SensorConfig,
 )
-from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.models.restoration.light import Fields, LightStage, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.sense import Sense, apply_matrices
 from magenet_batch.models.restoration.sensor import SensorStage
@@ -55,7 +55,8 @@ def test_a_new_sensor_stage_is_the_identity(without: str | None):
 def test_neutral_fields_change_nothing():
     zero = torch.zeros(1, 3, 16, 16)
     colour = torch.full((1, 3, 1, 1), 0.5)
-    fields = Fields(zero, zero[:, :1], colour, torch.zeros(1, 3, 1, 1), *torch.ones(2, 1))
+    none = torch.zeros(1, 3, 1, 1)
+    fields = Fields(zero, zero[:, :1], colour, none[:, :1], none, *torch.ones(2, 1))
     x = picture(64)
     assert torch.equal(planes(fields).resized(64).apply(x), x)
 
@@ -72,7 +73,7 @@ def test_relative_contrast_never_falls(
         return torch.full((1, channels, size, size), value, dtype=torch.float64)
 
     fields = Fields(
-        field(light), field(veil, 1), field(colour, size=1), field(tone, size=1),
+        field(light), field(veil, 1), field(colour, size=1), field(0, 1, 1), field(tone, size=1),
         *torch.ones(2, 1, dtype=torch.float64),
     )  # fmt: skip
     around = field(level)
@@ -82,6 +83,38 @@ def test_relative_contrast_never_falls(
     if a <= 1e-9:  # everything there is taken for veil: nothing is left to have a contrast
         return
     assert float((a - b) / a) >= contrast - 1e-9
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    faded=st.floats(0, 0.5), red=st.floats(0.3, 0.9), green=st.floats(0.05, 1),
+    blue=st.floats(0, 1), contrast=st.floats(0.01, 0.5), share=st.floats(0, 1),
+)  # fmt: skip
+def test_colours_given_back_raise_the_contrast_of_green_and_keep_the_luma(
+    faded: float, red: float, green: float, blue: float, contrast: float, share: float
+):
+    """In a retina red is brightest, and a vessel shows at least as well in green as elsewhere."""
+    around = torch.tensor([red, green * red, blue * green * red], dtype=torch.float64)
+    weaker = torch.tensor([share, 1, share], dtype=torch.float64)
+    inside = around * (1 - contrast * weaker)
+    one = torch.ones(1, 3, 1, 1, dtype=torch.float64)
+    plane = Planes(one, 0 * one, torch.exp(faded * one[:, :1]))
+    a, b = (plane.apply(t.view(1, 3, 1, 1)).flatten() for t in (around, inside))
+    luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    assert float(a @ luma) == pytest.approx(float(around @ luma))
+    if a[1] > 1e-9:
+        assert float((a[1] - b[1]) / a[1]) >= contrast - 1e-9
+
+
+def test_faded_colours_that_were_not_can_become_so():
+    stage = LightStage(LightConfig(size=64, grid=16, widths=(8, 12, 16, 24)))
+    stirred(stage)
+    with torch.no_grad():
+        stage.fade.bias[0] = -1.0
+    fields = stage(picture(64), torch.ones(1, 1, 64, 64))
+    assert float(fields.faded.detach()) == 0
+    fields.faded.sum().backward()
+    assert float(stage.fade.bias.grad.abs()) > 0
 
 
 def test_a_light_stage_that_sees_no_fault_changes_nothing_at_all():

@@ -1,11 +1,13 @@
 """Light stage: illumination and veil as smooth fields, which cannot lower relative contrast.
 
-    y = (x exp(L) - v V) / (1 - v)
+    z = l + S (x - l), l the luma of x;    y = (z exp(L) - v V) / (1 - v)
 
 L is the log-illumination per channel, v the density of a veil and V its colour (Koschmieder's
 model, solved for the scene). Where x has a detail of relative contrast c, y has c exp(L) x /
 (exp(L) x - v V) >= c: undoing illumination preserves relative contrast, and removing a veil raises
-it. The fields come from a coarse grid, so that nothing smaller than a macula is treated as light.
+it. The fields come from a coarse grid, so that nothing smaller than a macula is treated as light. S
+is one number per image, at least 1: it restores faded colours, which also raises the contrast of
+green, where vessels show.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
+_FADED = 0.5  # bound of log S
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
 
@@ -34,6 +38,7 @@ class Fields(NamedTuple):
         light: L, (B, 3, g, g).
         veil: v, (B, 1, g, g), 0..1.
         colour: V, (B, 3, 1, 1), 0..1.
+        faded: log S, the lost saturation of the whole image, (B, 1, 1, 1), at least 0.
         tone: log-gain of the whole image per channel, (B, 3, 1, 1).
         degraded: belief in light and veil, (B,), 0..1; at 0 they change nothing.
         toned: belief in the tone, (B,), 0..1.
@@ -42,6 +47,7 @@ class Fields(NamedTuple):
     light: torch.Tensor
     veil: torch.Tensor
     colour: torch.Tensor
+    faded: torch.Tensor
     tone: torch.Tensor
     degraded: torch.Tensor
     toned: torch.Tensor
@@ -51,7 +57,8 @@ class Fields(NamedTuple):
         share, toned = (t.view(-1, 1, 1, 1) for t in (self.degraded, self.toned))
         whole = torch.ones_like(self.degraded)
         return Fields(
-            self.light * share, self.veil * share, self.colour, self.tone * toned, whole, whole
+            self.light * share, self.veil * share, self.colour, self.faded * share,
+            self.tone * toned, whole, whole,
         )
 
     def without_tone(self) -> Fields:
@@ -60,20 +67,27 @@ class Fields(NamedTuple):
 
 
 class Planes(NamedTuple):
-    """The fields as gain and offset of each pixel: y = gain x - offset."""
+    """The fields as gain and offset of each pixel, after the saturation of the whole image.
+
+    z = l + saturation (x - l), l the luma of x; y = gain z - offset.
+    """
 
     gain: torch.Tensor
     offset: torch.Tensor
+    saturation: torch.Tensor
 
     def resized(self, size: int) -> Planes:
         """Resize smoothly to another size."""
         enlarge = bicubic_matrix(self.gain.shape[-1], size).to(self.gain)
-        return Planes(*(enlarge @ t @ enlarge.T for t in self))
+        gain, offset = (enlarge @ t @ enlarge.T for t in (self.gain, self.offset))
+        return Planes(gain, offset, self.saturation)
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
-        """Restore images; the offset never removes more than most of the light at a pixel."""
-        lit = self.gain * x_B3HW
-        return lit - self.offset
+        """Restore images; the result is not clipped."""
+        x = x_B3HW
+        weights = torch.tensor(_LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
+        luma = (x * weights).sum(1, keepdim=True)
+        return self.gain * torch.lerp(luma, x, self.saturation.to(x.dtype)) - self.offset
 
 
 @lru_cache(maxsize=16)
@@ -94,8 +108,9 @@ def planes(fields: Fields) -> Planes:
     left = 1 - fields.veil
     scale = torch.exp(fields.tone)
     return Planes(
-        torch.exp(fields.light) * scale / left, fields.veil * fields.colour * scale / left
-    )
+        torch.exp(fields.light) * scale / left, fields.veil * fields.colour * scale / left,
+        torch.exp(fields.faded),
+    )  # fmt: skip
 
 
 class LightBlock(nn.Module):
@@ -130,6 +145,7 @@ class LightStage(nn.Module):
         self.up = nn.ModuleList([LightBlock(w[3] + w[2], w[2]), LightBlock(w[2] + w[1], w[1])])
         self.fields = zero_conv(w[1], 4)
         self.rest = zero_linear(w[-1], 6)  # light of the whole image, colour of the veil
+        self.fade = zero_linear(w[-1], 1)
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
             nn.Linear(w[-1] + 2 * STATISTICS, 128),
@@ -171,6 +187,7 @@ class LightStage(nn.Module):
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
+            _at_least_zero(_FADED * torch.tanh(self.fade(F.silu(whole)).float()))[:, :, None, None],
             torch.zeros_like(rest[:, :3, None, None]),
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
@@ -208,6 +225,11 @@ def gate(logits: torch.Tensor) -> torch.Tensor:
     """
     soft = torch.sigmoid(logits)
     return soft + ((1.2 * soft - 0.1).clamp(0, 1) - soft).detach()
+
+
+def _at_least_zero(x: torch.Tensor) -> torch.Tensor:
+    """Clamp at zero, with the gradient of the identity, so that a zero can rise again."""
+    return x + (x.clamp_min(0) - x).detach()
 
 
 def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ _TONE = 1e-3
 _BELIEVED = 1.5e-5  # the same for the decision whether to do anything: 48 dB
 _NONE = 1e-5
 _RAMP = 0.4
+_OTHER_VEILS = 0.4  # share of veils
+_VEILS = ((0.45, 0.4, 0.05), (0.9, 0.85, 0.75))  # range of their RGB
 _REAL_EVERY = 3  # steps between two steps with real images
 
 
@@ -91,7 +93,7 @@ class LightLessons:
         wanted, mask = draw_photographs(
             rng, self._clean, self._variety, count=count, size=self._size
         )
-        params = [sample_degradation(rng, how) for _ in range(count)]
+        params = [_veiled(rng, sample_degradation(rng, how)) for _ in range(count)]
         seen = apply_degradation(wanted, params, mask_B1HW=mask) * mask
         return LightPairs((seen * 255).round() / 255, wanted, mask)
 
@@ -174,6 +176,15 @@ def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
         (2, 3), keepdim=True
     ).clamp_min(1e-6)
     return x * gain.clamp(0.2, 5)
+
+
+def _veiled(rng: np.random.Generator, params: DegradationParams) -> DegradationParams:
+    """Give some veils colours beyond the usual ones: yellow, brown, blue."""
+    rgb = rng.uniform(*_VEILS) * rng.uniform(0.7, 1.15)
+    if rng.random() >= _OTHER_VEILS:
+        return params
+    red, green, blue = rgb.clip(0, 1).tolist()
+    return replace(params, haze_rgb=(red, green, blue))
 
 
 def _params(rng: np.random.Generator, how: Preset, count: int) -> list[DegradationParams]:
