@@ -29,7 +29,7 @@ LAYERS = {
 ROOMS = {
     "jobs": {
         "policy": 0, "options": 1,
-        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6,
+        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7,
     },
     "report": {"words": 0, "totals": 1, "text": 2, "page": 3, "build": 4},
 }  # fmt: skip
