@@ -31,7 +31,10 @@ ROOMS = {
         "policy": 0, "options": 1,
         "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7,
     },
-    "report": {"words": 0, "totals": 1, "text": 2, "page": 3, "build": 4},
+    "report": {
+        "words": 0, "limits": 1, "totals": 1, "advice": 2, "text": 3, "markdown": 4, "page": 4,
+        "build": 5,
+    },
 }  # fmt: skip
 """The same inside a part, for its modules and folders."""
 LIGHT = (

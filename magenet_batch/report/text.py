@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from magenet_batch.records.reading import FILE, PLACE, open_rows
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES
+from magenet_batch.report.advice import next_steps
 from magenet_batch.report.totals.groups import AVERAGED, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
-from magenet_batch.report.words import number, percent, visible
+from magenet_batch.report.words import visible
 from magenet_batch.storage import Location
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -38,6 +39,7 @@ def speed(found: ReportTotals) -> dict[str, float | None]:
 def _group(name: str, total: Total) -> dict[str, Any]:
     means = {f"mean_{m}": total.mean(m) for m in AVERAGED}
     shares = {f"good_share_{when}": total.good(when) for when in ("before", "after")}
+    shares |= {f"gradable_share_{when}": total.gradable(when) for when in ("before", "after")}
     return {"name": name, "images": total.images, **total.counts, **shares, **means}
 
 
@@ -50,10 +52,14 @@ def summary(found: ReportTotals) -> dict[str, Any]:
     Returns:
         The content of `magenet report --format json`.
     """
+    gradable = found.outcome.gradable
     return {
-        "report_schema": 3,
+        "report_schema": 4,
+        "task": "assess" if found.assessed_only else "enhance",
+        "became_gradable": gradable.gained,
+        "gradable": gradable.as_json(),
+        "next": [step.as_json() for step in next_steps(found)],
         **found.outcome.as_json(),
-        "flagged": found.flagged,
         "flags": dict(sorted(found.flags.items())),
         "bytes": found.bytes,
         "megapixels": found.megapixels,
@@ -163,58 +169,13 @@ def _cell(text: str) -> str:
     return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
 
 
-def _grade_lines(found: ReportTotals) -> list[str]:
-    """Grades before against grades as delivered; nothing without grades."""
-    flow = found.grades.flow
-    if not flow:
-        return []
-    lines = ["", f"| grade before | {' | '.join(GRADES)} |", "| --- |" + " ---: |" * len(GRADES)]
-    for before in GRADES:
-        cells = " | ".join(f"{flow[before, after]:,}" for after in GRADES)
-        lines.append(f"| {before} | {cells} |")
-    return lines
-
-
-def to_markdown(found: ReportTotals) -> str:
-    """A page of Markdown with the main numbers."""
-    fast = speed(found)
-    lines = [
-        f"# {found.title}",
-        "",
-        found.outcome.headline(),
-        *(f"- {reasons}" for reasons in found.outcome.reasons_in_words()),
-        f"- {found.flagged:,} flagged for review.",
-    ]
-    if fast["seconds"]:
-        lines.append(
-            f"{fast['seconds']:,.0f} s, {number(fast['images_per_s'])} images/s, "
-            f"{number(fast['megapixels_per_s'])} megapixels/s."
-        )
-    lines += _grade_lines(found)
-    lines += [
-        "",
-        "| quality (median) | before | after | better in |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for name in QUALITY_MEASURES:
-        better, compared = found.better[name]
-        share = percent(better / compared) if compared and name in BETTER else "–"
-        medians = [number(h[name].quantile(0.5)) for h in (found.before, found.after)]
-        lines.append(f"| {name} | {medians[0]} | {medians[1]} | {share} |")
-    lines += ["", "| fidelity | unit | median | 5 % | 95 % |", "| --- | --- | ---: | ---: | ---: |"]
-    for name, (unit, _) in FIDELITY_MEASURES.items():
-        h = found.fidelity[name]
-        values = " | ".join(number(h.quantile(q)) for q in (0.5, 0.05, 0.95))
-        lines.append(f"| {name} | {unit} | {values} |")
-    if found.failures:
-        lines += ["", "| failed because | images | for example |", "| --- | ---: | --- |"]
-        for reason, failure in sorted(found.failures.items(), key=lambda f: -f[1].count):
-            example = _cell(failure.examples[0][0]) if failure.examples else ""
-            lines.append(f"| {reason} | {failure.count:,} | {example} |")
-    if found.flags:
-        lines += ["", "| flag | images |", "| --- | ---: |"]
-        lines += [f"| {flag} | {count:,} |" for flag, count in found.flags.most_common()]
-    names = ", ".join(f"{n} ({h})" for n, h in sorted(found.weights))
-    lines += ["", f"Weights: {names or '–'}. Version: {', '.join(sorted(found.versions)) or '–'}."]
-    lines += ["", "For research. Not a medical device."]
+def to_text(found: ReportTotals) -> str:
+    """The shortest report: what became of the archive, and what to do next."""
+    lines = found.outcome.lines()
+    steps = next_steps(found)
+    if steps:
+        lines += ["", "What to do next"]
+    for place, step in enumerate(steps, 1):
+        lines.append(f"{place}. {step.text}")
+        lines += [f"     {visible(name)}" for name in step.images]
     return "\n".join(lines) + "\n"

@@ -16,7 +16,6 @@ from magenet_batch.records.layout import PENDING, PLAN, ROWS, rows_file, state_f
 from magenet_batch.records.run_info import by_start, read_record
 from magenet_batch.storage import Location, stats_in
 
-
 UNFINISHED_REVIEW = "Applying decisions was interrupted"
 
 

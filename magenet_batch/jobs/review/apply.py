@@ -75,9 +75,8 @@ class ReviewResult:
     def text(self) -> str:
         """For people."""
         words = {
-            "delivered": "now delivered enhanced", "withheld": "now withheld",
-            "confirmed": "confirmed as they are", "undone": "taken back",
-            "unchanged": "decided so before",
+            "delivered": "delivered enhanced", "withheld": "withheld",
+            "confirmed": "confirmed", "undone": "taken back", "unchanged": "decided before",
         }  # fmt: skip
         parts = [f"{self.done[key]:,} {word}" for key, word in words.items() if self.done[key]]
         verb = "would be decided" if self.dry else "decided"
@@ -307,4 +306,3 @@ def _weights(identity: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     folder = str(runs[-1].get("folder") or "") if runs else ""
     path = Path(folder) / Path(name).expanduser()
     return str(path) if path.is_file() else name
-
