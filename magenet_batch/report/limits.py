@@ -77,10 +77,21 @@ def limit_text(measure: str) -> str:
     return found.text if found is not None else ""
 
 
+def _beyond(value: float, limit: Limit) -> str:
+    """A value with as many digits as tell it from its limit."""
+    texts = (number(value, digits=digits) for digits in (3, 4, 5))
+    return next((t for t in texts if float(t.replace(",", "")) != limit.value), f"{value:.6g}")
+
+
+def limit_value(measure: str) -> str:
+    """The limit of a measure as a bare number."""
+    return f"{MEASURE_LIMITS[measure].value:g}"
+
+
 def passed(row: Row) -> list[Passed]:
     """The measures of an image that passed their limits, with both numbers."""
     return [
-        Passed(PLAIN[name], number(row[name]), limit.text)
+        Passed(PLAIN[name], _beyond(row[name], limit), limit.text)
         for name, limit in MEASURE_LIMITS.items()
         if limit.passed_by(row.get(name))
     ]

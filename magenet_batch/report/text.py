@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from magenet_batch.records.reading import FILE, PLACE, open_rows
-from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
+from magenet_batch.records.run_info import read_run
+from magenet_batch.records.schema import (
+    ESTIMATES,
+    FIDELITY_MEASURES,
+    QUALITY_MEASURES,
+    REVIEW_COLUMNS,
+)
 from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.advice import next_steps
 from magenet_batch.report.totals.groups import AVERAGED, Total
@@ -53,25 +59,25 @@ def summary(found: ReportTotals) -> dict[str, Any]:
         The content of `magenet report --format json`.
     """
     gradable = found.outcome.gradable
+    grades: dict[str, Any] = {"before": {grade: found.grades.before[grade] for grade in GRADES}}
+    if not found.assessed_only:
+        grades["delivered"] = {grade: found.grades.delivered(grade) for grade in GRADES}
+        grades["flow"] = [
+            {"before": before, "delivered": after, "images": count}
+            for (before, after), count in sorted(found.grades.flow.items())
+        ]
     return {
         "report_schema": 4,
         "task": "assess" if found.assessed_only else "enhance",
         "became_gradable": gradable.gained,
         "gradable": gradable.as_json(),
+        "grades": grades,
         "next": [step.as_json() for step in next_steps(found)],
         **found.outcome.as_json(),
         "flags": dict(sorted(found.flags.items())),
         "bytes": found.bytes,
         "megapixels": found.megapixels,
         **speed(found),
-        "grades": {
-            "before": {grade: found.grades.before[grade] for grade in GRADES},
-            "delivered": {grade: found.grades.delivered(grade) for grade in GRADES},
-            "flow": [
-                {"before": before, "delivered": after, "images": count}
-                for (before, after), count in sorted(found.grades.flow.items())
-            ],
-        },
         "quality": {
             name: {
                 "unit": unit,
@@ -118,7 +124,8 @@ def to_json(found: ReportTotals) -> str:
 def write_csv(out: Location, target: TextIO) -> int:
     """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
 
-    Text that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in
+    Rows of `magenet assess` come with the grades first, without the columns of enhancement. Text
+    that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in
     front; numbers are never touched.
 
     Args:
@@ -132,14 +139,27 @@ def write_csv(out: Location, target: TextIO) -> int:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
+    names = rows.schema.names
+    if read_run(out).options.get("task") == "assess":
+        names = assessed_columns(names)
     # lines end as RFC 4180 says; with another end, carriage returns in names would go unquoted
     writer = csv.writer(target, lineterminator="\r\n")
-    writer.writerow([harmless(name) for name in rows.schema.names])
+    writer.writerow([harmless(name) for name in names])
     written = 0
-    for table in rows.tables(rows.schema.names):
+    for table in rows.tables(names):
         writer.writerows(_cells(table.drop_columns([FILE, PLACE])))
         written += table.num_rows
     return written
+
+
+def assessed_columns(names: Sequence[str]) -> list[str]:
+    """Of the columns of rows, those that assessing fills, the grades first."""
+    first = ("image_id", "status", "grade_before", *(f"{g}_before" for g in GRADES), "flags",
+             "reason", "message", *(f"{m}_before" for m in QUALITY_MEASURES))  # fmt: skip
+    unused = {"output", "policy", "look", "evidence", "write_s", "weights", "weights_hash"}
+    unused |= {*FIDELITY_MEASURES, *ESTIMATES, *REVIEW_COLUMNS}
+    rest = [n for n in names if n not in first and n not in unused and not n.endswith("_after")]
+    return [name for name in first if name in names] + rest
 
 
 def harmless(text: str | None) -> str | None:
@@ -161,12 +181,6 @@ def _cells(table: pa.Table) -> Iterator[tuple[Any, ...]]:
             values = column.to_pylist()
             columns.append([harmless(v) if isinstance(v, str) else v for v in values])
     return zip(*columns, strict=True)
-
-
-def _cell(text: str) -> str:
-    """A name inside a Markdown table: as code, so that nothing in it is markup."""
-    clean = visible(text).replace("|", "\\|").replace("`", "'")
-    return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
 
 
 def to_text(found: ReportTotals) -> str:

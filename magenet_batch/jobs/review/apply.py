@@ -207,7 +207,7 @@ class Review:
         for shard, wished in sorted(by_shard.items()):
             self._obey_in(shard, wished, files, result)
         log = Log(self.out / log_name(None))
-        log.write("review", **{word: count for word, count in sorted(result.done.items())})
+        log.write("review", **dict(sorted(result.done.items())))
         (self.out / PENDING).unlink(missing_ok=True)
 
     def _obey_in(

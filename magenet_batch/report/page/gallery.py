@@ -14,13 +14,15 @@ from magenet_batch.records.layout import set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import GRADES, can_be_reviewed, waits_for_review
 from magenet_batch.report.page.pictures import data_uri, difference, inside, source_path, thumbnail
-from magenet_batch.report.totals.totals import BETTER, PICKED, PICKED_BECAUSE, ReportTotals
+from magenet_batch.report.totals.totals import BETTER, GAIN, PICKED, PICKED_BECAUSE, ReportTotals
 from magenet_batch.storage import Location
 
 THUMBNAIL_PX = 640
 LEAD_PX = 880
 EVIDENCE_PX = 960
 LIMIT = 24
+WELL_KEPT = 0.65
+"""Fidelity of an image that had better lead the page."""
 THREADS = 2
 
 
@@ -220,8 +222,8 @@ def waits(row: Row) -> bool:
 def gained(row: Row) -> bool:
     """Whether an image is better than it came: more gained than lost, and no worse grade."""
     changes = [
-        (row[f"{name}_after"] - row[f"{name}_before"]) * sign
-        for name, sign in BETTER.items()
+        (row[f"{name}_after"] - row[f"{name}_before"]) * BETTER[name]
+        for name in GAIN
         if row.get(f"{name}_after") is not None and row.get(f"{name}_before") is not None
     ]
     return sum(changes) > 0 and not fell(row)
@@ -273,7 +275,7 @@ def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None)
     chosen = select(found)
     gains = [row["image_id"] for row in found.picks["gain"].rows()]
     fit = [i for i, (row, _) in enumerate(chosen) if leads(found.out, row)]
-    fit.sort(key=lambda i: (_place(chosen[i][0]["image_id"], gains), i))
+    fit.sort(key=lambda i: (_doubtful(chosen[i][0]), _place(chosen[i][0]["image_id"], gains), i))
     if fit:
         chosen.insert(0, chosen.pop(fit[0]))
 
@@ -286,6 +288,11 @@ def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None)
     with ThreadPoolExecutor(THREADS) as pool:
         pairs = list(pool.map(made, enumerate(chosen)))
     return Gallery(pairs[0] if fit else None, pairs[1:] if fit else pairs)
+
+
+def _doubtful(row: Row) -> bool:
+    """Whether an image kept its anatomy less than well."""
+    return (row.get("fidelity") or 0.0) < WELL_KEPT
 
 
 def _place(image_id: str, ranked: list[str]) -> int:

@@ -16,7 +16,7 @@ from magenet_batch.design import style_sheet, theme_script
 from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES, faults_in_words
 from magenet_batch.report import words
 from magenet_batch.report.advice import next_steps
-from magenet_batch.report.limits import limit_text, passed
+from magenet_batch.report.limits import limit_value, passed
 from magenet_batch.report.page import views
 from magenet_batch.report.page.charts import stacked_bar
 from magenet_batch.report.page.flow import flow_chart
@@ -45,7 +45,7 @@ def environment() -> jinja2.Environment:
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
              "because", "listed")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
-    env.filters.update(faults=faults_in_words, passed=passed, limit=limit_text,
+    env.filters.update(faults=faults_in_words, passed=passed, limit_value=limit_value,
                        least_fidelity=views.least_fidelity)  # fmt: skip
     env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
     return env

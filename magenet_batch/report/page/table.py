@@ -49,9 +49,13 @@ _OPTIONAL = (
 def json_block(value: Any) -> Markup:
     """JSON that can stand inside a `<script>` element whatever text it holds."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
+    for char in {c for c in text if c in "<>&" or not c.isprintable()}:
+        text = text.replace(char, json.dumps(char)[1:-1] if char not in "<>&" else _code(char))
     return Markup(text)
+
+
+def _code(char: str) -> str:
+    return f"\\u{ord(char):04x}"
 
 
 def _short(value: float | None) -> float | None:

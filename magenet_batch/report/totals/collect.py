@@ -13,7 +13,7 @@ from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, NEVER_ENHANCED, STATUSES
 from magenet_batch.report.totals.groups import AVERAGED, ByColumn
 from magenet_batch.report.totals.pick import Top, random_keys
-from magenet_batch.report.totals.totals import BETTER, REVIEW_ROWS, Failure, ReportTotals
+from magenet_batch.report.totals.totals import BETTER, GAIN, REVIEW_ROWS, Failure, ReportTotals
 from magenet_batch.storage import Location
 
 EXAMPLES = 5
@@ -24,7 +24,6 @@ _NOT_ADDED_UP = {
     "fov_offset", "preview", "reviewer", "reviewed", "before_review",
 }  # fmt: skip
 """Columns that only the few rows with pictures need; they are read again for these."""
-_GAIN = ("sharpness", "contrast", "illumination", "haze")
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -128,7 +127,7 @@ def _add_quality(found: ReportTotals, table: pa.Table, enhanced: Mask) -> Floats
         both = enhanced & np.isfinite(change)
         better, number = found.better[name]
         found.better[name] = (better + int((change[both] > 0).sum()), number + int(both.sum()))
-        if name in _GAIN:
+        if name in GAIN:
             gain += np.nan_to_num(change)
     return np.where(enhanced, gain, np.nan)
 

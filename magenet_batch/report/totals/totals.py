@@ -22,6 +22,8 @@ BETTER: dict[str, int] = {
     "noise": -1, "clipped": -1,
 }  # fmt: skip
 """Quality measure -> +1 when higher is better, -1 when lower is; the others are neither."""
+GAIN = ("sharpness", "contrast", "illumination", "haze")
+"""Of these, what is added up as the gain of an image."""
 PICKED_BECAUSE: dict[str, str] = {
     "review": "to review",
     "withheld": "withheld",
