@@ -1,4 +1,4 @@
-"""What an evaluation says, in a few true sentences: better than doing nothing or not, and where not."""
+"""What an evaluation says in a few true sentences: is it better than doing nothing?"""
 
 from __future__ import annotations
 
