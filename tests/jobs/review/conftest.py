@@ -82,7 +82,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneJob:
     monkeypatch.setattr(process, "measure_change", change)
     monkeypatch.setattr(
         Policy, "before", lambda self, row: None if self.name == "review" else before(self, row)
-    )  # noqa: E501
+    )
     monkeypatch.setattr(Policy, "after", after)
     options = JobOptions(
         archive=(str(tmp_path / "archive"),), out=str(made.out), workers=0, gpus=0, shard_size=3
