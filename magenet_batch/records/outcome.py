@@ -147,13 +147,13 @@ class Outcome:
         if not found.graded:
             return ""
         if self.assessed_only:
-            return f"{found.before:,} of {found.graded:,} images are gradable."
-        was = f"{found.before:,} of {found.graded:,} were before"
-        verb = "is" if found.delivered == 1 else "are"
-        now = f"{was}, {found.delivered:,} {verb} as delivered."
+            return f"{found.before:,} of {found.graded:,} images {_are(found.before)} gradable."
+        verb = "was" if found.before == 1 else "were"
+        was = f"{found.before:,} of {found.graded:,} {verb} before"
+        now = f"{was}, {found.delivered:,} {_are(found.delivered)} as delivered."
         if not found.gained and not found.lost:
             return f"No image became gradable: {now}"
-        lost = f" and {found.lost:,} no longer {'is' if found.lost == 1 else 'are'}"
+        lost = f" and {found.lost:,} no longer {_are(found.lost)}"
         return f"{_images(found.gained)} became gradable{lost if found.lost else ''}: {now}"
 
     def review_in_words(self) -> list[str]:
@@ -228,6 +228,10 @@ class Outcome:
             "to_review": self.waiting.total(),
             "reviewed": {decision: self.reviewed[decision] for decision in DECISIONS},
         }
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _images(count: int) -> str:

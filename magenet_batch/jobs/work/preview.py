@@ -18,7 +18,8 @@ def preview_of(pixels: np.ndarray) -> bytes:
     scale = LONGEST / max(pixels.shape[:2])
     small = reduced(pixels, scale) if scale < 1 else pixels
     small = small if small.dtype == np.uint8 else (small // 257).astype(np.uint8)
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=88)
+    content: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=88)
+    return content
 
 
 def reduced(pixels: np.ndarray, scale: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from magenet_batch.storage import Location
 THUMBNAIL_PX = 640
 LEAD_PX = 880
 EVIDENCE_PX = 960
-LIMIT = 24
+LIMIT, LEAST_OTHERS = 24, 8
 WELL_KEPT = 0.65
 """Fidelity of an image that had better lead the page."""
 THREADS = 2
@@ -178,7 +178,7 @@ def select(found: ReportTotals) -> list[tuple[Row, tuple[str, ...]]]:
         row["image_id"]: (row, _kinds(row, decided_here=True)) for row in found.waiting.rows()
     }
     ranked: dict[str, list[Row]] = {why: found.picks[why].rows() for why in PICKED}
-    room = len(chosen) + LIMIT
+    room = max(LIMIT, len(chosen) + LEAST_OTHERS)
     for place in range(max((len(r) for r in ranked.values()), default=0)):
         for why in PICKED:
             if place >= len(ranked[why]):
@@ -270,7 +270,7 @@ def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None)
         pages: image id -> address of the image's own page.
 
     Returns:
-        The pictures; at most `LIMIT` beside those to review.
+        The pictures: `LIMIT`, or where many are to review, these and `LEAST_OTHERS`.
     """
     chosen = select(found)
     gains = [row["image_id"] for row in found.picks["gain"].rows()]
