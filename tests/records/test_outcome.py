@@ -62,7 +62,8 @@ def test_numbers_add_up_to_the_archive(counts, planned):
     [
         ([("reject", "good"), ("good", "usable")],
          "1 image became gradable: 1 of 2 was before, 2 are as delivered."),
-        ([("good", "good")] * 3, "No image became gradable: 3 of 3 were before, 3 are as delivered."),
+        ([("good", "good")] * 3,
+         "No image became gradable: 3 of 3 were before, 3 are as delivered."),
         ([("good", "reject")],
          "0 images became gradable and 1 no longer is: 1 of 1 was before, 0 are as delivered."),
         ([(None, "good"), ("good", None)], ""),
@@ -83,8 +84,10 @@ def test_how_many_became_gradable_is_told(grades, said):
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(STATUSES), st.sampled_from([None, "grade_fell", "hopeless", "reviewer"]),
-            st.booleans(), st.sampled_from([None, *DECISIONS]),
+            st.sampled_from(STATUSES),
+            st.sampled_from([None, "grade_fell", "hopeless", "reviewer"]),
+            st.booleans(),
+            st.sampled_from([None, *DECISIONS]),
         )
     )
 )  # fmt: skip

@@ -272,7 +272,10 @@ class Review:
     def _why_not(row: Row | None, decision: Decision) -> str | None:
         if row is None:
             return "the job has not worked on it yet: resume it first"
-        return why_not(row, decision.decision)
+        try:
+            return why_not(row, decision.decision)
+        except ImageError as error:
+            return str(error)
 
 
 def _word(row: Row, decision: Decision) -> str:

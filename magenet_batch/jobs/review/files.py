@@ -20,7 +20,7 @@ from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import Policy
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
 from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
-from magenet_batch.records.layout import SET_ASIDE, original_name, set_aside_name
+from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.storage import Location
 
@@ -59,6 +59,8 @@ class Files:
             ImageError: it cannot be made again as it was.
             StorageError: the output folder takes nothing more.
         """
+        if row.get("output"):
+            _refuse_outside(row["output"])
         aside = self._aside(task, digest)
         if aside is None:
             aside = self._make_again(task, row)
@@ -105,6 +107,7 @@ class Files:
             name: of the original in the output folder; None where there was none.
         """
         if name is not None:
+            _refuse_outside(name)
             content = _original(task, row)
             keep_original(task, content, out=self.out, name=name, how=self.options.kept)
         self._remove(task.output, but=name)
@@ -146,7 +149,20 @@ class Files:
     def _remove(self, name: str | None, *, but: str | None) -> None:
         """Remove a file of the output folder that no row names any more."""
         if name is not None and name != but:
-            (self.out / name).unlink(missing_ok=True)
+            _refuse_outside(name)
+            try:
+                (self.out / name).unlink(missing_ok=True)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise StorageError(
+                    f"{self.out / name} cannot be removed: {why}", why=why
+                ) from error
+
+
+def _refuse_outside(name: str) -> None:
+    """Refuse a name in a row that leads out of the folder of the images."""
+    if not name.startswith(f"{IMAGES}/") or ".." in name.split("/"):
+        raise ImageError("error", "its row names a file outside of the output folder")
 
 
 def _original(task: Task, row: Row) -> bytes:

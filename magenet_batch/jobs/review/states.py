@@ -20,11 +20,18 @@ DIGEST = "set_aside_sha256"
 
 
 def whole_state(row: Row) -> dict[str, Any]:
-    """What the job itself had made of an image, whatever was decided since."""
-    if row.get("before_review"):
+    """What the job itself had made of an image, whatever was decided since.
+
+    Raises:
+        ImageError: the row does not tell.
+    """
+    if not row.get("before_review"):
+        return {name: row.get(name) for name in STATE}
+    try:
         found: dict[str, Any] = json.loads(row["before_review"])
-        return found
-    return {name: row.get(name) for name in STATE}
+        return {**{name: found[name] for name in STATE}, DIGEST: found.get(DIGEST)}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ImageError("error", "its row does not tell what was there before") from error
 
 
 def why_not(row: Row, decision: str) -> str | None:

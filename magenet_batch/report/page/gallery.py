@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -110,8 +111,9 @@ def _enhanced_file(out: Location, row: Row) -> Location | None:
         return inside(out, row.get("output"))
     if row.get("status") != "withheld":
         return None
-    job = json.loads(row["before_review"]) if row.get("before_review") else {}
-    aside = inside(out, set_aside_name(job["output"])) if job.get("output") else None
+    aside = None
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        aside = inside(out, set_aside_name(json.loads(row.get("before_review") or "{}")["output"]))
     return aside or inside(out, row.get("preview"))
 
 

@@ -270,3 +270,30 @@ def test_rows_of_an_older_version_are_read_and_decided(job):
 def test_a_folder_without_a_job_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds no job"):
         applying.Review(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "said"),
+    [
+        ("output", "../archive/good.png", "outside of the output folder"),
+        ("before_review", "{", "does not tell what was there before"),
+    ],
+)
+def test_rows_that_were_tampered_with_lead_nowhere(job, column, text, said):
+    for path in sorted((job.out / "rows").iterdir()):
+        table = pq.read_table(path)
+        at, ids = table.column_names.index(column), table.column("image_id").to_pylist()
+        values = table.column(at).to_pylist()
+        for place, name in enumerate(ids):
+            if name == "worse.png":
+                values[place] = text
+        field = table.schema.field(at)
+        pq.write_table(table.set_column(at, field, pa.array(values, field.type)), path)
+    given, files = originals(job), job.files()
+    try:
+        result = job.decide(worse__png="deliver")
+        assert said in result.text()
+    except UsageError as error:
+        assert said in str(error)
+    assert originals(job) == given and job.files() == files
+    assert job.rows()["worse.png"]["status"] == "withheld"
