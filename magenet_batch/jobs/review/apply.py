@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, ImageError, JobError, UsageError
 from magenet_batch.jobs import run
+from magenet_batch.jobs.engine.machine import cpu_count
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
@@ -242,7 +243,7 @@ class Review:
             identity = self._record.identity
             self._say("Loading the network: enhanced images that were withheld are made again.")
             self._loaded = run.load_enhancer(
-                "cpu", run.cpu_count(), weights=_weights(identity, self._record.runs),
+                "cpu", cpu_count(), weights=_weights(identity, self._record.runs),
                 expected=identity.get("weights_hash"), blend=identity.get("blend", 1.0),
                 look=identity.get("look", "natural"),
             )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from magenet_batch.errors import ImageError, StorageError
+from magenet_batch.errors import ImageError, StorageError, WeightsError
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import Policy
@@ -131,11 +131,15 @@ class Files:
         _original(task, row)
         options = replace(self.options, policy=_EVERYTHING, evidence=False)
         beside = self.out / SET_ASIDE
-        made = ImageProcessor(self.enhancer(), out=beside, image_options=options).process(task)
+        try:
+            enhancer = self.enhancer()
+        except WeightsError as error:
+            raise ImageError("error", f"it cannot be enhanced again: {error}") from error
+        made = ImageProcessor(enhancer, out=beside, image_options=options).process(task)
         if made["status"] != "enhanced":
             why = made.get("message") or "it cannot be enhanced again"
             raise ImageError(made.get("reason") or "error", str(why))
-        content = (beside / made["output"]).read_bytes()
+        content: bytes = (beside / made["output"]).read_bytes()
         differs = [m for m in MEASURES if not _agree(row.get(m), made.get(m))]
         if differs:
             self.forget(task)

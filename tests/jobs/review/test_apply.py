@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from magenet_batch.errors import JobError, StorageError, UsageError
+from magenet_batch.errors import JobError, StorageError, UsageError, WeightsError
+from magenet_batch.jobs import run
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.status import read_status
@@ -241,6 +242,18 @@ def test_a_full_disk_leaves_the_review_to_be_finished(job, monkeypatch):
     assert read_status(job.out).review_pending
     job.review().apply([])
     assert job.rows()["good.png"]["reason"] == "reviewer"
+
+
+def test_weights_that_are_gone_block_no_other_decision(job, monkeypatch):
+    def gone(*how, **weights):
+        raise WeightsError("there are no such weights")
+
+    monkeypatch.setattr(run, "load_enhancer", gone)
+    result = job.decide(**ALL)
+    assert dict(result.done) == {"withheld": 2} and len(result.failed) == 2
+    assert "it cannot be enhanced again: there are no such weights" in result.text()
+    assert not read_status(job.out).review_pending
+    assert job.rows()["worse.png"]["status"] == "withheld"
 
 
 def test_a_damaged_note_is_explained(job):

@@ -152,6 +152,19 @@ def test_what_is_recorded_can_be_taken_back(page):
     assert row["decision"] == "undo"
 
 
+def test_what_was_applied_is_no_decision_of_the_browser_any_more(page, main):
+    entries = items(page)
+    recorded = next(item["id"] for item in entries if item["recorded"] == "deliver")
+    other = next(item["id"] for item in entries if not item["recorded"])
+    job = json.loads(page.run("document.getElementById('review-data').textContent"))["job"]
+    kept = {recorded: {"decision": "deliver"}, other: {"decision": "undo"}, "gone": {}}
+    text = json.dumps(json.dumps({"decisions": kept}))
+    page.run(f"localStorage.setItem('magenet-review:{job}', {text})")
+    page.open(main)
+    assert page.run("document.getElementById('review-export').disabled")
+    assert page.run(DONE) == "1"
+
+
 @pytest.mark.parametrize("kind", ["review", "withheld", "fell", "flagged", "undecided"])
 def test_the_gallery_shows_what_is_asked_for(page, kind):
     page.click(f"[data-show={kind}]")

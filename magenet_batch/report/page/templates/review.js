@@ -14,8 +14,10 @@
   const load = () => {
     try {
       const found = JSON.parse(localStorage.getItem(KEY) || "{}");
-      const known = new Set(data.items.map((item) => item.id));
-      const entries = Object.entries(found.decisions || {}).filter(([id, d]) => known.has(id) && WORDS[d.decision]);
+      // what was applied meanwhile is in the rows, and no decision of this browser any more
+      const recorded = new Map(data.items.map((item) => [item.id, item.recorded || "undo"]));
+      const open = ([id, d]) => WORDS[d.decision] && recorded.has(id) && recorded.get(id) !== d.decision;
+      const entries = Object.entries(found.decisions || {}).filter(open);
       return { decisions: new Map(entries), reviewer: String(found.reviewer || "") };
     } catch {
       return { decisions: new Map(), reviewer: "" };
