@@ -8,16 +8,14 @@ next one, before anything else.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, ImageError, JobError, UsageError
+from magenet_batch.errors import ImageError, JobError, UsageError
 from magenet_batch.jobs import run
 from magenet_batch.jobs.engine.machine import cpu_count
 from magenet_batch.jobs.ledger.ledger import Ledger
@@ -28,67 +26,17 @@ from magenet_batch.jobs.plan.plan import Plan, tasks_of
 from magenet_batch.jobs.policy import POLICIES
 from magenet_batch.jobs.review.decisions import UNDO, Decision, Defaults, read_decisions
 from magenet_batch.jobs.review.files import MEASURES, Files
+from magenet_batch.jobs.review.result import ReviewResult
 from magenet_batch.jobs.review.states import COLUMNS, obey, refused, wanted, why_not
 from magenet_batch.jobs.work.process import EnhancerLike
 from magenet_batch.models.catalog import shipped_names
 from magenet_batch.records.layout import PENDING, PLAN, log_name, state_files
-from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.run_info import read_record, read_run
 from magenet_batch.records.schema import Row
 from magenet_batch.storage import Location, is_store, write_json
 
 Say = Callable[[str], None]
 _NEEDED = ["image_id", "sha256", *COLUMNS]
-
-
-@dataclass
-class ReviewResult:
-    """What became of decisions.
-
-    Attributes:
-        out: the output folder.
-        done: `delivered`, `withheld`, `confirmed`, `undone` or `unchanged` -> images.
-        failed: decisions that could not be obeyed, each as one line.
-        outcome: what became of the archive, with these decisions.
-        dry: whether nothing was done.
-    """
-
-    out: str
-    done: Counter[str] = field(default_factory=Counter)
-    failed: list[str] = field(default_factory=list)
-    outcome: Outcome = field(default_factory=Outcome)
-    dry: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """What the command line ends with."""
-        return EXIT_SOME_FAILED if self.failed else EXIT_DONE
-
-    def as_json(self) -> dict[str, Any]:
-        """For scripts."""
-        words = ("delivered", "withheld", "confirmed", "undone", "unchanged")
-        return {
-            "out": self.out, "dry_run": self.dry,
-            "applied": {word: self.done[word] for word in words}, "not_applied": self.failed,
-            **self.outcome.as_json(),
-        }  # fmt: skip
-
-    def text(self) -> str:
-        """For people."""
-        words = {
-            "delivered": "delivered enhanced", "withheld": "withheld",
-            "confirmed": "confirmed", "undone": "taken back", "unchanged": "decided before",
-        }  # fmt: skip
-        parts = [f"{self.done[key]:,} {word}" for key, word in words.items() if self.done[key]]
-        verb = "would be decided" if self.dry else "decided"
-        total = self.done.total()
-        lines = [f"{total:,} {verb}: {', '.join(parts)}." if parts else "Nothing to decide."]
-        if self.failed:
-            lines.append(f"{len(self.failed):,} could not be obeyed, and are as they were:")
-            lines += [f"  {line}" for line in self.failed[:10]]
-            if len(self.failed) > 10:
-                lines.append(f"  and {len(self.failed) - 10:,} more")
-        return "\n".join([*lines, *(self.outcome.lines() if not self.dry else ())])
 
 
 class Review:
