@@ -35,7 +35,7 @@ from magenet_batch.quality.grade import assess_quality, quality_score
 from magenet_batch.records.vocabulary import GRADES
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
-from fit_grader import degraded, restored
+from grader_samples import degraded, restored
 
 RESULTS = Path(__file__).parent / "results"
 

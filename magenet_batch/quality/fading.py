@@ -15,8 +15,8 @@ import numpy as np
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
-from magenet_batch.quality.macula import find_macula, macula_depth
-from magenet_batch.quality.measures import at_measuring_scale
+from magenet_batch.quality.macula import find_macula_on, macula_depth_on
+from magenet_batch.quality.measures import MeasuringCopy
 
 MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
@@ -81,18 +81,27 @@ def measure_fading(
         `new_structure`, the contrast of what cannot come from the original; None where there is
         nothing to compare.
     """
-    (old, mask), (new, _) = (_log_green(x, fov) for x in (before, after))
+    copies = (MeasuringCopy.of(x, fov) for x in (before, after))
+    return compare_copies(*copies, vessels=vessels)
+
+
+def compare_copies(
+    before: MeasuringCopy, after: MeasuringCopy, *, vessels: np.ndarray | None
+) -> dict[str, float | None]:
+    """The same of images that are at the measuring scale already."""
+    old, new = (np.log(copy.green + np.float32(_DARKEST)) for copy in (before, after))
+    mask = before.mask
     if mask.sum() < 400:
         return dict.fromkeys(MEASURES)
     bands = [_Pair.of(old, new, mask, band) for band in BANDS]
     found: dict[str, float | None] = {
         "vessel_contrast": None,
         "area_contrast": min((g for g in area_gains(bands) if g is not None), default=None),
-        "macula_contrast": _macula(before, after, fov),
+        "macula_contrast": _macula(before, after),
         "new_structure": new_structure(bands),
     }
     if vessels is not None:
-        found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, fov))
+        found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, before.fov))
     # A contrast that turned into its opposite is gone.
     return {name: None if value is None else max(0.0, value) for name, value in found.items()}
 
@@ -222,11 +231,6 @@ def long_lines(found: np.ndarray) -> np.ndarray:
     return lines if lines.sum() >= _LEAST_LINES else np.zeros_like(lines)
 
 
-def _log_green(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
-    rgb, mask = at_measuring_scale(pixels, fov)
-    return np.log(np.ascontiguousarray(rgb[..., 1]) + np.float32(_DARKEST)), mask
-
-
 def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray:
     """The clearest and longest vessels of a map of the whole picture, at the measuring scale."""
     top, bottom, left, right = fov.box(*vessels.shape)
@@ -235,11 +239,11 @@ def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarra
     return long_lines(mask & (likely >= least))
 
 
-def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
-    place = find_macula(before, fov)
+def _macula(before: MeasuringCopy, after: MeasuringCopy) -> float | None:
+    place = find_macula_on(before)
     if place is None:
         return None
-    old, new = (macula_depth(x, fov, place) for x in (before, after))
+    old, new = (macula_depth_on(copy, place) for copy in (before, after))
     return new / old if old is not None and new is not None and old > _LEAST_DEPTH else None
 
 

@@ -23,7 +23,7 @@ def graded(monkeypatch):
 
     def make(good, usable, reject):
         found = {"grade": "usable", "good": good, "usable": usable, "reject": reject}
-        monkeypatch.setattr(measuring, "assess_quality", lambda pixels, fov: found)
+        monkeypatch.setattr(measuring, "assess_copy", lambda copy: found)
 
     return make
 
