@@ -54,7 +54,7 @@ def rim_seam(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float |
 
 
 def rim_reached(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
-    """How much of a change arrives at the edge: its size in the outermost ring over that further in.
+    """How much of a change arrives at the edge: in the outermost ring, over that further in.
 
     Args:
         before: (H, W, 3) RGB, uint8 or uint16.

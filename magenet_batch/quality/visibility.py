@@ -13,6 +13,7 @@ from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.appearance import APPEARANCE, describe_appearance
 from magenet_batch.quality.lines import Lines
 from magenet_batch.quality.measures import MeasuringCopy
+from magenet_batch.quality.recognition import vessels_seen_on
 
 _CELLS = 8  # the field of view is looked at in 8 x 8 cells
 _LEAST = 1e-4  # relative second derivative that counts as nothing
@@ -30,7 +31,7 @@ _LINES: tuple[str, ...] = (
     "lines_dark", "lines_dark_wide", "lines_bright", "lines_over_bright", "lines_over_plain",
     "lines_cells_low", "lines_cells_quarter", "lines_cells_middle", "lines_cells_high",
 )  # fmt: skip
-FEATURES: tuple[str, ...] = _SEEN + APPEARANCE
+FEATURES: tuple[str, ...] = _SEEN + APPEARANCE + ("vessels_seen", *_LINES)
 """Names of the features, in the order in which the grader's weights have them."""
 
 
@@ -53,7 +54,7 @@ def describe(copy: MeasuringCopy, measures: dict[str, float | None]) -> np.ndarr
     found = [*_ridges(relative, mask), *_detail(relative, mask), *_light(around, rgb, mask)]
     found += [float(measures[name] or 0.0) for name in _SEEN[len(found) :]]
     found += describe_appearance(rgb, mask, around)
-    # LINES
+    found += [vessels_seen_on(copy) or 0.0, *_lines(copy.lines)]
     return np.nan_to_num(np.array(found, np.float64), posinf=10.0, neginf=-10.0)
 
 
