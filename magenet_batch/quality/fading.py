@@ -43,21 +43,19 @@ class Band(NamedTuple):
         least: root mean square contrast in a window from which something is there.
         sharp: share of its energy that the next finer band must have there: a lesion has an edge,
             uneven light and a veil have none.
-        weight: what a loss counts: noise and compression reach the finest band most.
     """
 
     sigma: float
     step: int
     least: float
     sharp: float
-    weight: float
 
 
 BANDS = (
-    Band(1.5, 1, 0.06, 0.0, 0.67),
-    Band(3.0, 1, 0.05, 0.0, 0.86),
-    Band(6.0, 2, 0.06, 0.25, 1.2),
-    Band(12.0, 4, 0.10, 0.4, 1.5),
+    Band(1.5, 1, 0.06, 0.0),
+    Band(3.0, 1, 0.05, 0.0),
+    Band(6.0, 2, 0.06, 0.25),
+    Band(12.0, 4, 0.10, 0.4),
 )
 """From the smallest haemorrhage to areas of a quarter of the field, seen by their edges."""
 
@@ -147,18 +145,20 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What of the original's
     energy in the window the enhanced band does not explain, up to a quarter, passes for noise or
     blocks of compression that were taken away: the regression is divided by max(r^2, 0.75), with
-    r the correlation of both. Only places with 40 times the energy of what changed almost
-    everywhere are looked at.
+    r the correlation of both. Noise also moves a regression by chance, by about the root of its
+    share of the energy; as the place that lost most is looked for among many, that root is added.
+    The energy of noise is that of what changed almost everywhere, and only places with 40 times as
+    much are looked at.
 
     Returns:
-        One per band: 1 - weight * (1 - gain); None where nothing was.
+        One per band; None where nothing was.
     """
     found: list[float | None] = []
     finer: np.ndarray | None = None
     for one in bands:
         sigma = one.band.sigma / one.band.step
         changed = (one.old + one.new - 2 * one.shared)[one.valid]
-        noise = float(np.percentile(changed, _NOISE_SHARE)) if changed.size else 0.0
+        noise = max(0.0, float(np.percentile(changed, _NOISE_SHARE))) if changed.size else 0.0
         there = one.valid & (one.old > one.band.least**2 + _NOISE_TIMES * noise)
         if finer is not None and one.band.sharp:
             edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
@@ -169,8 +169,8 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
             continue
         old, new, shared = one.old[there], one.new[there], one.shared[there]
         explained = shared * np.abs(shared) / np.maximum(old * new, 1e-12)
-        gain = float((shared / (old * np.clip(explained, _LEAST_LEFT, 1))).min())
-        found.append(1 - one.band.weight * (1 - gain))
+        gain = shared / (old * np.clip(explained, _LEAST_LEFT, 1))
+        found.append(float((gain + np.sqrt(noise / old)).min()))
     return found
 
 
