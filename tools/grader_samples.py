@@ -41,17 +41,21 @@ FIRST = {"idrid/train_clean": 120, "grape/clean": 80}
 """How many of the large folders come as early as all of the small ones."""
 SIZES = (768, 560, 560)
 COPIES = 3
+AGAIN = {"idrid/train_clean": 130, "grape/clean": 40, "hrf/train-vessels": 15}
+"""How many of a folder are degraded once more, at AGAIN_SIZE, each copy stored in both ways."""
+AGAIN_SIZE, AGAIN_COPIES = 1024, 2
 LOOKED_AT = {"good": 0.12, "usable": 0.45, "reject": 0.85}
 """Grade by eye -> the severity that it stands for."""
 SHARP_ONE, DEGRADED, FILTERED, HOPELESS, REAL_ONE, RECOLOURED = range(6)
 
 
 class Job(NamedTuple):
-    """One photograph."""
+    """One photograph, and whether it is the second time that it comes."""
 
     folder: str
     path: Path
     number: int
+    again: bool = False
 
 
 def labels_by_eye() -> dict[str, str]:
@@ -61,11 +65,11 @@ def labels_by_eye() -> dict[str, str]:
 
 
 def jobs(data: Path, *, sharp: int = 0) -> list[Job]:
-    """All photographs: real ones first, then sharp ones of all folders in turn.
+    """All photographs: real ones first, then sharp ones of all folders in turn, some of them twice.
 
     Args:
         data: the folder of the photographs.
-        sharp: maximum number of sharp ones; 0 for all.
+        sharp: maximum number of sharp ones that come first; 0 for all.
     """
     real = [Job(f, p, i) for f in REAL for i, p in enumerate(list_images(data / f))]
     turns = []
@@ -75,7 +79,13 @@ def jobs(data: Path, *, sharp: int = 0) -> list[Job]:
         order = np.random.default_rng(0).permutation(len(paths))
         turns += [((k + 0.5) / first, Job(folder, paths[i], int(i))) for k, i in enumerate(order)]
     turns.sort(key=lambda turn: turn[0])
-    return real + [job for _, job in turns][: sharp or None]
+    twice = []
+    for folder, most in AGAIN.items():
+        paths = list_images(data / folder)
+        for k, i in enumerate(np.random.default_rng(1).permutation(len(paths))[:most]):
+            twice.append(((k + 0.5) / most, Job(folder, paths[i], int(i), again=True)))
+    twice.sort(key=lambda turn: turn[0])
+    return real + [job for _, job in turns][: sharp or None] + [job for _, job in twice]
 
 
 def degraded(
@@ -172,10 +182,11 @@ def collect(wanted: list[Job]) -> dict[str, np.ndarray]:
     for count, job in enumerate(wanted):
         if count % 25 == 0:
             print(f"{count} of {len(wanted)}", file=sys.stderr, flush=True)
-        rng = np.random.default_rng([7, zlib.crc32(job.folder.encode()), job.number])
-        image = load_image(job.path, size=int(rng.choice(SIZES)))
+        rng = np.random.default_rng([7 + job.again, zlib.crc32(job.folder.encode()), job.number])
+        size = AGAIN_SIZE if job.again else int(rng.choice(SIZES))
+        image = load_image(job.path, size=size)
         if image is not None:
-            add_photograph(samples, image, rng, job=job)
+            (add_again if job.again else add_photograph)(samples, image, rng, job=job)
     return samples.arrays()
 
 
@@ -202,3 +213,17 @@ def add_photograph(
                 worst = 1.0 if method is graham else severe  # colours and light are gone
                 samples.add(method(pixels, image.fov), worst, FILTERED, path=path)
         samples.add(hopeless(image, rng), 1.0, HOPELESS, path=path)
+
+
+def add_again(
+    samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, job: Job
+) -> None:
+    """A sharp photograph and degraded copies of it, every one stored in both ways."""
+    path = f"{job.folder}/{job.path.name}"
+    pictures = [(image.pixels, 0.0, SHARP_ONE)]
+    for _ in range(AGAIN_COPIES):
+        pixels, severe = degraded(image, rng)
+        pictures.append((pixels, severe, DEGRADED))
+    for pixels, severe, kind in pictures:
+        for stored in ("half", "jpeg"):
+            samples.add(pixels, severe, kind, path=path, stored=stored)
