@@ -21,7 +21,7 @@ NAME_MAX = 100
 
 
 class Decision(NamedTuple):
-    """What is to become of one image.
+    """A decision about one image.
 
     Attributes:
         image_id: of the image.

@@ -146,7 +146,7 @@ class Files:
             raise ImageError(
                 "error",
                 f"enhanced again, it measures otherwise than when it was judged "
-                f"({', '.join(differs)}): enhance and review it anew",
+                f"({', '.join(differs)}): enhance and review it again",
             )
         return content
 

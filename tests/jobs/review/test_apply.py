@@ -263,7 +263,7 @@ def test_a_damaged_note_is_explained(job):
 
 
 def test_a_running_job_is_not_disturbed(job):
-    with job_lock(job.out), pytest.raises(JobError, match="Another job works"):
+    with job_lock(job.out), pytest.raises(JobError, match="Another job is running"):
         job.decide(good__png="withhold")
 
 
