@@ -57,12 +57,12 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneJob:
     (tmp_path / "archive" / "torn.jpg").write_bytes(b"no image")
     names = {(tmp_path / "archive" / n).stat().st_size: n for n in NAMES}
 
-    def graded(pixels, fov):
+    def graded(copy):
         return {"grade": "usable", "good": 0.4, "usable": 0.5, "reject": 0.1} | MEASURES
 
     def change(pixels, enhanced, fov, *, before):
         worse = names[before["bytes"]].startswith("worse")
-        found = {f"{k}_after": v for k, v in graded(pixels, fov).items()}
+        found = {f"{k}_after": v for k, v in graded(None).items()}
         found |= {"fidelity": 0.9, "vessel_contrast": 0.9 if worse else 1.1}
         found["grade_after"] = "usable" if worse else "good"
         flagged = names[before["bytes"]].startswith("flagged")
@@ -76,8 +76,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneJob:
         known = self.name != "review" and names[row["bytes"]].startswith("worse")
         return "contrast_fell" if known else None
 
-    monkeypatch.setattr(measuring, "assess_quality", graded)
-    monkeypatch.setattr(measuring, "vessels_seen", lambda pixels, fov: 0.9)
+    monkeypatch.setattr(measuring, "assess_copy", graded)
+    monkeypatch.setattr(measuring, "vessels_seen_on", lambda copy: 0.9)
     monkeypatch.setattr(process, "recognise", lambda pixels, fov: None)
     monkeypatch.setattr(process, "measure_change", change)
     monkeypatch.setattr(
