@@ -8,8 +8,8 @@ as a haemorrhage or bright as exudates; it is degraded (`before`) and restored e
 with the area bleached by 20, 40 or 60 percent. Vessels and the macula are bleached as well, and a
 fogged frame is painted with the retina that was there. Honest
 outputs are the same without bleaching, by kind of degradation. The limits in quality/limits.py were
-chosen on every second photograph (`chosen_on`); the others (`held_out`) give the rates that are
-stated. Writes studies/results/fading.json.
+chosen on every second photograph of a folder (`chosen_on`); the others (`held_out`) give the rates
+that are stated, whatever --images is. Writes studies/results/fading.json.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def rates(rows: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--images", type=int, default=12, help="in all")
+    parser.add_argument("--images", type=int, default=30, help="in all")
     parser.add_argument("--rows", type=Path, help="write every measurement there, as JSON")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
@@ -238,22 +238,23 @@ def main() -> None:
     enhancer = Enhancer.load(threads=1)
     halves: tuple[list, list] = ([], [])
     paths = [
-        path
+        (path, list_images(arguments.data / folder).index(path) % 2)
         for folder, part in (("idrid/val_clean", 0.7), ("hrf/test-vessels", 0.3))
         for path in list_images(
             arguments.data / folder, limit=max(1, round(part * arguments.images))
         )
     ]
-    for seed, path in enumerate(paths):
+    for seed, (path, half) in enumerate(paths):
         image = load_image(path, size=SIZE)
         if image is not None:
-            halves[seed % 2].extend(trials(image, enhancer, seed))
-            print(seed, path.name, file=sys.stderr, flush=True)
+            halves[half].extend(trials(image, enhancer, seed))
+            print(seed, path.name, half, file=sys.stderr, flush=True)
     if arguments.rows:
         arguments.rows.write_text(json.dumps(halves))
     everything = [*halves[0], *halves[1]]
     facts = {
-        "images": len(paths), "limits": {**LEAST, **MOST},
+        "images": len(paths), "photographs_held_out": sum(half for _, half in paths),
+        "limits": {**LEAST, **MOST},
         "cpu_s": round(float(np.median([row["s"] for row in everything])), 4),
         "chosen_on": rates(halves[0]), "held_out": rates(halves[1]),
     }  # fmt: skip

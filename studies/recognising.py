@@ -25,6 +25,7 @@ from magenet_batch.quality.recognition import (
     is_colour,
     is_drawing,
     is_eye,
+    reduced,
     vessels_seen,
 )
 
@@ -40,15 +41,16 @@ FOLDERS = (
 def recognised(path: Path) -> dict[str, object]:
     """What a photograph is taken for, and how well vessels are seen on it."""
     pixels = read_image(path).pixels
+    small = reduced(pixels)
     found: dict[str, object] = {
-        "several_fields": count_fields(pixels) > 1, "not_fundus": is_drawing(pixels)
+        "several_fields": count_fields(small) > 1, "not_fundus": is_drawing(pixels)
     }  # fmt: skip
     fov = find_fov(pixels)
     found["no_fov"] = fov is None
     if fov is None:
         return found
-    found["not_fundus"] = bool(found["not_fundus"]) or is_eye(pixels, fov)
-    found["not_colour"] = not is_colour(pixels, fov)
+    found["not_fundus"] = bool(found["not_fundus"]) or is_eye(small, fov)
+    found["not_colour"] = not is_colour(small, fov)
     seen = vessels_seen(pixels, fov)
     found["seen"] = None if seen is None else round(seen, 3)
     found["hopeless"] = seen is not None and seen < LEAST_SEEN

@@ -24,7 +24,9 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import gate_table
 
 ROOT = Path(__file__).parent.parent
-RESULTS = (ROOT / "benchmarks" / "results", ROOT / "studies" / "results")
+RESULTS = (
+    ROOT / "benchmarks" / "results", ROOT / "studies" / "results", ROOT / "tools" / "results"
+)  # fmt: skip
 
 
 def mean(found: Numbers, digits: int) -> str:
@@ -275,6 +277,9 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/quality.md planting": ("planting", of_quality.planting),
     "docs/quality.md assess": ("assess", of_quality.assess_speed),
     "docs/quality.md delivered": ("delivered", of_quality.delivered),
+    "docs/quality.md regraded": ("regraded", of_quality.regraded),
+    "docs/quality.md rim": ("rim", of_quality.rim),
+    "magenet_batch/quality/shipped/grader.md": ("cameras", of_quality.cameras),
 }
 
 

@@ -1,13 +1,18 @@
-"""Fits the quality grader of the package, on synthetic severities and a few real photographs.
+"""Fits the quality grader of the package, on synthetic severities and on photographs graded by eye.
 
-    python tools/fit_grader.py [--data ../shared/data] [--features eval/grader.npz]
+    python tools/fit_grader.py [--data ../shared/data] [--features eval/grader] [--sharp 0]
+    python tools/fit_grader.py --part 0/2 & python tools/fit_grader.py --part 1/2; wait
+    python tools/fit_grader.py
 
-Trains on idrid/train_clean and hrf/train-vessels (good), copies of both in other colours (good),
-degraded copies (by severity), filtered ones, hopeless pictures made of them (reject) and
-idrid/real_degraded (usable), many of them stored in another way too. One image in five is held out
-for calibration. The features take an hour of one core, the fit a minute. Writes
-magenet_batch/quality/shipped/grader.safetensors and tools/results/grader.json. No image of the
-folders that studies/assess.py tests on is read.
+Trains on six cameras: the sharp photographs of IDRiD, GRAPE, HRF, FIVES and RFMiD (good), copies
+in other colours (good), degraded copies (by severity), filtered ones, hopeless pictures made of
+them (reject), many stored in another way too; and on the real photographs of idrid/real_degraded,
+hygd, fives/degraded and rfmid/degraded. Those were graded by eye, by a vision model that looked at
+contact sheets (260 pixels each): grader_labels.csv has its grades, and names the sharp photographs
+that are not good after all. One patient in five is held out for calibration. With --part I/N only a
+part of the features is taken, for another process to take the others. The features take an hour of
+one core, the fit a minute. Writes magenet_batch/quality/shipped/grader.safetensors and
+tools/results/grader.json. No image of the folders that studies/assess.py tests on is read.
 """
 
 from __future__ import annotations
@@ -15,158 +20,82 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, field, replace
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from grader_samples import (
+    DEGRADED,
+    FILTERED,
+    HOPELESS,
+    LOOKED_AT,
+    REAL_ONE,
+    RECOLOURED,
+    SHARP_ONE,
+    collect,
+    jobs,
+    labels_by_eye,
+)
 from safetensors.numpy import save_file
 
-from magenet_batch.degradation import preset, sample_degradation
-from magenet_batch.degradation.numpy_api import degrade_pixels
-from magenet_batch.degradation.params import DegradationParams
-from magenet_batch.degradation.sample import Preset
-from magenet_batch.degradation.severity import GOOD_BELOW, REJECT_FROM, severity
-from magenet_batch.evaluation.baselines import clahe, graham, unsharp
-from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
-from magenet_batch.imaging.fov import find_fov
+from magenet_batch.degradation.severity import GOOD_BELOW, REJECT_FROM
 from magenet_batch.quality.grade import SHIPPED
-from magenet_batch.quality.measures import at_measuring_scale, measure_scaled
-from magenet_batch.quality.visibility import FEATURES, describe
+from magenet_batch.quality.visibility import FEATURES
+from magenet_batch.records.vocabulary import GRADES
 
 RESULTS = Path(__file__).parent / "results"
-BROAD = Preset(preset("evaluation").probability, severity=(0.0, 1.0), single=0.3)
+WEIGHTS = {
+    SHARP_ONE: 1.0, DEGRADED: 1.0, FILTERED: 0.3, HOPELESS: 0.3, REAL_ONE: 1.5, RECOLOURED: 0.2,
+}  # fmt: skip
+"""What a picture of each kind counts."""
+REAL_IN_CALIBRATION = 4.0
+"""How much more a real photograph counts where the thresholds are set: they are what is graded."""
+Arrays = dict[str, np.ndarray]
 
 
-def degraded(image: EvaluationImage, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    params = sample_degradation(rng, BROAD)
-    return degrade_pixels(image.pixels, params, mask=image.mask), severity(params)
+def load(folder: Path) -> Arrays:
+    """All features that were taken, with the grades by eye in place of missing severities."""
+    parts = [dict(np.load(path)) for path in sorted(folder.glob("*.npz"))]
+    found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    by_eye = labels_by_eye()
+    grade = np.array([by_eye.get(path, "") for path in found["path"]])
+    looked = np.array([LOOKED_AT.get(g, np.nan) for g in grade])
+    real = found["kind"] == REAL_ONE
+    # A sharp photograph that is not good after all is a real one; its copies are not used.
+    spoilt = (found["kind"] == SHARP_ONE) & ~np.isnan(looked)
+    keep = np.where(real | spoilt, ~np.isnan(looked), grade == "")
+    found["target"] = np.where(real | spoilt, looked, found["target"])
+    found["kind"] = np.where(spoilt, REAL_ONE, found["kind"])
+    found = {key: value[keep] for key, value in found.items()}
+    found["camera"] = np.array([path.split("/")[0] for path in found["path"]])
+    found["held"] = np.array([held_out(path) for path in found["path"]])
+    return found
 
 
-def hopeless(image: EvaluationImage, rng: np.random.Generator) -> np.ndarray:
-    """Out of focus, nearly black, washed out, or a disc with nothing in it."""
-    kind = rng.integers(4)
-    inside = image.mask[..., None]
-    if kind == 0:
-        params = DegradationParams(blur_sigma=float(rng.uniform(0.015, 0.05)))
-    elif kind == 1:
-        params = DegradationParams(brightness=float(rng.uniform(0.08, 0.2)), noise_read=0.03)
-    elif kind == 2:
-        params = DegradationParams(haze_strength=float(rng.uniform(0.9, 0.99)), haze_spread=3.0)
-    else:
-        level = rng.uniform(0.1, 0.95) * (1 if rng.random() < 0.5 else rng.uniform(0.3, 1, 3))
-        plain = level * 255 + rng.normal(0, rng.uniform(0, 4), image.pixels.shape)
-        return np.where(inside, plain, image.pixels).clip(0, 255).astype(np.uint8)
-    return degrade_pixels(image.pixels, params, mask=image.mask)
+def held_out(path: str) -> bool:
+    """One patient in five: names such as `106_OD_1` begin with the patient."""
+    camera, *_, name = path.split("/")
+    return zlib.crc32(f"{camera} {Path(name).stem.split('_')[0]}".encode()) % 5 == 0
 
 
-def recoloured(image: EvaluationImage, rng: np.random.Generator) -> EvaluationImage:
-    """As another camera might show it: gamma, saturation and the channels' gains. Still sharp."""
-    x = (image.pixels.astype(np.float32) / 255) ** np.float32(np.exp(rng.normal(0, 0.2)))
-    grey = (x @ np.float32([0.3, 0.59, 0.11]))[..., None]
-    x = grey + (x - grey) * rng.uniform(0.4, 1.25)
-    x = x * np.exp(rng.normal(0, 0.18, 3)).astype(np.float32) * np.exp(rng.normal(0, 0.1))
-    shown = np.where(image.mask[..., None], (x * 255).clip(0, 255), image.pixels)
-    return replace(image, pixels=shown.astype(np.uint8))
+def fit(found: Arrays, train: np.ndarray, *, trees: int, depth: int) -> tuple[Arrays, np.ndarray]:
+    """Boosted trees (Friedman 2001) to one latent number, then two thresholds on it.
 
+    Args:
+        found: from `load`.
+        train: which samples to fit on; the thresholds are set on the rest.
+        trees: their number.
+        depth: of each.
 
-def restored(pixels: np.ndarray, how: str) -> np.ndarray:
-    """The same photograph, stored in another way: its grade must not change."""
-    if how == "half":
-        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
-        return cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
-    coded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
-
-
-def features_of(pixels: np.ndarray) -> np.ndarray | None:
-    fov = find_fov(pixels)
-    if fov is None:
-        return None
-    rgb, mask = at_measuring_scale(pixels, fov)
-    return describe(rgb, mask, measure_scaled(rgb, mask))
-
-
-@dataclass
-class Samples:
-    """Features of pictures and, where made, of the same pictures stored in another way.
-
-    `kind` is 0 for what is sharp, 1 for what was degraded, 2 for what was filtered as well, 3 for
-    the hopeless and 4 for real photographs that were sorted out; `target` is the severity.
+    Returns:
+        The grader's arrays, and the latent number of every sample.
     """
-
-    x: list[np.ndarray] = field(default_factory=list)
-    y: list[np.ndarray] = field(default_factory=list)
-    target: list[float] = field(default_factory=list)
-    kind: list[int] = field(default_factory=list)
-    image: list[int] = field(default_factory=list)
-    number: int = 0
-
-    def add(self, pixels: np.ndarray, target: float, kind: int, *, stored: str = "") -> None:
-        x = features_of(pixels)
-        if x is None:
-            return
-        y = features_of(restored(pixels, stored)) if stored else None
-        self.x.append(x)
-        self.y.append(np.full(len(FEATURES), np.nan) if y is None else y)
-        self.target.append(target)
-        self.kind.append(kind)
-        self.image.append(self.number)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "x": np.array(self.x), "y": np.array(self.y), "target": np.array(self.target),
-            "kind": np.array(self.kind), "image": np.array(self.image),
-        }  # fmt: skip
-
-
-def collect(data: Path) -> dict[str, np.ndarray]:
-    """Samples of every image that may be trained on."""
-    samples = Samples()
-    for name, sharp in (("idrid/train_clean", True), ("hrf/train-vessels", True),
-                        ("idrid/real_degraded", False)):  # fmt: skip
-        for index, path in enumerate(list_images(data / name)):
-            rng = np.random.default_rng([7, len(name), index])
-            image = load_image(path, size=int(rng.choice([1024, 1024, 1024, 768])))
-            if image is None:
-                continue
-            samples.number += 1
-            if samples.number % 25 == 0:
-                print(samples.number, file=sys.stderr, flush=True)
-            stored = ("half", "jpeg")[index % 2]
-            if sharp:
-                add_sharp(samples, image, rng, index=index, stored=stored)
-            else:
-                samples.add(image.pixels, 0.45, 4, stored=stored)
-    return samples.arrays()
-
-
-def add_sharp(
-    samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, index: int, stored: str
-) -> None:
-    """A sharp photograph, degraded, in other colours, filtered, and beyond help."""
-    samples.add(image.pixels, 0.0, 0, stored=stored)
-    for copy in range(5):
-        base = image if copy < 2 else recoloured(image, rng)
-        if copy == 2:
-            samples.add(base.pixels, 0.0, 0, stored=stored)
-        pixels, severe = degraded(base, rng)
-        samples.add(pixels, severe, 1, stored=stored)
-        if copy == 4:  # filters make nothing better: the severity is that of what was filtered
-            method = (clahe, unsharp, graham, graham)[index % 4]
-            worst = 1.0 if method is graham else severe  # colours and light are gone
-            samples.add(method(pixels, image.fov), worst, 2)
-    samples.add(hopeless(image, rng), 1.0, 3)
-
-
-def fit(found: dict[str, np.ndarray], *, trees: int, depth: int):
-    """Boosted trees (Friedman 2001) to one latent number, then two thresholds on it."""
     from sklearn.ensemble import GradientBoostingRegressor
 
-    train = found["image"] % 5 != 0
     target = 8 * (found["target"] - 0.45)
-    weight = np.array([1.0, 1.0, 1.0, 0.5, 0.3])[found["kind"]]
+    weight = np.array([WEIGHTS[kind] for kind in found["kind"]])
     # Stored copies have the same target: that is how it learns that storing changes nothing.
     again = train & ~np.isnan(found["y"]).any(1)
     forest = GradientBoostingRegressor(
@@ -180,11 +109,15 @@ def fit(found: dict[str, np.ndarray], *, trees: int, depth: int):
     )
     z = forest.predict(found["x"].astype(np.float32))
     label = labels(found["target"])
-    cut, scale = calibrate(torch.tensor(z[~train]), torch.tensor(label[~train]))
+    rest = ~train
+    counted = weight * np.where(found["kind"] == REAL_ONE, REAL_IN_CALIBRATION, 1.0)
+    cut, scale = calibrate(
+        torch.tensor(z[rest]), torch.tensor(label[rest]), torch.tensor(counted[rest])
+    )
     arrays = pack([one.tree_ for one in forest.estimators_[:, 0]])
     # The grader takes the mean over its trees, boosting their sum.
     arrays["value"] *= np.float32(forest.learning_rate * trees)
-    return arrays | {"cuts": np.float32(cut), "scale": np.float32([scale])}, z, train
+    return arrays | {"cuts": np.float32(cut), "scale": np.float32([scale])}, z
 
 
 def labels(severe: np.ndarray) -> np.ndarray:
@@ -217,7 +150,9 @@ def pack(trees: list) -> dict[str, np.ndarray]:
     }
 
 
-def calibrate(z: torch.Tensor, label: torch.Tensor) -> tuple[np.ndarray, float]:
+def calibrate(
+    z: torch.Tensor, label: torch.Tensor, weight: torch.Tensor
+) -> tuple[np.ndarray, float]:
     """Thresholds and steepness of least log loss on images that were held out."""
     cuts = torch.nn.Parameter(torch.tensor([-1.0, 1.5]))
     scale = torch.nn.Parameter(torch.tensor(0.0))
@@ -227,7 +162,8 @@ def calibrate(z: torch.Tensor, label: torch.Tensor) -> tuple[np.ndarray, float]:
         optimiser.zero_grad()
         above = torch.sigmoid(scale.exp() * (z[:, None] - cuts))
         p = torch.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], 1)
-        loss = -p.clamp_min(1e-6).log().gather(1, label[:, None]).mean()
+        each = -p.clamp_min(1e-6).log().gather(1, label[:, None])[:, 0]
+        loss = (each * weight).sum() / weight.sum()
         loss.backward()
         return loss
 
@@ -235,35 +171,85 @@ def calibrate(z: torch.Tensor, label: torch.Tensor) -> tuple[np.ndarray, float]:
     return cuts.detach().numpy(), float(scale.detach().exp())
 
 
-def judge(arrays, z, found, train) -> dict[str, float]:
-    """How well it does on the images that were held out."""
-    from scipy.stats import spearmanr
+def chances(arrays: Arrays, z: np.ndarray) -> np.ndarray:
+    """(N, 3) probabilities of the grades."""
+    above = 1 / (1 + np.exp(-arrays["scale"] * (z[:, None] - arrays["cuts"])))
+    return np.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], 1)
 
-    held = ~train
-    above = 1 / (1 + np.exp(-arrays["scale"] * (z[held, None] - arrays["cuts"])))
-    p = np.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], 1)
-    label, severe = labels(found["target"])[held], found["target"][held]
-    known = found["kind"][held] <= 1
+
+def calibration_error(p: np.ndarray, label: np.ndarray) -> float:
+    """Expected calibration error of the likeliest grade, in ten bins (Naeini et al., AAAI 2015)."""
     most, right = p.max(1), p.argmax(1) == label
     bins = np.clip((most * 10).astype(int), 0, 9)
-    gap = sum(
-        abs(most[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
-        for b in np.unique(bins)
+    return float(
+        sum(
+            abs(most[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+            for b in np.unique(bins)
+        )
     )
+
+
+def confusion(p: np.ndarray, label: np.ndarray) -> dict[str, object]:
+    """How many pictures of each true grade (rows) got each grade (columns), and calibration."""
+    counts = np.zeros((3, 3), int)
+    np.add.at(counts, (label, p.argmax(1)), 1)
     return {
-        "images_fitted": int(np.unique(found["image"][train]).size),
-        "images_held_out": int(np.unique(found["image"][held]).size),
-        "samples_fitted": int(train.sum()), "samples_held_out": int(held.sum()),
-        "accuracy": float(right.mean()), "calibration_error": float(gap),
-        "log_loss": float(-np.log(p[np.arange(len(label)), label].clip(1e-9)).mean()),
-        "spearman_severity": float(spearmanr(z[held][known], severe[known])[0]),
+        "pictures": len(label), "accuracy": round(float((p.argmax(1) == label).mean()), 3),
+        "calibration_error": round(calibration_error(p, label), 3),
+        "counts": {g: counts[i].tolist() for i, g in enumerate(GRADES)},
     }  # fmt: skip
+
+
+def judge(arrays: Arrays, z: np.ndarray, found: Arrays) -> dict[str, object]:
+    """How well it does on the patients that were held out, camera by camera."""
+    from scipy.stats import spearmanr
+
+    held, train = found["held"], ~found["held"]
+    p, label = chances(arrays, z), labels(found["target"])
+    known = held & np.isin(found["kind"], (SHARP_ONE, DEGRADED, RECOLOURED))
+    real = held & (found["kind"] == REAL_ONE)
+    return {
+        "images_fitted": int(np.unique(found["path"][train]).size),
+        "images_held_out": int(np.unique(found["path"][held]).size),
+        "samples_fitted": int(train.sum()), "samples_held_out": int(held.sum()),
+        "spearman_severity": float(spearmanr(z[known], found["target"][known])[0]),
+        "all": confusion(p[held], label[held]),
+        "real": confusion(p[real], label[real]),
+        "cameras": {
+            str(camera): confusion(p[those], label[those])
+            for camera in np.unique(found["camera"])
+            if (those := held & (found["camera"] == camera)).any()
+        },
+    }  # fmt: skip
+
+
+def unseen(found: Arrays, *, trees: int, depth: int) -> dict[str, object]:
+    """Each camera graded by a grader that saw all the others: what a new camera must expect."""
+    result = {}
+    for camera in np.unique(found["camera"]):
+        away = found["camera"] == camera
+        others = {key: value[~away] for key, value in found.items()}
+        arrays, _ = fit(others, ~others["held"], trees=trees, depth=depth)
+        z = latent(arrays, found["x"][away])
+        result[str(camera)] = confusion(chances(arrays, z), labels(found["target"][away]))
+    return result
+
+
+def latent(arrays: Arrays, x: np.ndarray) -> np.ndarray:
+    """As the package computes it."""
+    from magenet_batch.quality.grade import Grader
+
+    grader = Grader(**arrays)
+    return np.array([grader.latent(row) for row in x])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--features", type=Path, default=Path("eval/grader.npz"))
+    parser.add_argument("--features", type=Path, default=Path("eval/grader"))
+    parser.add_argument("--part", default="", help="I/N: only this part of the features")
+    parser.add_argument("--sharp", type=int, default=0, help="maximum of sharp photographs")
+    parser.add_argument("--unseen", action="store_true", help="leave each camera out, seven fits")
     parser.add_argument("--trees", type=int, default=400)
     parser.add_argument("--depth", type=int, default=4)
     arguments = parser.parse_args()
@@ -271,17 +257,23 @@ def main() -> None:
         sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    if not arguments.features.exists():
-        arguments.features.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(arguments.features, **collect(arguments.data))
-    found = dict(np.load(arguments.features))
-    arrays, z, train = fit(found, trees=arguments.trees, depth=arguments.depth)
-    facts = judge(arrays, z, found, train)
-    facts |= {"trees": arguments.trees, "depth": arguments.depth}
+    if arguments.part or not any(arguments.features.glob("*.npz")):
+        part, parts = map(int, (arguments.part or "0/1").split("/"))
+        wanted = jobs(arguments.data, sharp=arguments.sharp)[part::parts]
+        arguments.features.mkdir(parents=True, exist_ok=True)
+        np.savez(arguments.features / f"{part}-{parts}.npz", **collect(wanted))
+    if arguments.part:
+        return
+    found = load(arguments.features)
+    shape = {"trees": arguments.trees, "depth": arguments.depth}
+    arrays, z = fit(found, ~found["held"], **shape)
     SHIPPED.parent.mkdir(exist_ok=True)
     save_file(
         arrays, SHIPPED, metadata={"format": "magenet-grader-1", "features": ",".join(FEATURES)}
     )
+    facts = judge(arrays, z, found) | shape
+    if arguments.unseen:
+        facts["unseen"] = unseen(found, **shape)
     (RESULTS / "grader.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(facts, indent=1))
 

@@ -46,6 +46,8 @@ def grades(results: Numbers) -> str:
          f"mean over {ladders['images']} images", f"{-ladders['spearman_mean']:.2f}", ""],
         [f"{synthetic['pictures']} pictures, all sorts of degradation pooled: rank correlation "
          "with severity", f"{-synthetic['spearman_grade']:.2f}", ""],
+        [f"{synthetic['pictures_of_sharp']} of them, made of photographs that are sharp to the eye",
+         f"{-synthetic['spearman_grade_sharp']:.2f}", ""],
         *([f"the same picture stored {name}: mean change of the score",
            f"{stored[how]['mean']:.3f}", ""]
           for how, name in (("half", "at half size"), ("jpeg", "as JPEG 85"))),
@@ -167,21 +169,68 @@ def recognised(results: Numbers) -> str:
 
 
 def delivered(results: Numbers) -> str:
-    """Grades before and after, and what the policy `standard` said."""
+    """What the policy `standard` did with real photographs, and why."""
     rows = []
-    for folder, found in results["assess"]["delivered"]["folders"].items():
-        before, after = (
-            " / ".join(str(found[when].get(g, 0)) for g in ("good", "usable", "reject"))
-            for when in ("before", "after")
-        )
-        said = found["policy"]
+    for folder, found in results["delivered"]["folders"].items():
+        why: dict[str, list[str]] = {"as it came": [], "withheld": [], "failed": []}
+        counts = dict.fromkeys(why, 0)
+        for verdict, number in found["verdicts"].items():
+            what, _, reason = verdict.partition(": ")
+            if what in why:
+                counts[what] += number
+                why[what].append(f"{number} `{reason}`")
         rows.append([
-            folder, before, after, f"{found['fidelity_median']:.2f}",
-            *(str(said.get(key, 0)) for key in ("good", "enhanced", "reject", "low_fidelity")),
-            str(said["flagged"]),
+            folder, str(found["images"]), str(found["verdicts"].get("enhanced", 0)),
+            *(f"{counts[what]}: {', '.join(why[what])}" if counts[what] else "0" for what in why),
+            str(found["flagged_and_delivered"]), str(found["delivered_fell"]),
         ])  # fmt: skip
-    head = ["images", "before: good / usable / reject", "after, all enhanced", "median fidelity",
-            "kept", "enhanced", "only reported", "not delivered", "flagged"]  # fmt: skip
+    head = ["images", "of", "delivered enhanced", "delivered as it came, or only reported",
+            "withheld", "failed", "flagged and delivered",
+            "grades that fell among delivered"]  # fmt: skip
+    return table(head, rows)
+
+
+def regraded(results: Numbers) -> str:
+    """Grades before and after by camera, of all images that were enhanced for it."""
+    rows = []
+    for folder, found in results["delivered"]["folders"].items():
+        before, after = (
+            " / ".join(str(found[when][g]) for g in GRADES) for when in ("before", "after")
+        )
+        rows.append([folder, before, after, str(found["rose"]), str(found["fell"]),
+                     str(found["delivered_rose"]), str(found["became_gradable"])])  # fmt: skip
+    head = ["images", "before: good / usable / reject", "after", "rose", "fell",
+            "rose, of delivered", "became gradable"]  # fmt: skip
+    return table(head, rows)
+
+
+def rim(results: Numbers) -> str:
+    """Lines along the rim, and how far the change reaches."""
+    rows = []
+    for folder in ("cataract", "stare"):
+        for name, found in results["rim"][folder].items():
+            if name == "strongest":
+                continue
+            values = [
+                f"{one['median']:.2f} ({one['p95']:.2f})" if one else ""
+                for one in (found["line"], found["seam"], found["reached"])
+            ]
+            rows.append([f"{folder}, {found['images']}", name, *values])
+    head = ["images", "output", "line, median (p95)", "seam of the change", "reached"]
+    return table(head, rows)
+
+
+def cameras(results: Numbers) -> str:
+    """Confusion and calibration of held-out pictures, camera by camera."""
+    found = results["grader"]
+    rows = []
+    named = {"all": found["all"], "real photographs": found["real"], **found["cameras"]}
+    for name, one in named.items():
+        counts = [" / ".join(map(str, one["counts"][g])) for g in GRADES]
+        rows.append([name, str(one["pictures"]), *counts, f"{one['accuracy']:.2f}",
+                     f"{one['calibration_error']:.3f}"])  # fmt: skip
+    head = ["held out", "pictures", "good, graded good / usable / reject", "usable", "reject",
+            "accuracy", "calibration error"]  # fmt: skip
     return table(head, rows)
 
 

@@ -15,7 +15,7 @@ from magenet_batch.settings import DEFAULT_OUT
 def command(
     out: Annotated[str, typer.Argument(help="Output folder of a job.")] = DEFAULT_OUT,
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Write html, json, csv or md.")
+        str, typer.Option("--format", "-f", help="Write html, json, csv, md or text.")
     ] = "html",
     target: Annotated[
         str | None,
@@ -23,7 +23,7 @@ def command(
             "-o",
             "--output",
             metavar="FILE",
-            help="File to write. Default: OUT/report.html; json, csv and md go to standard output.",
+            help="File to write. Default: OUT/report.html; the others go to standard output.",
         ),
     ] = None,
     individual: Annotated[
@@ -36,6 +36,9 @@ def command(
     most: Annotated[
         int, typer.Option(min=1, help="Maximum number of pages; images with most flags first.")
     ] = 200,
+    review: Annotated[
+        int, typer.Option(min=0, help="Maximum number of images to review on the page.")
+    ] = 40,
     show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Turn the rows of a job into a report. Never imports torch or ray."""
@@ -60,7 +63,9 @@ def command(
             # the reader has seen enough, as in `magenet report out -f csv | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    written = write_report(place, format=format, target=goal, individual=most if individual else 0)
+    written = write_report(
+        place, format=format, target=goal, individual=most if individual else 0, review=review
+    )
     typer.echo(str(written))
     if show:
         typer.launch(str(written))

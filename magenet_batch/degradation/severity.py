@@ -5,7 +5,7 @@ from __future__ import annotations
 from magenet_batch.degradation.params import DegradationParams
 from magenet_batch.degradation.registry import REGISTRY
 
-GOOD_BELOW, REJECT_FROM = 0.3, 0.65
+GOOD_BELOW, REJECT_FROM = 0.2, 0.6
 """Severity below which a sharp photograph counts as good, and from which it counts as reject."""
 
 

@@ -16,11 +16,12 @@ import torch
 
 from magenet_batch import __version__
 from magenet_batch.errors import UsageError
-from magenet_batch.evaluation.cases import pick_cases
+from magenet_batch.evaluation.cases import pick_cases, pick_real_cases, some_cases
 from magenet_batch.evaluation.methods import build_methods
 from magenet_batch.evaluation.page import Case, write_page
 from magenet_batch.evaluation.run import Evaluation
 from magenet_batch.evaluation.summary import markdown, numbers, sheets
+from magenet_batch.evaluation.verdict import verdict
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.storage import write_atomic
 
@@ -93,16 +94,26 @@ def evaluate(options: EvaluateOptions, *, say: Callable[[str], None]) -> str:
         for name in combined:
             if name != "clean":
                 cases += pick_cases(evaluation, options.clean, preset=name)
+    for folder in options.real:
+        cases += pick_real_cases(evaluation, folder)
+    for part, place in (("vessels", options.vessels), ("lesions", options.lesions)):
+        if not cases and place and combined:
+            cases += some_cases(evaluation, place, preset=combined[0], part=part)
     facts = _facts(options, hashes)
+    said = verdict(evaluation.table)
     found = sheets(evaluation.table)
     options.output.mkdir(parents=True, exist_ok=True)
     evaluation.table.write(options.output / "measures.parquet")
     records = pa.Table.from_pylist([asdict(entry) for entry in recorded])
     pq.write_table(records, options.output / "degradations.parquet")
     head = "\n".join(f"- {label}: {text}" for label, text in facts)
-    text = f"# Evaluation\n\n{head}\n\n{markdown(found)}"
+    text = f"# Evaluation\n\n{said.markdown()}\n{head}\n\n{markdown(found)}"
     write_atomic(options.output / "summary.md", text.encode())
-    described = {"facts": dict(facts), "numbers": numbers(evaluation.table)}
+    described = {
+        "verdict": asdict(said),
+        "facts": dict(facts),
+        "numbers": numbers(evaluation.table),
+    }
     write_atomic(options.output / "summary.json", (json.dumps(described, indent=1) + "\n").encode())
     speed = {name: float(np.median(times)) for name, times in evaluation.seconds.items() if times}
     cost = {
@@ -110,7 +121,8 @@ def evaluate(options: EvaluateOptions, *, say: Callable[[str], None]) -> str:
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     write_atomic(options.output / "speed.json", (json.dumps(cost, indent=1) + "\n").encode())
-    write_atomic(options.output / "index.html", write_page(found, cases, facts=facts).encode())
+    page = write_page(found, cases, facts=facts, said=said)
+    write_atomic(options.output / "index.html", page.encode())
     return text
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from magenet_batch.design import style_sheet
 from magenet_batch.evaluation.summary import Sheet
+from magenet_batch.evaluation.verdict import Verdict
 
-_THUMBNAIL = 320  # pixels
+_THUMBNAIL = 420  # pixels
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,11 @@ class Case:
 
 
 def write_page(
-    found: Sequence[Sheet], cases: Sequence[Case], *, facts: Sequence[tuple[str, str]]
+    found: Sequence[Sheet],
+    cases: Sequence[Case],
+    *,
+    facts: Sequence[tuple[str, str]],
+    said: Verdict,
 ) -> str:
     """The page as HTML: self-contained, no script, no request.
 
@@ -37,6 +44,7 @@ def write_page(
         found: tables.
         cases: pictures of best, median and worst images.
         facts: what was run, as pairs of label and text.
+        said: the verdict that the page opens with.
     """
     environment = Environment(
         loader=PackageLoader("magenet_batch.evaluation"), autoescape=True,
@@ -46,7 +54,9 @@ def write_page(
         {"title": case.title, "pictures": [(label, _uri(p)) for label, p in case.pictures]}
         for case in cases
     ]
-    return environment.get_template("page.html").render(sheets=found, cases=shown, facts=facts)
+    return environment.get_template("page.html").render(
+        sheets=found, cases=shown, facts=facts, said=said, css=Markup(style_sheet())
+    )
 
 
 def _uri(pixels: np.ndarray) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from magenet_batch.evaluation.methods import OURS
-from magenet_batch.evaluation.table import Mean, Table, bootstrap_mean
+from magenet_batch.evaluation.table import Mean, Table, paired_mean
+from magenet_batch.evaluation.verdict import interval
 
 _CLASSICAL = ("clahe", "luminosity", "dcp", "dcp_inverted", "graham", "unsharp")
 _REAL = ("sharpness", "contrast", "illumination", "haze", "noise", "structure_agreement",
@@ -77,8 +78,8 @@ def _synthetic(table: Table, measure: str, title: str, digits: int) -> Sheet:
         means = [table.mean(method=method, **where) for method in methods]
         if not any(means):
             continue
-        gain = _difference(table, OURS, "identity", **where)
-        rows.append([name, *[_text(m, digits) for m in means], _interval(gain, digits)])
+        gain = paired_mean(table, OURS, "identity", **where)
+        rows.append([name, *[_text(m, digits) for m in means], interval(gain, digits)])
     return Sheet(
         f"{title} against the clean image",
         "Means over images, inside the field of view; identity does nothing, and clean is the "
@@ -98,8 +99,8 @@ def _severities(table: Table) -> Sheet:
                 "part": "synthetic", "preset": name, "measure": "psnr", "severity": severity,
             }  # fmt: skip
             before = table.mean(method="identity", **where)
-            gain = _difference(table, OURS, "identity", **where)
-            gains += [_text(before, 2), _interval(gain, 2)]
+            gain = paired_mean(table, OURS, "identity", **where)
+            gains += [_text(before, 2), interval(gain, 2)]
         if any(g != "-" for g in gains):
             rows.append([name, *gains])
     head = ["degradation"]
@@ -198,13 +199,6 @@ def _real(table: Table, preset: str) -> Sheet:
     )  # fmt: skip
 
 
-def _difference(table: Table, one: str, other: str, **where: str) -> Mean | None:
-    """Mean of the paired differences between two methods."""
-    a, b = table.values(method=one, **where), table.values(method=other, **where)
-    pairs = [a[image] - b[image] for image in a if image in b]
-    return bootstrap_mean(pairs) if pairs else None
-
-
 def _closed(low: float, value: float, high: float) -> str:
     """Share of the way from low to high; nothing to say where there is no way."""
     return f"{(value - low) / (high - low):.2f}" if high - low > 1e-3 else "-"
@@ -212,9 +206,3 @@ def _closed(low: float, value: float, high: float) -> str:
 
 def _text(mean: Mean | None, digits: int) -> str:
     return "-" if mean is None else f"{mean.value:.{digits}f}"
-
-
-def _interval(mean: Mean | None, digits: int) -> str:
-    if mean is None:
-        return "-"
-    return f"{mean.value:+.{digits}f} [{mean.low:+.{digits}f}, {mean.high:+.{digits}f}]"

@@ -43,14 +43,14 @@ class Mean:
 
     Attributes:
         value: the mean.
-        low: 2.5 % point of the bootstrap distribution of the mean.
-        high: 97.5 % point.
+        low: 2.5 % point of the bootstrap distribution of the mean; None of a single image.
+        high: 97.5 % point, likewise.
         count: images.
     """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     count: int
 
 
@@ -106,9 +106,18 @@ def bootstrap_mean(values: Iterable[float]) -> Mean:
     """A mean and its 95 % interval by the percentile bootstrap (Efron 1979), 2000 resamples.
 
     Args:
-        values: one per image; the same values give the same interval.
+        values: one per image; the same values give the same interval. A single one has none.
     """
     x = np.array(list(values), dtype=np.float64)
+    if len(x) < 2:
+        return Mean(float(x.mean()), None, None, len(x))
     chosen = np.random.default_rng(0).integers(len(x), size=(_RESAMPLES, len(x)))
     low, high = np.percentile(x[chosen].mean(axis=1), [2.5, 97.5])
     return Mean(float(x.mean()), float(low), float(high), len(x))
+
+
+def paired_mean(table: Table, one: str, other: str, **where: str) -> Mean | None:
+    """Mean of the paired differences between two methods, over the images that have both."""
+    a, b = table.values(method=one, **where), table.values(method=other, **where)
+    pairs = [a[image] - b[image] for image in a if image in b]
+    return bootstrap_mean(pairs) if pairs else None

@@ -30,7 +30,7 @@ from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
-from magenet_batch.records.layout import ROWS, evidence_folder, log_name, state_name
+from magenet_batch.records.layout import ROWS, folders_beside, log_name, state_name
 from magenet_batch.settings import Look
 from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location
@@ -252,8 +252,7 @@ class _Job:
         if isinstance(out, StorePath):
             return  # objects are written atomically: nothing is ever left half-written
         folders = self.state.plan.output_folders(self.ledger.shards)
-        if self.options.evidence:
-            folders += [evidence_folder(folder) for folder in folders]
+        folders += [beside for folder in folders for beside in folders_beside(folder)]
         sweep(sorted({out, out / ROWS} | {out / folder for folder in folders}))
 
 

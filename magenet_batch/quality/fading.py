@@ -15,15 +15,15 @@ import numpy as np
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
-from magenet_batch.quality.macula import find_macula, macula_depth
-from magenet_batch.quality.measures import at_measuring_scale
+from magenet_batch.quality.macula import find_macula_on, macula_depth_on
+from magenet_batch.quality.measures import MeasuringCopy
 
 MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
 _WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
 _NOISE_SHARE = 50  # percentile of what changed that passes for noise which was taken away
 _NOISE_TIMES = 40  # as much energy as noise has a place at which something was
-_LEAST_LEFT = 0.25  # of the energy of a band that is never taken for noise
+_LEAST_LEFT = 0.75  # of the energy of a place that is never taken for noise
 _PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
 _EXPLAINED = 0.25  # squared correlation from which structure comes from the original
 _LINES = 0.06  # share of the field of view that may be lines: the clearest of its vessels
@@ -52,8 +52,8 @@ class Band(NamedTuple):
 
 
 BANDS = (
-    Band(1.5, 1, 0.08, 0.0),
-    Band(3.0, 1, 0.06, 0.0),
+    Band(1.5, 1, 0.06, 0.0),
+    Band(3.0, 1, 0.05, 0.0),
     Band(6.0, 2, 0.06, 0.25),
     Band(12.0, 4, 0.10, 0.4),
 )
@@ -81,18 +81,27 @@ def measure_fading(
         `new_structure`, the contrast of what cannot come from the original; None where there is
         nothing to compare.
     """
-    (old, mask), (new, _) = (_log_green(x, fov) for x in (before, after))
+    copies = (MeasuringCopy.of(x, fov) for x in (before, after))
+    return compare_copies(*copies, vessels=vessels)
+
+
+def compare_copies(
+    before: MeasuringCopy, after: MeasuringCopy, *, vessels: np.ndarray | None
+) -> dict[str, float | None]:
+    """The same of images that are at the measuring scale already."""
+    old, new = (np.log(copy.green + np.float32(_DARKEST)) for copy in (before, after))
+    mask = before.mask
     if mask.sum() < 400:
         return dict.fromkeys(MEASURES)
     bands = [_Pair.of(old, new, mask, band) for band in BANDS]
     found: dict[str, float | None] = {
         "vessel_contrast": None,
         "area_contrast": min((g for g in area_gains(bands) if g is not None), default=None),
-        "macula_contrast": _macula(before, after, fov),
+        "macula_contrast": _macula(before, after),
         "new_structure": new_structure(bands),
     }
     if vessels is not None:
-        found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, fov))
+        found["vessel_contrast"] = line_gain(old, new, mask, _lines(vessels, mask, before.fov))
     # A contrast that turned into its opposite is gone.
     return {name: None if value is None else max(0.0, value) for name, value in found.items()}
 
@@ -133,9 +142,13 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     """The least gain of contrast at each scale, over all places where something was.
 
     In a window about each place the band of the enhanced image is regressed on that of the
-    original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What changed almost
-    everywhere by as much is taken for noise that went: it is subtracted from the energy before,
-    and only places with 40 times as much are looked at.
+    original: 1 where it was kept, 0.6 where a haemorrhage lost 40 percent. What of the original's
+    energy in the window the enhanced band does not explain, up to a quarter, passes for noise or
+    blocks of compression that were taken away: the regression is divided by max(r^2, 0.75), with
+    r the correlation of both. Noise also moves a regression by chance, by about the root of its
+    share of the energy; as the place that lost most is looked for among many, that root is added.
+    The energy of noise is that of what changed almost everywhere, and only places with 40 times as
+    much are looked at.
 
     Returns:
         One per band; None where nothing was.
@@ -145,7 +158,7 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     for one in bands:
         sigma = one.band.sigma / one.band.step
         changed = (one.old + one.new - 2 * one.shared)[one.valid]
-        noise = float(np.percentile(changed, _NOISE_SHARE)) if changed.size else 0.0
+        noise = max(0.0, float(np.percentile(changed, _NOISE_SHARE))) if changed.size else 0.0
         there = one.valid & (one.old > one.band.least**2 + _NOISE_TIMES * noise)
         if finer is not None and one.band.sharp:
             edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
@@ -154,9 +167,10 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
         if not there.any():
             found.append(None)
             continue
-        energy = one.old[there]
-        left = np.maximum(energy - noise, _LEAST_LEFT * energy)
-        found.append(float((one.shared[there] / left).min()))
+        old, new, shared = one.old[there], one.new[there], one.shared[there]
+        explained = shared * np.abs(shared) / np.maximum(old * new, 1e-12)
+        gain = shared / (old * np.clip(explained, _LEAST_LEFT, 1))
+        found.append(float((gain + np.sqrt(noise / old)).min()))
     return found
 
 
@@ -222,11 +236,6 @@ def long_lines(found: np.ndarray) -> np.ndarray:
     return lines if lines.sum() >= _LEAST_LINES else np.zeros_like(lines)
 
 
-def _log_green(pixels: np.ndarray, fov: FieldOfView) -> tuple[np.ndarray, np.ndarray]:
-    rgb, mask = at_measuring_scale(pixels, fov)
-    return np.log(np.ascontiguousarray(rgb[..., 1]) + np.float32(_DARKEST)), mask
-
-
 def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray:
     """The clearest and longest vessels of a map of the whole picture, at the measuring scale."""
     top, bottom, left, right = fov.box(*vessels.shape)
@@ -235,11 +244,11 @@ def _lines(vessels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarra
     return long_lines(mask & (likely >= least))
 
 
-def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> float | None:
-    place = find_macula(before, fov)
+def _macula(before: MeasuringCopy, after: MeasuringCopy) -> float | None:
+    place = find_macula_on(before)
     if place is None:
         return None
-    old, new = (macula_depth(x, fov, place) for x in (before, after))
+    old, new = (macula_depth_on(copy, place) for copy in (before, after))
     return new / old if old is not None and new is not None and old > _LEAST_DEPTH else None
 
 

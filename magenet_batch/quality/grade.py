@@ -16,7 +16,7 @@ import numpy as np
 
 from magenet_batch.errors import WeightsError
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.quality.measures import at_measuring_scale, measure_scaled
+from magenet_batch.quality.measures import MeasuringCopy, measure_scaled
 from magenet_batch.quality.visibility import FEATURES, describe
 from magenet_batch.records.vocabulary import GRADES
 
@@ -101,9 +101,13 @@ def assess_quality(pixels: np.ndarray, fov: FieldOfView) -> dict[str, float | st
         `grade`, `good`, `usable`, `reject` and the keys of `schema.QUALITY_MEASURES`; None where
         the field of view is too small to tell.
     """
-    rgb, mask = at_measuring_scale(pixels, fov)
-    measures = measure_scaled(rgb, mask)
-    features = describe(rgb, mask, measures)
+    return assess_copy(MeasuringCopy.of(pixels, fov))
+
+
+def assess_copy(copy: MeasuringCopy) -> dict[str, float | str | None]:
+    """The same of an image that is at the measuring scale already."""
+    measures = measure_scaled(copy.rgb, copy.mask)
+    features = describe(copy, measures)
     if features is None:
         return {"grade": None, **dict.fromkeys(GRADES), **measures}
     chances = shipped_grader().probabilities(features)

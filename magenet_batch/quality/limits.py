@@ -23,7 +23,7 @@ of taste: one in seven of severely degraded images needs more."""
 
 LEAST: dict[str, float] = {
     "vessel_contrast": 0.97,
-    "area_contrast": 0.88,
+    "area_contrast": 0.90,
     "macula_contrast": 0.80,
 }
 """Measure of contrast, after over before -> below which something has faded."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.quality.measures import at_measuring_scale
+from magenet_batch.quality.measures import MeasuringCopy
 
 # Pixels of a field of view 512 wide: an optic disc is about 68 across at 45 degrees.
 _CENTRE = 14  # radius of the dark centre
@@ -39,9 +39,14 @@ def find_macula(pixels: np.ndarray, fov: FieldOfView) -> Place | None:
     Returns:
         None where the field of view is too small for the ring.
     """
-    rgb, mask = at_measuring_scale(pixels, fov)
+    return find_macula_on(MeasuringCopy.of(pixels, fov))
+
+
+def find_macula_on(copy: MeasuringCopy) -> Place | None:
+    """The same of an image that is at the measuring scale already."""
+    mask = copy.mask
     line = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_VESSELS, _VESSELS))
-    filled = cv2.morphologyEx(np.ascontiguousarray(rgb[..., 1]), cv2.MORPH_CLOSE, line)
+    filled = cv2.morphologyEx(copy.green, cv2.MORPH_CLOSE, line)
     size = (max(1, mask.shape[1] // _STEP), max(1, mask.shape[0] // _STEP))
     weight = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     green = cv2.resize(filled * mask, size, interpolation=cv2.INTER_AREA)
@@ -50,7 +55,7 @@ def find_macula(pixels: np.ndarray, fov: FieldOfView) -> Place | None:
         _mean(green, weight, kernel) for kernel in (centre, ring)
     )
     rows, columns = np.ogrid[: size[1], : size[0]]
-    left, top = _middle(fov, pixels.shape, size)
+    left, top = _middle(copy.fov, size)
     near = np.hypot(columns - left, rows - top) < _ZONE * 256 / _STEP
     allowed = near & (centre_share > 0.99) & (ring_share > _LEAST_RING)
     if not allowed.any():
@@ -71,23 +76,26 @@ def macula_depth(pixels: np.ndarray, fov: FieldOfView, place: Place) -> float | 
     Returns:
         Above 0 where the centre is darker; None where nothing can be measured.
     """
-    rgb, mask = at_measuring_scale(pixels, fov)
+    return macula_depth_on(MeasuringCopy.of(pixels, fov), place)
+
+
+def macula_depth_on(copy: MeasuringCopy, place: Place) -> float | None:
+    """The same of an image that is at the measuring scale already."""
+    mask, green = copy.mask, copy.green
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     distance = np.hypot(columns - place.x, rows - place.y)
     centre = (distance <= _CENTRE) & mask
     ring = (distance >= _RING[0]) & (distance <= _RING[1]) & mask
     if not centre.any() or not ring.any():
         return None
-    green = rgb[..., 1]
     return float(1 - np.median(green[centre]) / max(float(np.median(green[ring])), 1e-3))
 
 
-def _middle(fov: FieldOfView, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[float, float]:
+def _middle(fov: FieldOfView, size: tuple[int, int]) -> tuple[float, float]:
     """The centre of the field of view in the small picture."""
-    height, width = shape[:2]
-    top, bottom, left, right = fov.box(height, width)
-    x = (fov.x * width / fov.width - left) / max(right - left, 1)
-    y = (fov.y * height / fov.height - top) / max(bottom - top, 1)
+    top, bottom, left, right = fov.box(fov.height, fov.width)
+    x = (fov.x - left) / max(right - left, 1)
+    y = (fov.y - top) / max(bottom - top, 1)
     return x * size[0], y * size[1]
 
 

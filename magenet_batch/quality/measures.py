@@ -6,18 +6,52 @@ so that cameras of different resolution are held to one scale.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import cv2
 import numpy as np
 
 from magenet_batch.imaging.colour import resize_area, to_float, to_lab
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
+from magenet_batch.quality.lines import Lines, find_lines
 
 _DIAMETER = 512  # pixels of the field of view at which everything is measured
 _EDGE = 0.04  # of the radius: the rim is left out
 _HEALTHY = (0.56, 0.29)  # median chromaticity (r, g) of sharp photographs of two cameras
 _CAST_RANGE = 0.35  # distance in chromaticity that counts as 1
 _DETAIL_HALF = 0.0224  # relative detail at which sharpness is 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuringCopy:
+    """An image at the measuring scale, made once and measured many times.
+
+    Attributes:
+        rgb: (h, w, 3) float32 in [0, 1], the lit region with a field of view 512 pixels wide.
+        mask: (h, w) bool, where to measure: the field of view without its rim.
+        fov: the field of view, in pixels of the original.
+    """
+
+    rgb: np.ndarray
+    mask: np.ndarray
+    fov: FieldOfView
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, fov: FieldOfView) -> MeasuringCopy:
+        """Reduce an image: (H, W, 3) RGB, uint8 or uint16."""
+        return cls(*at_measuring_scale(pixels, fov), fov)
+
+    @cached_property
+    def green(self) -> np.ndarray:
+        """(h, w) float32."""
+        return np.ascontiguousarray(self.rgb[..., 1])
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Where there are dark and bright lines."""
+        return find_lines(self.rgb, self.mask)
 
 
 def measure_quality(pixels: np.ndarray, fov: FieldOfView) -> dict[str, float | None]:

@@ -7,7 +7,6 @@ nothing wrong of photographs (`studies/recognising.py`), not to find every stran
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -15,8 +14,7 @@ import numpy as np
 
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.imaging.masked import masked_gaussian
-from magenet_batch.quality.measures import at_measuring_scale
+from magenet_batch.quality.measures import MeasuringCopy
 
 _SMALL = 256  # longest side at which fields are counted and colours are looked at
 _COLOURED = 0.035  # difference of channels that JPEG does not make of grey
@@ -30,9 +28,6 @@ _ROUND = (0.8, 1.35)  # area of a field to that of its inner circle
 _WHITE = 0.08  # share of a picture of an eye from outside that is white
 _BLACK = 0.04  # typical level of the field of view below which eight bits show nothing
 _LEAST_DIAMETER = 200  # pixels of the field of view below which no vessel can be told from none
-_LINE_SIGMA, _LINE_LENGTH = 1.2, 5.0  # of a line, pixels of a field of view 256 wide
-_DIRECTIONS = 12
-_LIGHT = 8.0  # standard deviation of the light about a line, pixels
 _INNER = 37  # pixels of erosion: what lies near the edge, and burnt-in text, is no vessel
 _CLEAR = 98  # percentile of the responses that stands for the clearest lines
 _CONTRAST_WEIGHT = 3.0  # of the contrast of lines beside their asymmetry
@@ -51,23 +46,24 @@ def recognise(
     Returns:
         None for a colour photograph, and for a picture of which nothing is known.
     """
-    if count_fields(pixels) > 1:
+    small = reduced(pixels)
+    if count_fields(small) > 1:
         return "several_fields"
-    if is_drawing(pixels) or (fov is not None and is_eye(pixels, fov)):
+    if is_drawing(pixels) or (fov is not None and is_eye(small, fov)):
         return "not_fundus"
-    return "not_colour" if fov is not None and not is_colour(pixels, fov) else None
+    return "not_colour" if fov is not None and not is_colour(small, fov) else None
 
 
-def count_fields(pixels: np.ndarray) -> int:
+def count_fields(small: np.ndarray) -> int:
     """The number of lit discs of like size that stand apart on black.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16.
+        small: the whole picture, from `reduced`.
 
     Returns:
         1 where there are not several, whatever it is.
     """
-    light = _reduced(pixels).max(2)
+    light = small.max(2)
     low, high = (float(v) for v in np.percentile(light, [2, 95]))
     lit = (light > low + max(_LIT, 0.12 * (high - low))).astype(np.uint8)
     lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
@@ -92,14 +88,13 @@ def count_fields(pixels: np.ndarray) -> int:
     return max(1, discs)
 
 
-def is_colour(pixels: np.ndarray, fov: FieldOfView) -> bool:
+def is_colour(small: np.ndarray, fov: FieldOfView) -> bool:
     """Whether the channels differ anywhere, by more than compression makes them differ.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16.
+        small: the whole picture, from `reduced`.
         fov: the field of view.
     """
-    small = _reduced(pixels)
     inside = small[fov.without_rim(0.05).mask(*small.shape[:2])]
     if not len(inside):
         return True
@@ -108,18 +103,17 @@ def is_colour(pixels: np.ndarray, fov: FieldOfView) -> bool:
     return bool((np.ptp(inside, axis=1) > _COLOURED).mean() >= _LEAST_COLOURED)
 
 
-def is_eye(pixels: np.ndarray, fov: FieldOfView) -> bool:
+def is_eye(small: np.ndarray, fov: FieldOfView) -> bool:
     """Whether a picture without a border shows an eye from outside.
 
     The white of the eye is bright and has hardly a colour; a retina has nothing like it.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16.
+        small: the whole picture, from `reduced`.
         fov: what was taken for the field of view.
     """
     if fov.radius < 0.49 * np.hypot(fov.width, fov.height):
         return False
-    small = _reduced(pixels)
     most, least = small.max(2), small.min(2)
     white = (most > 0.45) & (most - least < 0.2 * most)
     return bool(white.mean() > _WHITE)
@@ -141,8 +135,7 @@ def is_drawing(pixels: np.ndarray) -> bool:
 def vessels_seen(pixels: np.ndarray, fov: FieldOfView) -> float | None:
     """How far dark lines stand out from bright ones: there is no vessel where they do not.
 
-    The responses of elongated filters of second derivative (after Soares et al., IEEE TMI 25(9),
-    2006) to the logarithm of green over its surroundings: (D / B - 1) + 3 D + 20 max(0, D - 0.055),
+    Of the answers of elongated filters (`quality.lines`): (D / B - 1) + 3 D + 20 max(0, D - 0.055),
     where D is the 98th percentile of dark lines and B that of bright ones. Noise and a plain
     surface answer to both alike; the last term is for retinas with many bright exudates.
 
@@ -153,47 +146,35 @@ def vessels_seen(pixels: np.ndarray, fov: FieldOfView) -> float | None:
     Returns:
         About 0 for a surface, 0.5 to 1.5 for photographs; None where the picture is too small.
     """
-    if 2 * fov.radius < _LEAST_DIAMETER:
+    return vessels_seen_on(MeasuringCopy.of(pixels, fov))
+
+
+def vessels_seen_on(copy: MeasuringCopy) -> float | None:
+    """The same of an image that is at the measuring scale already."""
+    mask = copy.mask
+    if 2 * copy.fov.radius < _LEAST_DIAMETER or not mask.any():
         return None
-    rgb, mask = at_measuring_scale(pixels, fov)
-    if not mask.any():
-        return None
-    if float(np.median(rgb.max(2)[mask])) < _BLACK:
+    if float(np.median(copy.rgb.max(2)[mask])) < _BLACK:
         return 0.0
-    size = (max(1, mask.shape[1] // 2), max(1, mask.shape[0] // 2))
-    inside = resize_area(mask.astype(np.float32), *size)
-    green = np.log(resize_area(np.ascontiguousarray(rgb[..., 1]), *size) + np.float32(0.02))
-    around, _ = masked_gaussian(green * inside, inside, _LIGHT)
-    relative = np.where(inside > 0.5, green - around, 0).astype(np.float32)
-    solid = cv2.copyMakeBorder((inside > 0.99).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    inner = cv2.erode(solid, np.ones((_INNER, _INNER), np.uint8))[1:-1, 1:-1] > 0
+    inner = copy.lines.inner(_INNER)
     if inner.sum() < 1000:
         return None
-    lines = np.stack([cv2.filter2D(relative, cv2.CV_32F, kernel)[inner] for kernel in _bank()])
-    dark, bright = (float(np.percentile(x, _CLEAR)) for x in (-lines.min(0), lines.max(0)))
+    dark, bright = (
+        float(np.percentile(answers[inner], _CLEAR))
+        for answers in (copy.lines.dark, copy.lines.bright)
+    )
     clear = _CLEAR_WEIGHT * max(0.0, dark - _CLEAR_CONTRAST)
     return max(0.0, dark / max(bright, 1e-4) - 1 + _CONTRAST_WEIGHT * dark + clear)
 
 
-def _reduced(pixels: np.ndarray) -> np.ndarray:
-    """The whole picture at most 256 pixels long, float32 in [0, 1]."""
+def reduced(pixels: np.ndarray) -> np.ndarray:
+    """The whole picture at most 256 pixels long: (h, w, 3) float32 in [0, 1].
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+    """
     height, width = pixels.shape[:2]
     scale = min(1.0, _SMALL / max(height, width))
     small = resize_area(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
     scaled: np.ndarray = small.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return scaled
-
-
-@lru_cache(maxsize=1)
-def _bank() -> list[np.ndarray]:
-    """Kernels without mean, one for each direction; positive on bright lines."""
-    reach = round(3 * _LINE_LENGTH)
-    rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-    kernels = []
-    for angle in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
-        along = columns * np.cos(angle) + rows * np.sin(angle)
-        across = (rows * np.cos(angle) - columns * np.sin(angle)) / _LINE_SIGMA
-        kernel = (1 - across**2) * np.exp(-(across**2 + (along / _LINE_LENGTH) ** 2) / 2)
-        kernel -= kernel.mean()
-        kernels.append((2 * kernel / np.abs(kernel).sum()).astype(np.float32))
-    return kernels

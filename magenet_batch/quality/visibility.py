@@ -11,9 +11,15 @@ import numpy as np
 
 from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.appearance import APPEARANCE, describe_appearance
+from magenet_batch.quality.lines import Lines
+from magenet_batch.quality.measures import MeasuringCopy
+from magenet_batch.quality.recognition import vessels_seen_on
 
 _CELLS = 8  # the field of view is looked at in 8 x 8 cells
 _LEAST = 1e-4  # relative second derivative that counts as nothing
+_LINE_CELLS = 6  # lines in 6 x 6
+_LINE_MARGIN = 15  # pixels of erosion at half of the measuring scale
+_LEAST_INNER = 500  # pixels in which lines can be judged
 _SCALES = (2.0, 3.5)  # standard deviations across small and large vessels, pixels
 
 _SEEN: tuple[str, ...] = (
@@ -21,32 +27,34 @@ _SEEN: tuple[str, ...] = (
     "detail", "detail_plain", "fall_off", "light_low", "light_high", "red", "green", "blue",
     "contrast", "illumination", "colour_cast", "haze", "noise", "brightness", "clipped",
 )  # fmt: skip
-FEATURES: tuple[str, ...] = _SEEN + APPEARANCE
+_LINES: tuple[str, ...] = (
+    "lines_dark", "lines_dark_wide", "lines_bright", "lines_over_bright", "lines_over_plain",
+    "lines_cells_low", "lines_cells_quarter", "lines_cells_middle", "lines_cells_high",
+)  # fmt: skip
+FEATURES: tuple[str, ...] = _SEEN + APPEARANCE + ("vessels_seen", *_LINES)
 """Names of the features, in the order in which the grader's weights have them."""
 
 
-def describe(
-    rgb: np.ndarray, mask: np.ndarray, measures: dict[str, float | None]
-) -> np.ndarray | None:
+def describe(copy: MeasuringCopy, measures: dict[str, float | None]) -> np.ndarray | None:
     """The features of one image.
 
     Args:
-        rgb: (h, w, 3) float32 in [0, 1], from `measures.at_measuring_scale`.
-        mask: (h, w) bool, where to look.
-        measures: what `measure_quality` found in it.
+        copy: the image at the measuring scale.
+        measures: what `measure_scaled` found in it.
 
     Returns:
         (len(FEATURES),) float64, finite; None where the field of view is too small to tell.
     """
     if any(value is None for value in measures.values()):
         return None
-    green = np.ascontiguousarray(rgb[..., 1])
+    rgb, mask, green = copy.rgb, copy.mask, copy.green
     weight = mask.astype(np.float32)
     around = _around(green, weight)
     relative = np.where(mask, green / np.maximum(around, 0.03), 1.0).astype(np.float32)
     found = [*_ridges(relative, mask), *_detail(relative, mask), *_light(around, rgb, mask)]
     found += [float(measures[name] or 0.0) for name in _SEEN[len(found) :]]
     found += describe_appearance(rgb, mask, around)
+    found += [vessels_seen_on(copy) or 0.0, *_lines(copy.lines)]
     return np.nan_to_num(np.array(found, np.float64), posinf=10.0, neginf=-10.0)
 
 
@@ -124,3 +132,25 @@ def _light(around: np.ndarray, rgb: np.ndarray, mask: np.ndarray) -> list[float]
 
 def _log(value: float) -> float:
     return float(np.log10(max(float(value), _LEAST)))
+
+
+def _lines(lines: Lines) -> list[float]:
+    """Lines that answer along their length: how dark, against bright ones and against the plain."""
+    inner = lines.inner(_LINE_MARGIN)
+    if inner.sum() < _LEAST_INNER:
+        return [0.0] * len(_LINES)
+    plain, wide, dark = (_log(v) for v in np.percentile(lines.dark[inner], [50, 90, 98]))
+    bright = _log(float(np.percentile(lines.bright[inner], 98)))
+    height, width = inner.shape
+    cells = []
+    for row in range(_LINE_CELLS):
+        for column in range(_LINE_CELLS):
+            at = np.s_[
+                row * height // _LINE_CELLS : (row + 1) * height // _LINE_CELLS,
+                column * width // _LINE_CELLS : (column + 1) * width // _LINE_CELLS,
+            ]
+            inside = inner[at]
+            if inside.size and inside.mean() > 0.5:
+                cells.append(_log(float(np.percentile(lines.dark[at][inside], 95))))
+    found = [dark, wide, bright, dark - bright, dark - plain]
+    return found + [float(v) for v in np.percentile(cells or [_log(0)], [10, 25, 50, 75])]

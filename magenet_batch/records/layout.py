@@ -4,6 +4,9 @@
 out/
   images/...                 mirrors the archive's tree
   evidence/...               pictures of what changed, with `--evidence`
+  review/previews/...        small pictures of enhanced images that were withheld
+  review/set-aside/...       enhanced images that a reviewer withheld
+  review/pending.json        only while decisions are applied
   rows/part-000000.parquet   one file per finished shard: the only commit mark
   plan.parquet               the frozen list of images
   run.json                   the job's identity and every run
@@ -20,6 +23,7 @@ from magenet_batch.records.part import Part
 from magenet_batch.storage import Location, names_in
 
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
+PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
 PLAN, RUN = "plan.parquet", "run.json"
 LOCK_GLOB = ".magenet*.lock"
 TEMPORARY_GLOB = ".*.tmp"
@@ -76,6 +80,17 @@ def evidence_name(key: str) -> str:
     return f"{EVIDENCE}/{key}.jpg"
 
 
-def evidence_folder(outputs: str) -> str:
-    """Folder of the pictures that belong to a folder of outputs."""
-    return f"{EVIDENCE}{outputs.removeprefix(IMAGES)}"
+def preview_name(key: str) -> str:
+    """Where the small picture of an enhanced image that was withheld goes."""
+    return f"{PREVIEWS}/{key}.jpg"
+
+
+def set_aside_name(output: str) -> str:
+    """Where an enhanced image goes that a reviewer withheld."""
+    return f"{SET_ASIDE}/{output}"
+
+
+def folders_beside(outputs: str) -> list[str]:
+    """The folders of all that is written beside a folder of outputs."""
+    below = outputs.removeprefix(IMAGES)
+    return [f"{EVIDENCE}{below}", f"{PREVIEWS}{below}", set_aside_name(outputs)]

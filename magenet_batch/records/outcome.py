@@ -10,10 +10,55 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from magenet_batch.records.vocabulary import BECAUSE, STATUSES
+from magenet_batch.records.vocabulary import (
+    BECAUSE,
+    DECISIONS,
+    GRADES,
+    STATUSES,
+    waits_for_review,
+)
 
 _EXPLAINED = ("kept", "withheld", "failed")
 """Statuses whose rows have a reason."""
+
+
+@dataclass
+class Gradable:
+    """How many images can be graded for disease: their own grade is good or usable.
+
+    Attributes:
+        graded: images with a grade as they came and as they are delivered.
+        before: of these, gradable as they came.
+        gained: gradable as delivered alone.
+        lost: gradable as they came alone.
+    """
+
+    graded: int = 0
+    before: int = 0
+    gained: int = 0
+    lost: int = 0
+
+    @property
+    def delivered(self) -> int:
+        """Gradable as delivered."""
+        return self.before + self.gained - self.lost
+
+    def add(self, before: str | None, delivered: str | None, count: int) -> None:
+        """Count images of one grade as they came and as they are delivered."""
+        if before not in GRADES or delivered not in GRADES:
+            return
+        was, now = before != GRADES[-1], delivered != GRADES[-1]
+        self.graded += count
+        self.before += count * was
+        self.gained += count * (now and not was)
+        self.lost += count * (was and not now)
+
+    def as_json(self) -> dict[str, int]:
+        """The counts for scripts."""
+        return {
+            "graded": self.graded, "before": self.before, "delivered": self.delivered,
+            "gained": self.gained, "lost": self.lost,
+        }  # fmt: skip
 
 
 @dataclass
@@ -25,6 +70,10 @@ class Outcome:
         by_status: number of images with a row, by status.
         reasons: number of images by status and reason, for statuses that have reasons.
         copied: whether kept images are copied into the output folder.
+        gradable: how many can be graded for disease.
+        flagged: number of images with at least one flag.
+        waiting: number of images that wait for a reviewer, by status.
+        reviewed: number of images that a reviewer decided about, by decision.
     """
 
     planned: int | None = None
@@ -33,12 +82,43 @@ class Outcome:
         default_factory=lambda: {status: Counter() for status in _EXPLAINED}
     )
     copied: bool = True
+    gradable: Gradable = field(default_factory=Gradable)
+    flagged: int = 0
+    waiting: Counter[str] = field(default_factory=Counter)
+    reviewed: Counter[str] = field(default_factory=Counter)
 
-    def add(self, status: str, reason: str | None, count: int = 1) -> None:
-        """Count images of one status and reason."""
+    def add(
+        self,
+        status: str,
+        reason: str | None,
+        count: int = 1,
+        *,
+        flagged: bool = False,
+        decision: str | None = None,
+        grades: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        """Count images that are alike.
+
+        Args:
+            status: what became of them.
+            reason: why.
+            count: how many they are.
+            flagged: whether they carry a flag.
+            decision: of a reviewer.
+            grades: before and after enhancement.
+        """
         self.by_status[status] += count
         if status in self.reasons:
             self.reasons[status][reason or ""] += count
+        self.flagged += count * flagged
+        if decision in DECISIONS:
+            self.reviewed[decision] += count
+        if waits_for_review(status, reason, flagged=flagged, decision=decision):
+            self.waiting[status] += count
+        before, after = grades
+        if status != "failed":
+            # what is not delivered enhanced has the grade it came with
+            self.gradable.add(before, after if status == "enhanced" else before, count)
 
     @property
     def done(self) -> int:
@@ -60,6 +140,43 @@ class Outcome:
         """Whether the job only assessed, so that nothing was to be enhanced."""
         delivered = sum(self.by_status[status] for status in ("enhanced", "kept", "withheld"))
         return bool(self.by_status["assessed"]) and not delivered
+
+    def gradable_sentence(self) -> str:
+        """How many images became gradable, in one sentence; empty without grades."""
+        found = self.gradable
+        if not found.graded:
+            return ""
+        if self.assessed_only:
+            return f"{found.before:,} of {found.graded:,} images {_are(found.before)} gradable."
+        verb = "was" if found.before == 1 else "were"
+        was = f"{found.before:,} of {found.graded:,} {verb} before"
+        now = f"{was}, {found.delivered:,} {_are(found.delivered)} as delivered."
+        if not found.gained and not found.lost:
+            return f"No image became gradable: {now}"
+        lost = f" and {found.lost:,} no longer {_are(found.lost)}"
+        return f"{_images(found.gained)} became gradable{lost if found.lost else ''}: {now}"
+
+    def review_in_words(self) -> list[str]:
+        """What waits for a reviewer, and what was decided; one sentence each."""
+        told = []
+        waiting = self.waiting.total()
+        if waiting:
+            kinds = {"enhanced": "delivered enhanced with a flag", "withheld": "withheld"}
+            parts = [f"{self.waiting[s]:,} {w}" for s, w in kinds.items() if self.waiting[s]]
+            told.append(f"{waiting:,} to review: {', '.join(parts)}.")
+        if self.reviewed.total():
+            words = {"deliver": "to deliver", "withhold": "to withhold"}
+            parts = [f"{self.reviewed[d]:,} {words[d]}" for d in DECISIONS if self.reviewed[d]]
+            told.append(f"{self.reviewed.total():,} reviewed: {', '.join(parts)}.")
+        return told
+
+    def lines(self) -> list[str]:
+        """All that is told of an archive, the most important first: the same in every command."""
+        first = [line for line in (self.gradable_sentence(), self.headline()) if line]
+        rest = self.reasons_in_words()
+        if self.flagged:
+            rest.append(f"{self.flagged:,} flagged.")
+        return first + [f"  {line}" for line in [*rest, *self.review_in_words()]]
 
     def headline(self) -> str:
         """The outcome in one sentence, whose numbers add up to the archive."""
@@ -105,7 +222,20 @@ class Outcome:
             **{status: self.by_status[status] for status in STATUSES},
             **{f"{s}_by_reason": dict(sorted(r.items())) for s, r in self.reasons.items()},
             "headline": self.headline(),
+            "became_gradable": self.gradable.gained,
+            "gradable": self.gradable.as_json(),
+            "flagged": self.flagged,
+            "to_review": self.waiting.total(),
+            "reviewed": {decision: self.reviewed[decision] for decision in DECISIONS},
         }
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image" if count == 1 else f"{count:,} images"
 
 
 def because(reason: str) -> str:

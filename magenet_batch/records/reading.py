@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
 from magenet_batch.records.layout import ROWS
-from magenet_batch.records.schema import Row, row_schema
+from magenet_batch.records.schema import COLUMN_NAMES, Row, row_schema
 from magenet_batch.storage import Location, names_in, readable
 
 BATCH_ROWS = 65_536
@@ -156,6 +156,29 @@ def complete(table: pa.Table) -> pa.Table:
         if column.name not in present:
             table = table.append_column(column, pa.nulls(table.num_rows, column.type))
     return table
+
+
+def in_order(table: pa.Table, *, names: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a file with the columns of this version, those it lacks as nulls.
+
+    Args:
+        table: rows of a file, whatever version wrote it.
+        names: the columns that were read; None for all, whose own come first, in their order.
+
+    Returns:
+        The rows with the schema that files of this version have.
+    """
+    if names is not None:
+        fields = {field.name: field for field in row_schema()}
+        for name in names:
+            if name not in table.column_names:
+                table = table.append_column(fields[name], pa.nulls(len(table), fields[name].type))
+        return table.select(list(names))
+    table = complete(table)
+    own = set(COLUMN_NAMES)
+    extra = [name for name in table.column_names if name not in own]
+    schema = row_schema(pa.schema([table.schema.field(name) for name in extra]))
+    return table.select([*COLUMN_NAMES, *extra]).cast(schema)
 
 
 def floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:

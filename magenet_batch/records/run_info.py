@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -38,6 +39,7 @@ class RunInfo:
         runs: number of runs.
         means: workers, threads and GPUs, in words.
         options: options that determined the outputs, by name.
+        id: identity of the job, so that decisions about another job are refused.
     """
 
     command: str | None = None
@@ -47,6 +49,7 @@ class RunInfo:
     runs: int = 0
     means: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
 
 
 def now() -> str:
@@ -86,7 +89,7 @@ def read_run(out: Location) -> RunInfo:
     identity = records[0].identity
     runs = by_start(records)
     if not runs:
-        return RunInfo(options=identity)
+        return RunInfo(options=identity, id=_job_id(records))
     last = runs[-1]
     command = last.get("command")
     seconds = [r["seconds"] for r in runs if isinstance(r.get("seconds"), (int, float))]
@@ -98,7 +101,15 @@ def read_run(out: Location) -> RunInfo:
         runs=len(runs),
         means=_text(last.get("means")),
         options=identity,
+        id=_job_id(records),
     )
+
+
+def _job_id(records: list[RunRecord]) -> str:
+    """Twelve hexadecimal digits that tell one job from another, also on the same archive."""
+    begun = min(str(record.content.get("created", "")) for record in records)
+    text = json.dumps([begun, records[0].identity], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def by_start(records: list[RunRecord]) -> list[dict[str, Any]]:

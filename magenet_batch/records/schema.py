@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 4
+ROW_SCHEMA_VERSION = 5
 
 
 class Column(NamedTuple):
@@ -132,6 +132,14 @@ def _columns() -> tuple[Column, ...]:
         Column("look", "string", "", "natural, or clear: local contrast was raised afterwards"),
         Column("evidence", "string", "", "picture of what changed, relative to the output folder"),
         Column("flags", "list<string>", "", "what a reviewer should look at; empty when nothing"),
+        Column("preview", "string", "", "small picture of what was withheld, likewise"),
+        Column("decision", "string", "", "what a reviewer decided: deliver or withhold"),
+        Column("reviewer", "string", "", "who decided"),
+        Column("reviewed", "string", "", "when it was decided, ISO 8601"),
+        Column(
+            "before_review", "string", "",
+            "what the first decision replaced, and the SHA-256 of what was set aside, as JSON",
+        ),
         Column("read_s", "float32", "s", "time to read, hash and decode"),
         Column("enhance_s", "float32", "s", "time in the field of view search and the network"),
         Column("measure_s", "float32", "s", "time to measure quality and fidelity"),
@@ -139,12 +147,16 @@ def _columns() -> tuple[Column, ...]:
         Column("weights", "string", "", "name of the weights"),
         Column("weights_hash", "string", "", "SHA-256 of the weights, first 16 hexadecimal digits"),
         Column("version", "string", "", "version of magenet"),
-    ]
+    ]  # fmt: skip
     return (*identity, *grades, *quality, *fidelity, *estimates, *closing)
 
 
 COLUMNS: tuple[Column, ...] = _columns()
 COLUMN_NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
+REVIEW_COLUMNS: tuple[str, ...] = (
+    "preview", "decision", "reviewer", "reviewed", "before_review",
+)  # fmt: skip
+"""Columns of row schema 5: rows of older outputs lack them."""
 TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
 """Columns that differ between two runs of the same job; all others are reproducible."""
 

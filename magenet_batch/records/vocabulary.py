@@ -22,7 +22,7 @@ KEPT_REASONS: dict[str, str] = {
 
 WithheldReason = Literal[
     "reject", "hopeless", "low_fidelity", "invented", "contrast_fell", "lesion_faded",
-    "macula_faded", "grade_fell",
+    "macula_faded", "grade_fell", "reviewer",
 ]  # fmt: skip
 WITHHELD_REASONS: dict[str, str] = {
     "reject": "its grade is reject: too degraded to restore",
@@ -33,10 +33,16 @@ WITHHELD_REASONS: dict[str, str] = {
     "lesion_faded": "a dark or bright area lost contrast in the enhanced image",
     "macula_faded": "the macula lost contrast in the enhanced image",
     "grade_fell": "the enhanced image had a worse grade than the original",
+    "reviewer": "a reviewer withheld the enhanced image",
 }
 """Why an image is withheld: `reason` of its row, and the sentence in `message`. All but `reject`
 and `hopeless` say what was wrong with the enhanced image, in whose place the original is delivered.
 """
+
+NEVER_ENHANCED = ("reject", "hopeless")
+"""Why an image is withheld without being enhanced: there is nothing that could be delivered."""
+DECISIONS = ("deliver", "withhold")
+"""What a reviewer can decide of an image that was enhanced."""
 
 BECAUSE: dict[str, str] = {
     "good": "already good",
@@ -51,6 +57,7 @@ BECAUSE: dict[str, str] = {
     "lesion_faded": "an area lost contrast",
     "macula_faded": "the macula faded",
     "grade_fell": "the grade fell",
+    "reviewer": "by a reviewer",
 }
 """Why an image was kept or withheld, in the few words of a report, by reason."""
 
@@ -81,6 +88,19 @@ _FAULTS: tuple[tuple[str, tuple[tuple[float, str], ...]], ...] = (
     ("estimated_unevenness", ((0.3, "very uneven light"), (0.12, "uneven light"))),
 )
 """Values of a column from which on it is named, and the words; the strongest word first."""
+
+
+def can_be_reviewed(status: str | None, reason: str | None) -> bool:
+    """Whether a reviewer can decide about an image: whether there is an enhanced one to judge."""
+    return status == "enhanced" or (status == "withheld" and reason not in NEVER_ENHANCED)
+
+
+def waits_for_review(
+    status: str | None, reason: str | None, *, flagged: bool, decision: str | None
+) -> bool:
+    """Whether a person should look at an image: delivered with a flag, or its result withheld."""
+    judged = can_be_reviewed(status, reason) and not decision
+    return judged and (flagged or status == "withheld")
 
 
 def faults_in_words(row: Mapping[str, Any]) -> str:

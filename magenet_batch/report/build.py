@@ -8,23 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from magenet_batch.errors import StorageError, UsageError, nearest
+from magenet_batch.report.markdown import to_markdown
 from magenet_batch.report.page.gallery import make_gallery
 from magenet_batch.report.page.html import PAGE, environment, to_html
-from magenet_batch.report.text import to_json, to_markdown, write_csv
+from magenet_batch.report.text import to_json, to_text, write_csv
 from magenet_batch.report.totals.collect import collect
-from magenet_batch.report.totals.totals import ReportTotals
+from magenet_batch.report.totals.totals import REVIEW_ROWS, ReportTotals
 from magenet_batch.storage import Location, draft_of
 
-FORMATS = ("html", "json", "csv", "md")
+FORMATS = ("html", "json", "csv", "md", "text")
 
 
-def build_report(out: Location, *, format: str = "html", seed: int = 0) -> str:
+def build_report(
+    out: Location, *, format: str = "html", seed: int = 0, review: int = REVIEW_ROWS
+) -> str:
     """Make a report in memory.
 
     Args:
         out: the output folder of a job.
         format: one of `FORMATS`.
         seed: of the random selections.
+        review: maximum number of images to review on the page.
 
     Returns:
         The report's text.
@@ -38,11 +42,13 @@ def build_report(out: Location, *, format: str = "html", seed: int = 0) -> str:
         text = io.StringIO()
         write_csv(out, text)
         return text.getvalue()
-    found = collect(out, seed=seed)
+    found = collect(out, seed=seed, review=review)
     if format == "json":
         return to_json(found)
     if format == "md":
         return to_markdown(found)
+    if format == "text":
+        return to_text(found)
     return _page(found)
 
 
@@ -50,12 +56,17 @@ def _page(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -> str
     """The page of what was collected; its template is compiled while pictures are decoded."""
     with ThreadPoolExecutor(1) as beside:
         beside.submit(environment().get_template, PAGE)
-        pairs = make_gallery(found, pages=pages)
-    return to_html(found, pairs, pages=pages)
+        gallery = make_gallery(found, pages=pages)
+    return to_html(found, gallery, pages=pages)
 
 
 def write_report(
-    out: Location, *, format: str = "html", target: Location | None = None, individual: int = 0
+    out: Location,
+    *,
+    format: str = "html",
+    target: Location | None = None,
+    individual: int = 0,
+    review: int = REVIEW_ROWS,
 ) -> Location:
     """Make a report and write it whole or not at all.
 
@@ -65,6 +76,7 @@ def write_report(
         target: where to write; `OUT/report.<format>` when not given.
         individual: maximum number of flagged images with a page of their own, in a folder beside
             the report and named like it.
+        review: maximum number of images to review on the page.
 
     Returns:
         Where it was written.
@@ -82,9 +94,12 @@ def write_report(
                 with draft.open("w", encoding="utf-8", newline="") as stream:
                     write_csv(out, stream)
             elif individual:
-                draft.write_text(_with_pages(out, target, pages=individual), encoding="utf-8")
+                draft.write_text(
+                    _with_pages(out, target, pages=individual, review=review), encoding="utf-8"
+                )
             else:
-                draft.write_text(build_report(out, format=format), encoding="utf-8")
+                text = build_report(out, format=format, review=review)
+                draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{target}: the report cannot be written: {error.strerror or error}. "
@@ -98,11 +113,11 @@ def pages_folder(target: Location) -> Location:
     return target.with_suffix("") if target.suffix else target.with_name(f"{target.name}-pages")
 
 
-def _with_pages(out: Location, target: Location, *, pages: int) -> str:
+def _with_pages(out: Location, target: Location, *, pages: int, review: int) -> str:
     """Write the pages of flagged images; returns the main page, which links to them."""
     from magenet_batch.report.page.individual import addresses, write_pages
 
-    found = collect(out, reviewed=pages)
+    found = collect(out, reviewed=pages, review=review)
     folder = pages_folder(target)
     links = {i: quote(a) for i, a in addresses(found, folder.name).items()}
     write_pages(found, folder, report=quote(target.name))

@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from magenet_batch.records.reading import FILE, PLACE, open_rows
-from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES
+from magenet_batch.records.run_info import read_run
+from magenet_batch.records.schema import (
+    ESTIMATES,
+    FIDELITY_MEASURES,
+    QUALITY_MEASURES,
+    REVIEW_COLUMNS,
+)
 from magenet_batch.records.vocabulary import GRADES
+from magenet_batch.report.advice import next_steps
 from magenet_batch.report.totals.groups import AVERAGED, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
-from magenet_batch.report.words import number, percent, visible
+from magenet_batch.report.words import visible
 from magenet_batch.storage import Location
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -38,6 +45,7 @@ def speed(found: ReportTotals) -> dict[str, float | None]:
 def _group(name: str, total: Total) -> dict[str, Any]:
     means = {f"mean_{m}": total.mean(m) for m in AVERAGED}
     shares = {f"good_share_{when}": total.good(when) for when in ("before", "after")}
+    shares |= {f"gradable_share_{when}": total.gradable(when) for when in ("before", "after")}
     return {"name": name, "images": total.images, **total.counts, **shares, **means}
 
 
@@ -50,22 +58,26 @@ def summary(found: ReportTotals) -> dict[str, Any]:
     Returns:
         The content of `magenet report --format json`.
     """
+    gradable = found.outcome.gradable
+    grades: dict[str, Any] = {"before": {grade: found.grades.before[grade] for grade in GRADES}}
+    if not found.assessed_only:
+        grades["delivered"] = {grade: found.grades.delivered(grade) for grade in GRADES}
+        grades["flow"] = [
+            {"before": before, "delivered": after, "images": count}
+            for (before, after), count in sorted(found.grades.flow.items())
+        ]
     return {
-        "report_schema": 3,
+        "report_schema": 4,
+        "task": "assess" if found.assessed_only else "enhance",
+        "became_gradable": gradable.gained,
+        "gradable": gradable.as_json(),
+        "grades": grades,
+        "next": [step.as_json() for step in next_steps(found)],
         **found.outcome.as_json(),
-        "flagged": found.flagged,
         "flags": dict(sorted(found.flags.items())),
         "bytes": found.bytes,
         "megapixels": found.megapixels,
         **speed(found),
-        "grades": {
-            "before": {grade: found.grades.before[grade] for grade in GRADES},
-            "delivered": {grade: found.grades.delivered(grade) for grade in GRADES},
-            "flow": [
-                {"before": before, "delivered": after, "images": count}
-                for (before, after), count in sorted(found.grades.flow.items())
-            ],
-        },
         "quality": {
             name: {
                 "unit": unit,
@@ -112,7 +124,8 @@ def to_json(found: ReportTotals) -> str:
 def write_csv(out: Location, target: TextIO) -> int:
     """Write every row as CSV, streaming; flags are joined by `;`, null is empty.
 
-    Text that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in
+    Rows of `magenet assess` come with the grades first, without the columns of enhancement. Text
+    that a spreadsheet program could take for a formula (`FORMULA`) gets an apostrophe in
     front; numbers are never touched.
 
     Args:
@@ -126,14 +139,27 @@ def write_csv(out: Location, target: TextIO) -> int:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
+    names = rows.schema.names
+    if read_run(out).options.get("task") == "assess":
+        names = assessed_columns(names)
     # lines end as RFC 4180 says; with another end, carriage returns in names would go unquoted
     writer = csv.writer(target, lineterminator="\r\n")
-    writer.writerow([harmless(name) for name in rows.schema.names])
+    writer.writerow([harmless(name) for name in names])
     written = 0
-    for table in rows.tables(rows.schema.names):
+    for table in rows.tables(names):
         writer.writerows(_cells(table.drop_columns([FILE, PLACE])))
         written += table.num_rows
     return written
+
+
+def assessed_columns(names: Sequence[str]) -> list[str]:
+    """Of the columns of rows, those that assessing fills, the grades first."""
+    first = ("image_id", "status", "grade_before", *(f"{g}_before" for g in GRADES), "flags",
+             "reason", "message", *(f"{m}_before" for m in QUALITY_MEASURES))  # fmt: skip
+    unused = {"output", "policy", "look", "evidence", "write_s", "weights", "weights_hash"}
+    unused |= {*FIDELITY_MEASURES, *ESTIMATES, *REVIEW_COLUMNS}
+    rest = [n for n in names if n not in first and n not in unused and not n.endswith("_after")]
+    return [name for name in first if name in names] + rest
 
 
 def harmless(text: str | None) -> str | None:
@@ -157,64 +183,13 @@ def _cells(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*columns, strict=True)
 
 
-def _cell(text: str) -> str:
-    """A name inside a Markdown table: as code, so that nothing in it is markup."""
-    clean = visible(text).replace("|", "\\|").replace("`", "'")
-    return f"`{clean if len(clean) <= 120 else clean[:117] + '...'}`"
-
-
-def _grade_lines(found: ReportTotals) -> list[str]:
-    """Grades before against grades as delivered; nothing without grades."""
-    flow = found.grades.flow
-    if not flow:
-        return []
-    lines = ["", f"| grade before | {' | '.join(GRADES)} |", "| --- |" + " ---: |" * len(GRADES)]
-    for before in GRADES:
-        cells = " | ".join(f"{flow[before, after]:,}" for after in GRADES)
-        lines.append(f"| {before} | {cells} |")
-    return lines
-
-
-def to_markdown(found: ReportTotals) -> str:
-    """A page of Markdown with the main numbers."""
-    fast = speed(found)
-    lines = [
-        f"# {found.title}",
-        "",
-        found.outcome.headline(),
-        *(f"- {reasons}" for reasons in found.outcome.reasons_in_words()),
-        f"- {found.flagged:,} flagged for review.",
-    ]
-    if fast["seconds"]:
-        lines.append(
-            f"{fast['seconds']:,.0f} s, {number(fast['images_per_s'])} images/s, "
-            f"{number(fast['megapixels_per_s'])} megapixels/s."
-        )
-    lines += _grade_lines(found)
-    lines += [
-        "",
-        "| quality (median) | before | after | better in |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for name in QUALITY_MEASURES:
-        better, compared = found.better[name]
-        share = percent(better / compared) if compared and name in BETTER else "–"
-        medians = [number(h[name].quantile(0.5)) for h in (found.before, found.after)]
-        lines.append(f"| {name} | {medians[0]} | {medians[1]} | {share} |")
-    lines += ["", "| fidelity | unit | median | 5 % | 95 % |", "| --- | --- | ---: | ---: | ---: |"]
-    for name, (unit, _) in FIDELITY_MEASURES.items():
-        h = found.fidelity[name]
-        values = " | ".join(number(h.quantile(q)) for q in (0.5, 0.05, 0.95))
-        lines.append(f"| {name} | {unit} | {values} |")
-    if found.failures:
-        lines += ["", "| failed because | images | for example |", "| --- | ---: | --- |"]
-        for reason, failure in sorted(found.failures.items(), key=lambda f: -f[1].count):
-            example = _cell(failure.examples[0][0]) if failure.examples else ""
-            lines.append(f"| {reason} | {failure.count:,} | {example} |")
-    if found.flags:
-        lines += ["", "| flag | images |", "| --- | ---: |"]
-        lines += [f"| {flag} | {count:,} |" for flag, count in found.flags.most_common()]
-    names = ", ".join(f"{n} ({h})" for n, h in sorted(found.weights))
-    lines += ["", f"Weights: {names or '–'}. Version: {', '.join(sorted(found.versions)) or '–'}."]
-    lines += ["", "For research. Not a medical device."]
+def to_text(found: ReportTotals) -> str:
+    """The shortest report: what became of the archive, and what to do next."""
+    lines = found.outcome.lines()
+    steps = next_steps(found)
+    if steps:
+        lines += ["", "What to do next"]
+    for place, step in enumerate(steps, 1):
+        lines.append(f"{place}. {step.text}")
+        lines += [f"     {visible(name)}" for name in step.images]
     return "\n".join(lines) + "\n"

@@ -58,10 +58,10 @@ def measure_nothing(set_attribute=setattr) -> None:
     """Take the measures out of this process's jobs, where thousands of images are to be quick."""
     from magenet_batch.jobs.work import measuring, process
 
-    set_attribute(measuring, "assess_quality", lambda pixels, fov: {})
+    set_attribute(measuring, "assess_copy", lambda copy: {})
     set_attribute(measuring, "measure_fidelity", lambda *images, **maps: {})
-    set_attribute(measuring, "measure_fading", lambda *images, **maps: {})
-    set_attribute(measuring, "vessels_seen", lambda pixels, fov: None)
+    set_attribute(measuring, "compare_copies", lambda *images, **maps: {})
+    set_attribute(measuring, "vessels_seen_on", lambda copy: None)
     set_attribute(process, "recognise", lambda pixels, fov: None)
 
 

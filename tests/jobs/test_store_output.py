@@ -18,6 +18,7 @@ from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, JobError, UsageError
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.status import read_status
+from magenet_batch.jobs.review.apply import Review
 from magenet_batch.jobs.run import run_job
 from magenet_batch.records.part import Part
 from magenet_batch.report.build import build_report
@@ -80,6 +81,27 @@ def test_a_store_gets_what_a_folder_gets(empty_bucket, options, archive, tmp_pat
     assert run_job(options(out=OUT, evidence=True), enhancer_factory=fake_factory).worked == 0
 
 
+def test_decisions_are_obeyed_and_taken_back_in_a_store(empty_bucket, options, archive):
+    run_job(options(out=OUT), enhancer_factory=fake_factory)
+    before = {k: v for k, v in stored(empty_bucket).items() if k.startswith(("images/", "rows/"))}
+    rows = rows_of(before)
+    review = Review(StorePath(OUT))
+    text = b"image_id,decision\na.png,withhold\nleft/eye.jpg,deliver\n"
+    done = review.apply(review.read(text, "x", reviewer="R", when="2026-01-01")).done
+    assert dict(done) == {"withheld": 1, "confirmed": 1}
+    found = stored(empty_bucket)
+    assert found["images/a.png"] == (archive / "a.png").read_bytes() != before["images/a.png"]
+    assert found["review/set-aside/images/a.png"] == before["images/a.png"]
+    assert read_status(StorePath(OUT)).as_json()["withheld_by_reason"] == {"reviewer": 1}
+    review.apply(review.undo_all(reviewer="R", when="2026-01-02"))
+    found = stored(empty_bucket)
+    assert {k: v for k, v in found.items() if k.startswith("images/")} == {
+        k: v for k, v in before.items() if k.startswith("images/")
+    }
+    assert rows_of(found) == rows
+    assert not [name for name in found if name.startswith("review/")]
+
+
 def test_from_store_to_store_and_the_output_is_no_source(empty_bucket, options, archive, tmp_path):
     for path in archive.rglob("*.*"):
         with empty_bucket.open_output_stream(
@@ -133,7 +155,8 @@ SCRIPT = """
     sys.path.insert(0, {here!r})
     import jobs_fakes
     from magenet_batch.jobs.options import JobOptions
-    from magenet_batch.jobs.run import run_job
+    from magenet_batch.jobs.review.apply import Review
+from magenet_batch.jobs.run import run_job
 
     class Slow(jobs_fakes.FakeEnhancer):
         def enhance(self, pixels, fov, *, cancelled=lambda: False):

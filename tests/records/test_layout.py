@@ -33,7 +33,9 @@ def test_an_original_keeps_its_name():
     assert not layout.is_renamed(layout.original_name("a/b.png"), key="a/b.png")
     assert layout.is_renamed("images/a/b.bmp.png", key="a/b.bmp")
     assert layout.evidence_name("a/b.png") == "evidence/a/b.png.jpg"
-    assert layout.evidence_folder("images/a") == "evidence/a"
+    beside = ["evidence/a", "review/previews/a", "review/set-aside/images/a"]
+    assert layout.folders_beside("images/a") == beside
+    assert layout.preview_name("a/b.png") == "review/previews/a/b.png.jpg"
 
 
 def test_every_reason_and_flag_has_its_sentence():

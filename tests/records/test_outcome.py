@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magenet_batch.records.outcome import Outcome
-from magenet_batch.records.vocabulary import BECAUSE, STATUSES
+from magenet_batch.records.vocabulary import BECAUSE, DECISIONS, STATUSES
 
 
 def outcome(planned=None, copied=True, **counts):
@@ -54,6 +54,53 @@ def test_numbers_add_up_to_the_archive(counts, planned):
     assert sum(found.as_json()[s] for s in STATUSES) + found.pending == found.images
     for line in found.reasons_in_words():
         total, *parts = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= )", line))
+        assert total == sum(parts)
+
+
+@pytest.mark.parametrize(
+    ("grades", "said"),
+    [
+        ([("reject", "good"), ("good", "usable")],
+         "1 image became gradable: 1 of 2 was before, 2 are as delivered."),
+        ([("good", "good")] * 3,
+         "No image became gradable: 3 of 3 were before, 3 are as delivered."),
+        ([("good", "reject")],
+         "0 images became gradable and 1 no longer is: 1 of 1 was before, 0 are as delivered."),
+        ([(None, "good"), ("good", None)], ""),
+    ],
+)  # fmt: skip
+def test_how_many_became_gradable_is_told(grades, said):
+    found = Outcome()
+    for pair in grades:
+        found.add("enhanced", None, grades=pair)
+    assert found.gradable_sentence() == said
+    # what is not delivered enhanced has the grade it came with
+    found = Outcome()
+    for pair in grades:
+        found.add("withheld", "grade_fell", grades=pair)
+    assert found.gradable.gained == found.gradable.lost == 0
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(STATUSES),
+            st.sampled_from([None, "grade_fell", "hopeless", "reviewer"]),
+            st.booleans(),
+            st.sampled_from([None, *DECISIONS]),
+        )
+    )
+)  # fmt: skip
+def test_what_waits_and_what_was_decided_add_up(images):
+    found = Outcome()
+    for status, reason, flagged, decision in images:
+        found.add(status, reason, flagged=flagged, decision=decision)
+    counted = found.as_json()
+    assert sum(counted["reviewed"].values()) == sum(d is not None for *_, d in images)
+    assert counted["flagged"] == sum(flagged for _, _, flagged, _ in images)
+    assert counted["to_review"] + sum(counted["reviewed"].values()) <= len(images)
+    for line in found.review_in_words():
+        total, *parts = (int(n) for n in re.findall(r"\d+(?= )", line))
         assert total == sum(parts)
 
 

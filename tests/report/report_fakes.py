@@ -92,3 +92,15 @@ def out_folder(tmp_path) -> Path:
     rows[1]["image_id"] = HOSTILE
     rows[1]["flags"] = ["low_agreement"]
     return write_out(folder, rows)
+
+
+def reviewable(rows, *, preview="images/a.jpg"):
+    """Rows of which some are withheld after enhancement, some fell a grade, some were decided."""
+    enhanced = [row for row in rows if row["status"] == "enhanced"]
+    for row in enhanced[:3]:
+        row |= {"status": "withheld", "reason": "contrast_fell", "preview": preview,
+                "vessel_contrast": 0.9, "flags": ["contrast_fell"]}  # fmt: skip
+    enhanced[3] |= {"grade_before": "good", "grade_after": "reject", "flags": ["grade_fell"]}
+    enhanced[4] |= {"decision": "deliver", "reviewer": "Dr. =A", "flags": ["new_lesion"],
+                    "reviewed": "2026-01-01T00:00:00+00:00", "lesion_new": 0.5}  # fmt: skip
+    return rows

@@ -96,12 +96,17 @@ def test_markdown_of_an_assessed_archive_counts_what_was_assessed(tmp_path):
     rows = make_rows(4)
     for row in rows:
         row["status"] = "assessed"
-    heading, _, said, *_ = build_report(write_out(tmp_path / "out", rows), format="md").splitlines()
+    text = build_report(write_out(tmp_path / "out", rows), format="md")
+    heading, _, gradable, _, said, *_ = text.splitlines()
     assert heading == "# Quality report"
+    assert gradable == "**3 of 4 images are gradable.**"
     assert said == "All 4 images assessed."
+    assert "| good | 2 | 50 % |" in text and "| reject | 1 | 25 % |" in text
+    assert "before" not in text and "delivered" not in text
 
 
 def test_markdown_of_an_enhanced_archive_says_nothing_of_assessing(out):
-    heading, _, said, *_ = build_report(out, format="md").splitlines()
+    heading, _, gradable, _, said, *_ = build_report(out, format="md").splitlines()
     assert heading == "# Enhancement report"
+    assert gradable.startswith("**8 images became gradable: 24 of 32 were before, 32 are")
     assert said == "24 of 40 delivered enhanced; 8 delivered as they came; 8 failed."

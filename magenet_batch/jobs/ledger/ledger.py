@@ -17,12 +17,15 @@ from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, tasks_of
 from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
+from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
+from magenet_batch.records.schema import REVIEW_COLUMNS, Row
 from magenet_batch.storage import Location, Sizes, readable, write_parquet
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
-_COUNTED = ["status", "reason", "flags", "width", "height"]
+_COUNTED = ["status", "reason", "flags", "width", "height", "decision", "grade_before",
+            "grade_after"]  # fmt: skip
 
 
 @dataclass
@@ -30,14 +33,17 @@ class Counts:
     """Numbers of images by outcome.
 
     Attributes:
-        outcome: images by status and reason.
-        flagged: images with at least one flag.
+        outcome: images by status and reason, grades, flags and decisions.
         pixels: total pixels of all images whose size is known.
     """
 
     outcome: Outcome = field(default_factory=Outcome)
-    flagged: int = 0
     pixels: int = 0
+
+    @property
+    def flagged(self) -> int:
+        """Images with at least one flag."""
+        return self.outcome.flagged
 
     @property
     def by_status(self) -> Counter[str]:
@@ -56,9 +62,14 @@ class Counts:
 
     def add(self, rows: pa.Table) -> None:
         """Count the rows of a table."""
-        for (status, reason), count in Counter(_pairs(rows, "status", "reason")).items():
-            self.outcome.add(status, reason, count)
-        self.flagged += sum(bool(flags) for flags in rows.column("flags").to_pylist())
+        names = ("status", "reason", "decision", "grade_before", "grade_after", "flags")
+        columns = [rows.column(name).to_pylist() for name in names]
+        columns[-1] = [bool(flags) for flags in columns[-1]]
+        for alike, count in Counter(zip(*columns, strict=True)).items():
+            status, reason, decision, before, after, flagged = alike
+            self.outcome.add(
+                status, reason, count, flagged=flagged, decision=decision, grades=(before, after)
+            )
         area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
         self.pixels += int(pc.sum(area).as_py() or 0)
 
@@ -104,16 +115,16 @@ class Ledger:
         return sum(self.plan.shard_rows(shard) for shard in self.done())
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
-        """The rows of a finished shard."""
+        """The rows of a finished shard; columns that an older version did not write are null."""
         path = rows_file(self.out, shard)
         try:
             with pq.ParquetFile(
                 readable(path)
             ) as file:  # takes a fifth of the time of `read_table`
                 table = file.read(columns=columns, use_threads=False)
-            if columns is not None and set(columns) - set(table.column_names):
+            if set(columns or ()) - set(table.column_names) - set(REVIEW_COLUMNS):
                 raise pa.ArrowInvalid("columns are missing")
-            return table
+            return in_order(table, names=columns)
         except (pa.ArrowInvalid, OSError) as error:
             raise JobError(
                 f"{path} cannot be read ({error}). "
@@ -159,6 +170,23 @@ class Ledger:
                 assert kept is not None
                 pieces.append(kept.slice(position, 1))
         write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
+
+    def change(self, shard: int, changes: Mapping[int, Row]) -> None:
+        """Change some columns of some rows of a finished shard; the others stay as they are.
+
+        Args:
+            shard: its number.
+            changes: position -> column -> value.
+        """
+        table = self.read(shard)
+        for name in sorted({name for row in changes.values() for name in row}):
+            place = table.column_names.index(name)
+            values = table.column(place).to_pylist()
+            for position, row in changes.items():
+                values[position] = row.get(name, values[position])
+            kind = table.schema.field(place)
+            table = table.set_column(place, kind, pa.array(values, kind.type))
+        write_parquet(table, rows_file(self.out, shard))
 
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield some columns of every finished shard, one shard in memory at a time."""

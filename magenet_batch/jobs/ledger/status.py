@@ -12,9 +12,11 @@ from magenet_batch.errors import UsageError
 from magenet_batch.jobs.ledger.ledger import Counts, Ledger
 from magenet_batch.jobs.ledger.lock import living_holders
 from magenet_batch.jobs.plan.plan import Plan
-from magenet_batch.records.layout import PLAN, ROWS, rows_file, state_files
+from magenet_batch.records.layout import PENDING, PLAN, ROWS, rows_file, state_files
 from magenet_batch.records.run_info import by_start, read_record
 from magenet_batch.storage import Location, stats_in
+
+UNFINISHED_REVIEW = "Applying decisions was interrupted"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class JobStatus:
         last: how the last started run ended; None while it runs, or if it was killed.
         rate: images per second in the shards finished since the oldest living run started; None if
             nothing is running or finished yet.
+        review_pending: whether applying decisions was interrupted.
     """
 
     out: str
@@ -37,6 +40,7 @@ class JobStatus:
     running: list[dict[str, Any]]
     last: str | None
     rate: float | None
+    review_pending: bool = False
 
     @property
     def complete(self) -> bool:
@@ -58,10 +62,10 @@ class JobStatus:
             "out": self.out,
             "state": self.state,
             **self.counts.outcome.as_json(),
-            "flagged": self.counts.flagged,
             "images_per_second": self.rate,
             "seconds_left": self._left(),
             "running": self.running,
+            "review_pending": self.review_pending,
         }
 
     def text(self) -> str:
@@ -78,11 +82,9 @@ class JobStatus:
         if self.rate is not None and left is not None:
             lines.append(f"  {self.rate:.2f} images/s, {duration(left)} left")
         if self.counts.images:
-            outcome = self.counts.outcome
-            lines.append(f"  {outcome.headline()}")
-            lines += [f"  {reasons}" for reasons in outcome.reasons_in_words()]
-        if self.counts.flagged:
-            lines.append(f"  {self.counts.flagged:,} flagged for review.")
+            lines += [f"  {line}" for line in self.counts.outcome.lines()]
+        if self.review_pending:
+            lines.append(f"  {UNFINISHED_REVIEW}: run `magenet review {self.out}`.")
         if self.state in ("interrupted", "failed", "killed"):
             lines.append("  Re-run the same command to resume.")
         return "\n".join(lines)
@@ -118,6 +120,7 @@ def read_status(out: Location) -> JobStatus:
     return JobStatus(
         str(out), ledger.images, counts, running,
         last=runs[-1].get("how") if runs else None, rate=_rate(ledger, running),
+        review_pending=(out / PENDING).is_file(),
     )  # fmt: skip
 
 

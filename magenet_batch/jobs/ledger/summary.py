@@ -45,14 +45,12 @@ class JobSummary:
             "out": self.out,
             **self.counts.outcome.as_json(),
             "worked": self.worked,
-            "flagged": self.counts.flagged,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
         }
 
     def text(self) -> str:
         """The summary for people."""
-        outcome = self.counts.outcome
         lines = []
         if self.interrupted:
             lines.append(
@@ -61,10 +59,7 @@ class JobSummary:
             )
         elif not self.worked:
             lines.append(f"Nothing to do: all {self.images} images are done.")
-        lines.append(outcome.headline())
-        lines += [f"  {reasons}" for reasons in outcome.reasons_in_words()]
-        if self.counts.flagged:
-            lines.append(f"  {self.counts.flagged:,} flagged for review.")
+        lines += self.counts.outcome.lines()
         if self.worked:
             rate = self.worked / max(self.seconds, 1e-9)
             lines.append(f"{self.worked} images in {duration(self.seconds)} ({rate:.2f} images/s).")

@@ -10,10 +10,11 @@ import numpy as np
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.jobs.policy import flags_for
-from magenet_batch.quality.fading import measure_fading
+from magenet_batch.quality.fading import compare_copies
 from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.grade import assess_quality
-from magenet_batch.quality.recognition import vessels_seen
+from magenet_batch.quality.grade import assess_copy
+from magenet_batch.quality.measures import MeasuringCopy
+from magenet_batch.quality.recognition import vessels_seen_on
 from magenet_batch.records.schema import Row
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
         pixels: (H, W, 3) RGB, uint8 or uint16.
         fov: its field of view.
     """
-    graded = assess_quality(pixels, fov)
-    row: Row = {f"{name}_before": value for name, value in graded.items()}
-    return row | {"vessels_seen": vessels_seen(pixels, fov)}
+    copy = MeasuringCopy.of(pixels, fov)
+    row: Row = {f"{name}_before": value for name, value in assess_copy(copy).items()}
+    return row | {"vessels_seen": vessels_seen_on(copy)}
 
 
 def measure_change(
@@ -90,9 +91,8 @@ def measure_change(
         fov: the field of view.
         before: result of `measure_before`.
     """
-    row: Row = {
-        f"{name}_after": value for name, value in assess_quality(enhanced.pixels, fov).items()
-    }
+    first, last = (MeasuringCopy.of(x, fov) for x in (pixels, enhanced.pixels))
+    row: Row = {f"{name}_after": value for name, value in assess_copy(last).items()}
     before_map, after_map = enhanced.vessels_before, enhanced.vessels_after
     if before_map is not None and after_map is not None:
         row.update(
@@ -100,7 +100,7 @@ def measure_change(
                 pixels, enhanced.pixels, fov, vessels_before=before_map, vessels_after=after_map
             )
         )
-    row.update(measure_fading(pixels, enhanced.pixels, fov, vessels=before_map))
+    row.update(compare_copies(first, last, vessels=before_map))
     if enhanced.estimates is not None:
         found = asdict(enhanced.estimates)
         row.update({f"estimated_{name}": value for name, value in found.items()})

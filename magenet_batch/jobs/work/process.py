@@ -27,9 +27,10 @@ from magenet_batch.jobs.work.measuring import (
     measure_change,
     no_field_of_view,
 )
+from magenet_batch.jobs.work.preview import preview_of, reduced
 from magenet_batch.quality.evidence import draw_evidence
 from magenet_batch.quality.recognition import recognise
-from magenet_batch.records.layout import evidence_name, is_renamed, original_name
+from magenet_batch.records.layout import evidence_name, is_renamed, original_name, preview_name
 from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import (
@@ -198,7 +199,7 @@ class ImageProcessor:
         )  # fmt: skip
         work.pixel_count = height * width
         if how.resolution is not None and image.pixels.shape[1] > how.resolution:
-            image = replace(image, pixels=_reduced(image.pixels, how.resolution / width))
+            image = replace(image, pixels=reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
             fov = find_fov(image.pixels)
         with work.timed("measure_s"):
@@ -248,6 +249,9 @@ class ImageProcessor:
             if self._options.evidence:
                 with work.timed("write_s"):
                     self._show(work, image, fov, enhanced)
+            if work.kept is not None:
+                with work.timed("write_s"):
+                    self._preview(work, enhanced)
         if work.kept is not None:
             self._keep(work, work.kept)
             return
@@ -283,6 +287,12 @@ class ImageProcessor:
         name = evidence_name(work.task.image_id)
         write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85))
         work.row["evidence"] = name
+
+    def _preview(self, work: Work, enhanced: EnhancementLike) -> None:
+        """Write a small picture of what is withheld, for those who review it."""
+        name = preview_name(work.task.image_id)
+        write_output(self._out, name, preview_of(enhanced.pixels))
+        work.row["preview"] = name
 
     def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
         assert self._enhancer is not None
@@ -327,14 +337,6 @@ def _place(fov: FieldOfView, scale: float) -> Row:
         "fov_x": fov.x * scale, "fov_y": fov.y * scale, "fov_radius": fov.radius * scale,
         "fov_coverage": fov.coverage, "fov_offset": float(off),
     }  # fmt: skip
-
-
-def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
-    import cv2
-
-    height, width = pixels.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _refuse_non_finite(enhanced: EnhancementLike) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -11,17 +12,22 @@ import jinja2
 from markupsafe import Markup
 
 from magenet_batch import __version__
+from magenet_batch.design import style_sheet, theme_script
 from magenet_batch.records.vocabulary import FLAGS_MEAN, GRADES, faults_in_words
 from magenet_batch.report import words
+from magenet_batch.report.advice import next_steps
+from magenet_batch.report.limits import limit_value, passed
 from magenet_batch.report.page import views
 from magenet_batch.report.page.charts import stacked_bar
 from magenet_batch.report.page.flow import flow_chart
-from magenet_batch.report.page.gallery import Pair
-from magenet_batch.report.page.table import TEXT, filters, json_block, table_data
+from magenet_batch.report.page.gallery import Gallery
+from magenet_batch.report.page.reviewing import review_list
+from magenet_batch.report.page.table import TEXT, filters, json_block, table_data, table_kinds
 from magenet_batch.report.text import speed
 from magenet_batch.report.totals.totals import PICKED_BECAUSE, TABLE_ROWS, ReportTotals
+from magenet_batch.report.words import visible
 
-PAGE = "page.html"
+PAGE, ASSESSED_PAGE = "page.html", "assess.html"
 CHIPS = ("sharpness", "contrast", "illumination", "haze")
 """Quality measures shown under each pair, before and after."""
 
@@ -39,13 +45,14 @@ def environment() -> jinja2.Environment:
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
              "because", "listed")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
-    env.filters["faults"] = faults_in_words
+    env.filters.update(faults=faults_in_words, passed=passed, limit_value=limit_value,
+                       least_fidelity=views.least_fidelity)  # fmt: skip
     env.globals.update(flags_mean=FLAGS_MEAN, chips=CHIPS, why=PICKED_BECAUSE)
     return env
 
 
 def asset(name: str) -> Markup:
-    """A style sheet or script, to stand inside a page."""
+    """A script, to stand inside a page."""
     templates = resources.files("magenet_batch.report.page") / "templates"
     return Markup((templates / name).read_text(encoding="utf-8"))
 
@@ -55,6 +62,8 @@ def _numbers(found: ReportTotals) -> dict[str, Any]:
     stages = views.stage_parts(found)
     return {
         "headline": found.outcome.headline(),
+        **views.verdict(found),
+        "steps": next_steps(found),
         "sentences": views.sentences(found),
         "status_bar": views.status_bar(found),
         "grades": GRADES,
@@ -78,33 +87,44 @@ def _numbers(found: ReportTotals) -> dict[str, Any]:
 
 
 def to_html(
-    found: ReportTotals, pairs: list[Pair], *, pages: Mapping[str, str] | None = None
+    found: ReportTotals, gallery: Gallery, *, pages: Mapping[str, str] | None = None
 ) -> str:
     """Render the page.
 
     Args:
         found: the collected rows.
-        pairs: the gallery, the leading pair first.
+        gallery: its pictures.
         pages: image id -> address of the image's own page, relative to this one.
 
     Returns:
         One HTML document that loads nothing.
     """
     table = table_data(found, pages=pages)
-    kinds = {key for pair in pairs[1:] for key in pair.why}
+    pairs = gallery.pairs
+    kinds = {key for pair in pairs for key in pair.why}
+    review = review_list(found, pairs)
+    at = {pair.row["image_id"]: i for i, pair in enumerate(pairs, 1)}
+    if gallery.lead is not None:
+        at[gallery.lead.row["image_id"]] = 0
+    scripts = ("viewer.js", "page.js", "review.js")
     return (
         environment()
-        .get_template(PAGE)
+        .get_template(ASSESSED_PAGE if found.assessed_only else PAGE)
         .render(
-            css=asset("style.css"),
-            js=asset("theme.js") + asset("viewer.js") + asset("page.js"),
+            css=Markup(style_sheet()),
+            js=Markup(theme_script()) + Markup("").join(asset(name) for name in scripts),
             found=found,
             run=found.run,
+            lead=gallery.lead,
             pairs=pairs,
             kinds={key: label for key, label in PICKED_BECAUSE.items() if key in kinds},
-            in_gallery={pair.row["image_id"]: i for i, pair in enumerate(pairs)},
+            in_gallery=at,
             pages=pages or {},
+            review=review,
+            review_data=json_block({"job": found.run.id, "items": review.items}),
+            out_name=shell_word(str(found.out)),
             table=json_block(table),
+            table_kinds=table_kinds(table),
             titles=list(zip(table["columns"], table["titles"], strict=True)),
             text_columns=TEXT,
             filters=filters(found),
@@ -113,3 +133,8 @@ def to_html(
             **_numbers(found),
         )
     )
+
+
+def shell_word(name: str) -> str:
+    """The last part of the output folder's name, as a command line would be given it."""
+    return shlex.quote(visible(name.rstrip("/").rsplit("/", 1)[-1] or name))

@@ -9,11 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from magenet_batch import __version__
+from magenet_batch.design import style_sheet, theme_script
 from magenet_batch.records.schema import COLUMNS, FIDELITY_MEASURES, QUALITY_MEASURES, Row
+from magenet_batch.report.limits import MEASURE_LIMITS, limit_text
 from magenet_batch.report.page.charts import rank_bar
 from magenet_batch.report.page.gallery import THREADS, make_pair
 from magenet_batch.report.page.html import asset, environment
+from magenet_batch.report.page.reviewing import NO_REVIEW
 from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import number, visible, words
 from magenet_batch.storage import Location, draft_of
@@ -36,6 +41,8 @@ class Measure:
         rank: share of the archive's images with a lower value, 0..1; None when not known.
         bar: the place drawn on a line.
         meaning: of the measure.
+        limit: beyond which it raises a flag, as text; empty where there is none.
+        passed: whether the value is beyond it.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Measure:
     rank: float | None
     bar: str
     meaning: str
+    limit: str
+    passed: bool
 
 
 def page_name(image_id: str) -> str:
@@ -68,7 +77,11 @@ def _measure(row: Row, name: str, meaning: str, unit: str, histogram: Any) -> Me
     value = row.get(name)
     rank = histogram.rank(value)
     label = words(name)
-    return Measure(label, number(value), unit, rank, rank_bar(rank, title=label), meaning)
+    limit = MEASURE_LIMITS.get(name)
+    return Measure(
+        label, number(value), unit, rank, rank_bar(rank, title=label), meaning,
+        limit=limit_text(name), passed=limit is not None and limit.passed_by(value),
+    )  # fmt: skip
 
 
 def _measures(found: ReportTotals, row: Row) -> list[tuple[str, list[Measure]]]:
@@ -116,9 +129,14 @@ def _render(found: ReportTotals, row: Row, *, back: str, others: Mapping[str, st
         environment()
         .get_template("image.html")
         .render(
-            css=asset("style.css"),
-            js=asset("viewer.js") + asset("theme.js"),
+            css=Markup(style_sheet()),
+            js=asset("viewer.js") + Markup(theme_script()),
             pair=pair,
+            file_name=row["image_id"].rsplit("/", 1)[-1],
+            pages={},
+            in_gallery={},
+            steps=[],
+            review=NO_REVIEW,
             row=row,
             tables=_measures(found, row),
             rest=_others(row),

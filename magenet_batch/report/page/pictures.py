@@ -22,6 +22,8 @@ FULL_COLOUR = 20.0
 """Change of detail, in steps of 255, that is drawn in full colour."""
 BORDER_BELOW = 10
 """Pixels darker than this before and after lie outside of the field of view."""
+SEEN_FROM, SEEN_SHARE = 0.25, 0.0005
+"""From this share of the full colour on, and this share of the pixels, a change can be seen."""
 DARKER_RGB, LIGHTER_RGB = (255, 140, 26), (64, 170, 255)
 
 
@@ -109,7 +111,7 @@ def source_path(row: Row) -> Path | None:
 
 def difference(
     before: Image.Image, after: Image.Image, *, longest: int = DIFFERENCE_PX
-) -> Image.Image:
+) -> tuple[Image.Image, bool]:
     """Draw what changed in the detail: structures, not light.
 
     Slow light and colour are taken out of the green channel, where vessels and red lesions show
@@ -123,7 +125,7 @@ def difference(
         longest: longest side of the result in pixels; smaller images stay as they are.
 
     Returns:
-        An RGB image.
+        An RGB image, and whether anything is drawn that can be seen.
     """
     green = [image.getchannel("G") for image in (before, after)]
     for channel in green:
@@ -144,4 +146,5 @@ def difference(
     for index, (darker, lighter) in enumerate(zip(DARKER_RGB, LIGHTER_RGB, strict=True)):
         colour = np.where(change < 0, np.float32(darker), np.float32(lighter))
         drawn[..., index] = ground + colour * strength
-    return Image.fromarray(drawn)
+    seen = float((strength > SEEN_FROM).mean()) >= SEEN_SHARE
+    return Image.fromarray(drawn), seen

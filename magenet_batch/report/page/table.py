@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
 from magenet_batch.records.vocabulary import faults_in_words
+from magenet_batch.report.page.gallery import fell, waits
 from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import because, visible, words
 
@@ -18,6 +19,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("status", "status"),
     ("notes", "flags, reason"),
     ("grade", "grade"),
+    ("decision", "reviewed"),
     ("sharpness", "sharpness"),
     ("contrast", "contrast"),
     ("haze", "haze"),
@@ -30,10 +32,11 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 )
 """(key, heading). Measures before and after are shown as before → after and sort by the change;
 all columns are in the CSV."""
-TEXT = ("image_id", "status", "notes", "grade")
+TEXT = ("image_id", "status", "notes", "grade", "decision")
 FILTER_COLUMNS = 3
 """Maximum number of manifest columns to filter by; all of them have totals of their own."""
 _OPTIONAL = (
+    "decision",
     "grade",
     "fidelity",
     "structure_agreement",
@@ -46,9 +49,13 @@ _OPTIONAL = (
 def json_block(value: Any) -> Markup:
     """JSON that can stand inside a `<script>` element whatever text it holds."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
+    for char in {c for c in text if c in "<>&" or not c.isprintable()}:
+        text = text.replace(char, json.dumps(char)[1:-1] if char not in "<>&" else _code(char))
     return Markup(text)
+
+
+def _code(char: str) -> str:
+    return f"\\u{ord(char):04x}"
 
 
 def _short(value: float | None) -> float | None:
@@ -123,9 +130,31 @@ def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -
         "columns": [key for key, _ in drawn] + [f"manifest:{name}" for name in extra],
         "titles": [title for _, title in drawn] + [visible(name) for name in extra],
         "flags": [[words(visible(flag)) for flag in row.get("flags") or []] for row in rows],
+        "kinds": [_kinds(row) for row in rows],
         "rows": values,
         "pages": links,
     }
+
+
+KINDS: dict[str, str] = {
+    "review": "to review", "withheld": "withheld", "fell": "grade fell", "flagged": "flagged",
+    "reviewed": "reviewed",
+}  # fmt: skip
+"""What the table can be filtered by, beside status, grade and flag."""
+
+
+def _kinds(row: Row) -> list[str]:
+    is_it = {
+        "review": waits(row), "withheld": row.get("status") == "withheld", "fell": fell(row),
+        "flagged": bool(row.get("flags")), "reviewed": bool(row.get("decision")),
+    }  # fmt: skip
+    return [kind for kind in KINDS if is_it[kind]]
+
+
+def table_kinds(table: Mapping[str, Any]) -> dict[str, str]:
+    """Of `KINDS`, those that the table has images of."""
+    there = {kind for kinds in table["kinds"] for kind in kinds}
+    return {kind: word for kind, word in KINDS.items() if kind in there}
 
 
 def _any(rows: list[Row], key: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from markupsafe import Markup
 
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.records.vocabulary import GRADES, STATUSES
+from magenet_batch.report.limits import limit_text
 from magenet_batch.report.page.charts import Series, histogram_chart, stacked_bar
 from magenet_batch.report.totals.groups import MAX_VALUES, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
@@ -18,17 +20,30 @@ GROUP_TABLES = 8
 STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
+def verdict(found: ReportTotals) -> dict[str, str]:
+    """How many images became gradable: the first few words, and the rest of the sentence."""
+    said = found.outcome.gradable_sentence()
+    first, colon, rest = said.partition(": ")
+    return {"verdict": f"{first}." if colon else said, "verdict_rest": rest}
+
+
 def sentences(found: ReportTotals) -> list[str]:
     """Why images were not delivered enhanced, and what is flagged, for the top of the page."""
     told = found.outcome.reasons_in_words()
-    if found.status["failed"]:
-        told.append("The originals are untouched.")
     if found.flagged:
-        verb = "is" if found.flagged == 1 else "are"
-        told.append(f"{found.flagged:,} {verb} flagged for a person to look at.")
+        told.append(f"{found.flagged:,} flagged.")
     elif found.images > found.status["failed"]:
-        told.append("Nothing is flagged for review.")
-    return told
+        told.append("Nothing is flagged.")
+    return told + found.outcome.review_in_words()
+
+
+def least_fidelity(row: Row) -> str:
+    """The fidelity below which the row's policy withholds; empty where it does not."""
+    try:
+        least = json.loads(row.get("policy") or "").get("fidelity")
+    except (ValueError, AttributeError):
+        return ""
+    return f"{least:g}" if isinstance(least, (int, float)) else ""
 
 
 def grade_sentence(found: ReportTotals) -> str:
@@ -80,6 +95,7 @@ def fidelity_charts(found: ReportTotals) -> list[dict[str, Any]]:
             {
                 "name": words(name),
                 "meaning": meaning,
+                "limit": limit_text(name),
                 "median": number(h.quantile(0.5)),
                 "low": number(h.quantile(0.05)),
                 "high": number(h.quantile(0.95)),
@@ -209,4 +225,4 @@ def _gain_text(row: Row) -> str:
 def _fidelity_text(row: Row) -> str:
     if row.get("fidelity") is not None:
         return f"fidelity {number(row['fidelity'], digits=2)}"
-    return f"vessel agreement {number(row.get('structure_agreement'), digits=2)}"
+    return f"agreement of vessels {number(row.get('structure_agreement'), digits=2)}"

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from magenet_batch.records.reading import complete, floats, open_rows
 from magenet_batch.records.run_info import read_run
 from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
-from magenet_batch.records.vocabulary import GRADES, STATUSES
+from magenet_batch.records.vocabulary import GRADES, NEVER_ENHANCED, STATUSES
 from magenet_batch.report.totals.groups import AVERAGED, ByColumn
 from magenet_batch.report.totals.pick import Top, random_keys
-from magenet_batch.report.totals.totals import BETTER, Failure, ReportTotals
+from magenet_batch.report.totals.totals import BETTER, GAIN, REVIEW_ROWS, Failure, ReportTotals
 from magenet_batch.storage import Location
 
 EXAMPLES = 5
@@ -21,21 +21,23 @@ POLICIES_MAX = 20
 _NOT_ADDED_UP = {
     "source", "output", "sha256", "bit_depth", "evidence", "usable_before", "reject_before",
     "good_after", "usable_after", "reject_after", "fov_x", "fov_y", "fov_radius", "fov_coverage",
-    "fov_offset",
+    "fov_offset", "preview", "reviewer", "reviewed", "before_review",
 }  # fmt: skip
 """Columns that only the few rows with pictures need; they are read again for these."""
-_GAIN = ("sharpness", "contrast", "illumination", "haze")
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> ReportTotals:
+def collect(
+    out: Location, *, seed: int = 0, reviewed: int = 0, review: int = REVIEW_ROWS
+) -> ReportTotals:
     """Read all rows of a job once.
 
     Args:
         out: the job's output folder.
         seed: of the random selections.
         reviewed: how many flagged rows to keep for pages of their own.
+        review: how many rows to keep that a reviewer can decide in the page.
 
     Returns:
         All that a report shows.
@@ -44,14 +46,17 @@ def collect(out: Location, *, seed: int = 0, reviewed: int = 0) -> ReportTotals:
         UsageError: the folder holds no readable rows.
     """
     rows = open_rows(out)
-    found = ReportTotals(out=out, run=read_run(out), reviewed=Top(reviewed))
+    found = ReportTotals(out=out, run=read_run(out), reviewed=Top(reviewed), waiting=Top(review))
     extra = [n for n in rows.schema.names if n not in COLUMN_NAMES]
     found.columns = [ByColumn(n) for n in extra if _groupable(rows.schema.field(n).type)]
     there = [n for n in rows.schema.names if n not in _NOT_ADDED_UP]
     wanted = [n for n in there if n in COLUMN_NAMES]
     for table in rows.tables(wanted + [c.name for c in found.columns]):
         _add(found, complete(table), seed=seed)
-    picked = [row for top in (*found.picks.values(), found.reviewed) for row in top.rows()]
+    found.outcome.planned = found.images
+    found.outcome.copied = found.run.options.get("kept") != "omit"
+    tops = (*found.picks.values(), found.reviewed, found.waiting)
+    picked = [row for top in tops for row in top.rows()]
     rows.fetch(picked)
     if not any(h.n for h in found.before.values()):
         found.before = found.all_before
@@ -72,8 +77,7 @@ def _add(found: ReportTotals, table: pa.Table, *, seed: int) -> None:
     lengths = pc.fill_null(pc.list_value_length(table.column("flags")), 0).to_numpy()
     masks = {s: pc.fill_null(pc.equal(status, s), False).to_numpy() for s in STATUSES}
     found.images += table.num_rows
-    found.status.update({s: int(m.sum()) for s, m in masks.items()})
-    found.flagged += int((lengths > 0).sum())
+    _add_outcome(found, table, lengths > 0)
     found.bytes += pc.sum(table.column("bytes")).as_py() or 0
     area = floats(table, "width") * floats(table, "height")
     found.megapixels += float(np.nansum(area)) / 1e6
@@ -87,8 +91,22 @@ def _add(found: ReportTotals, table: pa.Table, *, seed: int) -> None:
     _add_grades(found, table, masks)
     _add_groups(found, table, masks, lengths > 0)
     _add_failures(found, table, masks["failed"])
-    _add_origin(found, table, masks)
+    _add_origin(found, table)
     _add_picks(found, table, masks, lengths, gain, seed=seed)
+
+
+def _add_outcome(found: ReportTotals, table: pa.Table, flagged: Mask) -> None:
+    """Count what became of the images; those that are alike are counted together."""
+    names = ["status", "reason", "decision", "grade_before", "grade_after"]
+    alike = table.select(names).append_column("flagged", pa.array(flagged))
+    groups = alike.group_by([*names, "flagged"]).aggregate([([], "count_all")])
+    for row in groups.to_pylist():
+        if row["status"] in STATUSES:
+            reason = row["reason"] or ("error" if row["status"] == "failed" else None)
+            found.outcome.add(
+                row["status"], reason, row["count_all"], flagged=row["flagged"],
+                decision=row["decision"], grades=(row["grade_before"], row["grade_after"]),
+            )  # fmt: skip
 
 
 def _counts(values: pa.ChunkedArray) -> list[tuple[str, int]]:
@@ -109,7 +127,7 @@ def _add_quality(found: ReportTotals, table: pa.Table, enhanced: Mask) -> Floats
         both = enhanced & np.isfinite(change)
         better, number = found.better[name]
         found.better[name] = (better + int((change[both] > 0).sum()), number + int(both.sum()))
-        if name in _GAIN:
+        if name in GAIN:
             gain += np.nan_to_num(change)
     return np.where(enhanced, gain, np.nan)
 
@@ -145,11 +163,13 @@ def _add_groups(
         grade = table.column(f"grade_{when}")
         if when == "after":
             # what is not enhanced is delivered with the grade it came with
-            original = pa.array(masks["kept"] | masks["withheld"])
+            original = pa.array(masks["kept"] | masks["withheld"] | masks["assessed"])
             grade = pc.if_else(original, table.column("grade_before"), grade)
         measures[f"graded_{when}"] = pc.cast(pc.is_valid(grade), pa.int64()).combine_chunks()
         good = pc.fill_null(pc.equal(grade, GRADES[0]), False)
         measures[f"good_{when}"] = pc.cast(good, pa.int64()).combine_chunks()
+        ungradable = pc.fill_null(pc.equal(grade, GRADES[-1]), False)
+        measures[f"ungradable_{when}"] = pc.cast(ungradable, pa.int64()).combine_chunks()
     enhanced = pa.array(masks["enhanced"])
     nothing = pa.scalar(None, pa.float64())
     for name in AVERAGED:
@@ -175,8 +195,8 @@ def _add_failures(found: ReportTotals, table: pa.Table, failed: Mask) -> None:
             failure.examples += [(r["image_id"] or "", r["message"] or "") for r in some]
 
 
-def _add_origin(found: ReportTotals, table: pa.Table, masks: dict[str, Mask]) -> None:
-    """Count where rows come from: weights, versions, formats, policies, reasons."""
+def _add_origin(found: ReportTotals, table: pa.Table) -> None:
+    """Count where rows come from: weights, versions, formats, policies."""
     pairs = table.select(["weights", "weights_hash"]).group_by(["weights", "weights_hash"])
     for row in pairs.aggregate([([], "count_all")]).to_pylist():
         if row["weights"]:
@@ -187,10 +207,16 @@ def _add_origin(found: ReportTotals, table: pa.Table, masks: dict[str, Mask]) ->
     for policy, count in _counts(table.column("policy")):
         if policy in found.policies or len(found.policies) < POLICIES_MAX:
             found.policies[policy] += count
-    for status, counter in (("kept", found.kept), ("withheld", found.withheld)):
-        reasons = pc.fill_null(table.column("reason").filter(pa.array(masks[status])), "")
-        for reason, count in _counts(reasons):
-            counter[reason] += count
+
+
+def _fell(table: pa.Table) -> Mask:
+    """Where the grade after is worse than the grade before."""
+    places = [
+        pc.fill_null(pc.index_in(table.column(f"grade_{when}"), pa.array(GRADES)), -1).to_numpy()
+        for when in ("before", "after")
+    ]
+    fell: Mask = (places[0] >= 0) & (places[1] > places[0])
+    return fell
 
 
 def _add_picks(
@@ -206,6 +232,11 @@ def _add_picks(
     ids = [i or "" for i in table.column("image_id").to_pylist()]
     chance = random_keys(ids, seed=seed)
     enhanced, assessed = masks["enhanced"], masks["assessed"]
+    decided = pc.is_valid(table.column("decision")).to_numpy(zero_copy_only=False)
+    reasons = pc.fill_null(table.column("reason"), "")
+    unenhanced = pc.is_in(reasons, pa.array(NEVER_ENHANCED)).to_numpy(zero_copy_only=False)
+    judged = enhanced | (masks["withheld"] & ~unenhanced)
+    fell = enhanced & _fell(table)
     fidelity = floats(table, "fidelity")
     fidelity = np.where(np.isfinite(fidelity), fidelity, floats(table, "structure_agreement"))
     good = floats(table, "good_before")
@@ -214,16 +245,20 @@ def _add_picks(
     # most flags first, among equals the lowest fidelity
     doubtful = np.where(doubt, lengths + 1.0 - np.clip(np.nan_to_num(fidelity), 0, 1), np.nan)
     offers = {
-        # what is flagged is no success, however much it gained
-        "gain": np.where(lengths > 0, np.nan, gain),
-        "flagged": doubtful,
+        # what is flagged or was decided about is no success, however much it gained
+        "gain": np.where((lengths > 0) | decided | fell, np.nan, gain),
         "worst": np.where(enhanced, -fidelity, np.nan),
         "kept": np.where(masks["kept"], chance, np.nan),
-        "withheld": np.where(masks["withheld"], chance, np.nan),
+        "withheld": np.where(masks["withheld"] & ~judged, chance, np.nan),
         "poor": np.where(assessed, -good, np.nan),
         "random": np.where(enhanced | assessed, chance, np.nan),
     }
     for why, keys in offers.items():
         found.picks[why].offer(table, keys, ties=chance)
+    # undecided before decided, withheld and fallen ones first, then by the number of flags
+    open_ = judged & ((lengths > 0) | masks["withheld"] | decided)
+    urgency = 100.0 * ~decided + 10.0 * (masks["withheld"] | fell) + lengths
+    found.waiting.offer(table, np.where(open_, urgency, np.nan), ties=chance)
     found.reviewed.offer(table, doubtful, ties=chance)
-    found.table.offer(table, chance + 2.0 * masks["failed"] + 1.0 * (lengths > 0), ties=chance)
+    wanted = 1.0 * ((lengths > 0) | masks["withheld"] | decided)
+    found.table.offer(table, chance + 2.0 * masks["failed"] + wanted, ties=chance)

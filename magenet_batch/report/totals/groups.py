@@ -15,7 +15,8 @@ SHOWN_VALUES = 24
 """The values with most images have rows of their own; the others are added up in one."""
 
 COUNTED = ("enhanced", "kept", "withheld", "assessed", "failed", "flagged",
-           "graded_before", "graded_after", "good_before", "good_after")  # fmt: skip
+           "graded_before", "graded_after", "good_before", "good_after",
+           "ungradable_before", "ungradable_after")  # fmt: skip
 AVERAGED = ("sharpness_before", "sharpness_after", "contrast_before", "contrast_after",
             "structure_agreement", "fidelity")  # fmt: skip
 
@@ -46,6 +47,16 @@ class Total:
         """Mean of an averaged measure, None where nothing was measured."""
         total, number = self.sums[name]
         return total / number if number else None
+
+    @property
+    def unusable(self) -> int:
+        """Images that cannot be graded as they are delivered, and those that failed."""
+        return self.counts["ungradable_after"] + self.counts["failed"]
+
+    def gradable(self, when: str) -> float | None:
+        """Share of the graded images that are gradable, `before` or `after`; None without any."""
+        graded = self.counts[f"graded_{when}"]
+        return 1 - self.counts[f"ungradable_{when}"] / graded if graded else None
 
     def good(self, when: str) -> float | None:
         """Share of the graded images that are good, `before` or `after`; None without grades."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.run_info import RunInfo
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, TIMING_COLUMNS, Row
-from magenet_batch.records.vocabulary import GRADES, STATUSES
+from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.totals.groups import ByColumn, Folders
 from magenet_batch.report.totals.histogram import Histogram
 from magenet_batch.report.totals.pick import Top
@@ -16,21 +16,28 @@ from magenet_batch.storage import Location
 
 TABLE_ROWS = 2_000
 PICKS = 8
+REVIEW_ROWS = 40
 BETTER: dict[str, int] = {
     "sharpness": 1, "contrast": 1, "illumination": 1, "colour_cast": -1, "haze": -1,
     "noise": -1, "clipped": -1,
 }  # fmt: skip
 """Quality measure -> +1 when higher is better, -1 when lower is; the others are neither."""
+GAIN = ("sharpness", "contrast", "illumination", "haze")
+"""Of these, what is added up as the gain of an image."""
 PICKED_BECAUSE: dict[str, str] = {
+    "review": "to review",
+    "withheld": "withheld",
+    "fell": "grade fell",
+    "flagged": "flagged",
     "gain": "largest gain",
-    "flagged": "flagged for review",
     "worst": "lowest fidelity",
     "kept": "delivered as it came",
-    "withheld": "withheld",
     "poor": "poorest of the measured",
     "random": "random sample",
 }
 """Why an image is in the gallery: key -> words."""
+PICKED = ("gain", "worst", "kept", "withheld", "poor", "random")
+"""Of these, what the gallery shows a few of; the others are images that wait for a reviewer."""
 _ENDS = {"0..1": 1.0, "ratio": 10.0, "log": 1.0}
 _LARGEST = 100.0
 
@@ -85,10 +92,7 @@ class ReportTotals:
         out: the job's output folder.
         run: how the job was run.
         images: number of rows.
-        status: status -> rows.
-        kept: reason for delivering an image as it came -> rows.
-        withheld: reason for withholding it -> rows.
-        flagged: rows with at least one flag.
+        outcome: what became of the archive, in the words and counts of every other command.
         flags: flag -> rows.
         grades: grades before and after.
         bytes: size of all sources.
@@ -107,18 +111,16 @@ class ReportTotals:
         versions: version -> rows.
         formats: format -> rows.
         policies: policy (JSON text) -> rows.
-        picks: key of `PICKED_BECAUSE` -> selected rows for the gallery.
+        picks: one of `PICKED` -> selected rows for the gallery.
         table: rows for the table, failed and flagged ones first to be kept.
         reviewed: flagged rows for pages of their own, those with most flags first to be kept.
+        waiting: rows that a reviewer can decide in the page: withheld ones and flagged ones.
     """
 
     out: Location
     run: RunInfo
     images: int = 0
-    status: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)
-    withheld: Counter[str] = field(default_factory=Counter)
-    flagged: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
     flags: Counter[str] = field(default_factory=Counter)
     grades: Grades = field(default_factory=Grades)
     bytes: int = 0
@@ -145,11 +147,10 @@ class ReportTotals:
     versions: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
     policies: Counter[str] = field(default_factory=Counter)
-    picks: dict[str, Top] = field(
-        default_factory=lambda: {why: Top(PICKS) for why in PICKED_BECAUSE}
-    )
+    picks: dict[str, Top] = field(default_factory=lambda: {why: Top(PICKS) for why in PICKED})
     table: Top = field(default_factory=lambda: Top(TABLE_ROWS))
     reviewed: Top = field(default_factory=lambda: Top(0))
+    waiting: Top = field(default_factory=lambda: Top(REVIEW_ROWS))
 
     @property
     def assessed_only(self) -> bool:
@@ -157,15 +158,14 @@ class ReportTotals:
         return self.outcome.assessed_only
 
     @property
-    def outcome(self) -> Outcome:
-        """What became of the archive, in the words and counts of every other command."""
-        failed = Counter({reason: failure.count for reason, failure in self.failures.items()})
-        return Outcome(
-            planned=self.images,
-            by_status=Counter({status: self.status[status] for status in STATUSES}),
-            reasons={"kept": self.kept, "withheld": self.withheld, "failed": failed},
-            copied=self.run.options.get("kept") != "omit",
-        )
+    def status(self) -> Counter[str]:
+        """Status -> rows."""
+        return self.outcome.by_status
+
+    @property
+    def flagged(self) -> int:
+        """Rows with at least one flag."""
+        return self.outcome.flagged
 
     @property
     def title(self) -> str:

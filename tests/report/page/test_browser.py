@@ -173,7 +173,7 @@ def test_a_flagged_image_has_its_own_page(browser, out):
     assert browser.complaints() == []
     assert browser.requests() == []
     back = browser.run("document.querySelector('nav a').href")
-    assert back == main.as_uri() + "#review"
+    assert back == main.as_uri() + "#gallery"
 
 
 def test_it_fits_a_phone_and_prints(browser, out, tmp_path):

@@ -52,7 +52,7 @@ def test_what_is_kept_is_delivered_with_the_grade_it_came_with(tmp_path):
     }  # fmt: skip
     assert found.grades.before == {"reject": 2, "good": 1, "usable": 1}
     assert found.grades.moved() == (1, 1)
-    assert found.kept == {"low_fidelity": 1}
+    assert found.outcome.reasons["kept"] == {"low_fidelity": 1}
     assert grade_sentence(found).startswith("33 % came good, 33 % are delivered good.")
 
 

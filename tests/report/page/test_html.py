@@ -71,8 +71,8 @@ def test_gallery_sliders_and_pictures_have_labels(page):
 
 
 def test_a_hostile_name_is_text(page):
-    # one block of data, one script of our own, and nothing that came from a name
-    assert len(page.scripts) == 2
+    # two blocks of data, one script of our own, and nothing that came from a name
+    assert len(page.scripts) == 3
     assert visible(HOSTILE) in page.text or visible(HOSTILE) in json.dumps(
         json.loads(page.scripts[0][1]), ensure_ascii=False
     )
@@ -139,7 +139,7 @@ def test_a_job_that_enhanced_nothing_has_a_page(tmp_path, status, said):
 def test_a_single_image_has_a_page(tmp_path):
     page = Page(build_report(write_out(tmp_path / "out", make_rows(1), run=False)))
     assert "The one image was delivered enhanced." in page.text
-    assert "The one image that can be shown is above." in page.text
+    assert "Neither the original nor the enhanced file is here any more." in page.text
 
 
 def test_grades_are_drawn_and_counted(out):
@@ -174,14 +174,14 @@ def test_the_jobs_own_evidence_is_shown_and_nothing_outside_of_its_folder(tmp_pa
 
 
 def test_colours_of_text_can_be_read_in_light_and_dark():
-    from magenet_batch.report.page.html import asset
+    from magenet_batch.design import style_sheet
 
     def light(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    blocks = re.findall(r"\{([^{}]*--bg: #[^{}]*--ink: #[^{}]*)\}", asset("style.css"))
+    blocks = re.findall(r"\{([^{}]*--bg: #[^{}]*--ink: #[^{}]*)\}", style_sheet())
     assert len(blocks) >= 3  # light, dark by choice, dark by the system
     for block in blocks[:3]:
         colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})\b", block))

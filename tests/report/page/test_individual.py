@@ -19,7 +19,7 @@ def test_each_flagged_image_has_a_page_that_the_report_links(out):
         page = (out / "report" / page_name(image_id)).read_text(encoding="utf-8")
         assert f"report/{page_name(image_id)}" in text
         assert page.count("<script") == 1
-        assert 'href="../report.html#review"' in page
+        assert 'href="../report.html#gallery"' in page
     hostile = (out / "report" / page_name(HOSTILE)).read_text(encoding="utf-8")
     assert "\u202e" not in hostile
     assert "&lt;script&gt;" in hostile
@@ -65,7 +65,7 @@ def test_pages_lie_beside_a_report_of_another_name(out, tmp_path):
     text = write_report(out, target=target, individual=1).read_text(encoding="utf-8")
     (page,) = (tmp_path / "my report").iterdir()
     assert f'href="my%20report/{page.name}"' in text
-    assert 'href="../my%20report.html#review"' in page.read_text(encoding="utf-8")
+    assert 'href="../my%20report.html#gallery"' in page.read_text(encoding="utf-8")
     assert pages_folder(tmp_path / "plain").name == "plain-pages"
 
 

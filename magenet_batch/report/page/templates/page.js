@@ -11,7 +11,9 @@
       let left = 0;
       for (const pair of all(".pairs .pair")) {
         const wanted = button.dataset.show;
-        pair.hidden = wanted !== "" && !pair.dataset.why.split(" ").includes(wanted);
+        const kinds = pair.dataset.why.split(" ");
+        const open = kinds.includes("review") && !pair.dataset.decision;
+        pair.hidden = wanted !== "" && !(wanted === "undecided" ? open : kinds.includes(wanted));
         left += pair.hidden ? 0 : 1;
       }
       one("no-pairs").hidden = left > 0;
@@ -20,7 +22,7 @@
 
   const data = JSON.parse(one("data").textContent);
   const at = Object.fromEntries(data.columns.map((name, index) => [name, index]));
-  const TEXT = ["image_id", "status", "notes", "grade"];
+  const TEXT = ["image_id", "status", "notes", "grade", "decision"];
   const PAGE = 50;
   const state = { page: 0, column: -1, down: false };
   const body = one("table").tBodies[0];
@@ -42,10 +44,11 @@
   const value = (id) => (one(id) ? one(id).value : "");
   const chosen = () => {
     const text = value("q").trim().toLowerCase();
-    const status = value("status"), flag = value("flag"), grade = value("grade");
+    const status = value("status"), kind = value("kind"), flag = value("flag"), grade = value("grade");
     const others = all("select[data-filter]").filter((s) => s.value !== "");
     const kept = [];
     data.rows.forEach((row, index) => {
+      if (kind && !data.kinds[index].includes(kind)) return;
       if (status && row[at.status] !== status) return;
       if (flag === "*" && !data.flags[index].length) return;
       if (flag && flag !== "*" && !data.flags[index].includes(flag)) return;
@@ -104,7 +107,7 @@
     one("count").textContent = rows.length.toLocaleString("en") + (rows.length === 1 ? " image" : " images");
     one("page").textContent = "page " + (state.page + 1) + " of " + pages;
     one("prev").disabled = state.page === 0;
-    one("next").disabled = state.page === pages - 1;
+    one("next-page").disabled = state.page === pages - 1;
   };
   const redraw = () => { state.page = 0; draw(); };
 
@@ -123,11 +126,28 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   one("clear").addEventListener("click", () => { form.reset(); redraw(); });
   one("prev").addEventListener("click", () => { state.page -= 1; draw(); });
-  one("next").addEventListener("click", () => { state.page += 1; draw(); });
+  one("next-page").addEventListener("click", () => { state.page += 1; draw(); });
   for (const button of all("[data-flag]")) {
     button.addEventListener("click", () => {
       form.reset();
       one("flag").value = button.dataset.flag;
+      redraw();
+      one("images").scrollIntoView();
+    });
+  }
+  // what to do next: leads to the pictures of that kind, or where there are none, to the rows
+  for (const button of all("[data-go]")) {
+    button.addEventListener("click", () => {
+      const wanted = button.dataset.go;
+      const filter = shows.find((b) => b.dataset.show === wanted);
+      if (filter) {
+        filter.click();
+        one("gallery").scrollIntoView();
+        return;
+      }
+      form.reset();
+      const select = one("kind") && [...one("kind").options].some((o) => o.value === wanted) ? "kind" : "status";
+      one(select).value = wanted;
       redraw();
       one("images").scrollIntoView();
     });

@@ -69,10 +69,15 @@
     put(pictures.before, mode === "changed" ? changed : mode === "after" ? after : before);
     put(pictures.after, compare ? after : null);
     view.classList.toggle("compare", compare);
-    one("viewer-left").textContent = compare ? "before" : mode === "changed" ? "what changed" : mode;
-    one("viewer-right").textContent = compare ? "after" : "";
+    const right = state.figure.querySelector(".corner.right");
+    const word = right ? right.textContent : "after";
+    one("viewer-left").textContent =
+      compare || mode === "before" ? "before" : mode === "changed" ? "what changed" : word;
+    one("viewer-right").textContent = compare ? word : "";
     dialog.querySelector(".share").hidden = !compare;
-    one("viewer-legend").hidden = !(mode === "changed" && changed.data.measured === "no");
+    const legend = state.figure.querySelector(".changed-legend");
+    one("viewer-legend").hidden = mode !== "changed" || !legend;
+    if (legend) one("viewer-legend").innerHTML = legend.innerHTML;
     for (const button of all("[data-mode]", dialog)) {
       const there = { compare: before && after, before, after, changed }[button.dataset.mode];
       button.hidden = !there;
@@ -82,11 +87,15 @@
   const open = (figure) => {
     state.figure = figure;
     one("viewer-name").textContent = figure.dataset.name;
+    const tags = all(".tags .tag:not(.why), .passed li", figure).map((tag) => tag.textContent.trim());
+    one("viewer-about").textContent = tags.join(" · ");
     if (!dialog.open) dialog.showModal();
     show(state.mode);
     share();
     fit();
+    dialog.dispatchEvent(new CustomEvent("shown", { detail: figure }));
   };
+  dialog.addEventListener("open-figure", (event) => open(event.detail));
   // goes through the pictures that are shown now, round and round
   const step = (by) => {
     const figures = all("[data-name]").filter((f) => !f.hidden && f.querySelector("img"));

@@ -1,0 +1,1 @@
+"""Obeys what a reviewer decided: delivers, withholds, and takes it back."""

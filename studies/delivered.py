@@ -1,0 +1,138 @@
+"""What the default policy does with real photographs: docs/quality.md.
+
+    python studies/delivered.py [--data ../shared/data] [--images 20] [--weights small]
+
+No network and no grader was fitted on cataract, drimdb and stare; idrid/real_degraded and hygd are
+real photographs of which the network saw some without labels, and of which the grader was told a
+grade by eye. Every image goes the way of a job: recognised, measured, enhanced, measured again,
+decided. Also those that the policy leaves as they came are enhanced, so that the table of grades
+before and after has all of a camera. Images that were withheld, flagged or only reported are drawn
+beside their originals in eval/delivered, for looking at. Writes studies/results/delivered.json.
+Run it again when the weights, the grader or the limits change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from magenet_batch.evaluation.images import list_images, resized
+from magenet_batch.imaging.fov import find_fov
+from magenet_batch.imaging.read import read_image
+from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.jobs.policy import POLICIES, grades_lost
+from magenet_batch.jobs.work.measuring import measure_before, measure_change
+from magenet_batch.quality.recognition import recognise
+from magenet_batch.records.vocabulary import GRADES
+
+RESULTS = Path(__file__).parent / "results"
+FOLDERS = ("cataract", "drimdb/good", "drimdb/bad", "stare", "idrid/real_degraded",
+           "hygd/degraded", "hygd/mixed")  # fmt: skip
+SIZE = 640
+Picture = tuple[str, np.ndarray, np.ndarray]
+
+
+def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
+    """What the policy says of one photograph, why, and the pictures."""
+    policy = POLICIES["standard"]
+    pixels = resized(read_image(path).pixels, size=SIZE)
+    fov = find_fov(pixels)
+    said = {"image": path.name, "verdict": "enhanced", "flags": []}
+    kind = recognise(pixels, fov)
+    if fov is None:
+        verdict = f"failed: {kind or 'no_fov'}"
+        return said | {"verdict": verdict}, (f"{path.stem} {verdict}", pixels, pixels)
+    row = measure_before(pixels, fov)
+    reason = kind or policy.before(row)
+    said["grade_before"] = row["grade_before"]
+    result = enhancer.enhance(pixels, fov)
+    row |= measure_change(pixels, result, fov, before=row)
+    if kind is None:
+        said |= {"grade_after": row["grade_after"], "lost": grades_lost(row)}
+    if reason is not None:
+        said["verdict"] = f"as it came: {reason}"
+    else:
+        said["flags"] = row["flags"]
+        withheld = policy.after(row)
+        said["verdict"] = f"withheld: {withheld}" if withheld else "enhanced"
+    words = f"{path.stem[-16:]} {said['verdict']}\n{row['grade_before']} to {row['grade_after']}\n"
+    return said, (words + " ".join(said["flags"]), pixels, result.pixels)
+
+
+def draw(path: Path, pictures: list[Picture]) -> None:
+    """Originals above their outputs, each with its name and what was said, 260 px wide."""
+    if not pictures:
+        return
+    columns = []
+    for text, *both in pictures:
+        height = round(both[0].shape[0] * 260 / both[0].shape[1])
+        tiles = [cv2.resize(x, (260, height), interpolation=cv2.INTER_AREA) for x in both]
+        column = np.vstack([*tiles, np.zeros((600, 260, 3), np.uint8)])[:600]
+        for line, words in enumerate(text.splitlines()):
+            cv2.putText(column, words, (4, 550 + 16 * line), 0, 0.4, (255, 255, 255))
+        columns.append(column)
+    columns += [np.zeros_like(columns[0])] * (-len(columns) % 7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [np.hstack(columns[i : i + 7]) for i in range(0, len(columns), 7)]
+    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
+
+
+def summary(rows: list[dict]) -> dict:
+    """Verdicts, and grades before and after."""
+    graded = [row for row in rows if row.get("lost") is not None]
+    delivered = [row for row in graded if row["verdict"] == "enhanced"]
+    return {
+        "images": len(rows),
+        "verdicts": dict(sorted(Counter(row["verdict"] for row in rows).items())),
+        "flagged_and_delivered": sum(
+            bool(row["flags"]) for row in rows if row["verdict"] == "enhanced"
+        ),
+        "before": {g: sum(row["grade_before"] == g for row in graded) for g in GRADES},
+        "after": {g: sum(row["grade_after"] == g for row in graded) for g in GRADES},
+        "rose": sum(row["lost"] < 0 for row in graded),
+        "fell": sum(row["lost"] > 0 for row in graded),
+        "became_gradable": sum(
+            row["grade_before"] == "reject" and row["lost"] < 0 for row in delivered
+        ),
+        "delivered_rose": sum(row["lost"] < 0 for row in delivered),
+        "delivered_fell": sum(row["lost"] > 0 for row in delivered),
+        "rows": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--weights", default="small")
+    parser.add_argument("--images", type=int, default=20, help="of each folder; 0 for all")
+    parser.add_argument("--only", default="", help="one folder; the others stay as they are")
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"the photographs are not there: {arguments.data}; say where with --data")
+    cv2.setNumThreads(1)
+    enhancer = Enhancer.load(arguments.weights, threads=1)
+    path = RESULTS / "delivered.json"
+    folders = json.loads(path.read_text("utf-8"))["folders"] if arguments.only else {}
+    for folder in (arguments.only,) if arguments.only else FOLDERS:
+        rows, shown = [], {"enhanced": [], "others": []}
+        for image in list_images(arguments.data / folder, limit=arguments.images):
+            said, picture = decided(image, enhancer)
+            rows.append(said)
+            plain = said["verdict"] == "enhanced" and not said["flags"]
+            shown["enhanced" if plain else "others"].append(picture)
+        for name, pictures in shown.items():
+            draw(Path("eval/delivered") / f"{folder.replace('/', '_')}_{name}.png", pictures)
+        folders[folder] = summary(rows)
+        print(folder, {k: v for k, v in folders[folder].items() if k != "rows"}, flush=True)
+        facts = {"weights": enhancer.weights_hash, "folders": folders}
+        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
