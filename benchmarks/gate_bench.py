@@ -250,14 +250,15 @@ def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy:
     """
     graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
     seen = {"vessels_seen": vessels_seen(pixels, fov)}
-    row = {"grade": graded["grade_before"], "fidelity": None, **seen}
+    row = {"grade": graded["grade_before"], "fidelity": None, "change": None, **seen}
     row |= {f"{name}_after": v for name, v in assess_quality(done.pixels, fov).items()}
     row |= measure_fading(pixels, done.pixels, fov, vessels=done.vessels_before)
     if done.vessels_before is not None and done.vessels_after is not None:
-        row["fidelity"] = measure_fidelity(
+        found = measure_fidelity(
             pixels, done.pixels, fov,
             vessels_before=done.vessels_before, vessels_after=done.vessels_after,
-        )["fidelity"]  # fmt: skip
+        )  # fmt: skip
+        row |= {"fidelity": found["fidelity"], "change": found["change"]}
     recognised = recognise(pixels, fov)
     kept = recognised or policy.before(graded | seen) or policy.after(row | graded)
     return row | {"kept": kept}

@@ -29,7 +29,7 @@ from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.jobs.policy import POLICIES, grades_lost
 from magenet_batch.jobs.work.measuring import measure_before, measure_change
 from magenet_batch.quality.recognition import recognise
-from magenet_batch.records.vocabulary import GRADES
+from magenet_batch.records.vocabulary import GRADES, KEPT_REASONS
 
 RESULTS = Path(__file__).parent / "results"
 FOLDERS = ("cataract", "drimdb/good", "drimdb/bad", "stare", "idrid/real_degraded",
@@ -59,8 +59,9 @@ def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
         said["verdict"] = f"as it came: {reason}"
     else:
         said["flags"] = row["flags"]
-        withheld = policy.after(row)
-        said["verdict"] = f"withheld: {withheld}" if withheld else "enhanced"
+        after = policy.after(row)
+        status = "as it came" if after in KEPT_REASONS else "withheld"
+        said["verdict"] = f"{status}: {after}" if after else "enhanced"
     words = f"{path.stem[-16:]} {said['verdict']}\n{row['grade_before']} to {row['grade_after']}\n"
     return said, (words + " ".join(said["flags"]), pixels, result.pixels)
 

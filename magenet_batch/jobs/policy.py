@@ -32,6 +32,8 @@ class Policy:
         area: the same for the dark or bright area that lost most contrast.
         macula: the same for the macula.
         grade: maximum number of steps by which the grade may fall.
+        visible: minimum mean change of pixel values, 0..1; below it the original is delivered,
+            unless vessels gained contrast or the grade rose.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Policy:
     area: float | None
     macula: float | None
     grade: float | None
+    visible: float | None
 
     def record(self) -> str:
         """The policy as compact JSON, as rows have it."""
@@ -65,7 +68,7 @@ class Policy:
             return "reject"
         return None
 
-    def after(self, row: Row) -> WithheldReason | None:
+    def after(self, row: Row) -> KeptReason | WithheldReason | None:
         """Why an enhanced image is not to be delivered; None if it is."""
         judged: tuple[tuple[WithheldReason, str, float | None], ...] = (
             ("low_fidelity", "fidelity", self.fidelity),
@@ -81,7 +84,15 @@ class Policy:
         fell = grades_lost(row)
         if self.grade is not None and fell is not None and fell > self.grade:
             return "grade_fell"
+        if _below(row.get("change"), self.visible) and not _gained(row):
+            return "unchanged"
         return None
+
+
+def _gained(row: Row) -> bool:
+    """Whether vessels show better, or the grade rose."""
+    lost = grades_lost(row)
+    return _reached(row.get("vessel_contrast"), GAINED) or (lost is not None and lost < 0)
 
 
 def _reached(value: float | None, least: float | None) -> bool:
@@ -104,6 +115,10 @@ def grades_lost(row: Row) -> int | None:
     return GRADES.index(after) - GRADES.index(before)
 
 
+GAINED = 1.03
+"""Contrast of vessels, after over before, from which an enhanced image counts as a gain."""
+VISIBLE = 0.008
+"""Mean change of pixel values, two grey levels of 255, below which two images look the same."""
 _KEPT_CONTRASTS = {
     "contrast": LEAST["vessel_contrast"],
     "area": LEAST["area_contrast"],
@@ -112,16 +127,16 @@ _KEPT_CONTRASTS = {
 POLICIES: dict[str, Policy] = {
     "standard": Policy(
         "standard", good=0.5, reject=0.9, seen=LEAST_SEEN, fidelity=0.5,
-        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0, visible=VISIBLE,
     ),
     "cautious": Policy(
         "cautious", good=0.3, reject=0.3, seen=LEAST_SEEN, fidelity=0.65,
-        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0, visible=VISIBLE,
     ),
     "all": Policy(
         "all", good=None, reject=None, seen=LEAST_SEEN, fidelity=None,
         invented=MOST["new_structure"], contrast=None, area=LEAST["area_contrast"], macula=None,
-        grade=None,
+        grade=None, visible=None,
     ),
 }  # fmt: skip
 """`standard`: images that are more likely good than not are kept, and those that are almost

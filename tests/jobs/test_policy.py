@@ -34,7 +34,7 @@ def test_thresholds_can_be_changed_and_recorded():
     assert recorded == {
         "name": "standard", "good": None, "reject": 0.9, "seen": 0.27, "fidelity": 0.4,
         "invented": 0.04, "contrast": 0.97,
-        "area": 0.9, "macula": 0.8, "grade": None,
+        "area": 0.9, "macula": 0.8, "grade": None, "visible": 0.008,
     }  # fmt: skip
 
 
@@ -53,6 +53,42 @@ def test_an_unknown_policy_names_the_nearest():
 def test_all_never_keeps(good):
     row = {"good_before": good, "reject_before": 1 - good, "fidelity": 0.0}
     assert POLICIES["all"].before(row) is POLICIES["all"].after(row) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ({"change": 0.0079}, "unchanged"),
+        ({"change": 0.0081}, None),
+        ({"change": None}, None),
+        ({"change": 0.001, "vessel_contrast": 1.03}, None),
+        ({"change": 0.001, "vessel_contrast": 1.02}, "unchanged"),
+        ({"change": 0.001, "vessel_contrast": 0.9}, "contrast_fell"),
+        ({"change": 0.001, "grade_before": "usable", "grade_after": "good"}, None),
+        ({"change": 0.001, "grade_before": "usable", "grade_after": "usable"}, "unchanged"),
+    ],
+)
+def test_where_nothing_visible_was_gained_the_original_is_delivered(found, reason):
+    assert POLICIES["standard"].after(found) == reason
+    assert POLICIES["all"].after(found) is None
+
+
+def test_unchanged_images_come_as_they_are_and_are_no_withheld_ones(
+    graded, options, archive, tmp_path, monkeypatch
+):
+    graded(0.4, 0.6, 0.0)
+    monkeypatch.setattr(
+        measuring, "measure_fidelity", lambda *images, **maps: {"change": 0.0, "fidelity": 1.0}
+    )
+    summary = run_job(options(policy="standard"), enhancer_factory=fake_factory)
+    found = rows(tmp_path / "out")
+    assert {(r["status"], r["reason"]) for r in found} == {("kept", "unchanged")}
+    assert "9 nothing visible to gain" in summary.text()
+    assert not (tmp_path / "out" / "previews").exists()
+    originals = {
+        p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()
+    }
+    assert outputs(tmp_path / "out") == originals
 
 
 def test_good_images_are_copied_byte_for_byte_without_the_network(

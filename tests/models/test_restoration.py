@@ -56,7 +56,7 @@ def test_neutral_fields_change_nothing():
     zero = torch.zeros(1, 3, 16, 16)
     colour = torch.full((1, 3, 1, 1), 0.5)
     none = torch.zeros(1, 3, 1, 1)
-    fields = Fields(zero, zero[:, :1], colour, none[:, :1], none, *torch.ones(2, 1))
+    fields = Fields(zero, zero[:, :1], colour, none[:, :1], none, none, *torch.ones(2, 1))
     x = picture(64)
     assert torch.equal(planes(fields).resized(64).apply(x), x)
 
@@ -74,6 +74,7 @@ def test_relative_contrast_never_falls(
 
     fields = Fields(
         field(light), field(veil, 1), field(colour, size=1), field(0, 1, 1), field(tone, size=1),
+        field(0, size=1),
         *torch.ones(2, 1, dtype=torch.float64),
     )  # fmt: skip
     around = field(level)
@@ -104,6 +105,18 @@ def test_colours_given_back_raise_the_contrast_of_green_and_keep_the_luma(
     assert float(a @ luma) == pytest.approx(float(around @ luma))
     if a[1] > 1e-9:
         assert float((a[1] - b[1]) / a[1]) >= contrast - 1e-9
+
+
+def test_where_the_tone_is_not_believed_an_image_keeps_its_own():
+    stage = stirred(LightStage(LightConfig(size=64, grid=16, widths=(8, 12, 16, 24))), 0.1)
+    with torch.no_grad():
+        stage.believe[2].bias[0] = 9.0
+        stage.tone[4].bias[3] = -9.0
+        fields = stage(picture(64), torch.ones(1, 1, 64, 64)).believed()
+    x, y = picture(64), planes(fields).resized(64).apply(picture(64))
+    assert float((y - x).abs().max()) > 0.01
+    gain = (x * y).sum((2, 3)) / y.square().sum((2, 3))
+    assert torch.allclose(gain, torch.ones(1, 3), atol=1e-3)
 
 
 def test_faded_colours_that_were_not_can_become_so():

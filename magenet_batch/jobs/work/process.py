@@ -249,7 +249,7 @@ class ImageProcessor:
             if self._options.evidence:
                 with work.timed("write_s"):
                     self._show(work, image, fov, enhanced)
-            if work.kept is not None:
+            if work.kept in WITHHELD_REASONS:
                 with work.timed("write_s"):
                     self._preview(work, enhanced)
         if work.kept is not None:

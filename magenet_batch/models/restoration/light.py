@@ -40,6 +40,8 @@ class Fields(NamedTuple):
         colour: V, (B, 3, 1, 1), 0..1.
         faded: log S, the lost saturation of the whole image, (B, 1, 1, 1), at least 0.
         tone: log-gain of the whole image per channel, (B, 3, 1, 1).
+        own: log-gain that keeps the image's own tone after light and veil are undone, alike; it
+            takes the place of `tone` as far as that is not believed.
         degraded: belief in light and veil, (B,), 0..1; at 0 they change nothing.
         toned: belief in the tone, (B,), 0..1.
     """
@@ -49,6 +51,7 @@ class Fields(NamedTuple):
     colour: torch.Tensor
     faded: torch.Tensor
     tone: torch.Tensor
+    own: torch.Tensor
     degraded: torch.Tensor
     toned: torch.Tensor
 
@@ -58,12 +61,12 @@ class Fields(NamedTuple):
         whole = torch.ones_like(self.degraded)
         return Fields(
             self.light * share, self.veil * share, self.colour, self.faded * share,
-            self.tone * toned, whole, whole,
-        )
+            torch.lerp(self.own, self.tone, toned), torch.zeros_like(self.own), whole, whole,
+        )  # fmt: skip
 
     def without_tone(self) -> Fields:
         """The same light and veil, without a change of tone."""
-        return self._replace(tone=torch.zeros_like(self.tone))
+        return self._replace(tone=torch.zeros_like(self.tone), own=torch.zeros_like(self.own))
 
 
 class Planes(NamedTuple):
@@ -189,23 +192,30 @@ class LightStage(nn.Module):
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
             _at_least_zero(_FADED * torch.tanh(self.fade(F.silu(whole)).float()))[:, :, None, None],
             torch.zeros_like(rest[:, :3, None, None]),
+            torch.zeros_like(rest[:, :3, None, None]),
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
         )
-        tone = self._tone(x_B3HW * mask_B1HW, described, untoned)
-        return untoned._replace(
-            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], toned=gate(tone[:, 3])
-        )
+        return self._toned(x_B3HW * mask_B1HW, described, untoned)
 
-    def _tone(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> torch.Tensor:
+    def _toned(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> Fields:
         """Predict the tone from the colours before and after light and veil are undone."""
         with torch.no_grad():
             light = planes(untoned.believed()).resized(lit.shape[-1])
-            after = colour_statistics(
-                light.apply(lit).clamp(0, 1) * (lit.amax(1, keepdim=True) > 0), side=_COLOURS
-            )
-        result: torch.Tensor = self.tone(torch.cat([described.detach(), after], 1)).float()
-        return result
+            even = light.apply(lit) * (lit.amax(1, keepdim=True) > 0)
+            after = colour_statistics(even.clamp(0, 1), side=_COLOURS)
+            own = torch.log(_gains(even, lit)).clamp(-_TONE, _TONE)
+        tone = self.tone(torch.cat([described.detach(), after], 1)).float()
+        return untoned._replace(
+            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], own=own,
+            toned=gate(tone[:, 3]),
+        )  # fmt: skip
+
+
+def _gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torch.Tensor:
+    """Gain per channel that brings images nearest to others in least squares: (B, C, 1, 1)."""
+    found = (x_BCHW * wanted_BCHW).sum((2, 3), keepdim=True)
+    return (found / x_BCHW.square().sum((2, 3), keepdim=True).clamp_min(1e-6)).clamp_min(1e-3)
 
 
 @lru_cache(maxsize=8)
