@@ -1,4 +1,4 @@
-# Enhances archives inside a container: docs/install.md says how to build and run it.
+# Enhances archives inside a container: see docs/install.md.
 FROM python:3.12-slim AS build
 
 # The build of torch: https://download.pytorch.org/whl/cpu, or .../whl/cu128 for NVIDIA GPUs.

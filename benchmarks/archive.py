@@ -2,8 +2,8 @@
 
     python benchmarks/archive.py ../shared/data/archive [-o benchmarks/results/archive.json]
 
-Runs `magenet enhance` on a folder of camera originals into a temporary folder, and prints the
-rate and the share of each step as the rows tell it.
+Runs `magenet enhance` on a folder of camera originals with a temporary output folder, and prints
+the rate and the share of each step according to the rows.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How fast images are assessed, and whether reduced decoding changes what is measured.
+"""The speed of assessing images, and whether reduced decoding changes the measures.
 
     python benchmarks/assess_speed.py ../shared/data/archive
 
-First one thread, image by image; then the job with two workers over links to the same images, its
-rate taken from the first finished image to the last. Writes benchmarks/results/assess_speed.json.
+First one thread, image by image; then the job with two workers over links to the same images, with
+the rate from the first finished image to the last. Writes benchmarks/results/assess_speed.json.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ JOB_IMAGES = 160
 
 
 def job_rate(paths: list[Path], *, workers: int) -> float:
-    """Images per second of `magenet assess`, steady."""
+    """Steady rate of `magenet assess`, in images per second."""
     with tempfile.TemporaryDirectory() as name:
         archive, clock = Path(name) / "in", Clock()
         archive.mkdir()

@@ -1,12 +1,12 @@
-"""The archive job beside what a user would write instead, in one run.
+"""The archive job compared with simpler programs that a user could write, in one run.
 
     python benchmarks/beside.py [--network sleep|small] [-o benchmarks/results/beside.json]
 
-All of them call the function that the job's workers call, on the same images, with as many
-processes: a plain loop, torch's DataLoader, a pool of processes, Ray Data, and the job. With
-`--network sleep` the network is a pause, so that what is measured is everything else; with
-`small` it is the shipped one. Times are of the whole run, start and end included, as a user waits
-for it; steady rates leave the start out. Only the job leaves rows, and goes on after a crash.
+All programs call the function that the job's workers call, on the same images, with the same number
+of processes: a plain loop, torch's DataLoader, a process pool, Ray Data, and the job. With
+`--network sleep` the network is a pause, so that everything else is measured; with `small` it is
+the shipped network. Times cover the whole run, including start and end, as a user waits for it;
+steady rates exclude the start. Only the job writes rows and resumes after a crash.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PAUSE_S = 0.1
 
 
 class Pause:
-    """A network that takes its time and changes nothing."""
+    """A network that takes a fixed time and changes nothing."""
 
     weights_name, weights_hash = "pause", "0" * 16
 
@@ -50,7 +50,7 @@ class Pause:
 
 
 class Enhanced:
-    """What a network gives back, without maps of vessels."""
+    """Result of a network, without vessel maps."""
 
     vessels_before = vessels_after = None
 
@@ -69,7 +69,7 @@ FACTORIES: dict[str, Callable[[str, int], Any]] = {
 
 
 class Process:
-    """Loads the network when it is first called, and calls the workers' own function."""
+    """Loads the network at the first call, and calls the workers' own function."""
 
     def __init__(self, network: str, out: str) -> None:
         self._network, self._out = network, out
@@ -87,7 +87,7 @@ class Process:
 
 
 class Images:
-    """A torch dataset that enhances; torch asks for nothing more of a map-style one."""
+    """A map-style torch dataset that enhances images."""
 
     def __init__(self, tasks: list[Task], process: Process) -> None:
         self._tasks, self._process = tasks, process
@@ -159,7 +159,7 @@ def ray_data(tasks: list[Task], process: Process, *, processes: int) -> Iterable
 
 
 def time_of(run: Callable[[], Iterable[float]]) -> dict[str, float]:
-    """Whole seconds, and images per second between the first image and the last."""
+    """Seconds of the whole run, and images per second between the first and the last image."""
     began = time.time()
     marks = sorted(run())
     seconds = time.time() - began
@@ -172,7 +172,7 @@ def job(archive: Path, out: Path, *, network: str, workers: int) -> dict[str, fl
     clock = Clock()
     options = JobOptions(
         archive=(str(archive),), out=str(out), workers=workers, gpus=0,
-        policy="all",  # as the functions beside it do
+        policy="all",  # as the functions it is compared with
     )  # fmt: skip
     factory = None if network == "small" else FACTORIES[network]
     run_job(options, enhancer_factory=factory, progress=clock)

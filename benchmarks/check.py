@@ -1,11 +1,11 @@
-"""Holds new benchmark results against the committed ones and says what got worse.
+"""Compare new benchmark results with the committed ones, and report what got worse.
 
     python benchmarks/check.py benchmarks/results studies/results /tmp/new
 
-All folders hold files as benchmarks and studies write them, the last one the new ones. Quality: a
+All folders hold files as benchmarks and studies write them; the last has the new ones. Quality: a
 mean that is worse by more than its tolerance. Ratios of jobs: one that fell by more than a fifth.
-Absolute times are not compared: they say more about the machine than about the code.
-Ends with 1 if anything got worse.
+Absolute times are not compared, because they depend on the machine. Exits with 1 if anything got
+worse.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# measure -> (1: more is better, -1: less is better; how much worse is noise)
+# measure -> (1: higher is better, -1: lower is better; tolerance)
 MEASURES = {
     "psnr": (1, 0.1), "ssim": (1, 0.003), "ms_ssim": (1, 0.003), "auc": (1, 0.003),
     "iou": (1, 0.01), "structure_agreement": (1, 0.01), "vessel_new": (-1, 0.01),
     "vessel_lost": (-1, 0.01),
 }  # fmt: skip
-RATIO_FALL = 0.2  # more than this is worse: two idle runs of the same code were 0.16 apart
+RATIO_FALL = 0.2  # tolerance: two idle runs of the same code differed by 0.16
 
 
 def quality(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """What got worse among the means of our method."""
+    """Means of our method that got worse."""
     for part, presets in before["numbers"].items():
         for preset, methods in presets.items():
             for measure, old in methods.get("magenet", {}).items():
@@ -44,7 +44,7 @@ def quality(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 
 def ratios(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """What got worse among the ratios of one run."""
+    """Ratios within one run that got worse."""
     for name, old in before.get("ratios", {}).items():
         new = now.get("ratios", {}).get(name)
         if new is None:

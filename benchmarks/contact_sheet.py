@@ -1,13 +1,14 @@
-"""Real photographs as they are, restored, and by CLAHE, side by side without saying which is which.
+"""Contact sheets for blind review: real photographs, restored and by CLAHE, in unknown order.
 
     python benchmarks/contact_sheet.py [--weights small] [--look clear] [-o eval/sheet]
     python benchmarks/contact_sheet.py --tally answers.json eval/sheet/key.json
 
-Writes pages of five rows, the key, and an empty sheet of answers into a folder. In every row the
-three are in a random order, called A, B and C. Someone who has not seen the key writes what they
-prefer into `answers.json`, best first: "B>A=C" for a row where A and C are alike. Photographs are
-drawn by a fixed seed, as many of each folder; the key says what a job of the standard policy would
-have delivered. Must: preferred to the original in at least half, worse in none that is delivered.
+Writes pages of five rows, the key, and an empty answer sheet into a folder. In every row the three
+images are in random order, labelled A, B and C. A reviewer who has not seen the key writes
+preferences into `answers.json`, best first: "B>A=C" for a row in which A and C are equal.
+Photographs are drawn with a fixed seed, the same number from each folder; the key records what a
+job with the standard policy would deliver. Required: preferred to the original in at least half of
+the rows, and worse in no delivered one.
 """
 
 from __future__ import annotations
@@ -36,13 +37,17 @@ from magenet_batch.storage import write_atomic
 FOLDERS = ("cataract", "drimdb", "stare", "hygd/degraded", "idrid/real_degraded")
 KINDS = ("original", "ours", "clahe")
 LETTERS = "ABC"
-TILE, ROWS, HEAD = 480, 5, 34  # pixels of a tile, rows of a page, pixels of a caption
+TILE, ROWS, HEAD = (
+    480,
+    5,
+    34,
+)  # side of a tile in pixels, rows per page, height of a caption in pixels
 SEED = 7
 RANKED = re.compile(r"[ABC](?:[>=][ABC]){2}")
 
 
 def drawn(data: Path, *, images: int, rng: np.random.Generator) -> list[EvaluationImage]:
-    """As many photographs of each folder as of the others, in random order."""
+    """The same number of photographs from each folder, in random order."""
     found = []
     for index, folder in enumerate(FOLDERS):
         paths = list_images(data / folder)
@@ -70,7 +75,7 @@ def tile(pixels: np.ndarray, fov: FieldOfView) -> np.ndarray:
 
 
 def row_of(number: int, tiles: list[np.ndarray]) -> np.ndarray:
-    """Three tiles under their letters."""
+    """Three tiles below their letters."""
     captions = []
     for letter in LETTERS:
         caption = np.zeros((HEAD, TILE, 3), np.uint8)
@@ -83,7 +88,7 @@ def row_of(number: int, tiles: list[np.ndarray]) -> np.ndarray:
 def sheet(
     found: list[EvaluationImage], restorer: Restorer, rng: np.random.Generator, *, say
 ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """Rows, and what the key says of them."""
+    """Yield rows, and their entries in the key."""
     for number, image in enumerate(found, start=1):
         done = restorer.enhance(image.pixels, image.fov)
         made = {
@@ -118,10 +123,10 @@ def write_sheet(told: argparse.Namespace, *, say) -> None:
 
 
 def ranks(answer: str) -> dict[str, int]:
-    """Letter -> rank, 0 for the best, of "B>A=C".
+    """Parse an answer such as "B>A=C" into ranks by letter, 0 for the best.
 
     Raises:
-        UsageError: it is not written so.
+        UsageError: the answer has another form.
     """
     text = re.sub(r"\s", "", answer.upper())
     if not RANKED.fullmatch(text) or set(re.sub("[>=]", "", text)) != set(LETTERS):
@@ -134,14 +139,14 @@ def ranks(answer: str) -> dict[str, int]:
 
 
 def tally(answers: Mapping[str, str], key: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """How often ours was preferred to, equal to and worse than each of the others.
+    """Count how often ours was preferred to, equal to and worse than each of the others.
 
     Args:
-        answers: row -> ranking; empty ones are left out.
-        key: as it was written beside the pages.
+        answers: ranking by row; empty ones are skipped.
+        key: the key written with the pages.
 
     Raises:
-        UsageError: an answer cannot be read, or is to a row that there is not.
+        UsageError: an answer cannot be read, or its row does not exist.
     """
     counts = {name: Counter() for rival in ("original", "clahe") for name in
               (f"to the {rival}", f"to the {rival}, of those delivered")}  # fmt: skip

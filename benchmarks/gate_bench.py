@@ -1,8 +1,8 @@
-"""What gates are measured from: every image enhanced once, every number kept by image.
+"""The measurements behind the gates: every image is enhanced once, every number kept by image.
 
-Rows of a group, such as the pairs of one folder and preset, are measured when a gate first asks for
-them, and shared by all that ask again. Degradations are those of `magenet evaluate`: the same
-loading, presets, seeds and sizes (512 px for pairs, 1024 px for lesions and real photographs).
+Rows of a group, such as the pairs of one folder and preset, are measured when a gate first requests
+them, and cached. Degradations are those of `magenet evaluate`: the same loading, presets, seeds and
+sizes (512 px for pairs, 1024 px for lesions and real photographs).
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ from magenet_batch.settings import Look
 
 SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
 SEED = 1
-BEST_PSNR = 60.0  # decibel that stand for "equal"
-LEAST_DEPTH = 0.08  # depth of a macula that is clear enough to be held to
-LEAST_CONTRAST = 0.002  # of lines, below which there is nothing to compare
+BEST_PSNR = 60.0  # PSNR in dB that stands for "equal"
+LEAST_DEPTH = 0.08  # depth from which a macula is clear enough to be measured
+LEAST_CONTRAST = 0.002  # contrast of lines below which there is nothing to compare
 Row = dict[str, Any]
 Rows = dict[str, Row]
 Say = Callable[[str], None]
 
 
 class Restorer:
-    """What is measured: weights by name or file, or a classical method by its name."""
+    """What is measured: weights by name or file, or a classical method by name."""
 
     def __init__(self, weights: str, *, threads: int, look: Look = "natural") -> None:
         self.name = weights
@@ -72,7 +72,7 @@ class Restorer:
             self.hash = self._enhancer.weights_hash
 
     def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:
-        """Pixels, and maps of vessels where a network gives them."""
+        """Enhanced pixels, with vessel maps if a network provides them."""
         if self._enhancer is not None:
             return self._enhancer.enhance(pixels, fov)
         assert self._method is not None
@@ -88,11 +88,11 @@ class Bench:
     Args:
         restorer: what is measured.
         data: the folder of photographs.
-        images: at most so many of each folder, evenly spaced; 0 for all.
-        policy: that decides what is delivered.
-        reference: what the cost is held against; None for nothing.
-        cost_threads: threads while the cost is measured.
-        say: is told what is being done.
+        images: maximum number of images per folder, evenly spaced; 0 for all.
+        policy: policy that decides what is delivered.
+        reference: reference for the cost; None for none.
+        cost_threads: number of threads while the cost is measured.
+        say: prints progress.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class Bench:
         self._evaluation = Evaluation(methods, seed=SEED, images=images, size=SIZE, say=say)
 
     def pairs(self, folder: str, preset: str) -> Rows:
-        """PSNR and SSIM of degraded copies, raw and aligned, and those of doing nothing.
+        """PSNR and SSIM of degraded copies, raw and aligned, ours and doing nothing.
 
-        With the preset `clean`, also colour and macula of what the clean image became.
+        With the preset `clean`, also colour and macula of the result for clean images.
         """
         return self._group(f"pairs {folder} {preset}", lambda: self._pairs(folder, preset))
 
@@ -149,7 +149,8 @@ class Bench:
         return self._group(f"bad {folder}", lambda: self._bad(folder))
 
     def cost(self) -> dict[str, tuple[Cost, Cost | None]]:
-        """Of our restorer and the reference, at 512 px and on one original of 12 megapixels."""
+        """Cost of our restorer and of the reference, at 512 px and on one original of 12
+        megapixels."""
         self._say("cost")
         small = make_phantom(3, size=SIZE).pixels
         large = read_image(list_images(self.data / "archive")[0]).pixels
@@ -243,9 +244,9 @@ class Bench:
 
 
 def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy: Policy) -> Row:
-    """What a job would do with an enhanced image: `kept` says why it is left as it is, if it is.
+    """Decision of a job about an enhanced image: `kept` says why the original would be delivered.
 
-    As in a job, there is no fidelity without maps of vessels, which classical methods do not give.
+    As in a job, there is no fidelity without vessel maps, which classical methods do not provide.
     """
     graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
     seen = {"vessels_seen": vessels_seen(pixels, fov)}
@@ -281,12 +282,12 @@ def compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:
 
 
 def ratio(after: float | None, before: float | None) -> float | None:
-    """After to before; None where one is missing or there was nothing before."""
+    """Ratio of after to before; None if one is missing or there was nothing before."""
     return None if after is None or not before else after / before
 
 
 def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> dict[str, float | None]:
-    """Depth of the macula before, and its ratio where it is clear."""
+    """Depth of the macula before, and its ratio if it is clear."""
     place = find_macula(before, fov)
     if place is None:
         return {"depth_before": None, "depth": None}
@@ -296,7 +297,7 @@ def _macula(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> dict[str
 
 
 def check_data(data: Path) -> None:
-    """Say so if the photographs are not there.
+    """Check that the photographs are there.
 
     Raises:
         UsageError: there is no such folder.

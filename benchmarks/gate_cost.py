@@ -1,4 +1,4 @@
-"""How long restoring takes: weights beside a reference, in turns, the fastest counted."""
+"""Duration of restoring, alternating between weights and a reference; the fastest run counts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Cost(NamedTuple):
-    """Of one image, the least of several runs; CPU seconds are those of all threads.
+    """Cost of one image, the minimum of several runs; CPU seconds are the sum over all threads.
 
     Attributes:
-        seconds: that a user waits.
-        cpu_seconds: that the processors worked.
+        seconds: wall time.
+        cpu_seconds: CPU time.
     """
 
     seconds: float
@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 def costs(
     restorers: list[Restorer], pixels: np.ndarray, fov: FieldOfView, *, times: int
 ) -> list[Cost]:
-    """Time several restorers on one image in turns, so that other work disturbs all alike."""
+    """Time several restorers on one image in turns, so that other work affects all equally."""
     seconds = np.zeros((times, len(restorers)))
     cpu = np.zeros((times, len(restorers)))
     for restorer in restorers:
@@ -49,7 +49,7 @@ def costs(
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Work with so many threads for a while."""
+    """Use this number of threads inside the block."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(count)
     cv2.setNumThreads(count)

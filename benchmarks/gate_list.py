@@ -1,4 +1,4 @@
-"""The gates: weights ship only if all hold. Each is one function; docs/benchmarks.md shows them."""
+"""The gates, one function each. docs/benchmarks.md shows the results."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LESIONS = "idrid/lesions_test"
 BOTH = ("evaluation", "mild")
 UNDEGRADED = (FILM, UNSEEN, HEALTHY)
 CLEAN = (KNOWN, UNSEEN, HEALTHY)
-WITH_MACULA = (KNOWN, HEALTHY)  # lesav is centred on the disc, in narrow fields
+WITH_MACULA = (KNOWN, HEALTHY)  # lesav is centred on the disc, with narrow fields
 BAD = {"cataract": (1.6, 2.0), "hygd/degraded": (1.3, 1.6), "idrid/real_degraded": (1.2, 1.5)}
-MARGINS = {"psnr": 0.2, "ssim": 0.005}  # over doing nothing that count as more than luck
+MARGINS = {"psnr": 0.2, "ssim": 0.005}  # gains over doing nothing that count as more than chance
 
 
 def each(names, limits) -> dict:
@@ -287,7 +287,7 @@ def cost(bench: Bench) -> dict[str, Found]:
         for whose, one in (("", ours), ("reference, ", reference)):
             found[f"{size}, {whose}ms"] = Found(one and 1e3 * one.seconds)
             found[f"{size}, {whose}ms of CPU"] = Found(one and 1e3 * one.cpu_seconds)
-        # CPU seconds: beside other work they say more than seconds do.
+        # CPU seconds: on a busy machine they are more reliable than wall time.
         share = ours.cpu_seconds / reference.cpu_seconds if reference else None
         found[f"{size}, to the reference's"] = Found(share)
     return found

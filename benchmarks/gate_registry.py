@@ -1,7 +1,8 @@
-"""Gates: what each is called, what it must reach, and whether it does.
+"""Gates: name, limits, and verdict.
 
-A gate is a function that measures its parts from a `Bench`; `@gate` puts it into `GATES` with the
-limits of every part. Values are held against limits as they are printed, rounded to their digits.
+A gate is a function that measures its parts from a `Bench`; `@gate` registers it in `GATES` with
+the limits of every part. Values are compared with limits as they are printed, rounded to their
+digits.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ Sense = Literal["least", "most", "near"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a value must reach, and what is aimed at; both None where it is only told.
+    """Required and desired limit of a value; both None if the value has no limit.
 
     Attributes:
-        sense: `least` and `most` bound the value itself, `near` its distance from 1.
-        must: without which weights do not ship.
-        aim: where they are wanted.
-        digits: decimals that are printed, and counted.
+        sense: `least` and `most` limit the value itself, `near` its distance from 1.
+        must: required limit.
+        aim: desired limit.
+        digits: decimals that are printed and compared.
     """
 
     sense: Sense = "least"
@@ -37,7 +38,7 @@ class Limits:
     digits: int = 2
 
     def holds(self, value: float | None, limit: float | None) -> bool | None:
-        """Whether a value reaches a limit; None where there is neither or one is missing."""
+        """Whether a value meets a limit; None if there is none, or the value is missing."""
         if value is None or limit is None:
             return None
         shown = round(value, self.digits)
@@ -70,11 +71,11 @@ def told(*, digits: int = 2) -> Limits:
 
 @dataclass(frozen=True)
 class Found:
-    """One measured value, and what it comes from.
+    """One measured value, and the values that it summarises.
 
     Attributes:
-        value: None if it is undefined.
-        by_image: the values of the images, of which the worst is named.
+        value: the value; None if it is undefined.
+        by_image: value of each image; the worst is named.
     """
 
     value: float | None
@@ -86,14 +87,14 @@ Measure = Callable[["Bench"], dict[str, Found]]
 
 @dataclass(frozen=True)
 class Gate:
-    """What weights must do.
+    """One requirement for weights.
 
     Attributes:
-        name: for `--only`.
-        title: for people.
-        unit: of its values; empty for ratios.
-        parts: label of each value -> its limits.
-        measure: label -> what was found; the same labels.
+        name: name for `--only`.
+        title: title for people.
+        unit: unit of its values; empty for ratios.
+        parts: limits of each value, by label.
+        measure: measures the values, by the same labels.
     """
 
     name: str
@@ -120,7 +121,7 @@ def gate(
 
 
 def choose_gates(names: str) -> list[Gate]:
-    """Gates by their names, separated by commas; all of them without.
+    """Choose gates by comma-separated names; all of them if there are none.
 
     Raises:
         UsageError: there is no such gate.
@@ -187,12 +188,12 @@ def over_nothing(rows: Rows, measure: str) -> Found:
 def gap_closed(
     ours: Mapping[str, float], nothing: Mapping[str, float], clean: Mapping[str, float] | None
 ) -> Found:
-    """(ours - nothing) / (clean - nothing) of the means; the gains are what is kept by image.
+    """(ours - nothing) / (clean - nothing) of the means; gains are kept by image.
 
     Args:
-        ours: by image.
-        nothing: by image.
-        clean: by image; None where it is 1 for all.
+        ours: value by image.
+        nothing: value of doing nothing, by image.
+        clean: value of the clean image, by image; None if it is 1 for all.
     """
     gains = {name: ours[name] - nothing[name] for name in ours}
     if not gains:

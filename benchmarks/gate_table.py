@@ -1,4 +1,4 @@
-"""What is printed of measured gates: Markdown, without anything that measures."""
+"""Markdown tables of measured gates; nothing here measures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from gate_registry import Limits
 
-_FEW = 6  # parts of a gate that are shown in its row; of more, those that fail
+_FEW = 6  # parts that are shown in a gate's row; if there are more, only those that fail
 WORDS = {True: "pass", False: "FAIL", None: "-"}
 LIMITS = ("must", "aim")
 HEAD = ("gate", "measured", "must", "aim", "verdict", "images", "worst image")
 
 
 def overview(gates: Mapping[str, Any]) -> str:
-    """One row for each gate in Markdown; what does not hold is bold."""
+    """One row for each gate in Markdown; failing values are bold."""
     lines = [f"| {' | '.join(HEAD[:5])} |", "|" + " --- |" * 5]
     for one in gates.values():
         held = {label: part for label, part in one["parts"].items() if part["must"] is not None}
@@ -90,7 +90,7 @@ def shown(value: float | None, digits: int) -> str:
 
 
 def summary(gates: Mapping[str, Any]) -> str:
-    """How many gates hold, and which do not."""
+    """How many gates pass, and which do not."""
     holds = [one["holds"] for one in gates.values()]
     fails = [name for name, one in gates.items() if one["holds"] is False]
     open_ones = [name for name, one in gates.items() if one["holds"] is None]

@@ -1,13 +1,12 @@
-"""Every gate of the shipped weights, measured and held against its limit: a table.
+"""Measure every gate of some weights, and print the verdicts as a table.
 
     python benchmarks/gates.py [--weights small] [--against WEIGHTS] [--images N]
         [--only macula,colour] [-o benchmarks/results/gates.json] [--markdown gates.md]
 
-Weights ship only if all gates hold. `--weights identity` measures doing nothing, `clahe` CLAHE and
-so on. On all photographs of --data it takes about ten minutes on one core; `--only` takes the named
-gates. The result file has every value of every image, so that the worst can be looked at. Real and
-bad photographs are judged as `--policy` delivers them. The cost is held against the weights of
-`--against`, timed in turns in the same run.
+`--weights identity` measures doing nothing, `clahe` CLAHE and so on. With all photographs of --data
+it takes about ten minutes on one core; `--only` selects gates. The result file has every value of
+every image, so that the worst can be inspected. Real and bad photographs are judged as `--policy`
+delivers them. The cost is compared with the weights of `--against`, timed in turns in the same run.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def facts_of(told: argparse.Namespace, bench: Bench) -> dict[str, Any]:
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
-    """The result as JSON with one line for each image."""
+    """Write the result as JSON with one line for each image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     head = json.dumps({key: found[key] for key in ("facts", "gates")}, indent=1)
     groups = ",\n".join(
@@ -80,11 +79,15 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="small", help="name, file, or a classical method")
     parser.add_argument("--look", choices=get_args(Look), default="natural")
-    parser.add_argument("--against", default="", help="reference of the cost")
-    parser.add_argument("--images", type=int, default=0, help="at most so many of each folder")
+    parser.add_argument("--against", default="", help="weights whose cost is the reference")
+    parser.add_argument(
+        "--images", type=int, default=0, help="maximum number of images per folder; 0 for all"
+    )
     parser.add_argument("--only", default="", help="names of gates, separated by commas")
     parser.add_argument("--policy", choices=POLICIES, default="standard")
-    parser.add_argument("--threads", type=int, default=1, help="of everything but the cost")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="number of threads, except for the cost"
+    )
     parser.add_argument("--cost-threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="result file, JSON")
     parser.add_argument("--markdown", type=Path, help="file for the table")

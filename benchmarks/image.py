@@ -1,12 +1,13 @@
-"""Where the time goes in one 12-megapixel JPEG: every part, on one processor, and peak memory.
+"""Where the time goes in one 12-megapixel JPEG: every step, on one processor, and peak memory.
 
     python benchmarks/image.py [--threads 2] [--weights small] [-o benchmarks/results/image.json]
 
-The picture is a phantom of 4288 x 2848 pixels with the field of view cut at top and bottom, as the
-commonest cameras give it; `--image` takes another. The decoders are compared on the same bytes. The
-network is timed with freed memory kept and, in its own process, given back (`--no-keep`); so is
-`base`, with untrained weights, which take as long. Every part runs three times; the fastest counts.
-CPU seconds are those of the process over all threads: beside other work they say more than seconds.
+The picture is a phantom of 4288 x 2848 pixels with the field of view cut at top and bottom, as from
+the most common cameras; `--image` uses another. The decoders are compared on the same bytes. The
+network is timed with freed memory kept and, in its own process, returned (`--no-keep`); so is
+`base`, with untrained weights, which take as long. Every step runs three times, and the fastest
+counts. CPU seconds are those of the process over all threads: on a busy machine they are more
+reliable.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def picture() -> bytes:
 
 
 def timed(parts: Parts, name: str, work: Callable[[], Any]) -> Any:
-    """Run it three times and keep the least; returns what it gave."""
+    """Run some work three times and record the fastest; return its result."""
     seconds, cpu = [], []
     for _ in range(TIMES):
         start, used = time.perf_counter(), time.process_time()
@@ -74,7 +75,7 @@ def timed(parts: Parts, name: str, work: Callable[[], Any]) -> Any:
 
 
 def decoders(data: bytes, parts: Parts) -> None:
-    """What else could read a JPEG."""
+    """Other decoders that could read a JPEG."""
     raw = np.frombuffer(data, np.uint8)
     timed(parts, "decode, Pillow", lambda: np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
     timed(parts, "decode, OpenCV", lambda: cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB))
@@ -90,7 +91,7 @@ def decoders(data: bytes, parts: Parts) -> None:
 
 
 def measure(data: bytes, *, weights: str, threads: int, keep: bool) -> dict[str, Any]:
-    """All parts of the way of one image, in this process."""
+    """All steps of one image, in this process."""
     if keep:
         keep_freed_memory()
     parts: Parts = {}
@@ -127,7 +128,7 @@ def measure(data: bytes, *, weights: str, threads: int, keep: bool) -> dict[str,
 
 
 def apart(arguments: argparse.Namespace, weights: str, *flags: str) -> dict[str, Any]:
-    """Measure in a process of its own, so that memory and its peak are its own."""
+    """Measure in a separate process, with its own memory and peak."""
     command = [sys.executable, __file__, "--here", "--threads", str(arguments.threads)]
     command += ["--weights", weights, *flags]
     if arguments.image:
@@ -138,7 +139,7 @@ def apart(arguments: argparse.Namespace, weights: str, *flags: str) -> dict[str,
 
 
 def untrained(size: str, folder: str) -> str:
-    """Weights that were never trained: they take as long as others."""
+    """Untrained weights: they take as long as others."""
     path = Path(folder) / f"{size}.safetensors"
     save_weights(build_network(magenet_config(size)), path, name=size, notes={})
     return str(path)

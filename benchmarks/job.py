@@ -1,12 +1,12 @@
-"""What the archive job costs beside the work itself: overhead, scaling, start, memory.
+"""The cost of the archive job in addition to the work itself: overhead, scaling, start, memory.
 
     python benchmarks/job.py [--images 60] [-o benchmarks/results/job.json]
 
 On phantoms with the shipped weights, in one run: a bare loop over the function that workers call,
 the job inline, the job with one worker and with two, and a pool of two processes as a user would
-write it. What has the machine to itself computes with a thread for every core; "on one core" loop
-and job are held to the first core, with one thread, as each of the two workers has. Rates are
-steady: from the first finished image to the last.
+write it. A program with the machine to itself uses a thread for every core; "on one core" restricts
+loop and job to the first core, with one thread, like each of the two workers. Rates are steady:
+from the first finished image to the last.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ ALL = JobOptions(archive=("none",), policy="all").image_options
 
 
 class Clock(SilentProgress):
-    """Notes when images were done."""
+    """Records when images were done."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
         self.marks: list[tuple[float, int]] = []
 
     def update(self, done: Counters) -> None:
-        """One more mark when there are more images than before."""
+        """Record a time if there are more images than before."""
         if done.images and (not self.marks or done.images > self.marks[-1][1]):
             self.marks.append((time.perf_counter(), done.images))
 
@@ -63,7 +63,7 @@ class Clock(SilentProgress):
 
 
 def make_archive(folder: Path, *, images: int, size: int) -> Path:
-    """JPEGs of a few phantoms, turned, so that drawing them costs little."""
+    """JPEGs of a few phantoms, rotated, so that drawing them costs little."""
     folder.mkdir(parents=True)
     phantoms = [make_phantom(seed, size=size).pixels for seed in range(4)]
     for index in range(images):
@@ -74,7 +74,7 @@ def make_archive(folder: Path, *, images: int, size: int) -> Path:
 
 @contextmanager
 def held_to(cores: set[int]) -> Iterator[None]:
-    """This thread, and processes that it starts, on some cores alone."""
+    """Restrict this thread, and processes that it starts, to some cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -114,7 +114,7 @@ def _work(task: Task) -> float:
 
 
 def process_pool(tasks: list[Task], out: Path, *, processes: int) -> float:
-    """Images per second of what a user would write: a pool of processes and a map."""
+    """Images per second of what a user would write: a process pool and a map."""
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
@@ -124,11 +124,11 @@ def process_pool(tasks: list[Task], out: Path, *, processes: int) -> float:
 
 
 def job(archive: Path, out: Path, *, workers: int, cores: set[int]) -> Clock:
-    """The job with a number of workers, it and its workers on some cores alone."""
+    """Run the job with a number of workers on some cores."""
     clock = Clock()
     options = JobOptions(
         archive=(str(archive),), out=str(out), workers=workers, gpus=0,
-        policy="all",  # as the functions beside it do
+        policy="all",  # as the functions it is compared with
     )  # fmt: skip
     with held_to(cores):
         run_job(options, progress=clock)

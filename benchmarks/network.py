@@ -1,13 +1,13 @@
-"""What the networks cost: multiply-adds, parameters, time and memory, beside what others use.
+"""The cost of networks: multiply-adds, parameters, time and memory, compared with common ones.
 
     python benchmarks/network.py [--threads 2] [-o benchmarks/network.json]
 
 For a 512 x 512 image: MAGE-Net `small` and `base`, a plain U-Net of usual widths, and a ResNet
 generator of nine blocks (Johnson et al., ECCV 2016; the generator of I-SECRET, Cheng et al., MICCAI
-2021). Each network is measured in a process of its own, so that peak memory is its own. With
---training: images per second of a training step, the share of it that is spent outside the network,
-and peak memory, for the recipes of both sizes, on phantoms. Steps of `base` have a small batch: the
-recipe's is for a GPU.
+2021). Each network is measured in its own process, so that peak memory is its own. With --training:
+images per second of a training step, the share of it that is spent outside the network, and peak
+memory, for the recipes of both sizes, on phantoms. Steps of `base` use a small batch: that of the
+recipe is for a GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from magenet_batch.models.config import MageNetConfig, magenet_config
 SIZE = 512
 NETWORKS = ("small", "base", "unet", "resnet9")
 MOST = {"affine": 8, "affine_base": 2}
-"""Recipe -> images of the largest batch that is measured."""
+"""Images of the largest batch that is measured, by recipe."""
 
 
 def resnet9() -> nn.Module:
@@ -63,7 +63,7 @@ def resnet9() -> nn.Module:
 
 
 def make(name: str) -> nn.Module:
-    """A network as it is used on a 512 x 512 image."""
+    """A network as it is used for a 512 x 512 image."""
     if name == "resnet9":
         return resnet9()
     if name == "unet":  # the usual widths; the recipe `unet` has a quarter of them
@@ -98,7 +98,7 @@ def measure(name: str, *, threads: int) -> dict[str, float]:
 
 
 def run(network: nn.Module, image: torch.Tensor) -> None:
-    """As in use: global stages at the working size, the last stage on the image itself."""
+    """Run as in inference: global stages at the working size, the last stage on the image."""
     config = getattr(network, "config", None)
     if config is None or config.architecture == "unet":
         network(image)

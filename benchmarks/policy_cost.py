@@ -1,9 +1,9 @@
-"""What the policy's own measures cost on one image of 12 megapixels, seconds of processor time.
+"""CPU time of the policy's own measures on one image of 12 megapixels.
 
     python benchmarks/policy_cost.py [-o FILE]
 
-One thread, the least of five runs: recognising what kind of picture it is, how far vessels are
-seen, and whether anything faded. Everything works on reduced copies.
+One thread, the minimum of five runs: recognising the kind of image, the visibility of vessels, and
+fading. Everything works on reduced copies.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from magenet_batch.quality.recognition import recognise, vessels_seen
 
 
 def least(work: Callable[[], object]) -> float:
-    """Processor time of the quickest of five runs."""
+    """CPU time of the fastest of five runs."""
     times = []
     for _ in range(5):
         start = time.process_time()

@@ -1,12 +1,11 @@
-"""What a report costs: seconds, memory and bytes, for a small archive and for a million rows.
+"""The cost of a report: seconds, memory and bytes, for a small archive and for a million rows.
 
     python benchmarks/report.py [--rows 1000000] [-o benchmarks/results/report.json]
 
-Rows are made up with all columns filled, in files of as many rows as a job of that size writes. The
-small archive has pictures behind its rows; those of the large one have none, as after a move.
-Each report is made by a process of its own, as the command line does it: wall time, time of the
-processor, and peak memory of that process, start included. The small one three times; the
-fastest counts.
+Rows are synthetic with all columns filled, with the number of rows per file that a job of that size
+writes. The small archive has pictures for its rows; the large one has none, as after a move. Each
+report is made by its own process, as by the command line: wall time, CPU time and peak memory of
+that process, including its start. The small one runs three times, and the fastest counts.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def make_block(rng: np.random.Generator, *, rows: int, start: int, pictures: int
 
 
 def make_out(out: Path, *, rows: int, pictures: int = 0) -> int:
-    """An output folder with rows, and with pictures behind them; returns the number of files."""
+    """An output folder with rows and pictures; returns the number of files."""
     (out / "rows").mkdir(parents=True)
     per_file, block = shard_size_for(rows), 50_000
     for start in range(0, rows, block):
@@ -102,7 +101,7 @@ def make_out(out: Path, *, rows: int, pictures: int = 0) -> int:
     for folder in (out / "images", out / "archive" / "images"):
         folder.mkdir(parents=True)
         for index in range(pictures):
-            # enlarged, so that drawing costs little: what counts is the size of the files
+            # Enlarged, so that drawing costs little: only the size of the files matters.
             picture = phantoms[index % 3].rotate(10 * index).resize((SIZE[0], SIZE[0]))
             picture.crop((0, 0, *SIZE)).save(folder / f"{index:02d}.jpg", quality=92)
     run = {"command": ["magenet", "enhance", "/archive"], "seconds": rows * 0.4}
@@ -111,7 +110,7 @@ def make_out(out: Path, *, rows: int, pictures: int = 0) -> int:
 
 
 def measure(out: Path) -> dict[str, float]:
-    """Make the report in a process of its own."""
+    """Make the report in a separate process."""
     command = [sys.executable, "-m", "magenet_batch.cli.main", "report", str(out)]
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=out, stdout=subprocess.DEVNULL,

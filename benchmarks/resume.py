@@ -1,10 +1,10 @@
-"""Going on with a job of a million images: how long until the first image, and the driver's memory.
+"""Resuming a job of a million images: time until the first image, and the driver's memory.
 
     python benchmarks/resume.py [--rows 1000000] [--folder KEPT] [-o benchmarks/results/resume.json]
 
-Makes an archive of hard links to a tiny image and a job on it of which all shards but one are done,
-then goes on with it in a process of its own, which is stopped at its first image. Making them
-takes minutes: `--folder` keeps them for the next time.
+Makes an archive of hard links to a tiny image and a job on it in which all shards but one are done,
+then resumes it in a separate process that is stopped at its first image. Making the archive takes
+minutes: `--folder` keeps it for the next time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def options_for(folder: Path) -> JobOptions:
 
 
 def make_links(folder: Path, *, rows: int) -> None:
-    """A million files that cost no content; a file system bounds the links to one file."""
+    """A million files without content of their own; file systems limit the links to one file."""
     image = make_archive(folder / "in", images=1, size=96) / "0000.jpg"
     content = image.read_bytes()
     for index in range(rows):
@@ -58,7 +58,7 @@ def make_links(folder: Path, *, rows: int) -> None:
 
 
 def make_job(folder: Path) -> dict[str, float]:
-    """A job of which all shards but the last are done; how long the plan took."""
+    """A job in which all shards but the last are done; returns the duration of its plan."""
     options = options_for(folder)
     began = time.perf_counter()
     plan = make_plan(options)
@@ -91,7 +91,7 @@ class Stop(Clock):
 
 
 def resume(folder: Path) -> dict[str, float]:
-    """Go on until the first image; then let the check of the archive end, for its time."""
+    """Resume until the first image; then let the check of the archive finish, to time it."""
     checks: list[float] = []
     check = ArchiveCheck._same
 

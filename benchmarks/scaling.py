@@ -1,12 +1,11 @@
-"""What the driver of an archive job costs, with hundreds of workers and up to a million images.
+"""The cost of an archive job's driver, with hundreds of workers and up to a million images.
 
     python benchmarks/scaling.py [--images 1000 1000000] [-o benchmarks/results/scaling.json]
 
-The workers only sleep: they stand for hundreds of processes on other machines, which the driver
-sees as their answers and nothing else. Each size runs in a process of its own, from loading the
-frozen plan to the last shard: once as fast as the driver can (CPU seconds, images per second, peak
-memory), and once held to a rate (share of a core that the driver needs). Lines are fitted through
-the sizes.
+The workers only sleep: they stand for hundreds of processes on other machines, of which the driver
+sees only the answers. Each size runs in its own process, from loading the frozen plan to the last
+shard: once as fast as the driver can (CPU seconds, images per second, peak memory), and once at a
+fixed rate (share of a core that the driver needs). Lines are fitted through the sizes.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class SleepingWorkers:
 
 
 def make_plan(images: int) -> Plan:
-    """A plan with paths as long as usual ones."""
+    """A plan with paths of usual length."""
     keys = [f"site_{i % 97:02d}/{i % 31:02d}/{i:07d}.jpg" for i in range(images)]
     columns = [
         keys, [f"/mnt/archive/fundus/{k}" for k in keys], [f"images/{k}" for k in keys],
@@ -98,7 +97,7 @@ def make_plan(images: int) -> Plan:
 
 
 def drive(folder: Path, *, workers: int, rate: float) -> dict[str, float]:
-    """In a process of its own: run a frozen plan; a rate of 0 is as fast as can be."""
+    """Run a frozen plan in a separate process; rate 0 is as fast as possible."""
     base = peak_mib()
     began, cpu = time.perf_counter(), time.process_time()
     plan = Plan.load(folder / "plan.parquet")
@@ -128,7 +127,7 @@ def in_process(folder: Path, *, workers: int, rate: float) -> dict[str, float]:
 
 
 def fit(runs: list[dict[str, float]], value: str, *, scale: float) -> dict[str, float]:
-    """A line through the sizes: what an image costs, and the power that the growth follows."""
+    """A line through the sizes: cost per image, and the exponent of the growth."""
     images = np.array([r["images"] for r in runs])
     values = np.array([r[value] for r in runs])
     slope, base = np.polyfit(images, values, 1)

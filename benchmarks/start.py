@@ -1,15 +1,14 @@
-"""What a small job waits for: ten photographs from the command to the first image and to the end.
+"""The start of a small job: ten photographs, from the command to the first image and to the end.
 
     python benchmarks/start.py [--times 3] [-o benchmarks/results/start.json]
 
-The command line in a process of its own on phantoms of 512 px, weights `small`, policy `all`, each
-way in turn: the number of Ray workers that the machine has cores, as many local processes (what a
-small job takes by itself), and inside one process. The first image counts when its file has its
-name. Processor seconds until then are those of the command and of all processes below it; those of
-the command and its busiest process alone are the least that it takes on an idle machine. On a busy
-one they say more than seconds. Ray's workers get the priority that all others have
-(`RAY_worker_niceness=0`). Medians. Outputs and rows of the first two ways are compared: they must
-not differ.
+The command line in a separate process on phantoms of 512 px, weights `small`, policy `all`, with
+three kinds of workers in turn: one Ray worker per core, as many local processes (the default for
+small jobs), and inline. The first image counts when its file has its final name. CPU seconds until
+then are those of the command and all its child processes; those of the command and its busiest
+process alone are the minimum on an idle machine. On a busy machine they are more reliable than wall
+time. Ray's workers get the normal priority (`RAY_worker_niceness=0`). Medians. Outputs and rows of
+the first two kinds are compared: they must not differ.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def make_archive(folder: Path, *, images: int, size: int) -> Path:
 
 
 def used(process: psutil.Process) -> tuple[float, float]:
-    """Processor seconds of a process and all below it, and of it and the busiest of them alone."""
+    """CPU seconds of a process and its children, and of it and the busiest of them alone."""
     each = []
     for one in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
@@ -76,7 +75,7 @@ def run(archive: Path, out: Path, *options: str) -> Found:
 
 
 def result(out: Path) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
-    """Files by name, and rows without their times."""
+    """Files by name, and rows without their timings."""
     files = {p.name: p.read_bytes() for p in (out / "images").iterdir()}
     rows = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
     return files, [{k: v for k, v in r.items() if k not in TIMING_COLUMNS} for r in rows]

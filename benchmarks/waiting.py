@@ -1,10 +1,10 @@
-"""What threads cost that wait for each other, on an idle machine and on a busy one.
+"""The cost of threads that wait for each other, on an idle machine and on a busy one.
 
     python benchmarks/waiting.py [-o benchmarks/results/waiting.json]
 
-The network on a phantom of 1024 px with one thread per core, its threads spinning while they wait
-(what OpenMP does unless told otherwise) and sleeping (`OMP_WAIT_POLICY=PASSIVE`, which `magenet`
-sets), each in a process of its own, alone and beside one process per core that never rests.
+The network on a phantom of 1024 px with one thread per core, whose threads spin while they wait
+(the default of OpenMP) or sleep (`OMP_WAIT_POLICY=PASSIVE`, which `magenet` sets), each in a
+separate process, alone and next to one process per core that is always busy.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def here(threads: int) -> dict[str, float]:
 
 
 def apart(threads: int, settings: dict[str, str]) -> dict[str, float]:
-    """The same in a process of its own, with an environment of its own."""
+    """The same in a separate process with its own environment."""
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | settings
     command = [sys.executable, __file__, "--here", "--threads", str(threads)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-"""What the documentation site takes from the top of the repository, and links that leave the site.
+"""Hooks of the documentation site: pages from the top of the repository, and outgoing links.
 
 README, contributing guide and changelog become pages of the site. A link to a file of the
-repository that is no page becomes the name of that file.
+repository that is not a page is replaced by the name of the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s:]+)(#[^)]*)?\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that live at the top."""
+    """Add the pages from the top of the repository."""
     for source, page in _PAGES.items():
         text = (_ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
         files.append(File.generated(config, page, content=text))
@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Lead links to where they lead on the site."""
+    """Rewrite links for the site."""
 
     def led(match: re.Match[str]) -> str:
         text, target, anchor = match.groups()

@@ -1,9 +1,9 @@
-"""Writes the tables of docs/benchmarks.md and of the README from the committed results.
+"""Write the tables of docs/benchmarks.md, of the README and of other pages from committed results.
 
     python tools/document.py
 
 Every table stands between two comments in its document and is replaced there; the prose around it
-is written by hand. `tests/test_readme.py` fails when a document does not show the results.
+is written by hand. `tests/test_readme.py` fails if a document does not show the committed results.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def training(results: Numbers) -> str:
          f"{100 * row['outside_network']:.0f} %", f"{row['peak_mib']:.0f}"]
         for name, found in measured.items() for row in found
     ]  # fmt: skip
-    # Every step draws a view; its weight goes along a line, so over a run it is the middle.
+    # Every step draws a view; its weight changes linearly, so its mean over a run is the middle.
     weights = [(first + last) / 2 for *_, first, last in load_recipe("affine").schedule.views]
     times = [
         w * r["batch"] / r["images_per_second"]
@@ -158,7 +158,7 @@ def variants(found: Numbers) -> str:
 
 
 def learned(results: Numbers) -> str:
-    """Networks of the same training time, beside doing nothing."""
+    """Networks with the same training time, compared with doing nothing."""
     rows = []
     for name, found in results["learned"]["numbers"]["synthetic"].items():
         for measure, digits in (("psnr", 2), ("ssim", 4)):
@@ -169,7 +169,7 @@ def learned(results: Numbers) -> str:
 
 
 def image(results: Numbers) -> str:
-    """One large image, part by part."""
+    """One large image, step by step."""
     found = results["image"]
     parts = {**found["parts"], "network, memory given back": found["memory_given_back"]}
     rows = [[name, f"{p['seconds']:.2f}", f"{p['cpu_seconds']:.2f}"] for name, p in parts.items()]
@@ -186,7 +186,7 @@ def image(results: Numbers) -> str:
 
 
 def scaling(results: Numbers) -> str:
-    """What the driver costs: by images as fast as it can, by workers at a rate, and the fits."""
+    """Cost of the driver: without delays by images, at a fixed rate by workers, and the fits."""
     found = results["scaling"]
     fast = [
         [f"{r['images']:,}", f"{r['workers']}", f"{r['cpu_s']:.2f}", f"{r['peak_mib']:.0f}"]
@@ -221,7 +221,7 @@ def resume(results: Numbers) -> str:
 
 
 def capacity(results: Numbers) -> str:
-    """Worker-hours of 100,000 images by their size, and the same sum held against a measurement."""
+    """Worker-hours of 100,000 images by size, and the same estimate compared with a measurement."""
     found = results["archive"]
     rows = []
     for megapixels in (1.5, 4, 8, 12, 24):
@@ -279,7 +279,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
 
 
 def documents() -> dict[Path, str]:
-    """Every document with its tables as they should be."""
+    """Every document with its current tables."""
     results = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for folder in RESULTS

@@ -1,9 +1,9 @@
-"""Fits the vessel segmenter of the evaluation on clean photographs with vessel masks.
+"""Fit the vessel segmenter of the evaluation on clean photographs with vessel masks.
 
     python tools/fit_segmenter.py ../shared/data/hrf/train-vessels
 
-Writes magenet_batch/evaluation/segmenter.json and prints how well it does on folders given with
---test, which it was not fitted on.
+Writes magenet_batch/evaluation/segmenter.json, and prints its scores on folders given with --test,
+which it was not fitted on.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from magenet_batch.evaluation.images import list_images, load_image, load_mask, 
 from magenet_batch.evaluation.segmenter import Segmenter, describe, expand
 from magenet_batch.imaging.colour import resize_area
 
-_PER_IMAGE = 6000  # pixels of each image that are fitted on
+_PER_IMAGE = 6000  # pixels of each image that are used
 _RIDGE = 1e-3
 
 
 def samples(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Features and truth of a random choice of pixels."""
+    """Features and labels of a random choice of pixels."""
     rng = np.random.default_rng(0)
     features, truth = [], []
     for path in list_images(folder):
@@ -43,7 +43,7 @@ def samples(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(features: np.ndarray, truth: np.ndarray) -> Segmenter:
-    """Logistic regression by Newton's method, and the threshold of the best Dice."""
+    """Logistic regression by Newton's method, and the threshold with the best Dice."""
     mean, spread = features.mean(0), features.std(0)
     x = expand((features - mean) / spread)
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)

@@ -1,4 +1,4 @@
-"""Tables of what archive jobs cost, for `document.py`."""
+"""Tables about the cost of archive jobs, for `document.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def archive(results: Numbers) -> str:
 
 
 def beside(results: Numbers) -> str:
-    """The job and what a user would write instead, once for each network."""
+    """The job and what a user would write instead, for each network."""
     said = {"sleep": "A network that pauses for 0.1 s", "small": "Weights `small`"}
     parts = []
     for network, found in results["beside"].items():
@@ -54,7 +54,7 @@ def waiting(results: Numbers) -> str:
 
 
 def start(results: Numbers) -> str:
-    """What a small job waits for, with its workers in different places."""
+    """Waiting times of a small job, by kind of workers."""
     found = results["start"]
     keys = ("first_image_s", "cpu_until_then_s", "least_s", "seconds")
     rows = [[way, *(f"{one[key]:.1f}" for key in keys)] for way, one in found["ways"].items()]

@@ -1,10 +1,10 @@
-"""Packs training images small, for a GPU machine that cannot see the originals.
+"""Pack training images into a small folder, for a GPU machine that cannot access the originals.
 
     python tools/pack_images.py recipes/default.toml packed --size 640
 
-Every folder that the recipe names is copied, with its masks, as squares around the field of view
-would need it: the longest side at most --size pixels (JPEG quality 92, 4:4:4; masks PNG). Then
-train there with --set data.root=packed. Prints how large it became.
+Every folder that the recipe names is copied, with its masks, at a reduced size: the longest side at
+most --size pixels (JPEG quality 92, 4:4:4; masks PNG). Train there with --set data.root=packed.
+Prints the size of the result.
 """
 
 from __future__ import annotations

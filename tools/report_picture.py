@@ -1,6 +1,8 @@
-"""Draws docs/images/report.jpg: the top of the report of a demo archive, in headless Chromium.
+"""Draw docs/images/report.jpg: the top of the report of a demo archive, in headless Chromium.
 
-python tools/report_picture.py
+    python tools/report_picture.py
+
+Run it again when the report looks different.
 """
 
 from __future__ import annotations

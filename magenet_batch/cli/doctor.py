@@ -40,7 +40,7 @@ class Finding:
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check whether this machine is fit, and say what to do if not."""
+    """Check this machine, and print how to fix what is missing."""
     findings = examine()
     if as_json:
         typer.echo(json.dumps([asdict(f) for f in findings], indent=2))

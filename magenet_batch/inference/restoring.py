@@ -85,7 +85,7 @@ class Restoring:
         network: in float32, on its device.
         device: where to compute.
         autocast: run the stages in bf16.
-        look: `natural` is what was there; `clear` raises local contrast afterwards.
+        look: `natural` restores what was there; `clear` also raises local contrast afterwards.
     """
 
     def __init__(

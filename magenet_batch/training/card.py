@@ -49,7 +49,7 @@ def card_notes(
         "real images": ", ".join(data.real) if recipe.consistency.weight > 0 else "none",
         "vessel masks": ", ".join(data.vessels),
         "attribution": "; ".join(data.attribution) or "not given in the recipe",
-        "left out": f"{len(data.exclude)} images that were looked at and are no ground truth",
+        "left out": f"{len(data.exclude)} images that were inspected and excluded as ground truth",
         "begun from": begun_from or "nothing",
         "steps": str(progress.step),
         "hours": f"{progress.seconds / 3600:.2f}, without the structure module",
@@ -90,7 +90,7 @@ def restoration_notes(
         "real images": ", ".join(data.real) if recipe.light.consistency > 0 else "none",
         "vessel masks": ", ".join(data.vessels),
         "attribution": "; ".join(data.attribution) or "not given in the recipe",
-        "left out": f"{len(data.exclude)} images that were looked at and are no ground truth, "
+        "left out": f"{len(data.exclude)} images that were inspected and excluded as ground truth, "
         f"{len(data.unevenly_lit)} more for light alone",
         "steps": ", ".join(f"{part} {steps}" for part, (steps, _) in progress.items()),
         "hours": ", ".join(f"{part} {s / 3600:.2f}" for part, (_, s) in progress.items())

@@ -130,7 +130,7 @@ def test_several_frames_are_refused_or_one_is_chosen(syntax):
     reason, said = refused(data)
     assert reason == "unsupported" and "3 pages" in said and "--page" in said
     np.testing.assert_array_equal(read_image(data, page=2).pixels, PICTURE // 2 + 1)
-    assert "no page 4" in refused(data, page=4)[1]
+    assert "page 4 does not exist" in refused(data, page=4)[1]
 
 
 def test_a_profile_is_handed_on():
