@@ -7,9 +7,10 @@ before anything is decoded. A truncated file is an error: no half-grey image get
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,10 @@ from magenet_batch.settings import MAX_PIXELS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+_HEAD = 4096
+_BYTES_PER_PIXEL = 8  # four channels of 16 bits, uncompressed
+_N = TypeVar("_N", int, float)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class FundusImage:
         sha256: SHA-256 of the file, hexadecimal.
         dataset: data set of a DICOM file, without its pixels; else None.
         full_size: width and height of the original, if fewer pixels were decoded.
+        density: horizontal and vertical dots per inch, upright, or None.
+        gamma: exponent of a PNG's `gAMA` chunk, or None.
+        notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
     pixels: np.ndarray
@@ -47,6 +55,9 @@ class FundusImage:
     sha256: str
     dataset: Dataset | None = field(default=None, repr=False, compare=False)
     full_size: tuple[int, int] | None = None
+    density: tuple[float, float] | None = None
+    gamma: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,7 +88,7 @@ def read_image(
         ImageError: the image cannot be read; `reason` says why. Nothing else is raised, whatever
             the bytes.
     """
-    data = source if isinstance(source, bytes) else _file_content(Path(source))
+    data = source if isinstance(source, bytes) else _file_content(Path(source), max_pixels)
     if not data:
         raise ImageError("empty", "the file has no content")
     found = detect(data)
@@ -95,11 +106,21 @@ def read_image(
         raise ImageError(
             "corrupt", f"this {found.name} cannot be decoded completely: {_brief(error)}"
         ) from error
+    icc, notes = _profile(decoded.icc)
     return FundusImage(
-        pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, decoded.icc,
+        pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, icc,
         decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
         _turned(decoded.full_size, decoded.orientation),
+        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.notes + notes,
     )  # fmt: skip
+
+
+def _profile(icc: bytes | None) -> tuple[bytes | None, tuple[str, ...]]:
+    """A colour profile if it is one of RGB, which is what the pixels are now (ICC.1, 7.2.6)."""
+    if icc is None or icc[16:20] == b"RGB ":
+        return icc, ()
+    kind = icc[16:20].decode("latin-1").strip() or "damaged"
+    return None, (f"its colour profile is {kind}, not RGB, and was left out",)
 
 
 def detect_format(data: bytes) -> str:
@@ -111,14 +132,27 @@ def detect_format(data: bytes) -> str:
     return detect(data).name
 
 
-def _turned(size: tuple[int, int] | None, orientation: int) -> tuple[int, int] | None:
-    """Swap width and height if the orientation is a quarter turn."""
+def _turned(size: tuple[_N, _N] | None, orientation: int) -> tuple[_N, _N] | None:
+    """Swap what belongs to width and height if the orientation is a quarter turn."""
     return size[::-1] if size is not None and orientation in (5, 6, 7, 8) else size
 
 
-def _file_content(path: Path) -> bytes:
+def _file_content(path: Path, max_pixels: int) -> bytes:
+    """Content of a file, which is looked at before much memory is spent on it."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            size = os.fstat(file.fileno()).st_size
+            if size > _HEAD:
+                detect(head)
+            most = _BYTES_PER_PIXEL * max_pixels
+            if size > most:
+                raise ImageError(
+                    "too_large",
+                    f"the file has {size / 1e9:.1f} GB; an image of {max_pixels / 1e6:.0f} million "
+                    f"pixels needs {most / 1e9:.1f} GB at most",
+                )
+            return head + file.read()
     except OSError as error:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
 

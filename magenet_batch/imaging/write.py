@@ -43,6 +43,8 @@ def encode_image(
             icc=None if like is None or metadata == "none" else like.icc,
             exif=None if like is None or metadata != "keep" else like.exif,
             bit_depth=8 * pixels.dtype.itemsize if like is None else like.bit_depth,
+            density=None if like is None or metadata != "keep" else _density(like, pixels),
+            gamma=None if like is None or metadata == "none" else like.gamma,
         )
         if format == "jpeg":
             return encode.jpeg(pixels, tags=tags, quality=quality)
@@ -56,6 +58,15 @@ def encode_image(
         said = " ".join(str(error).split())[:160] or type(error).__name__
         hint = "; --metadata minimal drops damaged tags" if metadata == "keep" else ""
         raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
+
+
+def _density(like: FundusImage, pixels: np.ndarray) -> tuple[float, float] | None:
+    """Dots per inch that keep the printed size of the source, also of a reduced output."""
+    if like.density is None:
+        return None
+    height, width = pixels.shape[:2]
+    across, down = like.density
+    return across * width / like.size[0], down * height / like.size[1]
 
 
 def _dicom(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ class Decoded:
         bit_depth: stored bits per channel; None if the dtype tells.
         dataset: data set of a DICOM file, without its pixels.
         full_size: stored width and height, if fewer pixels were decoded.
+        density: horizontal and vertical dots per inch, or None.
+        gamma: exponent of a PNG's `gAMA` chunk, 1.0 for linear values; None without one.
+        notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
     pixels: np.ndarray
@@ -47,6 +51,9 @@ class Decoded:
     bit_depth: int | None = None
     dataset: Dataset | None = None
     full_size: tuple[int, int] | None = None
+    density: tuple[float, float] | None = None
+    gamma: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None:
@@ -116,6 +123,19 @@ def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int
         return icc, None, 1  # a broken EXIF block is no reason to refuse the image
 
 
+def pillow_density(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch of an image; None if it states none that makes sense."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if _plausible(across) and _plausible(down) else None
+
+
+def _plausible(value: float) -> bool:
+    return math.isfinite(value) and 1 < value < 65_536
+
+
 def full_range(values: np.ndarray, *, bits: int) -> np.ndarray:
     """Scale samples of some bit depth to the full range of 8 or 16 bits.
 
@@ -144,6 +164,8 @@ def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
     """Convert grey, grey with alpha, RGB or RGBA to RGB; transparent pixels become black.
 
+    An alpha channel that is 0 everywhere is ignored: it was never filled in.
+
     Raises:
         ImageError: `unsupported`, for other dtypes and shapes.
     """
@@ -159,7 +181,7 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
         full = np.iinfo(pixels.dtype).max
         alpha = pixels[..., -1:]
         pixels = pixels[..., :-1]
-        if (alpha != full).any():
+        if (alpha != full).any() and alpha.any():
             pixels = (pixels.astype(np.uint32) * alpha // full).astype(pixels.dtype)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)

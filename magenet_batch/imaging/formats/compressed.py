@@ -41,7 +41,7 @@ def decode_frame(
         )
     header = jpeg.frame_header(frame)
     _check_shape((header.height, header.width), shape)
-    if not frame.rstrip(b"\x00").endswith(b"\xff\xd9"):
+    if not frame.rstrip(b"\x00\xff").endswith(b"\xff\xd9"):
         raise ImageError("corrupt", "its compressed pixels are truncated")
     if syntax in _JPEG_LS:
         return _checked(imagecodecs.jpegls_decode(frame), shape), colours

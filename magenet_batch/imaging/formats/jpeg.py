@@ -9,14 +9,21 @@ from typing import NamedTuple
 import imagecodecs
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, MpoImagePlugin
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats.base import Decoded, check_size, pillow_metadata
+from magenet_batch.imaging.formats.base import (
+    Decoded,
+    check_size,
+    choose_page,
+    pillow_density,
+    pillow_metadata,
+)
 
 _NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 have no length
 _NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC have codes in the range of the SOFs
 _SOF_LS = 0xF7
+_MP_ENTRIES = 0xB002
 
 
 class FrameHeader(NamedTuple):
@@ -65,12 +72,83 @@ def frame_header(data: bytes) -> FrameHeader:
 
 
 def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
-    """Read a JPEG file."""
-    header = frame_header(data)
-    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
+    """Read a JPEG file; of several pictures in it (MPO), the first or the requested one."""
+    data, notes = tidy(data)
     with Image.open(io.BytesIO(data)) as image:
         icc, exif, orientation = pillow_metadata(image)
-    return Decoded(decode_pixels(data, header=header), icc, exif, orientation)
+        density = pillow_density(image)
+        starts = _pictures(image, data)
+    if len(starts) > 1:
+        chosen = 0 if page is None else choose_page(len(starts), page)
+        if page is None:
+            notes += (f"it holds {len(starts)} pictures; the first, its main one, was read",)
+        if chosen:
+            return decode(data[starts[chosen] :], max_pixels=max_pixels, page=None)
+    header = frame_header(data)
+    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
+    return Decoded(
+        decode_pixels(data, header=header), icc, exif, orientation, density=density, notes=notes
+    )
+
+
+def _pictures(image: Image.Image, data: bytes) -> list[int]:
+    """Where the pictures of a multi-picture file start (CIPA DC-007), previews left out."""
+    if not isinstance(image, MpoImagePlugin.MpoImageFile):
+        return [0]
+    whole, starts = frame_header(data), [0]
+    for entry in image.mpinfo[_MP_ENTRIES][1:]:
+        start = int(entry["DataOffset"]) + int(image.info["mpoffset"])
+        try:
+            other = frame_header(data[start : start + entry["Size"]])
+        except ImageError:
+            continue  # not a JPEG: no picture
+        if (other.width, other.height) == (whole.width, whole.height):
+            starts.append(start)
+    return starts
+
+
+def tidy(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Mend what decoders warn about in the headers of a JPEG, which holds no pixels.
+
+    Stray bytes between segments are left out, an unknown JFIF revision becomes 1.1, and the unused
+    fields of a baseline scan header get the values that the standard requires (ITU T.81, B.2.3).
+    The compressed pixels stay as they are, so that damage to them is still found.
+
+    Returns:
+        The content, the same object if nothing was mended; and what was mended.
+    """
+    kept, notes, at, baseline = [data[:2]], [], 2, False
+    while at + 4 <= len(data):
+        start = data.find(b"\xff", at)
+        if start < 0:
+            break
+        if start > at:
+            notes.append(f"{start - at} stray bytes between its segments were left out")
+        marker = data[start + 1] if start + 1 < len(data) else 0
+        if marker in (0x00, 0xFF):
+            at = start + 1
+            continue
+        if marker in _NO_LENGTH:
+            kept.append(data[start : start + 2])
+            at = start + 2
+            continue
+        if start + 4 > len(data):
+            break
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        segment = data[start:end]
+        baseline = baseline or marker in (0xC0, 0xC1)
+        if marker == 0xE0 and segment[4:9] == b"JFIF\0" and segment[9:10] != b"\x01":
+            segment = segment[:9] + b"\x01\x01" + segment[11:]
+            notes.append("its JFIF revision is unknown")
+        if marker == 0xDA:
+            if baseline and segment[-3:] != b"\x00\x3f\x00":
+                segment = segment[:-3] + b"\x00\x3f\x00"
+                notes.append("its scan header has values that baseline JPEG does not use")
+            kept += [segment, data[end:]]
+            return (b"".join(kept), tuple(notes)) if notes else (data, ())
+        kept.append(segment)
+        at = end
+    return data, ()
 
 
 def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
@@ -87,6 +165,7 @@ def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
     Raises:
         ImageError: as `decode`.
     """
+    data, _ = tidy(data)
     header = frame_header(data)
     if header.components not in (1, 3) or header.bits != 8 or min(header[2:4]) < 2 * least:
         return decode(data, max_pixels=max_pixels, page=None)
