@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _HEAD = 4096
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, uncompressed
+_METADATA_BYTES = 1 << 26
 _N = TypeVar("_N", int, float)
 
 
@@ -88,16 +89,17 @@ def read_image(
         ImageError: the image cannot be read; `reason` says why. Nothing else is raised, whatever
             the bytes.
     """
-    data = source if isinstance(source, bytes) else _file_content(Path(source), max_pixels)
+    data = source if isinstance(source, bytes) else file_content(Path(source), max_pixels=max_pixels)
     if not data:
         raise ImageError("empty", "the file has no content")
     found = detect(data)
     try:
         if reduced_to is not None and found.name == "jpeg":
-            decoded = jpeg.decode_reduced(data, max_pixels=max_pixels, least=reduced_to)
+            decoded = jpeg.decode_reduced(data, max_pixels=max_pixels, page=page, least=reduced_to)
         else:
             decoded = found.decode(data, max_pixels=max_pixels, page=page)
-        pixels = upright(as_rgb(decoded.pixels), decoded.orientation)
+        rgb, extra = as_rgb(decoded.pixels)
+        pixels = upright(rgb, decoded.orientation)
     except ImageError:
         raise
     except MemoryError as error:
@@ -111,7 +113,7 @@ def read_image(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, icc,
         decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
         _turned(decoded.full_size, decoded.orientation),
-        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.notes + notes,
+        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.notes + extra + notes,
     )  # fmt: skip
 
 
@@ -119,7 +121,9 @@ def _profile(icc: bytes | None) -> tuple[bytes | None, tuple[str, ...]]:
     """A colour profile if it is one of RGB, which is what the pixels are now (ICC.1, 7.2.6)."""
     if icc is None or icc[16:20] == b"RGB ":
         return icc, ()
-    kind = icc[16:20].decode("latin-1").strip() or "damaged"
+    kind = icc[16:20].decode("latin-1").strip()
+    if not (kind.isascii() and kind.isalnum()):
+        return None, ("its colour profile is damaged and was left out",)
     return None, (f"its colour profile is {kind}, not RGB, and was left out",)
 
 
@@ -137,24 +141,37 @@ def _turned(size: tuple[_N, _N] | None, orientation: int) -> tuple[_N, _N] | Non
     return size[::-1] if size is not None and orientation in (5, 6, 7, 8) else size
 
 
-def _file_content(path: Path, max_pixels: int) -> bytes:
-    """Content of a file, which is looked at before much memory is spent on it."""
+def file_content(path: Path, *, max_pixels: int) -> bytes:
+    """Read a file whose size and beginning are those of an image.
+
+    Raises:
+        ImageError: it cannot be opened, is no image, or is larger than any image of `max_pixels`.
+    """
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
             size = os.fstat(file.fileno()).st_size
             if size > _HEAD:
-                detect(head)
-            most = _BYTES_PER_PIXEL * max_pixels
-            if size > most:
-                raise ImageError(
-                    "too_large",
-                    f"the file has {size / 1e9:.1f} GB; an image of {max_pixels / 1e6:.0f} million "
-                    f"pixels needs {most / 1e9:.1f} GB at most",
-                )
-            return head + file.read()
+                detect(file.read(_HEAD))
+                check_length(size, max_pixels=max_pixels)
+                file.seek(0)
+            return file.read()
     except OSError as error:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+
+
+def check_length(length: int, *, max_pixels: int) -> None:
+    """Refuse a file that is larger than any image may be, before it is loaded.
+
+    Raises:
+        ImageError: `too_large`.
+    """
+    most = _BYTES_PER_PIXEL * max_pixels + _METADATA_BYTES
+    if length > most:
+        raise ImageError(
+            "too_large",
+            f"the file has {length / 1e9:.1f} GB; an image of {max_pixels / 1e6:.0f} million "
+            f"pixels has at most {most / 1e9:.1f} GB",
+        )
 
 
 def _brief(error: Exception) -> str:

@@ -49,7 +49,7 @@ def tiff(pixels, **options):
 
 
 FILES = {
-    "a.jpg": pillow("JPEG", quality=95, icc_profile=b"profile" * 9),
+    "a.jpg": pillow("JPEG", quality=95, icc_profile=b"profile" * 2 + b"--RGB " + b"profile" * 9),
     "deep.tif": tiff(DEEP, compression="lzw", tile=(16, 16)),
     "deep.png": bytes(imagecodecs.png_encode(DEEP)),
     "b.bmp": pillow("BMP"),

@@ -161,10 +161,13 @@ def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
     return ((pixels.astype(np.uint32) * most + whole // 2) // whole).astype(pixels.dtype)
 
 
-def as_rgb(pixels: np.ndarray) -> np.ndarray:
+def as_rgb(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Convert grey, grey with alpha, RGB or RGBA to RGB; transparent pixels become black.
 
     An alpha channel that is 0 everywhere is ignored: it was never filled in.
+
+    Returns:
+        `(H, W, 3)`, and what was unusual.
 
     Raises:
         ImageError: `unsupported`, for other dtypes and shapes.
@@ -177,15 +180,18 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         raise ImageError("unsupported", f"an image of shape {pixels.shape} is not supported")
+    notes: tuple[str, ...] = ()
     if pixels.shape[2] in (2, 4):
         full = np.iinfo(pixels.dtype).max
         alpha = pixels[..., -1:]
         pixels = pixels[..., :-1]
-        if (alpha != full).any() and alpha.any():
+        if not alpha.any():
+            notes = ("its alpha channel is 0 everywhere and was ignored",)
+        elif (alpha != full).any():
             pixels = (pixels.astype(np.uint32) * alpha // full).astype(pixels.dtype)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels), notes
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

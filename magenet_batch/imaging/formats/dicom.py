@@ -49,13 +49,14 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     stored = bytes(dataset.PixelData)
     _check(dataset, max_pixels=max_pixels, stored=len(stored))
     frames = int(dataset.get("NumberOfFrames") or 1)
-    samples, colours = _samples(dataset, stored, UID(syntax), choose_page(frames, page), frames)
+    index = choose_page(frames, page)
+    samples, colours, notes = _samples(dataset, stored, UID(syntax), index, frames)
     pixels, bits = _in_colour(dataset, samples, colours)
     icc = dataset.get("ICCProfile")
     for name in _PIXELS:
         if name in dataset:
             del dataset[name]
-    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset)
+    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset, notes=notes)
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
@@ -82,14 +83,14 @@ def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
 
 def _samples(
     dataset: Dataset, stored: bytes, syntax: UID, index: int, frames: int
-) -> tuple[np.ndarray, str]:
-    """Samples of one frame, `(H, W)` or `(H, W, 3)`, and their photometric interpretation."""
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Samples of one frame, `(H, W)` or `(H, W, 3)`, their photometric interpretation, notes."""
     colours = str(dataset.PhotometricInterpretation)
     if syntax in _NATIVE:
-        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours
+        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours, ()
     if syntax == RLELossless:
         array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
-        return array, colours
+        return array, colours, ()
     shape = (int(dataset.Rows), int(dataset.Columns))
     frame = get_frame(stored, index, number_of_frames=frames)
     return compressed.decode_frame(

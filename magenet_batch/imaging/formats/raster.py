@@ -31,6 +31,8 @@ def decode_png(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
         frames = int(getattr(image, "n_frames", 1))
         index = choose_page(frames, page)
         if index:  # frame 0 is what a reader without animations shows
+            if data[24] == 16:
+                raise ImageError("unsupported", "later pages of a 16-bit PNG are not supported")
             image.seek(index)
             return Decoded(np.asarray(image.convert("RGBA")), icc, exif, orientation, **more)
         if image.mode == "P":

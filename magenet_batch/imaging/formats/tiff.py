@@ -40,6 +40,7 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
         _refuse_hidden(file, chosen)
         bits = int(chosen.bitspersample)
         pixels, notes = _without_extra(chosen, _coloured(chosen, chosen.asarray(), bits))
+        bits = 8 if chosen.photometric == _KINDS.PALETTE else bits
         icc = chosen.tags.valueof(_ICC)
         orientation = int(chosen.tags.valueof(_ORIENTATION) or 1)
         return Decoded(
@@ -50,11 +51,16 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
 
 def _refuse_hidden(file: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
     """Refuse pictures that share one directory, as ImageJ stores large stacks."""
-    series = file.series[0] if len(file.series) == 1 and len(file.pages) == 1 else None
-    if series is not None and series.size > page.size:
-        count = series.size // page.size
+    if len(file.pages) != 1 or file.is_ome:
+        return
+    try:
+        size = file.series[0].size
+    except Exception:  # the description is damaged, not the picture
+        return
+    if size > page.size:
         raise ImageError(
-            "unsupported", f"it holds {count} pictures in one directory: save them as pages"
+            "unsupported",
+            f"it holds {size // page.size} pictures in one directory: save them as pages",
         )
 
 
@@ -83,9 +89,14 @@ def _without_extra(
     kinds = tuple(int(kind) for kind in page.extrasamples)
     if samples == colours + 1 and kinds == (2,):
         return pixels, ()
-    alpha = kinds[:1] == (1,)
-    note = () if alpha else (f"{samples - colours} extra channels were ignored",)
-    return pixels[..., :colours], note
+    if 2 in kinds:
+        alpha = colours + kinds.index(2)
+        pixels = np.concatenate([pixels[..., :colours], pixels[..., alpha : alpha + 1]], axis=2)
+    else:
+        pixels = pixels[..., :colours]
+    ignored = samples - colours - (1 in kinds or 2 in kinds)
+    channels = "extra channel was" if ignored == 1 else "extra channels were"
+    return pixels, (f"{ignored} {channels} ignored",) if ignored else ()
 
 
 def _coloured(page: tifffile.TiffPage, pixels: np.ndarray, bits: int) -> np.ndarray:
@@ -120,6 +131,8 @@ def _check_directories(data: bytes) -> None:
 
 def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
     """Refuse unsupported samples and absurd tile sizes before memory is allocated."""
+    if page.dtype is None:
+        raise ImageError("unsupported", f"TIFF of {page.bitspersample} bits is not supported")
     if page.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             "unsupported", f"pixels of type {page.dtype} are not supported; uint8 and uint16 are"
@@ -149,6 +162,8 @@ def _check_colours(page: tifffile.TiffPage) -> None:
     if page.photometric not in read:
         name = getattr(page.photometric, "name", str(page.photometric))
         raise ImageError("unsupported", f"TIFF colours {name} are not supported: convert it to RGB")
+    if page.photometric == kinds.RGB and page.samplesperpixel < 3:
+        raise ImageError("corrupt", f"RGB with {page.samplesperpixel} samples per pixel")
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:

@@ -8,24 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from magenet_batch.errors import ImageError, MagenetError, StorageError
+from magenet_batch.imaging.read import file_content
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.settings import OriginalAction
 from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
 
 
-def read_source(task: Task) -> bytes:
+def read_source(task: Task, *, max_pixels: int) -> bytes:
     """Read an image's file, or an object in a store.
 
+    Args:
+        task: the image.
+        max_pixels: maximum number of pixels; far larger files are not loaded.
+
     Raises:
-        ImageError: `unreadable`.
+        ImageError: `unreadable`; or the file cannot be an image, or is too large.
     """
     if is_store(task.source):
         return read_object(task.source)
     _refuse_special(task.path)
-    try:
-        return task.path.read_bytes()
-    except OSError as error:
-        raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+    return file_content(task.path, max_pixels=max_pixels)
 
 
 def write_output(out: Location, name: str, data: bytes) -> None:
