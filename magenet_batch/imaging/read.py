@@ -89,7 +89,9 @@ def read_image(
         ImageError: the image cannot be read; `reason` says why. Nothing else is raised, whatever
             the bytes.
     """
-    data = source if isinstance(source, bytes) else file_content(Path(source), max_pixels=max_pixels)
+    data = (
+        source if isinstance(source, bytes) else file_content(Path(source), max_pixels=max_pixels)
+    )
     if not data:
         raise ImageError("empty", "the file has no content")
     found = detect(data)

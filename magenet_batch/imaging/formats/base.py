@@ -24,6 +24,9 @@ ALWAYS_ALLOWED = 4_000_000
 storage."""
 
 _ORIENTATION = 0x0112
+_ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128
+_PER_INCH_JFIF = {1: 1.0, 2: 2.54}
+_PER_INCH_TIFF = {2: 1.0, 3: 2.54}
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,27 @@ def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int
 def pillow_density(image: Image.Image) -> tuple[float, float] | None:
     """Dots per inch of an image; None if it states none that makes sense."""
     try:
+        if "jfif_density" in image.info or image.format in ("JPEG", "MPO"):
+            return _jpeg_density(image)
         across, down = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OSError, SyntaxError):
         return None
+    return plausible_density(across, down)
+
+
+def _jpeg_density(image: Image.Image) -> tuple[float, float] | None:
+    """Density in a JFIF marker or else in EXIF; Pillow's own `dpi` invents 72 where none is."""
+    per_inch = _PER_INCH_JFIF.get(image.info.get("jfif_unit"))
+    if per_inch is not None:
+        across, down = image.info["jfif_density"]
+        return plausible_density(across * per_inch, down * per_inch)
+    exif = image.getexif()
+    per_inch = _PER_INCH_TIFF[exif.get(_UNIT, 2)]
+    return plausible_density(float(exif[_ACROSS]) * per_inch, float(exif[_DOWN]) * per_inch)
+
+
+def plausible_density(across: float, down: float) -> tuple[float, float] | None:
+    """Dots per inch, or None if no scanner or printer has so few or many."""
     return (across, down) if _plausible(across) and _plausible(down) else None
 
 

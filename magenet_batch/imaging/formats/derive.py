@@ -97,12 +97,16 @@ def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> D
 def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
     """Adapt the pixel spacing: a reduced image has larger pixels."""
     height, width = _size(source)
-    spacing = source.get("PixelSpacing")
-    if "PixelSpacing" in new and spacing and pixels.shape[:2] != (height, width):
-        scales = (height / pixels.shape[0], width / pixels.shape[1])
-        new.PixelSpacing = [
-            f"{float(s) * k:.9g}" for s, k in zip(spacing, scales, strict=True)
-        ]  # fmt: skip
+    if "PixelSpacing" not in new or pixels.shape[:2] == (height, width):
+        return
+    scales = (height / pixels.shape[0], width / pixels.shape[1])
+    try:
+        spacing = [float(value) for value in source.PixelSpacing]
+        scaled = [f"{s * k:.9g}" for s, k in zip(spacing, scales, strict=True)]
+    except (TypeError, ValueError):  # it is empty, or has letters
+        del new.PixelSpacing
+        return
+    new.PixelSpacing = scaled
 
 
 def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> None:
@@ -110,14 +114,22 @@ def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> No
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
     new.SOPInstanceUID = _uid("instance", str(source.SOPInstanceUID), digest, how)
     new.SeriesInstanceUID = _uid("series", str(source.SeriesInstanceUID), how)
-    number = source.get("SeriesNumber")
-    new.SeriesNumber = None if number is None else (100 * int(number) + 1) % 2**31
+    number = _number(source, "SeriesNumber")
+    new.SeriesNumber = None if number is None else (100 * number + 1) % 2**31
     kind = str(source.SOPClassUID)
     if kind in _OPHTHALMIC:  # has frames and a clock to count them, even if there is only one
         new.NumberOfFrames, new.FrameTime = 1, 0
         new.FrameIncrementPointer = Tag("FrameTime")
     elif kind.startswith(_SEVERAL_FRAMES):
         new.SOPClassUID = _SECONDARY_CAPTURE
+
+
+def _number(source: Dataset, name: str) -> int | None:
+    """An integer of the source, or None if it is missing or no number."""
+    try:
+        return int(source[name].value)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _uid(*parts: str) -> UID:

@@ -18,7 +18,7 @@ from magenet_batch.imaging.formats.jpeg_segments import (
     without_padding,
 )
 
-_PADDING = "extraneous bytes before marker"
+_PADDING = "extraneous bytes before marker 0xd9"
 _PADDED = "zeros after its compressed pixels were left out"
 
 

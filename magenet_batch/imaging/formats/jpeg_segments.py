@@ -15,8 +15,9 @@ from magenet_batch.imaging.formats.base import choose_page, pillow_density, pill
 NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 have no length
 NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC have codes in the range of the SOFs
 _SOF_LS = 0xF7
+_MP_MARK = b"MPF\0"
 _MP_ENTRIES = 0xB002
-_PADDED_MARKER = re.compile(rb"(?<!\xff)\x00+(?=\xff+[\xc0-\xcf\xd8-\xfe])")
+_PADDED_END = re.compile(rb"(?<!\xff)\x00+(?=\xff+\xd9)")
 _SCAN_OF_ALL = b"\x00\x3f\x00"
 
 
@@ -117,8 +118,9 @@ def open_picture(data: bytes, *, page: int | None) -> Picture:
 def _pictures(image: Image.Image, data: bytes) -> tuple[list[bytes], tuple[str, ...]]:
     """The pictures of a multi-picture file that have the size of its first."""
     whole, pieces, previews = image.size, [data], 0
+    origin = data.index(_MP_MARK) + len(_MP_MARK)  # offsets count from here
     for entry in image.mpinfo[_MP_ENTRIES][1:]:  # type: ignore[attr-defined]
-        start = int(entry["DataOffset"]) + int(image.info["mpoffset"])
+        start = origin + int(entry["DataOffset"])
         piece = data[start : start + int(entry["Size"])]
         try:
             header = frame_header(tidy(piece)[0])
@@ -184,6 +186,6 @@ def _mended(segment: bytes, marker: int, *, baseline: bool) -> tuple[bytes, str]
 
 
 def without_padding(data: bytes) -> bytes:
-    """Leave out zeros between compressed pixels and the next marker, where they mean nothing."""
+    """Leave out zeros between compressed pixels and the end mark, where they mean nothing."""
     start = data.find(b"\xff\xda")
-    return data[:start] + _PADDED_MARKER.sub(b"", data[start:]) if start >= 0 else data
+    return data[:start] + _PADDED_END.sub(b"", data[start:], count=1) if start >= 0 else data

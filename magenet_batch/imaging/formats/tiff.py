@@ -11,7 +11,13 @@ import tifffile
 from PIL import Image
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, full_range
+from magenet_batch.imaging.formats.base import (
+    Decoded,
+    check_size,
+    choose_page,
+    full_range,
+    plausible_density,
+)
 
 # tifffile logs a line for every damaged tag; a file's problem is reported once, in its row.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -66,12 +72,13 @@ def _refuse_hidden(file: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
 
 def _density(page: tifffile.TiffPage) -> tuple[float, float] | None:
     """Dots per inch (TIFF 6.0, XResolution and ResolutionUnit)."""
-    per_inch = {2: 1.0, 3: 2.54}.get(int(page.tags.valueof(_UNIT) or 2))
+    unit = page.tags.valueof(_UNIT)  # the enum of tifffile is false where it says "none"
+    per_inch = {2: 1.0, 3: 2.54}.get(2 if unit is None else int(unit))
     found = [page.tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
     if per_inch is None or not all(isinstance(v, tuple) and len(v) == 2 and v[1] for v in found):
         return None
     across, down = (v[0] / v[1] * per_inch for v in found)
-    return (across, down) if 1 < min(across, down) and max(across, down) < 65_536 else None
+    return plausible_density(across, down)
 
 
 def _without_extra(
