@@ -11,6 +11,8 @@ OriginalAction = Literal["copy", "link", "omit"]
 """What to do with originals that are not enhanced."""
 GreyAction = Literal["keep", "enhance"]
 """What to do with grey photographs: deliver them as they came, or enhance them in grey."""
+ColourModel = Literal["rgb", "ybr"]
+"""What the three channels of a DICOM image hold, where its label is wrong."""
 MAX_PIXELS = 200_000_000
 """Maximum number of pixels; larger images are refused as `too_large`. The largest fundus cameras
 produce about 50 megapixels."""

@@ -17,6 +17,7 @@ from magenet_batch.cli.job_options import (
     Address,
     Archive,
     AsJson,
+    ColourModelOption,
     Exclude,
     Include,
     Limit,
@@ -106,6 +107,7 @@ def command(
         ),
     ] = "keep",
     page: Page = None,
+    colour_model: ColourModelOption = None,
     policy: Annotated[
         str,
         typer.Option(
@@ -175,7 +177,7 @@ def command(
         archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
         shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
-        output_format=output_format, metadata=metadata, page=page, address=address, part=part,
+        output_format=output_format, metadata=metadata, page=page, colour_model=colour_model, address=address, part=part,
         retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
         rejects=rejects, grey=grey, blend=blend, look=look, evidence=evidence,
     )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import detect, jpeg
 from magenet_batch.imaging.formats.base import as_rgb, upright
-from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.settings import MAX_PIXELS, ColourModel
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -71,6 +71,7 @@ def read_image(
     *,
     max_pixels: int = MAX_PIXELS,
     page: int | None = None,
+    colour_model: ColourModel | None = None,
     reduced_to: int | None = None,
 ) -> FundusImage:
     """Read one image.
@@ -79,6 +80,8 @@ def read_image(
         source: path of a file, or its content.
         max_pixels: maximum number of pixels; larger images are refused before they are decoded.
         page: page to read from multi-page files, from 1; None refuses such files.
+        colour_model: what the three channels of a DICOM image hold, `rgb` or `ybr`, if its label is
+            wrong; None believes the label.
         reduced_to: allows a JPEG to be decoded at some eighths of its size, as long as its shorter
             side keeps this many pixels; the file is still read and checked to its end.
 
@@ -98,6 +101,12 @@ def read_image(
     try:
         if reduced_to is not None and found.name == "jpeg":
             decoded = jpeg.decode_reduced(data, max_pixels=max_pixels, page=page, least=reduced_to)
+        elif colour_model is not None and found.name == "dicom":
+            from magenet_batch.imaging.formats import dicom  # slow to import, and rarely needed
+
+            decoded = dicom.decode(
+                data, max_pixels=max_pixels, page=page, colour_model=colour_model
+            )
         else:
             decoded = found.decode(data, max_pixels=max_pixels, page=page)
         rgb, extra = as_rgb(decoded.pixels)

@@ -14,7 +14,14 @@ from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.policy import Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, GreyAction, Look, OriginalAction
+from magenet_batch.settings import (
+    DEFAULT_OUT,
+    DEFAULT_WEIGHTS,
+    ColourModel,
+    GreyAction,
+    Look,
+    OriginalAction,
+)
 from magenet_batch.storage import Location, is_store, location_of
 
 
@@ -28,6 +35,7 @@ class ImageOptions:
         output_format: `source` keeps each image's own format.
         metadata: metadata that outputs carry over from their sources.
         page: page to read from multi-page files; None refuses such files.
+        colour_model: what colour DICOM images hold, against their label; None believes it.
         policy: which images are delivered.
         kept: what to do with originals that are not replaced by an enhanced image.
         rejects: what to do with rejected originals.
@@ -43,6 +51,7 @@ class ImageOptions:
     output_format: OutputFormat
     metadata: MetadataPolicy
     page: int | None
+    colour_model: ColourModel | None
     policy: Policy
     kept: OriginalAction
     rejects: OriginalAction
@@ -73,6 +82,7 @@ class JobOptions(BaseModel):
         output_format: `source` keeps each image's own format; or jpeg, png, tiff for all.
         metadata: metadata that outputs carry over from their sources: keep, minimal or none.
         page: page to read from multi-page files, from 1; None refuses such files.
+        colour_model: what colour DICOM images hold, against their label: rgb or ybr.
         policy: which images are enhanced and delivered: standard, cautious or all.
         policy_set: changes to the policy's thresholds, such as `fidelity=0.5`.
         kept: what to do with originals that are not replaced: copy, link or omit.
@@ -105,6 +115,7 @@ class JobOptions(BaseModel):
     output_format: OutputFormat = "source"
     metadata: MetadataPolicy = "keep"
     page: int | None = Field(default=None, ge=1)
+    colour_model: ColourModel | None = None
     policy: str = "standard"
     policy_set: tuple[str, ...] = ()
     kept: OriginalAction = "copy"
@@ -149,6 +160,7 @@ class JobOptions(BaseModel):
         """Options of reading and writing images, for the workers."""
         return ImageOptions(
             quality=self.quality, resolution=self.resolution, page=self.page,
+            colour_model=self.colour_model,
             output_format=self.output_format, metadata=self.metadata,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
             rejects=self.rejects, grey=self.grey, evidence=self.evidence, assess=self.assess,
@@ -181,6 +193,7 @@ class JobOptions(BaseModel):
             "output_format": self.output_format,
             "metadata": self.metadata,
             "page": self.page,
+            "colour_model": self.colour_model,
             "policy": self.image_options.policy.record(),
             "kept": self.kept,
             "rejects": self.rejects,

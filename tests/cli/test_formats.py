@@ -213,3 +213,19 @@ def test_the_table_of_contents_of_a_disc_is_no_image(enhance):
     code, rows, err = enhance(files)
     assert code == 0 and set(rows) == {"a.jpg"}
     assert "2 without extension" in err
+
+
+def test_a_wrong_colour_model_is_noted_and_overridden(enhance, tmp_path):
+    import cv2
+
+    ybr = np.ascontiguousarray(cv2.cvtColor(DISC, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])
+    code, rows, _ = enhance({"a.dcm": dicom(ybr), "b.png": pillow("PNG")})
+    assert "YCbCr labelled as RGB" in rows["a.dcm"]["decoder_note"]
+    assert rows["b.png"]["decoder_note"] is None
+    code, rows, _ = enhance({}, "--colour-model", "ybr", out="again")
+    assert code == 0 and rows["a.dcm"]["decoder_note"] is None
+    again = read_image(written(tmp_path, rows["a.dcm"], out="again")).pixels
+    assert np.abs(again.astype(int) - DISC).max() <= 3
+    np.testing.assert_array_equal(
+        read_image(written(tmp_path, rows["b.png"], out="again")).pixels, DISC
+    )

@@ -1,4 +1,4 @@
-"""Hundreds of odd files: each gives exactly the right pixels, or is refused for the right reason."""
+"""Hundreds of odd files: each gives exactly the right pixels, or the right reason."""
 
 import numpy as np
 import pytest

@@ -53,8 +53,8 @@ def depths() -> Iterator[Odd]:
         for planar in (0, 1) if syntax == ExplicitVRLittleEndian else (0,):
             for bits in (8, 16):
                 stored = samples(bits).astype(np.uint8 if bits == 8 else np.uint16)
-                yield Odd(f"dicom RGB of {bits} bits, planar {planar}, {str(syntax)[-5:]}",
-                          dicom(stored, planar=planar, syntax=syntax), full(stored, bits))  # fmt: skip
+                name = f"dicom RGB of {bits} bits, planar {planar}, {str(syntax)[-5:]}"
+                yield Odd(name, dicom(stored, planar=planar, syntax=syntax), full(stored, bits))
     for name, uid in _CLASSES.items():
         yield Odd(f"dicom {name}", dicom(PICTURE, sop_class=uid), PICTURE)
     high = samples(12, 1)[..., 0] | 0xF000

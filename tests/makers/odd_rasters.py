@@ -98,8 +98,10 @@ def bmp(rows: bytes, *, bits: int, height: int = 24, masks: bytes = b"", table: 
         compression: int = 0) -> bytes:  # fmt: skip
     """A BMP (BITMAPV4HEADER if there are masks, else BITMAPINFOHEADER)."""
     size = 108 if masks else 40
-    head = struct.pack("<IiiHHIIiiII", size, 32, height, 1, bits, compression, len(rows), 2835, 2835,
-                       len(table) // 4, 0)  # fmt: skip
+    colours = len(table) // 4
+    head = struct.pack(
+        "<IiiHHIIiiII", size, 32, height, 1, bits, compression, len(rows), 2835, 2835, colours, 0
+    )
     head += masks.ljust(size - 40, b"\0")
     start = 14 + len(head) + len(table)
     return struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start) + head + table + rows

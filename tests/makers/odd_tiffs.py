@@ -206,8 +206,8 @@ def stacks() -> Iterator[Odd]:
     struct.pack_into(">I", stack, entry, len(hidden))
     yield Odd("tiff, ImageJ stack in one directory", bytes(stack),
               refusal=("unsupported", "3 pictures in one directory"))  # fmt: skip
-    yield Odd("tiff, tifffile stack in one directory",
-              _truncated(three), refusal=("unsupported", "3 pictures in one directory"))  # fmt: skip
+    hidden_too = ("unsupported", "3 pictures in one directory")
+    yield Odd("tiff, tifffile stack in one directory", _truncated(three), refusal=hidden_too)
     yield Odd("tiff, a description of a stack that is not there", one,
               grey[0][..., None].repeat(3, 2))  # fmt: skip
 

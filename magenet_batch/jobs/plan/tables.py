@@ -26,7 +26,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def is_manifest(given: str) -> bool:
-    """Whether an archive argument names a manifest: by its extension, `-`, or a Parquet data set."""
+    """Whether an archive argument is a manifest: by its extension, `-`, or a Parquet data set."""
     if given == STANDARD_INPUT or os.path.splitext(given)[1].lower() in MANIFEST_SUFFIXES:  # noqa: PTH122
         return given == STANDARD_INPUT or is_store(given) or not Path(given).expanduser().is_dir()
     return not is_store(given) and is_data_set(Path(given).expanduser())

@@ -189,6 +189,7 @@ class ImageProcessor:
             work.content = read_source(work.task, max_pixels=self._max_pixels)
             image = read_image(
                 work.content, max_pixels=self._max_pixels, page=how.page,
+                colour_model=how.colour_model,
                 reduced_to=LEAST_TO_MEASURE if how.assess else None,
             )  # fmt: skip
         width, height = image.size
