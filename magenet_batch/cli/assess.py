@@ -52,7 +52,8 @@ def command(
     options = JobOptions(
         archive=tuple(archive), out=out, workers=workers, gpus=0, shard_size=shard_size,
         include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
-        path_column=path_column, root=root, page=page, colour_model=colour_model, address=address, part=part,
+        path_column=path_column, root=root, page=page, colour_model=colour_model,
+        address=address, part=part,
         retry_failed=retry_failed, assess=True,
     )  # fmt: skip
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])

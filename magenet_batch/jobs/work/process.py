@@ -295,7 +295,7 @@ class ImageProcessor:
             pixels, like=image, metadata=how.metadata,
             format=format_to_write(image.format, renamed=renamed, wanted=how.output_format),
             provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
-            **options,
+            dicom_syntax=how.dicom_syntax, deidentify=how.deidentify, **options,
         )  # fmt: skip
 
 
