@@ -229,3 +229,17 @@ def test_a_wrong_colour_model_is_noted_and_overridden(enhance, tmp_path):
     np.testing.assert_array_equal(
         read_image(written(tmp_path, rows["b.png"], out="again")).pixels, DISC
     )
+
+
+def test_outputs_can_be_compressed_and_de_identified(enhance, tmp_path):
+    options = ["--deidentify", "basic", "--dicom-syntax", "rle"]
+    code, _, said = enhance({"a.dcm": dicom(DISC)}, *options)
+    assert code == 2 and "--kept omit" in said, "originals would identify patients"
+    code, rows, _ = enhance({}, *options, "--kept", "omit", out="other")
+    assert code == 0 and rows["a.dcm"]["status"] == "enhanced"
+    content = written(tmp_path, rows["a.dcm"], out="other")
+    new = pydicom.dcmread(io.BytesIO(content))
+    assert new.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5"
+    assert new.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+    assert not new.PatientName and not new.PatientID and b"Doe" not in content
+    np.testing.assert_array_equal(read_image(content).pixels, DISC)
