@@ -34,6 +34,10 @@ _COLOURS = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3,
     "YBR_FULL_422": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
+_DESCRIPTION = (
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored",
+)  # fmt: skip
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -76,6 +80,9 @@ def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
 
 def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
     """Refuse unsupported pixels by their description, before they are decoded."""
+    for name in _DESCRIPTION:
+        if dataset.get(name) in (None, ""):
+            raise ImageError("corrupt", f"this dicom is damaged: it has no {name}")
     width, height = int(dataset.Columns), int(dataset.Rows)
     check_size(width, height, max_pixels=max_pixels, stored=stored)
     colours, samples = dataset.PhotometricInterpretation, int(dataset.SamplesPerPixel)

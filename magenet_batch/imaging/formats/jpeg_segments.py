@@ -79,9 +79,9 @@ def frame_header(data: bytes) -> FrameHeader:
                 break
             bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
             return FrameHeader(marker, bits, width, height, components, marked)
-        body = data[at + 4 : at + 9]
-        marked = marked or (marker == 0xE0 and body == b"JFIF\0")
-        marked = marked or (marker == 0xEE and body == b"Adobe")
+        body = data[at + 4 : at + 9]  # decoders ignore markers that are too short
+        marked = marked or (marker == 0xE0 and body == b"JFIF\0" and length >= 16)
+        marked = marked or (marker == 0xEE and body == b"Adobe" and length >= 14)
         at += 2 + length
     raise ImageError("corrupt", "this jpeg is truncated: it has no frame header")
 
