@@ -139,7 +139,7 @@ def pillow_density(image: Image.Image) -> tuple[float, float] | None:
 
 def _jpeg_density(image: Image.Image) -> tuple[float, float] | None:
     """Density in a JFIF marker or else in EXIF; Pillow's own `dpi` invents 72 where none is."""
-    per_inch = _PER_INCH_JFIF.get(image.info.get("jfif_unit"))
+    per_inch = _PER_INCH_JFIF.get(image.info.get("jfif_unit", 0))
     if per_inch is not None:
         across, down = image.info["jfif_density"]
         return plausible_density(across * per_inch, down * per_inch)

@@ -99,7 +99,8 @@ def open_picture(data: bytes, *, page: int | None) -> Picture:
     Raises:
         ImageError: `unsupported`, if there is no such picture.
     """
-    pieces, notes = [data], ()
+    pieces: list[bytes] = [data]
+    notes: tuple[str, ...] = ()
     with Image.open(io.BytesIO(data)) as image:
         if isinstance(image, MpoImagePlugin.MpoImageFile):
             pieces, notes = _pictures(image, data)

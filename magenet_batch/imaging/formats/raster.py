@@ -27,17 +27,18 @@ def decode_png(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     with Image.open(io.BytesIO(data)) as image:
         check_size(*image.size, max_pixels=max_pixels, stored=len(data))
         icc, exif, orientation = pillow_metadata(image)
-        more = {"density": pillow_density(image), "gamma": _gamma(image)}
+        density, gamma = pillow_density(image), _gamma(image)
         frames = int(getattr(image, "n_frames", 1))
         index = choose_page(frames, page)
         if index:  # frame 0 is what a reader without animations shows
             if data[24] == 16:
                 raise ImageError("unsupported", "later pages of a 16-bit PNG are not supported")
             image.seek(index)
-            return Decoded(np.asarray(image.convert("RGBA")), icc, exif, orientation, **more)
-        if image.mode == "P":
-            return Decoded(np.asarray(image.convert("RGBA")), icc, exif, orientation, **more)
-    return Decoded(imagecodecs.png_decode(data), icc, exif, orientation, **more)
+        if index or image.mode == "P":
+            pixels = np.asarray(image.convert("RGBA"))
+        else:
+            pixels = imagecodecs.png_decode(data)
+    return Decoded(pixels, icc, exif, orientation, density=density, gamma=gamma)
 
 
 def _gamma(image: Image.Image) -> float | None:

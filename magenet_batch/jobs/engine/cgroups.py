@@ -20,12 +20,11 @@ def cpu_limit(*, membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> float | 
     """
     found = []
     for group in _groups("cpu", membership, mount):
-        quota, period = _numbers(group / "cpu.max")[:2] or [None, None]
-        if quota is None:
-            quota = next(iter(_numbers(group / "cpu.cfs_quota_us")), None)
-            period = next(iter(_numbers(group / "cpu.cfs_period_us")), None)
-        if quota and period and quota > 0:
-            found.append(quota / period)
+        numbers = _numbers(group / "cpu.max") or [
+            *_numbers(group / "cpu.cfs_quota_us"), *_numbers(group / "cpu.cfs_period_us")
+        ]  # fmt: skip
+        if len(numbers) == 2 and min(numbers) > 0:
+            found.append(numbers[0] / numbers[1])
     return min(found, default=None)
 
 
