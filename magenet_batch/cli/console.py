@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a message for the user to standard error, as long as somebody reads it."""
+    """Print a message for the user to standard error, as long as there is a reader."""
     try:
         typer.echo(text, err=True)
     except OSError:  # a reader that left, or a full disk: no reason to stop a job
@@ -25,7 +25,7 @@ class LastingStderr:
     """Standard error as a stream that never fails."""
 
     def write(self, text: str) -> int:
-        """Write some text, as long as somebody reads it."""
+        """Write some text, as long as there is a reader."""
         try:
             return sys.stderr.write(text)
         except OSError:

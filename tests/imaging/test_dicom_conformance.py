@@ -26,6 +26,7 @@ SOURCES = {
     "ophthalmic 8 bits": dicom(PICTURE),
     "ophthalmic 16 bits": dicom(DEEP, sop_class=OPHTHALMIC_16),
     "ophthalmic, lossy": dicom(PICTURE, colours="YBR_FULL_422", syntax=JPEG),
+    "photograph": dicom(PICTURE, sop_class="1.2.840.10008.5.1.4.1.1.77.1.4"),
     "secondary capture": dicom(PICTURE, sop_class=SECONDARY_CAPTURE),
     "secondary capture of 12 bits": dicom(DEEP >> 4, bits=12, sop_class=SECONDARY_CAPTURE),
 }

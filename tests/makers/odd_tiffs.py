@@ -82,7 +82,7 @@ def _right(values: np.ndarray, bits: int, photometric: int, kind: int | None) ->
 def depths() -> Iterator[Odd]:
     """Every bit depth with every meaning of a further channel, in both byte orders."""
     for order in "<>":
-        for bits in (4, 8, 12, 16):
+        for bits in (2, 4, 6, 8, 10, 12, 14, 16):
             for photometric in (WHITE, BLACK, RGB):
                 for kind in (None, UNSPECIFIED, ASSOCIATED, UNASSOCIATED):
                     if photometric == WHITE and kind == UNASSOCIATED:
