@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_bytes
-from magenet_batch.jobs.plan.roots import LocalRoot, Root, common_folder, root_of
+from magenet_batch.jobs.plan.roots import LocalRoot, Root, common_folder, from_here, root_of
 from magenet_batch.jobs.plan.tables import STANDARD_INPUT, load_table
 from magenet_batch.records.schema import COLUMN_NAMES
 from magenet_batch.storage import is_store
@@ -48,6 +48,8 @@ def read_manifest(
     table = load_table(given)
     if isinstance(table, list):
         name = "standard input" if given == STANDARD_INPUT else given
+        if root is None:
+            table = from_here(table)
         base = root_of(root) if root is not None else LocalRoot(common_folder(table))
         found, _ = _found(table, f"{name}, line", base, choice, skipped)
         return found, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
@@ -114,15 +114,24 @@ def root_of(given: str) -> Root:
     return StoreRoot(given) if is_store(given) else LocalRoot(Path(given).expanduser())
 
 
-def common_folder(paths: Iterable[str]) -> Path:
-    """The deepest folder that contains some images; relative paths start at the working directory.
+def from_here(paths: Sequence[str]) -> list[str]:
+    """Paths of a list, made absolute: relative ones start at the working directory.
 
     Raises:
-        UsageError: a URI is of an unsupported kind.
+        UsageError: a URI is of an unsupported kind, or there is no working directory.
     """
-    local = [_local(p, "the list") for p in paths if p.strip() and not is_store(p)]
-    folders = {posixpath.dirname(posixpath.normpath(posixpath.join(_here(), p))) for p in local}
-    return Path(posixpath.commonpath(folders) if folders else _here())
+    local = [p if is_store(p) or not p.strip() else _local(p, "the list") for p in paths]
+    if all(posixpath.isabs(p) or is_store(p) for p in local):
+        return local
+    here = _here()
+    return [p if is_store(p) or not p.strip() else posixpath.join(here, p) for p in local]
+
+
+def common_folder(paths: Iterable[str]) -> Path:
+    """The deepest folder that contains some images, whose paths are absolute."""
+    local = (p for p in paths if p.strip() and not is_store(p))
+    folders = {posixpath.dirname(posixpath.normpath(p)) for p in local}
+    return Path(posixpath.commonpath(folders) if folders else "/")
 
 
 def _here() -> str:

@@ -131,6 +131,23 @@ def test_a_list_on_standard_input(between, absolute, archive, options, expected,
     assert len(make_plan(options(archive=("-",)))) == 3  # read once, listed twice
 
 
+@pytest.mark.parametrize("folder", [".", "..", "/"])
+def test_relative_paths_of_a_list_start_at_the_working_directory(
+    folder, archive, options, expected, monkeypatch
+):
+    here = (archive / folder).resolve()
+    monkeypatch.chdir(here)
+    paths = [os.path.relpath(archive / p, here) for p in PATHS]
+    standard_input(monkeypatch, "\0".join(paths).encode())
+    assert named(make_plan(options(archive=("-",)))) == expected
+
+
+def test_a_list_with_a_root_is_relative_to_it(archive, options, expected, monkeypatch):
+    monkeypatch.chdir("/")
+    standard_input(monkeypatch, "\n".join(PATHS).encode())
+    assert named(make_plan(options(archive=("-",), root=str(archive)))) == expected
+
+
 def test_a_list_in_a_file_with_a_name_that_is_no_text(archive, options, monkeypatch):
     odd = os.fsdecode(b"odd\xff.png")
     (archive / "a.png").rename(archive / odd)
