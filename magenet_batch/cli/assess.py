@@ -12,6 +12,7 @@ from magenet_batch.cli.job_options import (
     Address,
     Archive,
     AsJson,
+    ColourModelOption,
     Exclude,
     Include,
     Limit,
@@ -38,6 +39,7 @@ def command(
     path_column: PathColumn = None,
     root: Root = None,
     page: Page = None,
+    colour_model: ColourModelOption = None,
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
@@ -50,7 +52,8 @@ def command(
     options = JobOptions(
         archive=tuple(archive), out=out, workers=workers, gpus=0, shard_size=shard_size,
         include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
-        path_column=path_column, root=root, page=page, address=address, part=part,
+        path_column=path_column, root=root, page=page, colour_model=colour_model,
+        address=address, part=part,
         retry_failed=retry_failed, assess=True,
     )  # fmt: skip
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])

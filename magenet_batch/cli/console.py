@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,54 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """Print a message for the user to standard error."""
-    typer.echo(text, err=True)
+    """Print a message for the user to standard error, as long as there is a reader."""
+    try:
+        typer.echo(text, err=True)
+    except OSError:  # a reader that left, or a full disk: no reason to stop a job
+        silence()
+
+
+class LastingStderr:
+    """Standard error as a stream that never fails."""
+
+    def write(self, text: str) -> int:
+        """Write some text, as long as there is a reader."""
+        try:
+            return sys.stderr.write(text)
+        except OSError:
+            silence()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        try:
+            sys.stderr.flush()
+        except OSError:
+            silence()
+
+
+def silence() -> None:
+    """Send standard error to nowhere from now on, also that of libraries."""
+    _open_nowhere(2)
+
+
+def require_streams() -> None:
+    """Open closed standard streams, before other files take their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            _open_nowhere(number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: PTH123, SIM115
+
+
+def _open_nowhere(number: int) -> None:
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
 
 
 def make_progress() -> Progress:
@@ -24,4 +72,4 @@ def make_progress() -> Progress:
 
     if sys.stderr.isatty():
         return BarProgress(Console(stderr=True))
-    return PlainProgress(sys.stderr)
+    return PlainProgress(LastingStderr())

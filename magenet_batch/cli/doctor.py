@@ -107,9 +107,9 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    import psutil
+    from magenet_batch.jobs.engine.machine import available_memory
 
-    free = psutil.virtual_memory().available
+    free = available_memory()
     ok = free >= MEMORY_MIN
     advice = "" if ok else "Close other programs, or use --workers 1."
     return Finding("free memory", ok, f"{free / 1e9:.1f} GB", advice)

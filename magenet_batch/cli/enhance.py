@@ -17,6 +17,7 @@ from magenet_batch.cli.job_options import (
     Address,
     Archive,
     AsJson,
+    ColourModelOption,
     Exclude,
     Include,
     Limit,
@@ -35,6 +36,8 @@ from magenet_batch.settings import (
     DEFAULT_OUT,
     DEFAULT_WEIGHTS,
     PROGRAM,
+    Deidentify,
+    DicomSyntax,
     GreyAction,
     Look,
     OriginalAction,
@@ -105,7 +108,22 @@ def command(
             rich_help_panel=OUTPUT,
         ),
     ] = "keep",
+    dicom_syntax: Annotated[
+        DicomSyntax,
+        typer.Option(
+            help="Store the pixels of DICOM outputs uncompressed, or compressed without loss.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "explicit",
+    deidentify: Annotated[
+        Deidentify,
+        typer.Option(
+            help="De-identify outputs after the basic profile of DICOM PS3.15.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "none",
     page: Page = None,
+    colour_model: ColourModelOption = None,
     policy: Annotated[
         str,
         typer.Option(
@@ -176,6 +194,7 @@ def command(
         shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
         output_format=output_format, metadata=metadata, page=page, address=address, part=part,
+        colour_model=colour_model, dicom_syntax=dicom_syntax, deidentify=deidentify,
         retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
         rejects=rejects, grey=grey, blend=blend, look=look, evidence=evidence,
     )  # fmt: skip

@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.settings import ColourModel
+
 INPUT, OUTPUT, DELIVERY, WORK = "Input", "Output", "Restoration and delivery", "Work"
 """Groups of options in the help texts."""
 
 Archive = Annotated[
     list[str],
-    typer.Argument(help="Folders, single images or .parquet manifests.", show_default=False),
+    typer.Argument(
+        help="Folders, images, manifests (.parquet, .pq, .csv, .tsv, .txt), or - for a list.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[
     str,
@@ -63,7 +68,8 @@ PathColumn = Annotated[
 Root = Annotated[
     str | None,
     typer.Option(
-        help="Folder that the manifest's paths are relative to. Default: the manifest's own.",
+        help="Folder that the manifest's paths are relative to. Default: the manifest's own; "
+        "for -, the current folder.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -72,6 +78,14 @@ Page = Annotated[
     typer.Option(
         min=1,
         help="Page to read from multi-page files, starting at 1.",
+        rich_help_panel=INPUT,
+    ),
+]
+ColourModelOption = Annotated[
+    ColourModel | None,
+    typer.Option(
+        "--colour-model",
+        help="Read colour DICOM images as rgb or ybr, where their label is wrong.",
         rich_help_panel=INPUT,
     ),
 ]

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from magenet_batch import __version__
-from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, MagenetError
+from magenet_batch.cli.console import require_streams, say
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, MagenetError
 from magenet_batch.settings import PROGRAM
 
 COMMANDS = (
@@ -92,17 +93,31 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    require_streams()
     try:
         app(args=argv, prog_name=PROGRAM)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except MagenetError as error:
-        typer.echo(f"{PROGRAM}: {error}", err=True)
+        say(f"{PROGRAM}: {error}")
         return error.exit_code
+    except FileNotFoundError:
+        if _working_directory_exists():
+            raise
+        say(f"{PROGRAM}: the working directory was deleted: change to another with cd.")
+        return EXIT_USAGE
     except KeyboardInterrupt:
-        typer.echo(f"{PROGRAM}: interrupted", err=True)
+        say(f"{PROGRAM}: interrupted")
         return EXIT_INTERRUPTED
     return EXIT_DONE
+
+
+def _working_directory_exists() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() is the same, in other words
+    except FileNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import encode
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance, software
 from magenet_batch.imaging.read import FundusImage
+from magenet_batch.settings import Deidentify, DicomSyntax
 
 
 def encode_image(
@@ -18,6 +19,8 @@ def encode_image(
     quality: int = 95,
     metadata: MetadataPolicy = "keep",
     provenance: Provenance | None = None,
+    dicom_syntax: DicomSyntax = "explicit",
+    deidentify: Deidentify = "none",
 ) -> bytes:
     """Encode an image; the same input gives the same bytes.
 
@@ -28,6 +31,9 @@ def encode_image(
         quality: JPEG quality, 1..100.
         metadata: what to carry over.
         provenance: what enhanced the image; None if it is not enhanced.
+        dicom_syntax: how the pixels of a DICOM file are stored.
+        deidentify: `basic` applies the basic profile of PS3.15 to DICOM, and carries no EXIF over
+            to other formats.
 
     Returns:
         Content of the file.
@@ -37,12 +43,16 @@ def encode_image(
     """
     try:
         if format == "dicom":
-            return _dicom(pixels, like, metadata, provenance)
+            return _dicom(pixels, like, metadata, provenance, dicom_syntax, deidentify)
+        if deidentify == "basic" and metadata == "keep":
+            metadata = "minimal"
         tags = encode.Tags(
             software=software() if provenance is None else provenance.text,
             icc=None if like is None or metadata == "none" else like.icc,
             exif=None if like is None or metadata != "keep" else like.exif,
             bit_depth=8 * pixels.dtype.itemsize if like is None else like.bit_depth,
+            density=None if like is None or metadata != "keep" else _density(like, pixels),
+            gamma=None if like is None or metadata == "none" else like.gamma,
         )
         if format == "jpeg":
             return encode.jpeg(pixels, tags=tags, quality=quality)
@@ -58,11 +68,22 @@ def encode_image(
         raise ImageError("unwritable", f"it cannot be encoded as {format}: {said}{hint}") from error
 
 
+def _density(like: FundusImage, pixels: np.ndarray) -> tuple[float, float] | None:
+    """Dots per inch that keep the printed size of the source, also of a reduced output."""
+    if like.density is None:
+        return None
+    height, width = pixels.shape[:2]
+    across, down = like.density
+    return across * width / like.size[0], down * height / like.size[1]
+
+
 def _dicom(
     pixels: np.ndarray,
     like: FundusImage | None,
     metadata: MetadataPolicy,
     provenance: Provenance | None,
+    syntax: DicomSyntax,
+    deidentify: Deidentify,
 ) -> bytes:
     if like is None or like.dataset is None:
         raise ImageError("unwritable", "only DICOM sources can be written as DICOM")
@@ -72,4 +93,5 @@ def _dicom(
         pixels, source=like.dataset, bit_depth=like.bit_depth,
         icc=None if metadata == "none" else like.icc,
         provenance=provenance or Provenance(), metadata=metadata,
+        syntax=syntax, deidentified=deidentify,
     )  # fmt: skip

@@ -14,7 +14,16 @@ from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.policy import Policy, choose_policy
 from magenet_batch.records.part import Part
 from magenet_batch.records.schema import ROW_SCHEMA_VERSION
-from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, GreyAction, Look, OriginalAction
+from magenet_batch.settings import (
+    DEFAULT_OUT,
+    DEFAULT_WEIGHTS,
+    ColourModel,
+    Deidentify,
+    DicomSyntax,
+    GreyAction,
+    Look,
+    OriginalAction,
+)
 from magenet_batch.storage import Location, is_store, location_of
 
 
@@ -27,7 +36,10 @@ class ImageOptions:
         resolution: maximum width, pixels; wider images are reduced. None keeps all sizes.
         output_format: `source` keeps each image's own format.
         metadata: metadata that outputs carry over from their sources.
+        dicom_syntax: how the pixels of DICOM outputs are stored.
+        deidentify: whether outputs are de-identified, and after which profile.
         page: page to read from multi-page files; None refuses such files.
+        colour_model: what colour DICOM images hold, against their label; None believes it.
         policy: which images are delivered.
         kept: what to do with originals that are not replaced by an enhanced image.
         rejects: what to do with rejected originals.
@@ -42,7 +54,10 @@ class ImageOptions:
     resolution: int | None
     output_format: OutputFormat
     metadata: MetadataPolicy
+    dicom_syntax: DicomSyntax
+    deidentify: Deidentify
     page: int | None
+    colour_model: ColourModel | None
     policy: Policy
     kept: OriginalAction
     rejects: OriginalAction
@@ -72,7 +87,10 @@ class JobOptions(BaseModel):
         quality: JPEG quality of outputs, 1..100; None for the writer's default.
         output_format: `source` keeps each image's own format; or jpeg, png, tiff for all.
         metadata: metadata that outputs carry over from their sources: keep, minimal or none.
+        dicom_syntax: how the pixels of DICOM outputs are stored: explicit, rle or jpeg2000.
+        deidentify: `basic` de-identifies outputs after PS3.15; originals must then be omitted.
         page: page to read from multi-page files, from 1; None refuses such files.
+        colour_model: what colour DICOM images hold, against their label: rgb or ybr.
         policy: which images are enhanced and delivered: standard, cautious or all.
         policy_set: changes to the policy's thresholds, such as `fidelity=0.5`.
         kept: what to do with originals that are not replaced: copy, link or omit.
@@ -104,7 +122,10 @@ class JobOptions(BaseModel):
     quality: int | None = Field(default=None, ge=1, le=100)
     output_format: OutputFormat = "source"
     metadata: MetadataPolicy = "keep"
+    dicom_syntax: DicomSyntax = "explicit"
+    deidentify: Deidentify = "none"
     page: int | None = Field(default=None, ge=1)
+    colour_model: ColourModel | None = None
     policy: str = "standard"
     policy_set: tuple[str, ...] = ()
     kept: OriginalAction = "copy"
@@ -124,6 +145,11 @@ class JobOptions(BaseModel):
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
+        if self.deidentify != "none" and {self.kept, self.rejects} != {"omit"}:
+            raise UsageError(
+                f"--deidentify {self.deidentify}: originals that are delivered as they came would "
+                "identify patients. Add --kept omit, and leave --rejects at omit."
+            )
         if is_store(self.out) and "link" in (self.kept, self.rejects):
             raise UsageError(
                 f"{self.out} is in an object store, which has no links: use copy or omit."
@@ -149,7 +175,9 @@ class JobOptions(BaseModel):
         """Options of reading and writing images, for the workers."""
         return ImageOptions(
             quality=self.quality, resolution=self.resolution, page=self.page,
+            colour_model=self.colour_model,
             output_format=self.output_format, metadata=self.metadata,
+            dicom_syntax=self.dicom_syntax, deidentify=self.deidentify,
             policy=choose_policy(self.policy, self.policy_set), kept=self.kept,
             rejects=self.rejects, grey=self.grey, evidence=self.evidence, assess=self.assess,
             look=self.look,
@@ -180,7 +208,10 @@ class JobOptions(BaseModel):
             "quality": self.quality,
             "output_format": self.output_format,
             "metadata": self.metadata,
+            "dicom_syntax": self.dicom_syntax,
+            "deidentify": self.deidentify,
             "page": self.page,
+            "colour_model": self.colour_model,
             "policy": self.image_options.policy.record(),
             "kept": self.kept,
             "rejects": self.rejects,

@@ -17,6 +17,8 @@ out/
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 
 from magenet_batch.records.part import Part
@@ -26,6 +28,8 @@ IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
 PLAN, RUN = "plan.parquet", "run.json"
 LOCK_GLOB = ".magenet*.lock"
+LONGEST_NAME = 255
+"""Bytes of a file name on the usual file systems."""
 TEMPORARY_GLOB = ".*.tmp"
 _ROWS_NAME = re.compile(r"part-(\d{6,})\.parquet")
 
@@ -76,8 +80,13 @@ def is_renamed(output: str, *, key: str) -> bool:
 
 
 def evidence_name(key: str) -> str:
-    """Name of the picture of what changed in an image."""
-    return f"{EVIDENCE}/{key}.jpg"
+    """Name of the picture of what changed in an image; a hash shortens what would not fit."""
+    folder, _, name = f"{EVIDENCE}/{key}.jpg".rpartition("/")
+    whole = os.fsencode(name)
+    if len(whole) > LONGEST_NAME:
+        digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
+        name = f"{whole[: LONGEST_NAME - 32].decode('utf-8', 'ignore')}~{digest}.jpg"
+    return f"{folder}/{name}"
 
 
 def preview_name(key: str) -> str:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
+from magenet_batch.records.columns import plain_values
 from magenet_batch.records.layout import ROWS
 from magenet_batch.records.schema import COLUMN_NAMES, Row, row_schema
 from magenet_batch.storage import Location, names_in, readable
@@ -124,7 +125,9 @@ class Rows:
         for number, wanted in by_file.items():
             table = complete(self.read(number, self.schema.names))
             for row in wanted:
-                row.update(table.slice(row[PLACE], 1).to_pylist()[0])
+                one = table.slice(row[PLACE], 1)
+                columns = zip(one.column_names, one.columns, strict=True)
+                row.update({name: plain_values(c)[0].as_py() for name, c in columns})
 
 
 def open_rows(out: Location) -> Rows:

@@ -94,6 +94,9 @@ def _columns() -> tuple[Column, ...]:
         Column("height", "int32", "px", "height as stored upright"),
         Column("format", "string", "", "format found in the content: jpeg, png, tiff, ..."),
         Column("bit_depth", "int8", "bit", "bits per channel"),
+        Column(
+            "decoder_note", "string", "", "what was unusual about the file; null if nothing"
+        ),
         Column("status", "string", "", "enhanced, kept, withheld, assessed or failed"),
         Column("reason", "string", "", "why it was not delivered enhanced: a short fixed word"),
         Column("message", "string", "", "why it was not delivered enhanced: one sentence"),

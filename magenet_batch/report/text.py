@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from magenet_batch.records.columns import plain_values
 from magenet_batch.records.reading import FILE, PLACE, open_rows
 from magenet_batch.records.run_info import read_run
 from magenet_batch.records.schema import (
@@ -174,11 +175,11 @@ def _cells(table: pa.Table) -> Iterator[tuple[Any, ...]]:
         if pa.types.is_float32(kind):
             # the shortest decimal that reads back as the same float32, not its float64 tail
             columns.append(pc.cast(column, pa.string()).to_pylist())
-        elif pa.types.is_list(kind) and not pa.types.is_nested(kind.value_type):
+        elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
             joined = pc.binary_join(pc.cast(column, pa.list_(pa.string())), ";").to_pylist()
             columns.append([harmless(text) for text in joined])
         else:
-            values = column.to_pylist()
+            values = plain_values(column).to_pylist()
             columns.append([harmless(v) if isinstance(v, str) else v for v in values])
     return zip(*columns, strict=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache, total_ordering
 from pathlib import Path
@@ -148,14 +148,19 @@ class StorePath:
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: objects need no folder."""
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, *, check: Callable[[int], None] | None = None) -> bytes:
         """Content of an object.
+
+        Args:
+            check: called with its size before it is downloaded; raises if it must not be.
 
         Raises:
             FileNotFoundError: there is no such object.
         """
         try:
             with self._store.open_input_file(self._path) as stream:
+                if check is not None:
+                    check(stream.size())
                 return bytes(stream.read())
         except FileNotFoundError:
             raise

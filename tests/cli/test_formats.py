@@ -49,7 +49,7 @@ def tiff(pixels, **options):
 
 
 FILES = {
-    "a.jpg": pillow("JPEG", quality=95, icc_profile=b"profile" * 9),
+    "a.jpg": pillow("JPEG", quality=95, icc_profile=b"profile" * 2 + b"--RGB " + b"profile" * 9),
     "deep.tif": tiff(DEEP, compression="lzw", tile=(16, 16)),
     "deep.png": bytes(imagecodecs.png_encode(DEEP)),
     "b.bmp": pillow("BMP"),
@@ -213,3 +213,33 @@ def test_the_table_of_contents_of_a_disc_is_no_image(enhance):
     code, rows, err = enhance(files)
     assert code == 0 and set(rows) == {"a.jpg"}
     assert "2 without extension" in err
+
+
+def test_a_wrong_colour_model_is_noted_and_overridden(enhance, tmp_path):
+    import cv2
+
+    ybr = np.ascontiguousarray(cv2.cvtColor(DISC, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])
+    code, rows, _ = enhance({"a.dcm": dicom(ybr), "b.png": pillow("PNG")})
+    assert "YCbCr labelled as RGB" in rows["a.dcm"]["decoder_note"]
+    assert rows["b.png"]["decoder_note"] is None
+    code, rows, _ = enhance({}, "--colour-model", "ybr", out="again")
+    assert code == 0 and rows["a.dcm"]["decoder_note"] is None
+    again = read_image(written(tmp_path, rows["a.dcm"], out="again")).pixels
+    assert np.abs(again.astype(int) - DISC).max() <= 3
+    np.testing.assert_array_equal(
+        read_image(written(tmp_path, rows["b.png"], out="again")).pixels, DISC
+    )
+
+
+def test_outputs_can_be_compressed_and_de_identified(enhance, tmp_path):
+    options = ["--deidentify", "basic", "--dicom-syntax", "rle"]
+    code, _, said = enhance({"a.dcm": dicom(DISC)}, *options)
+    assert code == 2 and "--kept omit" in said, "originals would identify patients"
+    code, rows, _ = enhance({}, *options, "--kept", "omit", out="other")
+    assert code == 0 and rows["a.dcm"]["status"] == "enhanced"
+    content = written(tmp_path, rows["a.dcm"], out="other")
+    new = pydicom.dcmread(io.BytesIO(content))
+    assert new.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5"
+    assert new.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+    assert not new.PatientName and not new.PatientID and b"Doe" not in content
+    np.testing.assert_array_equal(read_image(content).pixels, DISC)

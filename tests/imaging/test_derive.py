@@ -116,8 +116,8 @@ def test_a_reduced_image_has_larger_pixels():
 
 def test_a_profile_is_carried():
     d = pydicom.dcmread(io.BytesIO(SOURCES["rgb"]))
-    d.ICCProfile = b"profile!" * 9
-    assert derived(saved(d))[1].ICCProfile == b"profile!" * 9
+    d.ICCProfile = b"profile!" * 2 + b"RGB " + b"profile!" * 8 + b"!!!!"
+    assert derived(saved(d))[1].ICCProfile == b"profile!" * 2 + b"RGB " + b"profile!" * 8 + b"!!!!"
 
 
 def test_a_source_without_identifiers_is_refused():

@@ -19,6 +19,7 @@ from magenet_batch.imaging.read import detect_format, read_image
 
 _ROWS, _COLUMNS = np.mgrid[:48, :64]
 PICTURE = np.stack([_COLUMNS * 3, _ROWS * 4, _ROWS + _COLUMNS], 2).astype(np.uint8)
+PROFILE = b"profile" * 2 + b"--RGB " + b"profile" * 20
 DEEP = PICTURE.astype(np.uint16) * 257 + 3
 
 
@@ -142,8 +143,8 @@ def test_exif_orientation_is_honoured_and_reset(orientation):
 def test_colour_profile_and_exif_are_handed_on():
     exif = Image.Exif()
     exif[0x010F] = "Camera maker"
-    image = read_image(with_pillow("JPEG", icc_profile=b"profile" * 30, exif=exif))
-    assert image.icc == b"profile" * 30
+    image = read_image(with_pillow("JPEG", icc_profile=PROFILE, exif=exif))
+    assert image.icc == PROFILE
     assert b"Camera maker" in image.exif
 
 

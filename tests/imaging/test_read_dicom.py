@@ -134,8 +134,10 @@ def test_several_frames_are_refused_or_one_is_chosen(syntax):
 
 
 def test_a_profile_is_handed_on():
-    image = read_image(changed(dicom(PICTURE), ICCProfile=b"profile!" * 20))
-    assert image.icc == b"profile!" * 20
+    image = read_image(
+        changed(dicom(PICTURE), ICCProfile=b"profile!" * 2 + b"RGB " + b"profile!" * 20)
+    )
+    assert image.icc == b"profile!" * 2 + b"RGB " + b"profile!" * 20
 
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, JPEG])

@@ -18,11 +18,12 @@ from magenet_batch.imaging.write import encode_image
 KINDS = ["jpeg", "png", "tiff", "jpeg2000"]
 BY = Provenance("small", "0123abcd")
 _RNG = np.random.default_rng(0)
+PROFILE = b"profile" * 2 + b"--RGB " + b"profile" * 20
 NOISY = _RNG.integers(0, 256, (40, 56, 3)).astype(np.uint8)
 DEEP = _RNG.integers(0, 65536, (40, 56, 3)).astype(np.uint16)
 
 
-def source(icc=b"profile" * 20, exif=None):
+def source(icc=PROFILE, exif=None):
     if exif is None:
         block = Image.Exif()
         block[0x010F] = "Camera maker"
@@ -65,7 +66,7 @@ def test_the_policy_decides_what_is_carried_and_provenance_is_always_written(kin
     data = encode_image(NOISY, like=source(), format=kind, metadata=metadata, provenance=BY)
     assert b"enhanced; weights small 0123abcd" in data
     image = read_image(data)
-    assert image.icc == (None if metadata == "none" else b"profile" * 20)
+    assert image.icc == (None if metadata == "none" else PROFILE)
     if kind != "jpeg2000":
         assert (b"Camera maker" in (image.exif or b"")) == (metadata == "keep")
     assert (b"Camera maker" in data) == (metadata == "keep" and kind != "jpeg2000")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import urllib.request
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from jobs_fakes import fake_factory, outputs
 
@@ -75,4 +77,28 @@ def test_what_is_not_there_is_said(endpoint, options):
     with pytest.raises(UsageError, match="cannot be listed"):
         run_job(options(archive=("s3://nobody/has/this",)), enhancer_factory=fake_factory)
     with pytest.raises(ImageError, match="cannot be downloaded"):
-        read_object("s3://nobody/x.png")
+        read_object("s3://nobody/x.png", max_pixels=100)
+
+
+def test_a_manifest_in_a_store_names_objects_beside_it(bucket, options, tmp_path):
+    table = pa.table({"path": ["eyes/a.png", "s3://photos/eyes/left/eye.jpg"], "site": ["x", "y"]})
+    with bucket.open_output_stream("photos/list.parquet") as stream:
+        pq.write_table(table, stream)
+    given = options(archive=("s3://photos/list.parquet",))
+    assert run_job(given, enhancer_factory=fake_factory).exit_code == 0
+    rows = pa.concat_tables(
+        [pq.read_table(f) for f in sorted((tmp_path / "out" / "rows").glob("*.parquet"))]
+    )
+    assert rows["image_id"].to_pylist() == ["eyes/a.png", "eyes/left/eye.jpg"]
+    assert rows["status"].to_pylist() == ["enhanced", "enhanced"]
+    assert rows["site"].to_pylist() == ["x", "y"]
+
+
+def test_names_that_no_path_can_have_are_refused_before_any_work(bucket, endpoint):
+    urllib.request.urlopen(
+        urllib.request.Request(f"{endpoint}/photos/eyes/twice//x.png", data=b"x", method="PUT")
+    )
+    with pytest.raises(UsageError, match="empty component"):
+        list(list_store("s3://photos/eyes", choice=Choice(), skipped=Skipped()))
+    left = Choice(exclude=("twice//*",))
+    assert len(list(list_store("s3://photos/eyes", choice=left, skipped=Skipped()))) == 9

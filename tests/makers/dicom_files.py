@@ -43,6 +43,7 @@ def header(sop_class=OPHTHALMIC_8, *, name="Doe^Jane", laterality="L"):
     if sop_class == SECONDARY_CAPTURE:
         d.Modality, d.ConversionType, d.Laterality = "OT", "WSD", laterality
         return d
+    d.AcquisitionContextSequence = []
     d.ImageLaterality = laterality
     d.PatientEyeMovementCommanded = "NO"
     d.HorizontalFieldOfView, d.PupilDilated = 45.0, "YES"

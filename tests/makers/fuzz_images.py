@@ -52,7 +52,7 @@ def _pillow(kind: str, mode: str = "RGB", **options: object) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Camera maker", 6
     Image.fromarray(PICTURE).convert(mode).save(
-        out, kind, exif=exif, icc_profile=b"profile" * 9, **options
+        out, kind, exif=exif, icc_profile=b"profile" * 2 + b"--RGB " + b"profile" * 9, **options
     )
     return out.getvalue()
 

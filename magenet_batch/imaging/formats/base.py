@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ ALWAYS_ALLOWED = 4_000_000
 storage."""
 
 _ORIENTATION = 0x0112
+_ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128
+_PER_INCH_JFIF = {1: 1.0, 2: 2.54}
+_PER_INCH_TIFF = {2: 1.0, 3: 2.54}
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Decoded:
         bit_depth: stored bits per channel; None if the dtype tells.
         dataset: data set of a DICOM file, without its pixels.
         full_size: stored width and height, if fewer pixels were decoded.
+        density: horizontal and vertical dots per inch, or None.
+        gamma: exponent of a PNG's `gAMA` chunk, 1.0 for linear values; None without one.
+        notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
     pixels: np.ndarray
@@ -47,6 +54,9 @@ class Decoded:
     bit_depth: int | None = None
     dataset: Dataset | None = None
     full_size: tuple[int, int] | None = None
+    density: tuple[float, float] | None = None
+    gamma: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_size(width: int, height: int, *, max_pixels: int, stored: int) -> None:
@@ -116,6 +126,37 @@ def pillow_metadata(image: Image.Image) -> tuple[bytes | None, bytes | None, int
         return icc, None, 1  # a broken EXIF block is no reason to refuse the image
 
 
+def pillow_density(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch of an image; None if it states none that makes sense."""
+    try:
+        if "jfif_density" in image.info or image.format in ("JPEG", "MPO"):
+            return _jpeg_density(image)
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OSError, SyntaxError):
+        return None
+    return plausible_density(across, down)
+
+
+def _jpeg_density(image: Image.Image) -> tuple[float, float] | None:
+    """Density in a JFIF marker or else in EXIF; Pillow's own `dpi` invents 72 where none is."""
+    per_inch = _PER_INCH_JFIF.get(image.info.get("jfif_unit", 0))
+    if per_inch is not None:
+        across, down = image.info["jfif_density"]
+        return plausible_density(across * per_inch, down * per_inch)
+    exif = image.getexif()
+    per_inch = _PER_INCH_TIFF[exif.get(_UNIT, 2)]
+    return plausible_density(float(exif[_ACROSS]) * per_inch, float(exif[_DOWN]) * per_inch)
+
+
+def plausible_density(across: float, down: float) -> tuple[float, float] | None:
+    """Dots per inch, or None if no scanner or printer has so few or many."""
+    return (across, down) if _plausible(across) and _plausible(down) else None
+
+
+def _plausible(value: float) -> bool:
+    return math.isfinite(value) and 1 < value < 65_536
+
+
 def full_range(values: np.ndarray, *, bits: int) -> np.ndarray:
     """Scale samples of some bit depth to the full range of 8 or 16 bits.
 
@@ -141,8 +182,13 @@ def to_bits(pixels: np.ndarray, *, bits: int) -> np.ndarray:
     return ((pixels.astype(np.uint32) * most + whole // 2) // whole).astype(pixels.dtype)
 
 
-def as_rgb(pixels: np.ndarray) -> np.ndarray:
+def as_rgb(pixels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Convert grey, grey with alpha, RGB or RGBA to RGB; transparent pixels become black.
+
+    An alpha channel that is 0 everywhere is ignored: it was never filled in.
+
+    Returns:
+        `(H, W, 3)`, and what was unusual.
 
     Raises:
         ImageError: `unsupported`, for other dtypes and shapes.
@@ -155,15 +201,18 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
         raise ImageError("unsupported", f"an image of shape {pixels.shape} is not supported")
+    notes: tuple[str, ...] = ()
     if pixels.shape[2] in (2, 4):
         full = np.iinfo(pixels.dtype).max
         alpha = pixels[..., -1:]
         pixels = pixels[..., :-1]
-        if (alpha != full).any():
+        if not alpha.any():
+            notes = ("its alpha channel is 0 everywhere and was ignored",)
+        elif (alpha != full).any():
             pixels = (pixels.astype(np.uint32) * alpha // full).astype(pixels.dtype)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels), notes
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

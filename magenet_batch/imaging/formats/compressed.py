@@ -8,6 +8,7 @@ from pydicom.uid import UID
 
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import jpeg, jpeg2000
+from magenet_batch.imaging.formats.jpeg_segments import frame_header, tidy
 
 _LOSSY_JPEG = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}
 _LOSSLESS_JPEG = {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}
@@ -17,7 +18,7 @@ _JPEG_2000 = {"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"}
 
 def decode_frame(
     frame: bytes, *, syntax: UID, shape: tuple[int, int], colours: str, bits: int
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
     """Decode a frame, and check that it matches its DICOM header.
 
     Args:
@@ -28,30 +29,33 @@ def decode_frame(
         bits: bits per sample in the DICOM header.
 
     Returns:
-        `(H, W)` or `(H, W, 3)`, and the photometric interpretation of the decoded samples.
+        `(H, W)` or `(H, W, 3)`, the photometric interpretation of the decoded samples, and what was
+        unusual about the frame.
 
     Raises:
         ImageError: `unsupported` or `corrupt`.
     """
     if syntax in _JPEG_2000:
-        return _jpeg2000(frame, shape, colours, bits)
+        return *_jpeg2000(frame, shape, colours, bits), ()
     if syntax not in _LOSSY_JPEG | _LOSSLESS_JPEG | _JPEG_LS:
         raise ImageError(
             "unsupported", f"DICOM compressed with {syntax.name[:64]} is not supported"
         )
-    header = jpeg.frame_header(frame)
+    frame, notes = tidy(frame)
+    header = frame_header(frame)
     _check_shape((header.height, header.width), shape)
-    if not frame.rstrip(b"\x00").endswith(b"\xff\xd9"):
+    if not frame.rstrip(b"\x00\xff").endswith(b"\xff\xd9"):
         raise ImageError("corrupt", "its compressed pixels are truncated")
     if syntax in _JPEG_LS:
-        return _checked(imagecodecs.jpegls_decode(frame), shape), colours
+        return _checked(imagecodecs.jpegls_decode(frame), shape), colours, notes
     if syntax in _LOSSLESS_JPEG or header.marker == 0xC3:
         if header.components != 1:
             raise ImageError("unsupported", "DICOM with lossless JPEG is only supported in grey")
-        return _checked(imagecodecs.ljpeg_decode(frame), shape), colours
-    pixels = jpeg.decode_pixels(frame, header=header, unmarked_is_rgb=colours == "RGB")
+        return _checked(imagecodecs.ljpeg_decode(frame), shape), colours, notes
+    pixels, more = jpeg.decode_pixels(frame, header=header, unmarked_is_rgb=colours == "RGB")
     grey = header.components == 1
-    return _checked(pixels[..., 0] if grey else pixels, shape), colours if grey else "RGB"
+    pixels = _checked(pixels[..., 0] if grey else pixels, shape)
+    return pixels, colours if grey else "RGB", notes + more
 
 
 def _jpeg2000(

@@ -15,13 +15,16 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from magenet_batch import __version__
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import to_bits
+from magenet_batch.imaging.formats.deidentify import deidentify
+from magenet_batch.imaging.formats.dicom_pixels import stored_pixels
 from magenet_batch.imaging.formats.dicom_tags import DROPPED, MINIMAL, NO_DAY, OF_PATIENT
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance
+from magenet_batch.settings import Deidentify, DicomSyntax
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SEVERAL_FRAMES = "1.2.840.10008.5.1.4.1.1.7."  # multi-frame secondary captures
@@ -34,6 +37,11 @@ _LOSSY = {
 }  # fmt: skip
 
 
+_STEPS = (("113086", "Edge enhancement"), ("113053", "Pixel by pixel multiplication"))
+"""What the network does, in the codes of CID 7203: it sharpens, and it evens out the light."""
+_REDUCED = ("113085", "Spatial resampling")
+
+
 def derive(
     pixels: np.ndarray,
     *,
@@ -42,8 +50,10 @@ def derive(
     icc: bytes | None,
     provenance: Provenance,
     metadata: MetadataPolicy,
+    syntax: DicomSyntax = "explicit",
+    deidentified: Deidentify = "none",
 ) -> bytes:
-    """Write a derived DICOM instance (PS3.3, C.7.6.1.1.2 and C.12.4), uncompressed.
+    """Write a derived DICOM instance (PS3.3, C.7.6.1.1.2 and C.12.4).
 
     Args:
         pixels: `(H, W, 3)` RGB, uint8 or uint16 over its full range.
@@ -52,6 +62,8 @@ def derive(
         icc: colour profile, or None.
         provenance: what enhanced the image.
         metadata: what to carry over.
+        syntax: how the pixels are stored.
+        deidentified: `basic` removes what identifies a person, after PS3.15.
 
     Returns:
         Content of a DICOM file.
@@ -64,12 +76,17 @@ def derive(
             raise ImageError(
                 "unwritable", f"its source has no {name}: write another format with --output-format"
             )
+    lossy = str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY
+    if deidentified == "basic":
+        source = deidentify(source)
     new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
     _scale_spacing(new, source, pixels)
-    _identify(new, source, pixels, f"{provenance.text} {metadata}")
-    _describe(new, source, provenance, metadata)
-    _fill(new, pixels, bit_depth, icc)
-    return _saved(new)
+    how = [provenance.text, metadata] + [syntax] * (syntax != "explicit")
+    _identify(new, source, pixels, " ".join(how))
+    _describe(new, source, provenance, metadata, same_size=_size(source) == pixels.shape[:2])
+    if lossy:
+        new.LossyImageCompression = "01"  # an earlier lossy compression remains recorded
+    return _saved(new, _fill(new, pixels, bit_depth, icc, syntax))
 
 
 def _size(source: Dataset) -> tuple[int, int]:
@@ -97,12 +114,16 @@ def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> D
 def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
     """Adapt the pixel spacing: a reduced image has larger pixels."""
     height, width = _size(source)
-    spacing = source.get("PixelSpacing")
-    if "PixelSpacing" in new and spacing and pixels.shape[:2] != (height, width):
-        scales = (height / pixels.shape[0], width / pixels.shape[1])
-        new.PixelSpacing = [
-            f"{float(s) * k:.9g}" for s, k in zip(spacing, scales, strict=True)
-        ]  # fmt: skip
+    if "PixelSpacing" not in new or pixels.shape[:2] == (height, width):
+        return
+    scales = (height / pixels.shape[0], width / pixels.shape[1])
+    try:
+        spacing = [float(value) for value in source.PixelSpacing]
+        scaled = [f"{s * k:.9g}" for s, k in zip(spacing, scales, strict=True)]
+    except (TypeError, ValueError):  # it is empty, or has letters
+        del new.PixelSpacing
+        return
+    new.PixelSpacing = scaled
 
 
 def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> None:
@@ -110,14 +131,22 @@ def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> No
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
     new.SOPInstanceUID = _uid("instance", str(source.SOPInstanceUID), digest, how)
     new.SeriesInstanceUID = _uid("series", str(source.SeriesInstanceUID), how)
-    number = source.get("SeriesNumber")
-    new.SeriesNumber = None if number is None else (100 * int(number) + 1) % 2**31
+    number = _number(source, "SeriesNumber")
+    new.SeriesNumber = None if number is None else (100 * number + 1) % 2**31
     kind = str(source.SOPClassUID)
     if kind in _OPHTHALMIC:  # has frames and a clock to count them, even if there is only one
         new.NumberOfFrames, new.FrameTime = 1, 0
         new.FrameIncrementPointer = Tag("FrameTime")
     elif kind.startswith(_SEVERAL_FRAMES):
         new.SOPClassUID = _SECONDARY_CAPTURE
+
+
+def _number(source: Dataset, name: str) -> int | None:
+    """An integer of the source, or None if it is missing or no number."""
+    try:
+        return int(source[name].value)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _uid(*parts: str) -> UID:
@@ -127,7 +156,12 @@ def _uid(*parts: str) -> UID:
 
 
 def _describe(
-    new: Dataset, source: Dataset, provenance: Provenance, metadata: MetadataPolicy
+    new: Dataset,
+    source: Dataset,
+    provenance: Provenance,
+    metadata: MetadataPolicy,
+    *,
+    same_size: bool,
 ) -> None:
     """Record that the image is derived, from what and by what."""
     kinds = source.get("ImageType") or []
@@ -140,6 +174,8 @@ def _describe(
     else:
         new.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
     new.DerivationDescription = provenance.text
+    steps = _STEPS if same_size else (*_STEPS, _REDUCED)
+    new.DerivationCodeSequence = Sequence([_code(*step) for step in steps])
     before = str(source.get("SeriesDescription") or "") if metadata == "keep" else ""
     new.SeriesDescription = f"{before[: _LONGEST_LONG_STRING - 20]} enhanced by magenet".strip()
     reference = Dataset()
@@ -148,6 +184,8 @@ def _describe(
     reference.PurposeOfReferenceCodeSequence = Sequence(
         [_code("121322", "Source Image for Image Processing Operation")]
     )
+    if same_size:
+        reference.SpatialLocationsPreserved = "YES"
     new.SourceImageSequence = Sequence([reference])
     equipment = Dataset()
     equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "Processing Equipment")])
@@ -157,8 +195,6 @@ def _describe(
     equipment.ContributionDescription = provenance.text
     earlier = new.get("ContributingEquipmentSequence") or []
     new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
-    if str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY:
-        new.LossyImageCompression = "01"  # an earlier lossy compression remains recorded
 
 
 def _code(value: str, meaning: str) -> Dataset:
@@ -167,26 +203,29 @@ def _code(value: str, meaning: str) -> Dataset:
     return item
 
 
-def _fill(new: Dataset, pixels: np.ndarray, bit_depth: int, icc: bytes | None) -> None:
-    """Store the pixels with the bit depth of the source."""
+def _fill(
+    new: Dataset, pixels: np.ndarray, bit_depth: int, icc: bytes | None, syntax: DicomSyntax
+) -> UID:
+    """Store the pixels with the bit depth of the source; returns the transfer syntax."""
     wide = pixels.dtype == np.uint16
     bits = bit_depth if wide == (bit_depth > 8) else 8 * pixels.dtype.itemsize
     if new.SOPClassUID in _OPHTHALMIC:  # compulsory for these classes
         bits = 8 * pixels.dtype.itemsize
+    stored = stored_pixels(to_bits(pixels, bits=bits), bits=bits, syntax=syntax)
     new.Rows, new.Columns = pixels.shape[:2]
     new.SamplesPerPixel, new.PlanarConfiguration = 3, 0
-    new.PhotometricInterpretation = "RGB"
+    new.PhotometricInterpretation = stored.colours
     new.BitsAllocated, new.BitsStored, new.HighBit = (16 if wide else 8), bits, bits - 1
     new.PixelRepresentation = 0
     if icc:
         new.ICCProfile = icc + b"\0" * (len(icc) % 2)
-    stored = to_bits(pixels, bits=bits).astype("<u2" if wide else "u1").tobytes()
-    new.add_new("PixelData", "OW" if wide else "OB", stored + b"\0" * (len(stored) % 2))
+    new.add_new("PixelData", stored.vr, stored.data)
+    return stored.syntax
 
 
-def _saved(new: Dataset) -> bytes:
+def _saved(new: Dataset, syntax: UID) -> bytes:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.ImplementationClassUID = _uid("implementation")
     meta.ImplementationVersionName = f"MAGENET_{__version__}"[:16]
     new.file_meta = meta

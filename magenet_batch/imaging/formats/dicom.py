@@ -7,7 +7,6 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, NoReturn
 
-import cv2
 import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
@@ -17,9 +16,12 @@ from pydicom.uid import UID, RLELossless
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import compressed
 from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, full_range
+from magenet_batch.imaging.formats.colour_model import LABELS, doubt, to_rgb
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+    from magenet_batch.settings import ColourModel
 
 # pydicom warns about every value that breaks a rule; a file's problem is reported once, in its row.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -32,11 +34,17 @@ _COLOURS = {
     "MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3,
     "YBR_FULL_422": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
+_DESCRIPTION = (
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored",
+)  # fmt: skip
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
-    """Read a DICOM file."""
+def decode(
+    data: bytes, *, max_pixels: int, page: int | None, colour_model: ColourModel | None = None
+) -> Decoded:
+    """Read a DICOM file; `colour_model` overrides a wrong label of its channels."""
     head = pydicom.dcmread(io.BytesIO(data), specific_tags=[], stop_before_pixels=True)
     syntax = head.file_meta.get("TransferSyntaxUID")
     if syntax is None:
@@ -49,13 +57,17 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     stored = bytes(dataset.PixelData)
     _check(dataset, max_pixels=max_pixels, stored=len(stored))
     frames = int(dataset.get("NumberOfFrames") or 1)
-    samples, colours = _samples(dataset, stored, UID(syntax), choose_page(frames, page), frames)
-    pixels, bits = _in_colour(dataset, samples, colours)
+    index = choose_page(frames, page)
+    if colour_model is not None and dataset.PhotometricInterpretation in ("RGB", "YBR_FULL"):
+        dataset.PhotometricInterpretation = LABELS[colour_model]
+    samples, colours, notes = _samples(dataset, stored, UID(syntax), index, frames)
+    pixels, bits, doubts = _in_colour(dataset, samples, colours)
+    notes += doubts if colour_model is None else ()
     icc = dataset.get("ICCProfile")
     for name in _PIXELS:
         if name in dataset:
             del dataset[name]
-    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset)
+    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset, notes=notes)
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
@@ -68,6 +80,9 @@ def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
 
 def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
     """Refuse unsupported pixels by their description, before they are decoded."""
+    for name in _DESCRIPTION:
+        if dataset.get(name) in (None, ""):
+            raise ImageError("corrupt", f"this dicom is damaged: it has no {name}")
     width, height = int(dataset.Columns), int(dataset.Rows)
     check_size(width, height, max_pixels=max_pixels, stored=stored)
     colours, samples = dataset.PhotometricInterpretation, int(dataset.SamplesPerPixel)
@@ -82,14 +97,14 @@ def _check(dataset: Dataset, *, max_pixels: int, stored: int) -> None:
 
 def _samples(
     dataset: Dataset, stored: bytes, syntax: UID, index: int, frames: int
-) -> tuple[np.ndarray, str]:
-    """Samples of one frame, `(H, W)` or `(H, W, 3)`, and their photometric interpretation."""
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Samples of one frame, `(H, W)` or `(H, W, 3)`, their photometric interpretation, notes."""
     colours = str(dataset.PhotometricInterpretation)
     if syntax in _NATIVE:
-        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours
+        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours, ()
     if syntax == RLELossless:
         array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
-        return array, colours
+        return array, colours, ()
     shape = (int(dataset.Rows), int(dataset.Columns))
     frame = get_frame(stored, index, number_of_frames=frames)
     return compressed.decode_frame(
@@ -123,17 +138,20 @@ def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) ->
     return values.reshape(height, width, samples)
 
 
-def _in_colour(dataset: Dataset, samples: np.ndarray, colours: str) -> tuple[np.ndarray, int]:
-    """Convert samples to grey or RGB over their full range; also return their bit depth."""
+def _in_colour(
+    dataset: Dataset, samples: np.ndarray, colours: str
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Convert samples to grey or RGB over their full range; also their bit depth, and notes."""
     bits = int(dataset.BitsStored)
     if colours == "PALETTE COLOR":
-        return _from_palette(dataset, samples)
+        return *_from_palette(dataset, samples), ()
     samples = full_range(samples & ((1 << bits) - 1), bits=bits)
+    notes = doubt(samples, label=colours)
     if colours == "MONOCHROME1":
         samples = np.iinfo(samples.dtype).max - samples
     elif colours in ("YBR_FULL", "YBR_FULL_422"):
-        samples = cv2.cvtColor(np.ascontiguousarray(samples[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB)
-    return samples, bits
+        samples = to_rgb(samples)
+    return samples, bits, notes
 
 
 def _from_palette(dataset: Dataset, samples: np.ndarray) -> tuple[np.ndarray, int]:

@@ -39,7 +39,8 @@ MINIMAL = _tags(
     "SynchronizationFrameOfReferenceUID SynchronizationTrigger AcquisitionTimeSynchronized "
     "AnatomicRegionSequence AcquisitionDeviceTypeCodeSequence IlluminationTypeCodeSequence "
     "LightPathFilterTypeStackCodeSequence ImagePathFilterTypeStackCodeSequence LensesCodeSequence "
-    " DetectorType"
+    "DetectorType AcquisitionContextSequence PatientIdentityRemoved DeidentificationMethod "
+    "DeidentificationMethodCodeSequence LongitudinalTemporalInformationModified"
 )
 
 # Emptied under `none`: names, numbers, dates. The identifiers of study and source stay.

@@ -33,12 +33,16 @@ class Tags:
         icc: colour profile, or None.
         exif: EXIF block of the source, or None.
         bit_depth: bit depth of the source.
+        density: horizontal and vertical dots per inch, or None.
+        gamma: exponent of the `gAMA` chunk of a PNG source, or None.
     """
 
     software: str
     icc: bytes | None = None
     exif: bytes | None = None
     bit_depth: int = 8
+    density: tuple[float, float] | None = None
+    gamma: float | None = None
 
 
 def jpeg(pixels: np.ndarray, *, tags: Tags, quality: int) -> bytes:
@@ -49,9 +53,10 @@ def jpeg(pixels: np.ndarray, *, tags: Tags, quality: int) -> bytes:
     exif = exif_block(
         tags.exif, software=tags.software, width=width, height=height, longest=_LONGEST_EXIF
     )
+    density = {"dpi": tuple(map(round, tags.density))} if tags.density else {}
     out = io.BytesIO()
     Image.fromarray(pixels).save(
-        out, "JPEG", quality=quality, subsampling=0, icc_profile=tags.icc, exif=exif
+        out, "JPEG", quality=quality, subsampling=0, icc_profile=tags.icc, exif=exif, **density
     )
     return out.getvalue()
 
@@ -66,6 +71,11 @@ def png(pixels: np.ndarray, *, tags: Tags) -> bytes:
     chunks = _chunk(b"tEXt", b"Software\x00" + text)
     if tags.icc:
         chunks = _chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(tags.icc, 9)) + chunks
+    if tags.gamma is not None and not tags.icc:
+        chunks = _chunk(b"gAMA", struct.pack(">I", round(tags.gamma * 100_000))) + chunks
+    if tags.density:
+        per_metre = [round(dots / 0.0254) for dots in tags.density]
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if tags.exif:
         height, width = pixels.shape[:2]
         exif = exif_block(tags.exif, software=tags.software, width=width, height=height)
@@ -92,6 +102,7 @@ def tiff(pixels: np.ndarray, *, tags: Tags) -> bytes:
     tifffile.imwrite(
         out, pixels, photometric="rgb", compression="zlib", predictor=True, iccprofile=tags.icc,
         software=tags.software, metadata=None, extratags=extra,
+        resolution=tags.density, resolutionunit="INCH" if tags.density else None,
     )  # fmt: skip
     return out.getvalue()
 

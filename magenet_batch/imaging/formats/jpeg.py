@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -12,68 +10,31 @@ import simplejpeg
 from PIL import Image
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats.base import Decoded, check_size, pillow_metadata
+from magenet_batch.imaging.formats.base import Decoded, check_size
+from magenet_batch.imaging.formats.jpeg_segments import (
+    FrameHeader,
+    frame_header,
+    open_picture,
+    without_padding,
+)
 
-_NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM and RST0..7 have no length
-_NOT_SOF = {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC have codes in the range of the SOFs
-_SOF_LS = 0xF7
-
-
-class FrameHeader(NamedTuple):
-    """Frame header of a JPEG, lossless JPEG or JPEG-LS.
-
-    Attributes:
-        marker: 0xC0 baseline, 0xC2 progressive, 0xC3 lossless, 0xF7 JPEG-LS, ...
-        bits: bits per sample.
-        width: width, pixels.
-        height: height, pixels.
-        components: 1 grey, 3 colour, 4 CMYK.
-        marked: whether a JFIF or Adobe marker states the colour space.
-    """
-
-    marker: int
-    bits: int
-    width: int
-    height: int
-    components: int
-    marked: bool
-
-
-def frame_header(data: bytes) -> FrameHeader:
-    """Find the frame header (ITU T.81, B.2.2).
-
-    Raises:
-        ImageError: `corrupt`, if there is none.
-    """
-    at, marked = 2, False
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _NO_LENGTH:
-            at += 1 if marker == 0xFF else 2
-            continue
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        if (0xC0 <= marker <= 0xCF and marker not in _NOT_SOF) or marker == _SOF_LS:
-            if at + 10 > len(data):
-                break
-            bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
-            return FrameHeader(marker, bits, width, height, components, marked)
-        body = data[at + 4 : at + 9]
-        marked = marked or (marker == 0xE0 and body == b"JFIF\0")
-        marked = marked or (marker == 0xEE and body == b"Adobe")
-        at += 2 + length
-    raise ImageError("corrupt", "this jpeg is truncated: it has no frame header")
+_PADDING = "extraneous bytes before marker 0xd9"
+_PADDED = "zeros after its compressed pixels were left out"
 
 
 def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
-    """Read a JPEG file."""
-    header = frame_header(data)
-    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
-    with Image.open(io.BytesIO(data)) as image:
-        icc, exif, orientation = pillow_metadata(image)
-    return Decoded(decode_pixels(data, header=header), icc, exif, orientation)
+    """Read a JPEG file; of several pictures in it (MPO), the first or the requested one."""
+    picture = open_picture(data, page=page)
+    header = frame_header(picture.data)
+    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(picture.data))
+    pixels, notes = decode_pixels(picture.data, header=header)
+    return Decoded(
+        pixels, picture.icc, picture.exif, picture.orientation, density=picture.density,
+        notes=picture.notes + notes,
+    )  # fmt: skip
 
 
-def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
+def decode_reduced(data: bytes, *, max_pixels: int, page: int | None, least: int) -> Decoded:
     """Read a JPEG file at some eighths of its size, to measure it.
 
     Everything is decoded except for the last step, the inverse transform of each block, which gives
@@ -82,25 +43,40 @@ def decode_reduced(data: bytes, *, max_pixels: int, least: int) -> Decoded:
     Args:
         data: content of the file.
         max_pixels: maximum number of pixels at full size.
+        page: picture to read, as for `decode`.
         least: minimum length of the shorter side, pixels, unless the image is smaller.
 
     Raises:
         ImageError: as `decode`.
     """
-    header = frame_header(data)
+    picture = open_picture(data, page=page)
+    header = frame_header(picture.data)
     if header.components not in (1, 3) or header.bits != 8 or min(header[2:4]) < 2 * least:
-        return decode(data, max_pixels=max_pixels, page=None)
-    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(data))
+        return decode(data, max_pixels=max_pixels, page=page)
+    check_size(header.width, header.height, max_pixels=max_pixels, stored=len(picture.data))
     _refuse_unread(header)
-    with Image.open(io.BytesIO(data)) as image:
-        _, _, orientation = pillow_metadata(image)
-    pixels = simplejpeg.decode_jpeg(
-        data, colorspace="GRAY" if header.components == 1 else "RGB", strict=True,
-        min_height=least, min_width=least, min_factor=1,
-    )  # fmt: skip
+    colours = "GRAY" if header.components == 1 else "RGB"
+    pixels, notes = _strictly(picture.data, colours, least=least)
     return Decoded(
-        np.asarray(pixels), orientation=orientation, full_size=(header.width, header.height)
-    )
+        pixels, orientation=picture.orientation, full_size=(header.width, header.height),
+        notes=picture.notes + notes,
+    )  # fmt: skip
+
+
+def _strictly(
+    data: bytes, colours: str, *, least: int | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Decode; a warning of the decoder is an error, unless it concerns no pixel."""
+    smaller = {} if least is None else {"min_height": least, "min_width": least, "min_factor": 1}
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True, **smaller)
+        return np.asarray(pixels), ()
+    except ValueError as error:
+        trimmed = without_padding(data) if _PADDING in str(error) else data
+        if len(trimmed) == len(data):
+            raise
+    pixels = simplejpeg.decode_jpeg(trimmed, colorspace=colours, strict=True, **smaller)
+    return np.asarray(pixels), (_PADDED,)
 
 
 def _refuse_unread(header: FrameHeader) -> None:
@@ -112,7 +88,9 @@ def _refuse_unread(header: FrameHeader) -> None:
         )
 
 
-def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = False) -> np.ndarray:
+def decode_pixels(
+    data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode the pixels strictly: damage that a decoder could hide is an error.
 
     Args:
@@ -121,18 +99,18 @@ def decode_pixels(data: bytes, *, header: FrameHeader, unmarked_is_rgb: bool = F
         unmarked_is_rgb: treat colours without a marker as RGB, as DICOM can state; else as YCbCr.
 
     Returns:
-        `(H, W, 3)` or, for one component, `(H, W, 1)`; uint8.
+        `(H, W, 3)` or, for one component, `(H, W, 1)`; uint8. And what was unusual.
 
     Raises:
         ImageError: `unsupported`, for 12 bits and for lossless JPEG.
     """
     _refuse_unread(header)
     if header.components == 4:
-        simplejpeg.decode_jpeg(data, colorspace="CMYK", strict=True)  # Pillow is not strict
+        _, notes = _strictly(data, "CMYK")  # Pillow is not strict
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    colours = "GRAY" if header.components == 1 else "RGB"
-    pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True)
+            return np.asarray(image.convert("RGB")), notes
+    pixels, notes = _strictly(data, "GRAY" if header.components == 1 else "RGB")
     if unmarked_is_rgb and header.components == 3 and not header.marked:
-        return np.asarray(imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB"))
-    return np.asarray(pixels)
+        bare = imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB")
+        return np.asarray(bare), notes
+    return pixels, notes

@@ -11,7 +11,13 @@ import tifffile
 from PIL import Image
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page
+from magenet_batch.imaging.formats.base import (
+    Decoded,
+    check_size,
+    choose_page,
+    full_range,
+    plausible_density,
+)
 
 # tifffile logs a line for every damaged tag; a file's problem is reported once, in its row.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -19,6 +25,8 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 _MOST_PAGES = 4096
 _MOST_STRIPS = 1 << 20
 _ICC, _ORIENTATION = 34675, 274
+_X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
+_KINDS = tifffile.PHOTOMETRIC
 CARRIED_TEXT = (270, 271, 272, 306, 315, 33432)
 """Description, maker, model, date, artist and copyright: the same tags in TIFF and EXIF."""
 
@@ -35,20 +43,78 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
         _check_layout(chosen, max_pixels)
         _check_strips(chosen, len(data))
         _check_colours(chosen)
-        pixels = _coloured(chosen, chosen.asarray())
+        _refuse_hidden(file, chosen)
+        bits = int(chosen.bitspersample)
+        pixels, notes = _without_extra(chosen, _coloured(chosen, chosen.asarray(), bits))
+        bits = 8 if chosen.photometric == _KINDS.PALETTE else bits
         icc = chosen.tags.valueof(_ICC)
         orientation = int(chosen.tags.valueof(_ORIENTATION) or 1)
-        return Decoded(pixels, bytes(icc) if icc else None, _exif(chosen), orientation)
+        return Decoded(
+            pixels, bytes(icc) if icc else None, _exif(chosen), orientation,
+            bit_depth=bits, density=_density(chosen), notes=notes,
+        )  # fmt: skip
 
 
-def _coloured(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
-    """Convert stored samples to grey or RGB, channels last."""
+def _refuse_hidden(file: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
+    """Refuse pictures that share one directory, as ImageJ stores large stacks."""
+    if len(file.pages) != 1 or file.is_ome:
+        return
+    try:
+        size = file.series[0].size
+    except Exception:  # the description is damaged, not the picture
+        return
+    if size > page.size:
+        raise ImageError(
+            "unsupported",
+            f"it holds {size // page.size} pictures in one directory: save them as pages",
+        )
+
+
+def _density(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """Dots per inch (TIFF 6.0, XResolution and ResolutionUnit)."""
+    unit = page.tags.valueof(_UNIT)  # the enum of tifffile is false where it says "none"
+    per_inch = {2: 1.0, 3: 2.54}.get(2 if unit is None else int(unit))
+    found = [page.tags.valueof(tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+    if per_inch is None or not all(isinstance(v, tuple) and len(v) == 2 and v[1] for v in found):
+        return None
+    across, down = (v[0] / v[1] * per_inch for v in found)
+    return plausible_density(across, down)
+
+
+def _without_extra(
+    page: tifffile.TiffPage, pixels: np.ndarray
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Keep colours, and alpha if it is one that colours have not been multiplied by already.
+
+    TIFF 6.0, ExtraSamples: 0 unspecified data, such as infrared; 1 alpha, colours multiplied by it,
+    which over black is the picture itself; 2 alpha alone.
+    """
+    colours = 1 if page.photometric in (_KINDS.MINISBLACK, _KINDS.MINISWHITE) else 3
+    samples = page.samplesperpixel
+    if page.photometric == _KINDS.PALETTE or pixels.ndim == 2 or samples == colours:
+        return pixels, ()
+    kinds = tuple(int(kind) for kind in page.extrasamples)
+    if samples == colours + 1 and kinds == (2,):
+        return pixels, ()
+    if 2 in kinds:
+        alpha = colours + kinds.index(2)
+        pixels = np.concatenate([pixels[..., :colours], pixels[..., alpha : alpha + 1]], axis=2)
+    else:
+        pixels = pixels[..., :colours]
+    ignored = samples - colours - (1 in kinds or 2 in kinds)
+    channels = "extra channel was" if ignored == 1 else "extra channels were"
+    return pixels, (f"{ignored} {channels} ignored",) if ignored else ()
+
+
+def _coloured(page: tifffile.TiffPage, pixels: np.ndarray, bits: int) -> np.ndarray:
+    """Convert stored samples to grey or RGB over their full range, channels last."""
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
         pixels = np.moveaxis(pixels, 0, -1)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
         # Entries are 8-bit colours in the upper half of 16 bits, whatever the lower half holds.
         result: np.ndarray = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
         return result
+    pixels = full_range(pixels, bits=bits)
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         return np.iinfo(pixels.dtype).max - pixels
     return pixels
@@ -72,11 +138,15 @@ def _check_directories(data: bytes) -> None:
 
 def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
     """Refuse unsupported samples and absurd tile sizes before memory is allocated."""
+    if page.dtype is None:
+        raise ImageError("unsupported", f"TIFF of {page.bitspersample} bits is not supported")
     if page.dtype not in (np.uint8, np.uint16):
         raise ImageError(
             "unsupported", f"pixels of type {page.dtype} are not supported; uint8 and uint16 are"
         )
-    if not 1 <= page.samplesperpixel <= 4 or page.imagedepth != 1:
+    if len(set(np.atleast_1d(page.bitspersample).tolist())) > 1:
+        raise ImageError("unsupported", "channels of different bit depths are not supported")
+    if not 1 <= page.samplesperpixel <= 8 or page.imagedepth != 1:
         raise ImageError(
             "unsupported",
             f"{page.samplesperpixel} samples per pixel, depth {page.imagedepth} are not supported",
@@ -99,6 +169,8 @@ def _check_colours(page: tifffile.TiffPage) -> None:
     if page.photometric not in read:
         name = getattr(page.photometric, "name", str(page.photometric))
         raise ImageError("unsupported", f"TIFF colours {name} are not supported: convert it to RGB")
+    if page.photometric == kinds.RGB and page.samplesperpixel < 3:
+        raise ImageError("corrupt", f"RGB with {page.samplesperpixel} samples per pixel")
 
 
 def _check_strips(page: tifffile.TiffPage, size: int) -> None:

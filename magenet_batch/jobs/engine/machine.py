@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import psutil
 
 from magenet_batch.errors import UsageError
+from magenet_batch.jobs.engine.cgroups import cpu_limit, memory_left
 
 WORKER_BYTES = 2_000_000_000
 """Memory budget of a CPU worker: the network, and three large images in flight."""
@@ -56,11 +57,19 @@ class WorkerAllocation(NamedTuple):
 
 
 def cpu_count() -> int:
-    """Number of CPU cores that this process may use."""
+    """Number of CPU cores that this process may use: its affinity, and the quota of its cgroup."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, int(limit)))
+
+
+def available_memory() -> int:
+    """Bytes of memory that this process can still take: of the machine, and of its cgroup."""
+    free, left = int(psutil.virtual_memory().available), memory_left()
+    return free if left is None else min(free, left)
 
 
 def gpu_count() -> int:
@@ -112,7 +121,7 @@ def allocate_workers(
         gpus = gpus_there if workers is None else min(gpus_there, max(workers, 1))
     chosen = workers is None
     if workers is None:
-        by_memory = max(1, int(psutil.virtual_memory().available // WORKER_BYTES))
+        by_memory = max(1, available_memory() // WORKER_BYTES)
         workers = gpus or min(cpus, by_memory, max(1, images if shards is None else shards))
     if gpus > max(workers, 1):
         raise UsageError(

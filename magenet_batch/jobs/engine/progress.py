@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -13,6 +13,18 @@ from magenet_batch.duration import duration
 from magenet_batch.jobs.work.worker import Counters
 
 LINE_EVERY_S = 15.0
+
+
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write some text."""
+        ...
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        ...
 
 
 class Progress(Protocol):
@@ -83,7 +95,7 @@ class PlainProgress:
         every: seconds between lines.
     """
 
-    def __init__(self, stream: TextIO, *, every: float = LINE_EVERY_S) -> None:
+    def __init__(self, stream: Stream, *, every: float = LINE_EVERY_S) -> None:
         self._stream = stream
         self._every = every
         self._rate = Rate()

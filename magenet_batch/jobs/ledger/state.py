@@ -48,7 +48,7 @@ class JobState:
             {
                 "started": now(),
                 "command": command,
-                "folder": os.getcwd(),  # noqa: PTH109  relative paths in the command need it
+                "folder": _working_directory(),
                 "version": __version__,
                 "python": platform.python_version(),
                 "host": socket.gethostname(),
@@ -127,6 +127,14 @@ def open_state(
             _same_job(out, sibling, plan, identity)
         return JobState(out, plan, record, part)
     return JobState(out, plan, read_record(path).content, part)
+
+
+def _working_directory() -> str:
+    """The folder that relative paths in the command start from; empty if it was deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109  as the kernel says it
+    except FileNotFoundError:
+        return ""
 
 
 def _same_job(out: Location, path: Location, plan: Plan | None, identity: dict[str, Any]) -> Plan:

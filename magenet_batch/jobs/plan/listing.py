@@ -43,6 +43,7 @@ class Skipped:
         hidden: number of hidden files and folders.
         outputs: number of folders that hold the output of a job.
         loops: number of links to a folder that contains them.
+        own_output: whether the job's own output folder is inside the archive.
         unreadable: folders that could not be listed.
     """
 
@@ -51,6 +52,7 @@ class Skipped:
     hidden: int = 0
     outputs: int = 0
     loops: int = 0
+    own_output: bool = False
     unreadable: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -69,6 +71,8 @@ class Skipped:
         ):
             if count:
                 said.append(f"{count} {what}")
+        if self.own_output:
+            said.append("the output folder is inside the archive; its files are not listed")
         said.extend(f"cannot be listed: {folder}" for folder in self.unreadable)
         return said
 

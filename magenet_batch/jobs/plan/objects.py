@@ -9,6 +9,8 @@ from magenet_batch.jobs.plan.listing import Choice, Found, Skipped
 from magenet_batch.records.layout import PLAN, RUN
 from magenet_batch.storage import StorePath, brief, connect
 
+_NOT_IN_PATHS = frozenset({"", ".", ".."})
+
 
 def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
     """List the images below a location in a store, sorted by name.
@@ -19,7 +21,8 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
         skipped: counts what is left out.
 
     Raises:
-        UsageError: the store does not respond, or the location does not exist.
+        UsageError: the store does not respond, the location does not exist, or a name cannot
+            become a path: it has an empty component, `.` or `..`.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -33,12 +36,17 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
     for entry in sorted(entries, key=lambda e: e.path.split("/")):
         if entry.type != FileType.File:
             continue
-        key = entry.path.removeprefix(root).lstrip("/")
+        key = entry.path.removeprefix(root).removeprefix("/")
         if any(part.startswith(".") for part in key.split("/")):
             skipped.hidden += 1
         elif jobs and any(entry.path.startswith(folder) for folder in jobs):
             skipped.outputs += 1
         elif choice.takes(key, skipped):
+            if not _NOT_IN_PATHS.isdisjoint(key.split("/")):
+                raise UsageError(
+                    f"{scheme}://{entry.path}: its name has an empty component, '.' or '..', which "
+                    f"no path can have. Rename the object, or leave it out with --exclude '{key}'."
+                )
             yield Found(key, f"{scheme}://{entry.path}", entry.size)
 
 

@@ -59,29 +59,66 @@ def refuse_inside(table: pa.Table, *, out: Location) -> None:
 
 
 def refuse_collisions(table: pa.Table) -> None:
-    """Refuse outputs that would overwrite each other, also on case-insensitive file systems."""
+    """Refuse outputs that would overwrite each other, or need a folder where another is a file.
+
+    Names are compared as the least exact file system does: without regard to case and to how
+    accents are encoded.
+    """
     outputs = table.column("output")
     # The usual case, in a tenth of the memory.
     ascii_only = pc.all(pc.string_is_ascii(outputs)).as_py()
-    if ascii_only and pc.count_distinct(pc.ascii_lower(outputs)).as_py() == len(outputs):
-        return
+    lower = pc.ascii_lower(outputs) if ascii_only else None
+    if lower is not None and pc.count_distinct(lower).as_py() == len(outputs):
+        folders = pc.unique(pc.replace_substring_regex(lower, r"/[^/]*$", ""))
+        if not pc.any(pc.is_in(lower, value_set=_with_parents(folders.to_pylist()))).as_py():
+            return
+    _refuse(outputs.to_pylist(), table.column("source"))
+
+
+def _with_parents(folders: list[str]) -> pa.Array:
+    """Some folders and all folders above them."""
+    every = set(folders)
+    for folder in folders:
+        while (folder := folder.rpartition("/")[0]) and folder not in every:
+            every.add(folder)
+    return pa.array(sorted(every), pa.string())
+
+
+def _refuse(outputs: list[str], sources: pa.ChunkedArray) -> None:
+    keys = [unicodedata.normalize("NFC", output).casefold() for output in outputs]
     seen: dict[str, int] = {}
-    clashes = []
-    for index, output in enumerate(outputs.to_pylist()):
-        first = seen.setdefault(unicodedata.normalize("NFC", output).casefold(), index)
+    clashes: list[tuple[int, int, str]] = []
+    for index, key in enumerate(keys):
+        first = seen.setdefault(key, index)
         if first != index:
-            sources = table.column("source")
-            clashes.append(f"  {sources[first].as_py()} and {sources[index].as_py()}")
-    if clashes:
-        more = [f"  and {len(clashes) - 5} more"] if len(clashes) > 5 else []
-        raise UsageError(
-            "\n".join(
-                [
-                    f"{len(clashes)} images would overwrite others "
-                    "(names are compared ignoring case):",
-                    *clashes[:5],
-                    *more,
-                    "Rename them, exclude some with --exclude, or split them into two jobs.",
-                ]
-            )
+            clashes.append((first, index, _difference(outputs[first], outputs[index])))
+    for index, key in enumerate(keys):
+        while key := key.rpartition("/")[0]:
+            if key in seen:
+                clashes.append((seen[key], index, "one is a file, the other needs a folder"))
+                break
+    if not clashes:
+        return
+    shown = [
+        f"  {sources[first].as_py()} and {sources[index].as_py()}: {why}"
+        for first, index, why in clashes[:5]
+    ]
+    more = [f"  and {len(clashes) - 5} more"] if len(clashes) > 5 else []
+    raise UsageError(
+        "\n".join(
+            [
+                f"{len(clashes)} images would overwrite others:",
+                *shown,
+                *more,
+                "Rename them, exclude some with --exclude, or split them into two jobs.",
+            ]
         )
+    )
+
+
+def _difference(one: str, other: str) -> str:
+    if one == other:
+        return "the same output name"
+    if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):
+        return "their names look the same; only the encoding of accents differs (NFC, NFD)"
+    return "their names differ only in case"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,15 @@ from magenet_batch.jobs.plan.outputs import (
     refuse_own_place,
 )
 from magenet_batch.jobs.plan.shards import shard_size_for
-from magenet_batch.storage import Location, is_store, readable, refuse_other_schemes, write_parquet
+from magenet_batch.jobs.plan.tables import STANDARD_INPUT, is_manifest
+from magenet_batch.storage import (
+    Location,
+    is_below,
+    is_store,
+    readable,
+    refuse_other_schemes,
+    write_parquet,
+)
 
 PLAN_COLUMNS = pa.schema(
     [
@@ -188,6 +196,9 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
     choice = Choice(options.include, options.exclude)
     several = len(options.archive) > 1
     for given in options.archive:
+        if is_manifest(given):
+            yield _manifest(given, options, choice, skipped, several=several)
+            continue
         if is_store(given):
             refuse_own_place(given, out=options.out_path)
             objects = list_store(given, choice=choice, skipped=skipped)
@@ -196,36 +207,45 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
             continue
         refuse_other_schemes(given)
         archive = Path(given).expanduser().absolute()
+        if archive.is_dir():
+            refuse_own_folder(archive, given, out=options.out_path)
+            skipped.own_output = is_below(options.out_path, archive.resolve())
+            files = list_folder(archive, choice=choice, out=options.out_path, skipped=skipped)
+            yield from _parts(files, f"{archive.name}/" if several else "", options)
+            continue
+        if not archive.is_file():
+            raise UsageError(
+                f"{given}: no such folder or file. ARCHIVE is a folder of images, a single image, "
+                "a manifest (.parquet, .csv, .tsv, .txt, or - for a list on standard input), or "
+                "s3://BUCKET/..."
+            )
         refuse_own_folder(archive, given, out=options.out_path)
-        found, extra = _list_one(archive, given, options, choice, skipped)
-        prefix = f"{archive.stem if archive.is_file() else archive.name}/"
-        alone = not several or (archive.is_file() and extra is None)
-        if extra is None:
-            yield from _parts(found, "" if alone else prefix, options)
-        else:
-            part = _part(list(found), "" if alone else prefix, wanted=options.output_format)
-            for field_, column in zip(extra.schema, extra.columns, strict=True):
-                part = part.append_column(field_.with_nullable(True), column)
-            yield part
+        yield _part(
+            [Found(archive.name, str(archive), file_bytes(archive))], "",
+            wanted=options.output_format,
+        )  # fmt: skip
 
 
-def _list_one(
-    archive: Path, given: str, options: JobOptions, choice: Choice, skipped: Skipped
-) -> tuple[Iterable[Found], pa.Table | None]:
-    if archive.is_dir():
-        out = options.out_path
-        return list_folder(archive, choice=choice, out=out, skipped=skipped), None
-    if not archive.is_file():
-        raise UsageError(
-            f"{given}: no such folder or file. "
-            "ARCHIVE is a folder of images, a single image, a .parquet manifest or s3://BUCKET/..."
-        )
-    if archive.suffix.lower() == ".parquet":
-        root = None if options.root is None else Path(options.root).expanduser()
-        return read_manifest(
-            archive, path_column=options.path_column, root=root, choice=choice, skipped=skipped
-        )
-    return [Found(archive.name, str(archive), file_bytes(archive))], None
+def _manifest(
+    given: str, options: JobOptions, choice: Choice, skipped: Skipped, *, several: bool
+) -> pa.Table:
+    """The plan's rows of a manifest, with its other columns."""
+    if not is_store(given) and given != STANDARD_INPUT:
+        refuse_other_schemes(given)
+        path = Path(given).expanduser().absolute()
+        if not path.exists():
+            raise UsageError(f"{given}: no such manifest.")
+        refuse_own_folder(path, given, out=options.out_path)
+        given = str(path)
+    found, extra = read_manifest(
+        given, path_column=options.path_column, root=options.root, choice=choice, skipped=skipped
+    )
+    name = "list" if given == STANDARD_INPUT else PurePosixPath(given).stem
+    part = _part(found, f"{name}/" if several else "", wanted=options.output_format)
+    if extra is not None:
+        for field_, column in zip(extra.schema, extra.columns, strict=True):
+            part = part.append_column(field_.with_nullable(True), column)
+    return part
 
 
 def _parts(found: Iterable[Found], prefix: str, options: JobOptions) -> Iterator[pa.Table]:

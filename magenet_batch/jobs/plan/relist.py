@@ -12,6 +12,7 @@ from magenet_batch.errors import MagenetError, UsageError
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.listing import Skipped
 from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan, listed, make_plan
+from magenet_batch.records.columns import same_tables
 from magenet_batch.storage import Location
 
 BESIDE_ABOVE = 50_000
@@ -164,7 +165,7 @@ def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
     Returns:
         Lines such as "2 images added: a.jpg, b.jpg"; empty if nothing changed.
     """
-    if old.table.equals(new.table):
+    if same_tables(old.table, new.table):
         return []
 
     def named(what: str, names: pa.ChunkedArray) -> list[str]:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from magenet_batch.errors import ImageError, MagenetError, StorageError
+from magenet_batch.imaging.read import check_length, file_content
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.settings import OriginalAction
 from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
 
 
-def read_source(task: Task) -> bytes:
+def read_source(task: Task, *, max_pixels: int) -> bytes:
     """Read an image's file, or an object in a store.
 
+    Args:
+        task: the image.
+        max_pixels: maximum number of pixels; far larger files are not loaded.
+
     Raises:
-        ImageError: `unreadable`.
+        ImageError: `unreadable`; or the file cannot be an image, or is too large.
     """
     if is_store(task.source):
-        return read_object(task.source)
+        return read_object(task.source, max_pixels=max_pixels)
     _refuse_special(task.path)
-    try:
-        return task.path.read_bytes()
-    except OSError as error:
-        raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+    return file_content(task.path, max_pixels=max_pixels)
 
 
 def write_output(out: Location, name: str, data: bytes) -> None:
@@ -103,14 +106,16 @@ def _refuse_special(path: Path) -> None:
         raise ImageError("unreadable", f"is {kind}, not a file")
 
 
-def read_object(uri: str) -> bytes:
+def read_object(uri: str, *, max_pixels: int) -> bytes:
     """Read the content of an object.
 
     Raises:
-        ImageError: `unreadable`, if it is gone or the store does not respond.
+        ImageError: `unreadable`, if it is gone or the store does not respond; `too_large`.
     """
     try:
-        return StorePath(uri).read_bytes()
+        return StorePath(uri).read_bytes(check=partial(check_length, max_pixels=max_pixels))
+    except ImageError:
+        raise
     except (OSError, MagenetError) as error:
         raise ImageError(
             "unreadable", f"it cannot be downloaded: {brief(error.__cause__ or error)}"

@@ -187,15 +187,17 @@ class ImageProcessor:
     def _load(self, work: Work) -> None:
         how = self._options
         with work.timed("read_s"):
-            work.content = read_source(work.task)
+            work.content = read_source(work.task, max_pixels=self._max_pixels)
             image = read_image(
                 work.content, max_pixels=self._max_pixels, page=how.page,
+                colour_model=how.colour_model,
                 reduced_to=LEAST_TO_MEASURE if how.assess else None,
             )  # fmt: skip
         width, height = image.size
         work.row.update(
             bytes=image.bytes, sha256=image.sha256, width=width, height=height,
             format=image.format, bit_depth=image.bit_depth,
+            decoder_note="; ".join(image.notes) or None,
         )  # fmt: skip
         work.pixel_count = height * width
         if how.resolution is not None and image.pixels.shape[1] > how.resolution:
@@ -303,7 +305,7 @@ class ImageProcessor:
             pixels, like=image, metadata=how.metadata,
             format=format_to_write(image.format, renamed=renamed, wanted=how.output_format),
             provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
-            **options,
+            dicom_syntax=how.dicom_syntax, deidentify=how.deidentify, **options,
         )  # fmt: skip
 
 

@@ -43,11 +43,11 @@ def plan_of(folder: Path, **options):
 
 
 def inside(plan, folder: Path) -> None:
-    """Sources lie below the manifest's folder, outputs below `images/`."""
+    """Sources are below the manifest's folder or in a store, outputs below `images/`."""
     for source, output in zip(
         plan.table["source"].to_pylist(), plan.table["output"].to_pylist(), strict=True
     ):
-        assert Path(source).is_relative_to(folder.resolve())
+        assert source.startswith("s3://") or Path(source).is_relative_to(folder.resolve())
         assert ".." not in PurePosixPath(output).parts and ".." not in Path(source).parts
         assert output.startswith("images/") and not PurePosixPath(output).is_absolute()
         assert (folder / "out" / output).resolve().is_relative_to(folder.resolve() / "out")

@@ -169,3 +169,25 @@ def test_a_manifest_without_paths_lists_its_columns(options, manifest, tmp_path)
     (tmp_path / "bad.parquet").write_bytes(b"PAR0")
     with pytest.raises(UsageError, match="not a readable Parquet file"):
         make_plan(options(archive=(str(tmp_path / "bad.parquet"),)))
+
+
+def test_names_that_differ_in_the_encoding_of_accents_are_told_so(options, archive):
+    touch(archive / "\u00e9.jpg")
+    touch(archive / "e\u0301.jpg")
+    with pytest.raises(UsageError, match="encoding of accents"):
+        make_plan(options())
+
+
+def test_a_file_where_another_needs_a_folder_is_found_before_any_work(options, archive):
+    """`x.bmp` becomes `x.bmp.png`, which is a folder of the archive."""
+    touch(archive / "x.bmp.png" / "y.jpg")
+    assert len(make_plan(options())) == 10
+    touch(archive / "x.bmp")
+    with pytest.raises(UsageError, match="needs a folder"):
+        make_plan(options())
+
+
+def test_an_output_folder_in_the_archive_is_told(options, archive):
+    plan = make_plan(options(out=str(archive / "results")))
+    assert "the output folder is inside the archive" in describe_plan(plan)
+    assert "inside the archive" not in describe_plan(make_plan(options()))

@@ -1,0 +1,118 @@
+"""What is written follows PS3.3 and PS3.5: attributes of each module, codes, compressed pixels."""
+
+import importlib.util
+import io
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import JPEG, OPHTHALMIC_16, SECONDARY_CAPTURE, dicom
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+
+from magenet_batch.imaging.metadata import Provenance
+from magenet_batch.imaging.read import read_image
+from magenet_batch.imaging.write import encode_image
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+PICTURE[10:30, 5:60] = 77  # runs
+DEEP = PICTURE.astype(np.uint16) * 257
+BY = Provenance("small", "0123456789abcdef")
+SYNTAXES = {"explicit": ExplicitVRLittleEndian, "rle": RLELossless, "jpeg2000": JPEG2000Lossless}
+SOURCES = {
+    "ophthalmic 8 bits": dicom(PICTURE),
+    "ophthalmic 16 bits": dicom(DEEP, sop_class=OPHTHALMIC_16),
+    "ophthalmic, lossy": dicom(PICTURE, colours="YBR_FULL_422", syntax=JPEG),
+    "photograph": dicom(PICTURE, sop_class="1.2.840.10008.5.1.4.1.1.77.1.4"),
+    "secondary capture": dicom(PICTURE, sop_class=SECONDARY_CAPTURE),
+    "secondary capture of 12 bits": dicom(DEEP >> 4, bits=12, sop_class=SECONDARY_CAPTURE),
+}
+
+
+def derived(name, **options):
+    image = read_image(SOURCES[name])
+    out = encode_image(image.pixels, like=image, format="dicom", provenance=BY, **options)
+    return image, out, pydicom.dcmread(io.BytesIO(out))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_every_syntax_holds_the_same_pixels(name, syntax):
+    image, out, new = derived(name, dicom_syntax=syntax)
+    assert new.file_meta.TransferSyntaxUID == SYNTAXES[syntax]
+    again = read_image(out)
+    np.testing.assert_array_equal(again.pixels, image.pixels)
+    assert again.bit_depth == image.bit_depth
+    assert (new.PhotometricInterpretation == "YBR_RCT") == (syntax == "jpeg2000")
+    if syntax == "jpeg2000" and new.BitsStored > 8:
+        return  # pydicom cannot decode these without further libraries
+    stored = new.pixel_array  # an independent decoder
+    top = (1 << new.BitsStored) - 1
+    expected = np.rint(image.pixels * (top / np.iinfo(image.pixels.dtype).max))
+    np.testing.assert_array_equal(stored, expected)
+    assert derived(name, dicom_syntax=syntax)[1] == out, "the same bytes every time"
+
+
+def test_each_syntax_is_another_instance():
+    made = [derived("ophthalmic 8 bits", dicom_syntax=s)[2] for s in SYNTAXES]
+    assert (
+        len({new.SOPInstanceUID for new in made}) == len({n.SeriesInstanceUID for n in made}) == 3
+    )
+
+
+def test_derivation_is_coded_by_cid_7203():
+    group = {getattr(codes.cid7203, n).value: getattr(codes.cid7203, n).meaning
+             for n in codes.cid7203.dir()}  # fmt: skip
+    image, _, new = derived("ophthalmic 8 bits")
+    found = {item.CodeValue: item.CodeMeaning for item in new.DerivationCodeSequence}
+    assert set(found) == {"113086", "113053"} and found.items() <= group.items()
+    (reference,) = new.SourceImageSequence
+    assert reference.SpatialLocationsPreserved == "YES"
+    assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
+    half = np.ascontiguousarray(image.pixels[::2, ::2])
+    out = encode_image(half, like=image, format="dicom", provenance=BY)
+    reduced = pydicom.dcmread(io.BytesIO(out))
+    assert [i.CodeValue for i in reduced.DerivationCodeSequence][-1] == "113085"
+    assert "SpatialLocationsPreserved" not in reduced.SourceImageSequence[0]
+    (equipment,) = new.ContributingEquipmentSequence
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert equipment.Manufacturer == "magenet"
+
+
+@cache
+def standard(name):
+    """A table of PS3.3, as highdicom ships them."""
+    found = importlib.util.find_spec("highdicom")
+    if found is None:
+        pytest.skip("needs highdicom, whose tables are those of PS3.3")
+    return json.loads((Path(found.origin).parent / "_standard" / f"{name}.json").read_text())
+
+
+def items_at(dataset, path):
+    """All items of nested sequences; the data set itself for an empty path."""
+    if not path:
+        return [dataset]
+    return [found for item in dataset.get(path[0]) or [] for found in items_at(item, path[1:])]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("metadata", ["keep", "minimal", "none"])
+@pytest.mark.parametrize("deidentify", ["none", "basic"])
+def test_compulsory_attributes_of_every_module_are_there(name, metadata, deidentify):
+    _, _, new = derived(name, metadata=metadata, deidentify=deidentify)
+    kind = standard("sop_class_iod_map")[new.SOPClassUID]
+    missing = []
+    for module in standard("iod_module_map")[kind]:
+        if module["usage"] != "M":
+            continue
+        for attribute in standard("module_attribute_map")[module["key"]]:
+            keyword, needed = attribute["keyword"], attribute["type"]
+            for item in items_at(new, attribute["path"]):
+                if needed not in ("1", "2") or (needed == "2" and keyword in item):
+                    continue
+                if item.get(keyword) in (None, "", b""):
+                    missing.append((module["key"], *attribute["path"], keyword, needed))
+    assert missing == []

@@ -1,0 +1,65 @@
+"""Test files that other packages ship: read as they read them, or refused for the right reason."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.pixels import pixel_array
+
+from magenet_batch.errors import ImageError
+from magenet_batch.imaging.read import read_image
+
+LIST = Path(__file__).with_name("upstream.tsv")
+LINES = [line.split("\t") for line in LIST.read_text().splitlines()]
+_TOLERANCE = 3  # rounding of colour conversions and of lossy codecs
+
+
+def path_of(name):
+    package, _, rest = name.partition("/")
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / rest if found else None
+    if path is None or not path.is_file():
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+def as_others_read(path):
+    """RGB pixels by pydicom or Pillow, over the full range; None if they cannot."""
+    if path.suffix in (".png", ".jpg"):
+        with Image.open(path) as image:
+            return None if image.has_transparency_data else np.asarray(image.convert("RGB"))
+    try:
+        pixels = pixel_array(dcmread(path))
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return None
+    return pixels[..., None].repeat(3, 2) if pixels.ndim == 2 else pixels
+
+
+@pytest.mark.parametrize(("name", "outcome", "words"), LINES, ids=[line[0] for line in LINES])
+def test_upstream_files_are_read_or_refused_for_the_right_reason(name, outcome, words):
+    path = path_of(name)
+    if outcome != "read":
+        with pytest.raises(ImageError) as caught:
+            read_image(path)
+        assert (caught.value.reason, str(caught.value)) == (outcome, words)
+        return
+    image = read_image(path)
+    size = "x".join(map(str, image.size))
+    assert f"{size} {image.bit_depth} bits {'; '.join(image.notes)}".strip() == words
+    expected = as_others_read(path)
+    if expected is None or "palette" in name:
+        return
+    mine = image.pixels.astype(np.float64)
+    if image.format == "dicom" and image.dataset.PhotometricInterpretation == "MONOCHROME1":
+        mine = np.iinfo(image.pixels.dtype).max - mine
+    scale = ((1 << image.bit_depth) - 1) / np.iinfo(image.pixels.dtype).max
+    if expected.dtype == np.uint8 and image.bit_depth == 16:
+        return  # Pillow drops half of the bits
+    assert np.abs(mine * scale - expected).max() <= _TOLERANCE
+
+
+def test_the_list_is_long():
+    assert len(LINES) > 200 and sum(line[1] == "read" for line in LINES) > 70
