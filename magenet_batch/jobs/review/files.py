@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from magenet_batch.errors import ImageError, StorageError, WeightsError
@@ -28,9 +28,7 @@ MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_co
             "area_contrast", "macula_contrast")  # fmt: skip
 TOLERANCE = 0.02
 """How far measures of the same image may lie apart that another machine made."""
-_EVERYTHING = Policy("review", **dict.fromkeys(
-    ("good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade")
-))  # fmt: skip
+_EVERYTHING = Policy("review", **dict.fromkeys(f.name for f in fields(Policy) if f.name != "name"))
 
 
 @dataclass
