@@ -239,11 +239,14 @@ def _word(row: Row, decision: Decision) -> str:
 
 def _image_options(identity: dict[str, Any]) -> ImageOptions:
     """How the job read and wrote images, from its record."""
-    names = ("quality", "resolution", "page")
+    names = ("quality", "resolution", "page", "colour_model")
+    as_given: dict[str, Any] = {name: identity.get(name) for name in names}
     return ImageOptions(
-        **{name: identity.get(name) for name in names},
+        **as_given,
         output_format=identity.get("output_format", "source"),
         metadata=identity.get("metadata", "keep"), policy=POLICIES["all"],
+        dicom_syntax=identity.get("dicom_syntax", "explicit"),
+        deidentify=identity.get("deidentify", "none"),
         kept=identity.get("kept", "copy"), rejects=identity.get("rejects", "omit"),
         grey=identity.get("grey", "keep"), evidence=False, assess=False,
         look=identity.get("look", "natural"),

@@ -169,7 +169,7 @@ def _refuse_outside(name: str) -> None:
 
 def _original(task: Task, row: Row) -> bytes:
     """The content of the original, if it is the one that was judged."""
-    content = read_source(task)
+    content = read_source(task, max_pixels=MAX_PIXELS)
     if row.get("sha256") and hashlib.sha256(content).hexdigest() != row["sha256"]:
         raise ImageError("unreadable", "the original is another file than the one that was judged")
     return content
