@@ -22,6 +22,7 @@ from magenet_batch.jobs.work.content import keep_original, read_source, write_ou
 from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
+from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location
 
 MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_contrast",
