@@ -80,6 +80,7 @@ def test_unchanged_images_come_as_they_are_and_are_no_withheld_ones(
     monkeypatch.setattr(
         measuring, "measure_fidelity", lambda *images, **maps: {"change": 0.0, "fidelity": 1.0}
     )
+    monkeypatch.setattr(measuring, "compare_copies", lambda *copies, **maps: {})
     summary = run_job(options(policy="standard"), enhancer_factory=fake_factory)
     found = rows(tmp_path / "out")
     assert {(r["status"], r["reason"]) for r in found} == {("kept", "unchanged")}
