@@ -27,7 +27,7 @@ SIZE = 64
 IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
 CONFIG = LightTrainingConfig(batch=3, real_batch=2)
 BELIEVING, TONING = {"believe"}, {"tone"}
-FIELDS = {"down", "whole", "up", "fields", "rest"}
+FIELDS = {"fade", "down", "whole", "up", "fields", "rest"}
 
 
 def lessons(real: bool = True, **changes: object) -> LightLessons:
