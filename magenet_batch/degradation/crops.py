@@ -8,7 +8,6 @@ Gaussian kernels are cut at four standard deviations.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -30,10 +29,9 @@ from magenet_batch.degradation.kinds.noise import (
     noise_bank,
     noise_taps,
 )
-from magenet_batch.degradation.kinds.spots import Spots, add_spots
 from magenet_batch.degradation.params import DegradationParams
 
-CROP_KINDS = ("blur", "spots", "noise", "jpeg")
+CROP_KINDS = ("blur", "noise", "jpeg")
 """Kinds of degradation that can be applied to crops here."""
 
 
@@ -42,8 +40,7 @@ def degrade_crop(pixels: np.ndarray, params: DegradationParams, *, height: int) 
 
     Args:
         pixels: (h, w, 3) RGB, floating point, 0..1; not modified.
-        params: parameters with blur, spots, noise and JPEG of any shape and coder; the positions
-            of spots are fractions of the crop, their sizes fractions of `height`.
+        params: parameters with blur, noise and JPEG of any shape and coder.
         height: height of the whole picture in pixels, which lengths are fractions of and on which
             the noise depends.
 
@@ -71,8 +68,6 @@ def degrade_crop(pixels: np.ndarray, params: DegradationParams, *, height: int) 
     x = pixels.astype(np.float32)
     if "blur" in kinds:
         x = np.clip(_blur(x, params, height), 0, 1)
-    if "spots" in kinds:
-        x = np.clip(_spotted(x, params, height), 0, 1)
     if "noise" in kinds:
         x = np.clip(_with_noise(x, params, height), 0, 1)
     if "jpeg" in kinds:
@@ -86,13 +81,6 @@ def _blur(x: np.ndarray, p: Blur, height: int) -> np.ndarray:
         taps = (gaussian_taps if p.blur_shape == "gaussian" else box_taps)(p, height=height)
         return cv2.sepFilter2D(x, -1, taps, taps, borderType=border)
     return cv2.filter2D(x, -1, blur_kernel(p, height=height), borderType=border)
-
-
-def _spotted(x: np.ndarray, p: Spots, height: int) -> np.ndarray:
-    larger = height / x.shape[0]
-    scaled = Spots(spots=tuple(replace(s, radius=s.radius * larger) for s in p.spots))
-    spotted = add_spots(torch.from_numpy(x).permute(2, 0, 1)[None], [scaled])
-    return spotted[0].permute(1, 2, 0).numpy()
 
 
 def _with_noise(x: np.ndarray, p: Noise, height: int) -> np.ndarray:

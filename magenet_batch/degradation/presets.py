@@ -57,9 +57,9 @@ PRESETS: dict[str, Preset] = {
     "mild": Preset(
         {"colour": 0.9, "halo": 0.5, "hole": 0.5, "blur": 0.7, "spots": 0.5}, severity=(0.2, 0.7),
     ),
-    # What the sensor stage undoes, as cameras make it, very light to severe: no faults of light.
+    # Blur, noise and compression as cameras make them, very light to severe: no faults of light.
     "sensor": Preset(
-        {"blur": 0.7, "spots": 0.35, "noise": 0.7, "jpeg": 0.5},
+        {"blur": 0.7, "noise": 0.7, "jpeg": 0.5},
         severity=(0.03, 1.0), untouched=0.12, single=0.3, ways="camera",
     ),
     # Faults of light, which the light stage undoes, with other faults that it must leave alone.

@@ -16,7 +16,6 @@ from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.crops import degrade_crop
 from magenet_batch.degradation.kinds.blur import SHAPES
 from magenet_batch.degradation.kinds.jpeg import CODERS
-from magenet_batch.degradation.kinds.spots import Spot
 
 
 def crop(height: int = 96, width: int = 80, *, seed: int = 1) -> np.ndarray:
@@ -83,20 +82,6 @@ def test_compression_is_that_of_torch(coder: str):
     np.testing.assert_allclose(got, by_torch(crop(), params, height=900), atol=1e-6)
 
 
-def test_spots_are_those_of_torch_and_as_large_as_in_the_whole_picture():
-    spot = Spot(x=0.4, y=0.6, radius=0.05, amplitude=0.2)
-    params = DegradationParams(spots=(spot, replace(spot, x=0.1, amplitude=-0.3)))
-    pixels = crop(128, 128)
-    got = degrade_crop(pixels, params, height=128)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    whole = apply_degradation(image, [params], mask_B1HW=torch.ones(1, 1, 128, 128))
-    np.testing.assert_allclose(got, whole[0].permute(1, 2, 0), atol=1e-6)
-    even = np.full((128, 128, 3), 0.5, np.float32)
-    one = DegradationParams(spots=(replace(spot, x=0.5, y=0.5),))
-    areas = [float((degrade_crop(even, one, height=h) - even).sum()) for h in (128, 256)]
-    assert areas[1] == pytest.approx(4 * areas[0], rel=0.02)
-
-
 def test_all_together_is_that_of_torch():
     smooth = cv2.GaussianBlur(crop(160, 160), (0, 0), 3)
     params = DegradationParams(
@@ -159,5 +144,5 @@ def test_what_a_crop_cannot_have_is_refused():
         degrade_crop(np.zeros((4, 4, 3), np.uint8), nothing, height=64)
     with pytest.raises(ValueError, match="height is 0"):
         degrade_crop(crop(), nothing, height=0)
-    with pytest.raises(ValueError, match="not support 'haze', only blur, spots, noise, jpeg"):
+    with pytest.raises(ValueError, match="not support 'haze', only blur, noise, jpeg"):
         degrade_crop(crop(), DegradationParams(haze_strength=0.3), height=64)

@@ -103,9 +103,9 @@ def test_camera_presets_draw_every_shape_and_coder():
 
 def test_the_sensor_preset_is_wide_and_has_no_light():
     params = drawn("sensor", 2000)
-    assert {kind for p in params for kind in p.kinds()} == {"blur", "spots", "noise", "jpeg"}
+    assert {kind for p in params for kind in p.kinds()} == {"blur", "noise", "jpeg"}
     untouched = np.mean([not p.kinds() for p in params])
-    assert untouched == pytest.approx(0.12 + 0.88 * 0.3 * 0.65 * 0.3 * 0.5, abs=0.03)
+    assert untouched == pytest.approx(0.12 + 0.88 * 0.3 * 0.3 * 0.5, abs=0.03)
     sigmas = [p.blur_sigma for p in params if p.blur_sigma]
     assert min(sigmas) < 0.001
     assert max(sigmas) > 0.012

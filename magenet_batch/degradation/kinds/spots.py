@@ -64,17 +64,8 @@ def _sample(rng: np.random.Generator, severity: float) -> Spots:
     return Spots(spots=tuple(one() for _ in range(int(rng.integers(5, 21)))))
 
 
-def add_spots(x_BCHW: torch.Tensor, params: Sequence[Spots]) -> torch.Tensor:
-    """Add all spots of an image as one matrix product, since a Gaussian is separable.
-
-    Args:
-        x_BCHW: images, 0..1.
-        params: spots of each image; positions are fractions of its sides.
-
-    Returns:
-        Images of the same shape, not clipped.
-    """
-    x = x_BCHW
+def _apply(x: torch.Tensor, params: Sequence[Spots], height: int) -> torch.Tensor:
+    """Add all spots of an image as one matrix product, since a Gaussian is separable."""
     rows_of, columns_of = x.shape[-2:]
     most = max(len(p.spots) for p in params)
     table = torch.zeros(len(params), most, 4)
@@ -97,7 +88,7 @@ KIND = Kind(
     place=70,
     present=lambda p: bool(p.spots),
     sample=_sample,
-    apply=lambda x, params, height: add_spots(x, params),
+    apply=_apply,
     losses=lambda p: (max((abs(s.amplitude) for s in p.spots), default=0.0),),
     limits={},
     decode={"spots": lambda entries: tuple(Spot(**entry) for entry in entries)},

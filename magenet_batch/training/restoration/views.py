@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,7 +26,6 @@ from magenet_batch.training.restoration.config import SensorTrainingConfig
 _LEAST_INSIDE = 0.55  # minimum share of a crop inside the field of view
 _TALL = (0.7, 1.0)  # height of the picture relative to the diameter of the field of view
 _EIGHT_BITS = 0.9  # share of crops that are rounded to eight bits, as in files
-_SPOTS_SEEN = 0.25  # share of a picture's spots that a crop shows
 _RIM = 3  # width in pixels of the rim of the field of view that is ignored
 
 
@@ -136,7 +135,7 @@ def draw_crops(
         sharp, mask = cut
         # No border: the rim is relit before the sensor stage (models/restoration/rim.py).
         wanted = continued(_relit(rng, sharp, config.recoloured) * mask[..., None], mask)
-        params = _within(rng, sample_degradation(rng, how))
+        params = sample_degradation(rng, how)
         height = round(photograph.side * ratio * rng.uniform(*_TALL))
         seen = degrade_crop(wanted, params, height=height)
         if rng.random() < _EIGHT_BITS:
@@ -151,15 +150,6 @@ def draw_crops(
         _images(seen), _images(wanted), torch.from_numpy(mask)[:, None],
         torch.from_numpy(inner)[:, None], torch.from_numpy(known), side,
     )  # fmt: skip
-
-
-def _within(rng: np.random.Generator, params: DegradationParams) -> DegradationParams:
-    """Move some of a picture's spots into the crop, at random positions."""
-    seen = [spot for spot in params.spots if rng.random() < _SPOTS_SEEN]
-    places = rng.uniform(-0.05, 1.05, (len(seen), 2)).tolist()
-    return replace(
-        params, spots=tuple(replace(s, x=x, y=y) for s, (x, y) in zip(seen, places, strict=True))
-    )
 
 
 def facts(params: DegradationParams, height: int, light: float) -> np.ndarray:
