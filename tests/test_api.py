@@ -54,9 +54,8 @@ def row_of(out: Path) -> dict:
 
 def test_python_and_the_command_line_say_the_same(result, path, tmp_path):
     options = JobOptions(
-        archive=(str(path),), out=str(tmp_path / "out"), workers=0, gpus=0, policy="all",
-        policy_set=("area=off",),
-    )  # fmt: skip
+        archive=(str(path),), out=str(tmp_path / "out"), workers=0, gpus=0, policy="all"
+    )
     assert run_job(options).exit_code == 0
     row = row_of(tmp_path / "out")
     written = cv2.imread(str(tmp_path / "out" / row["output"]))[..., ::-1]

@@ -34,8 +34,6 @@ def options(archive: Path, tmp_path: Path):
             "shard_size": 2,
             "policy": "all",
         }
-        if "policy" not in changes:  # what the fake enhancer does to noise is no restoration
-            values["policy_set"] = ("area=off",)
         return JobOptions(**(values | changes))
 
     return make
