@@ -206,7 +206,7 @@ class LightStage(nn.Module):
             light = planes(untoned.believed()).resized(lit.shape[-1])
             even = light.apply(lit) * (lit.amax(1, keepdim=True) > 0)
             after = colour_statistics(even.clamp(0, 1), side=_COLOURS)
-            own = torch.log(_gains(even, lit)).clamp(-_TONE, _TONE)
+            own = torch.log(least_squares_gains(even, lit)).clamp(-_TONE, _TONE)
         tone = self.tone(torch.cat([described.detach(), after], 1)).float()
         return untoned._replace(
             tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], own=own,
@@ -214,7 +214,7 @@ class LightStage(nn.Module):
         )  # fmt: skip
 
 
-def _gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torch.Tensor:
+def least_squares_gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torch.Tensor:
     """Gain per channel that brings images nearest to others in least squares: (B, C, 1, 1)."""
     found = (x_BCHW * wanted_BCHW).sum((2, 3), keepdim=True)
     return (found / x_BCHW.square().sum((2, 3), keepdim=True).clamp_min(1e-6)).clamp_min(1e-3)

@@ -12,7 +12,12 @@ from torch import nn
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
-from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.models.restoration.light import (
+    Fields,
+    LightStage,
+    least_squares_gains,
+    planes,
+)
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
@@ -172,10 +177,7 @@ def decibels(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Multiply each channel by the gain that brings it closest to another image."""
-    gain = (x * y * mask).sum((2, 3), keepdim=True) / (x * x * mask).sum(
-        (2, 3), keepdim=True
-    ).clamp_min(1e-6)
-    return x * gain.clamp(0.2, 5)
+    return x * least_squares_gains(x * mask, y * mask).clamp(0.2, 5)
 
 
 def _veiled(rng: np.random.Generator, params: DegradationParams) -> DegradationParams:
