@@ -40,6 +40,7 @@ from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.jobs.policy import Policy
+from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
@@ -152,6 +153,7 @@ class Bench:
         """Cost of our restorer and of the reference, at 512 px and on one original of 12
         megapixels."""
         self._say("cost")
+        keep_freed_memory()  # as the workers of a job do
         small = make_phantom(3, size=SIZE).pixels
         large = read_image(list_images(self.data / "archive")[0]).pixels
         found = {}

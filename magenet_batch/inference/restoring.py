@@ -30,7 +30,6 @@ from magenet_batch.settings import Look
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are processed at a time
-_SMOOTH = 256  # side in pixels of the light's planes before they are enlarged linearly
 _RIM = 25  # pixels; statistics are taken at least this far inside
 
 
@@ -146,10 +145,10 @@ class Restoring:
         fields = self._light(y, inside)
         if not torch.isfinite(y.sum()):
             raise ImageError("non_finite", "the network produced values that are not finite")
-        light = planes(fields).resized(_SMOOTH) if fields is not None else None
+        light = planes(fields) if fields is not None else None
         clear = None
         if self._look == "clear":
-            shown = planes(fields).resized(y.shape[-1]).apply(y) if fields is not None else y
+            shown = light.resized(y.shape[-1]).apply(y) if light is not None else y
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
         # Up to the edge: a veil left there would look like a bright ring.
         weight = mask * np.float32(blend)
@@ -238,8 +237,8 @@ class Restoring:
             old = self._tensor(pixels[rows, columns].astype(np.float32) / full)
             new = old + _enlarged(change, window, side)
             if light is not None:
-                gain, offset = (_enlarged(t, window, side) for t in (light.gain, light.offset))
-                new = light._replace(gain=gain, offset=offset).apply(new)
+                at = slice(window.top, window.bottom), slice(window.left, window.right)
+                new = light.cut(*at, size=side).apply(new)
             if clear is not None:
                 # No channel may clip, which would change the hue.
                 room = (1 / new.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)

@@ -18,7 +18,7 @@ from magenet_batch.models.restoration.config import (
 from magenet_batch.models.restoration.light import Fields, LightStage, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.sense import Sense, apply_matrices
-from magenet_batch.models.restoration.sensor import SensorStage
+from magenet_batch.models.restoration.sensor import SensorStage, ToldBlock
 from magenet_batch.models.restoration.statistics import STATISTICS, band_statistics
 
 
@@ -149,6 +149,26 @@ def test_a_closed_gate_can_open_again():
     assert float(fields.degraded.detach()) == 0
     fields.believed().light.sum().backward()
     assert float(stage.believe[2].bias.grad.abs()) > 0
+
+
+def test_one_image_alone_is_computed_as_in_training():
+    block = stirred(ToldBlock(8, 5), 0.5)
+    x = torch.rand(1, 8, 24, 24, generator=torch.Generator().manual_seed(2))
+    condition = torch.randn(1, 5, generator=torch.Generator().manual_seed(3))
+    in_training = block(x, condition).detach()
+    with torch.no_grad():
+        alone = block(x, condition)
+    assert not torch.allclose(alone, x, atol=0.01)
+    assert torch.allclose(alone, in_training, atol=1e-5)
+
+
+def test_a_window_of_the_planes_is_cut_out_of_the_whole():
+    generator = torch.Generator().manual_seed(4)
+    some = Planes(*(torch.rand(1, 3, 16, 16, generator=generator) for _ in range(2)), torch.ones(1))
+    whole = some.resized(100)
+    part = some.cut(slice(37, 61), slice(0, 100), size=100)
+    assert torch.allclose(part.gain, whole.gain[..., 37:61, :], atol=1e-6)
+    assert torch.allclose(part.offset, whole.offset[..., 37:61, :], atol=1e-6)
 
 
 def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():

@@ -81,9 +81,13 @@ class Planes(NamedTuple):
 
     def resized(self, size: int) -> Planes:
         """Resize smoothly to another size."""
+        return self.cut(slice(0, size), slice(0, size), size=size)
+
+    def cut(self, rows: slice, columns: slice, *, size: int) -> Planes:
+        """A window of the planes resized to `size`; the values do not depend on the window."""
         enlarge = bicubic_matrix(self.gain.shape[-1], size).to(self.gain)
-        gain, offset = (enlarge @ t @ enlarge.T for t in (self.gain, self.offset))
-        return Planes(gain, offset, self.saturation)
+        tall, wide = enlarge[rows], enlarge[columns].T
+        return Planes(tall @ self.gain @ wide, tall @ self.offset @ wide, self.saturation)
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
         """Restore images; the result is not clipped."""

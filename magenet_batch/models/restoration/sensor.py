@@ -43,9 +43,16 @@ class ToldBlock(nn.Module):
 
     def forward(self, x_BCHW: torch.Tensor, condition_BC: torch.Tensor) -> torch.Tensor:
         """Compute features of the same shape."""
-        scale, shift = self.tell(condition_BC)[:, :, None, None].to(x_BCHW.dtype).chunk(2, 1)
-        y = silu(torch.addcmul(shift, self.first(x_BCHW), 1 + scale))
-        return added(self.second(y), x_BCHW)
+        scale, shift = self.tell(condition_BC).to(x_BCHW.dtype).chunk(2, 1)
+        if len(condition_BC) > 1 or torch.is_grad_enabled():
+            scale, shift = scale[:, :, None, None], shift[:, :, None, None]
+            y = torch.addcmul(shift, self.first(x_BCHW), 1 + scale)
+        else:  # the same as part of the convolution, which saves a pass over the features
+            factor, bias = 1 + scale[0], self.first.bias
+            assert bias is not None
+            weight = self.first.weight * factor.view(-1, 1, 1, 1)
+            y = F.conv2d(x_BCHW, weight, bias * factor + shift[0], padding=1)
+        return added(self.second(silu(y)), x_BCHW)
 
 
 class SensorStage(nn.Module):
@@ -115,7 +122,7 @@ class SensorStage(nn.Module):
             gains, first = (fine, 2 * k) if k < _FULL else (coarse, 2 * (k - _FULL))
             own, common = gains[:, first : first + 1], gains[:, first + 1 : first + 2]
             y = torch.addcmul(y, own, band)
-            shared = torch.addcmul(shared, common, band.mean(1, keepdim=True))
+            shared = torch.addcmul(shared, common, _grey(band))
         y = y + shared
         if self.residual is not None:
             y = torch.add(y, torch.tanh(_enlarged(self.residual, features)), alpha=self.most)
@@ -131,6 +138,12 @@ class SensorStage(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](added(self.ups[level](x), skips[level]), condition)
         return silu(x)
+
+
+def _grey(x_B3HW: torch.Tensor) -> torch.Tensor:
+    """Mean of the channels, (B, 1, H, W): as a product, which is several times as fast."""
+    third = x_B3HW.new_full((1, 3), 1 / 3)
+    return (third @ x_B3HW.flatten(2)).view_as(x_B3HW[:, :1])
 
 
 def _enlarged(conv: nn.Conv2d, x_BCHW: torch.Tensor) -> torch.Tensor:
