@@ -68,6 +68,13 @@ PRESETS: dict[str, Preset] = {
          "blur": 0.3, "spots": 0.3, "noise": 0.2},
         severity=(0.05, 1.0), untouched=0.25, single=0.35,
     ),
+    # The same for whole images at full resolution, with more of the faults of the sensor, which
+    # show in their statistics.
+    "whole": Preset(
+        {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
+         "blur": 0.5, "spots": 0.3, "noise": 0.4, "jpeg": 0.3},
+        severity=(0.05, 1.0), untouched=0.25, single=0.35, ways="camera",
+    ),
     # For the last stage alone: faults that show in a neighbourhood, and often none at all.
     "detail": Preset(
         {"colour": 0.4, "gradient": 0.2, "halo": 0.2, "hole": 0.2, "blur": 0.5, "spots": 0.1,

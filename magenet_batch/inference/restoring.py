@@ -142,7 +142,7 @@ class Restoring:
             y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
         if cancelled():
             raise CancelledError("stopped before the light stage")
-        fields = self._light(y, inside)
+        fields = self._light(y, inside, sensed)
         if not torch.isfinite(y.sum()):
             raise ImageError("non_finite", "the network produced values that are not finite")
         light = planes(fields) if fields is not None else None
@@ -196,7 +196,7 @@ class Restoring:
         mask_of_copy = (lit > 0.999).astype(np.uint8)
         return _Copy(reduced, mask_of_copy, factor, square, around.side / side)
 
-    def _light(self, y: torch.Tensor, inside: torch.Tensor) -> Fields | None:
+    def _light(self, y: torch.Tensor, inside: torch.Tensor, sensed: Sensed) -> Fields | None:
         """Predict the light from a small copy of the sensor stage's output."""
         stage = self._network.light
         if stage is None:
@@ -206,7 +206,7 @@ class Restoring:
         share = F.interpolate(inside, size=size, mode="area")
         mask = (share > 0.98).float()
         with self._computing():
-            fields = self._network.light_of(seen * mask, mask)
+            fields = self._network.light_of(seen * mask, mask, sensed)
         return fields.believed() if fields is not None else None
 
     def _composed(

@@ -25,6 +25,7 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
+from magenet_batch.training.restoration.whole import WHOLE
 from magenet_batch.training.structure import STRUCTURE
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE
 
@@ -127,8 +128,12 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
         ("sensor", recipe.sensor, recipe.model.sensor),
         ("light", recipe.light, recipe.model.light),
     ):
-        if name in wanted and network is not None:
-            yield _part(recipe, name, config.steps, config.minutes)
+        if name not in wanted or network is None:
+            continue
+        if name == "light" and recipe.model.light is not None and recipe.model.light.statistics:
+            begun = _part_progress(recipe, name).step > 0
+            yield _part(recipe, WHOLE, sum(recipe.light.whole_images), done=begun)
+        yield _part(recipe, name, config.steps, config.minutes)
 
 
 def _structure(recipe: Recipe, *, done: bool) -> Phase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, Restorat
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
 from magenet_batch.training.restoration.run import RestorationRun
+from magenet_batch.training.restoration.whole import WHOLE_FOLDER
 from magenet_batch.training.results import RESULTS
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
 
@@ -59,6 +61,7 @@ def train(recipe: Recipe, *, fresh: bool = False, stop_after: float = 0.0) -> in
     if fresh:
         for name in _OF_A_RUN:
             (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / WHOLE_FOLDER, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "recipe.json", recipe.model_dump_json(indent=2).encode())
     if isinstance(recipe, RestorationRecipe):

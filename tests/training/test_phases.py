@@ -36,7 +36,7 @@ def test_a_run_s_time_is_that_of_all_phases_together():
 
 
 def test_nothing_known_is_said():
-    assert Phases([STRUCTURE]).left() == "time left not known yet of structure"
+    assert Phases([STRUCTURE]).left() == "time left not known yet for structure"
 
 
 def test_the_share_never_falls_and_ends_at_one():

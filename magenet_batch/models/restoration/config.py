@@ -50,6 +50,8 @@ class LightConfig(BaseModel):
         size: side of its input square, pixels.
         grid: side of its fields, pixels; finer structure is never treated as light.
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
+        statistics: also use Sense's statistics of the image at working size; the correlations
+            between its channels tell faded colours from those of a camera.
     """
 
     model_config = _STRICT
@@ -57,6 +59,7 @@ class LightConfig(BaseModel):
     size: Literal[64, 128, 256] = 128
     grid: int = Field(default=16, ge=8, le=64)
     widths: tuple[int, int, int, int] = (32, 64, 96, 128)
+    statistics: bool = False
 
 
 class RestorationConfig(BaseModel):
@@ -90,14 +93,14 @@ class RestorationConfig(BaseModel):
 RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "sensor": SensorConfig(widths=(8, 12, 16)),
-        "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
+        "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24), statistics=True),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {},
+    "small": {"light": LightConfig(statistics=True)},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
-        "light": LightConfig(widths=(64, 128, 192, 256)),
+        "light": LightConfig(widths=(64, 128, 192, 256), statistics=True),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

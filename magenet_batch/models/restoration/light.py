@@ -22,6 +22,7 @@ from torch import nn
 
 from magenet_batch.models.blocks import conv3, zero_conv, zero_linear
 from magenet_batch.models.restoration.config import LightConfig
+from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
@@ -138,11 +139,19 @@ class LightBlock(nn.Module):
         return F.silu(self.again(self.second(y)))
 
 
+class _Teller(nn.Sequential):
+    """What the statistics of bands add to a vector of features; at first nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Linear(BAND_STATISTICS, 96), nn.SiLU(), zero_linear(96, width))
+
+
 class LightStage(nn.Module):
     """A small encoder-decoder on the whole image that predicts the fields."""
 
     def __init__(self, config: LightConfig) -> None:
         super().__init__()
+        self.config = config
         self.size, self.grid = config.size, config.grid
         w = config.widths
         self.down = nn.ModuleList(
@@ -163,16 +172,27 @@ class LightStage(nn.Module):
             nn.SiLU(),
             zero_linear(64, 4),
         )
+        self.tell_whole: nn.Module | None = None
+        self.tell_tone: nn.Module | None = None
+        if config.statistics:
+            self.tell_whole, self.tell_tone = _Teller(w[-1]), _Teller(128)
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
 
-    def forward(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> Fields:
+    def forward(
+        self,
+        x_B3HW: torch.Tensor,
+        mask_B1HW: torch.Tensor,
+        statistics_BN: torch.Tensor | None = None,
+    ) -> Fields:
         """Predict the light of whole images.
 
         Args:
             x_B3HW: squares of `size` pixels, RGB, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
+            statistics_BN: Sense's standardised statistics of the same images at working size;
+                needed if the configuration says so, else ignored.
         """
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
@@ -184,6 +204,9 @@ class LightStage(nn.Module):
         spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)
         described = torch.cat([y.float().mean((2, 3)), spread], 1)
         whole = self.whole(described)
+        if self.tell_whole is not None:
+            assert statistics_BN is not None
+            whole = whole + self.tell_whole(statistics_BN)
         y = y + whole[:, :, None, None].to(y.dtype)
         for block, skip in zip(self.up, (skips[2], skips[1]), strict=True):
             larger = F.interpolate(y, size=skip.shape[-2:], mode="bilinear", align_corners=False)
@@ -202,16 +225,25 @@ class LightStage(nn.Module):
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
         )
-        return self._toned(x_B3HW * mask_B1HW, described, untoned)
+        return self._toned(x_B3HW * mask_B1HW, described, statistics_BN, untoned)
 
-    def _toned(self, lit: torch.Tensor, described: torch.Tensor, untoned: Fields) -> Fields:
+    def _toned(
+        self,
+        lit: torch.Tensor,
+        described: torch.Tensor,
+        statistics_BN: torch.Tensor | None,
+        untoned: Fields,
+    ) -> Fields:
         """Predict the tone from the colours before and after light and veil are undone."""
         with torch.no_grad():
             light = planes(untoned.believed()).resized(lit.shape[-1])
             even = light.apply(lit) * (lit.amax(1, keepdim=True) > 0)
             after = colour_statistics(even.clamp(0, 1), side=_COLOURS)
             own = torch.log(least_squares_gains(even, lit)).clamp(-_TONE, _TONE)
-        tone = self.tone(torch.cat([described.detach(), after], 1)).float()
+        first = self.tone[0](torch.cat([described.detach(), after], 1))
+        if self.tell_tone is not None:
+            first = first + self.tell_tone(statistics_BN)
+        tone = self.tone[1:](first).float()
         return untoned._replace(
             tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], own=own,
             toned=gate(tone[:, 3]),

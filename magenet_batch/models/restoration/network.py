@@ -11,10 +11,8 @@ from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.light import Fields, LightStage, planes
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
-from magenet_batch.models.restoration.statistics import band_statistics
+from magenet_batch.models.restoration.statistics import statistics_of
 from magenet_batch.models.structure import StructureModule
-
-_ENOUGH = 320  # pixels across; statistics of larger images use every other pixel
 
 STRUCTURE_SIZE = 512
 """Side of the square around the field of view in which vessels are detected, pixels."""
@@ -46,10 +44,9 @@ class Restorer(nn.Module):
             inner_B1HW: 1 well inside the field of view, else 0.
             bands: bands of the images, if they are already known.
         """
-        detail, rest = bands or detail_bands(x_B3HW.float())
-        every = 2 if min(x_B3HW.shape[-2:]) >= _ENOUGH else 1
-        thinned = [t[..., ::every, ::every] for t in (*detail, rest, inner_B1HW)]
-        result: Sensed = self.sense(band_statistics(thinned[:-2], thinned[-2], thinned[-1]))
+        result: Sensed = self.sense(
+            statistics_of(bands or detail_bands(x_B3HW.float()), inner_B1HW)
+        )
         return result
 
     def undo_sensor(
@@ -77,14 +74,20 @@ class Restorer(nn.Module):
         result: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
         return result
 
-    def light_of(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> Fields | None:
+    def light_of(
+        self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed
+    ) -> Fields | None:
         """Predict the light of whole images; None if the network has no light stage.
 
         Args:
             x_B3SS: squares at the size of the light stage, RGB, 0..1.
             mask_B1SS: field of view, 0..1.
+            sensed: output of `sensed` for the same images at working size.
         """
-        return self.light(x_B3SS, mask_B1SS) if self.light is not None else None
+        if self.light is None:
+            return None
+        result: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
+        return result
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
@@ -105,4 +108,5 @@ class Restorer(nn.Module):
         size = (self.light.size, self.light.size)
         small = F.interpolate(y.clamp(0, 1), size=size, mode="area")
         inside = (F.interpolate(mask_B1SS, size=size, mode="area") > 0.99).to(small.dtype)
-        return planes(self.light(small, inside).believed()).resized(x_B3SS.shape[-1]).apply(y)
+        fields: Fields = self.light(small, inside, sensed.statistics)
+        return planes(fields.believed()).resized(x_B3SS.shape[-1]).apply(y)

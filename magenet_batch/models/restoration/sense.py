@@ -28,6 +28,7 @@ class Sensed(NamedTuple):
         blur: (B,), standard deviation of the blur, in pixels of the input.
         noise: (B,), standard deviation of the noise in the input, for a range of 0..1.
         jpeg: (B,), loss by compression, 0 (none) .. 1 (quality 25 and below).
+        statistics: (B, `STATISTICS`), standardised, within 6 standard deviations.
     """
 
     matrices: torch.Tensor
@@ -35,6 +36,7 @@ class Sensed(NamedTuple):
     blur: torch.Tensor
     noise: torch.Tensor
     jpeg: torch.Tensor
+    statistics: torch.Tensor
 
 
 class Sense(nn.Module):
@@ -64,14 +66,20 @@ class Sense(nn.Module):
 
     def forward(self, statistics_BN: torch.Tensor) -> Sensed:
         """Estimate what is wrong from the output of `band_statistics`, (B, `STATISTICS`)."""
-        z = ((statistics_BN - self.mean) / self.spread).clamp(-6, 6)
+        standardised = self.standardised(statistics_BN)
+        z = standardised
         for layer in self.layers:
             z = F.silu(layer(z))
         eye = torch.eye(3, device=z.device)
         gains = (1 + self.gains(z)).clamp(0, _MOST)[:, :, None, None] * eye
         mixing = 0.3 * self.mixing(z).view(-1, BANDS, 3, 3)
         found = F.softplus(self.estimates(z))
-        return Sensed(gains + mixing, z, *found.unbind(1))
+        blur, noise, jpeg = found.unbind(1)
+        return Sensed(gains + mixing, z, blur, noise, jpeg, standardised)
+
+    def standardised(self, statistics_BN: torch.Tensor) -> torch.Tensor:
+        """Statistics in standard deviations of the training images, at most 6."""
+        return ((statistics_BN - self.mean) / self.spread).clamp(-6, 6)
 
 
 def apply_matrices(

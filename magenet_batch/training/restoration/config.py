@@ -73,6 +73,10 @@ class LightTrainingConfig(BaseModel):
         minutes: maximum training time, summed over all resumes; 0 for no limit.
         batch: images per step.
         preset: degradation preset of the images.
+        whole_images: number of images that are degraded at working size, once, and of real ones,
+            for a light stage that uses statistics; each is used many times, turned and mirrored.
+        working_sizes: sizes of these images, pixels.
+        silenced: share of the statistics that a step leaves out.
         texture: maximum standard deviation of random detail multiplied onto clean images, whose
             contrast must be preserved.
         repeat: number of times that each image of a folder counts, by folder, for cameras with few
@@ -99,6 +103,9 @@ class LightTrainingConfig(BaseModel):
     minutes: float = Field(default=0.0, ge=0)
     batch: int = Field(default=24, ge=1)
     preset: str = "light"
+    whole_images: tuple[int, int] = (8192, 1024)
+    working_sizes: tuple[int, ...] = (448, 512, 512, 640)
+    silenced: float = Field(default=0.2, ge=0, lt=1)
     texture: float = Field(default=0.12, ge=0)
     repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.6, ge=0, le=1)

@@ -7,7 +7,6 @@ own training, with its own files in the run's folder; at the end they are joined
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,17 +15,15 @@ import torch
 from safetensors.torch import load_model, save
 from torch import nn
 
-from magenet_batch.degradation import preset
 from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
-from magenet_batch.randomness import generator
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.config import PARTS
 from magenet_batch.training.data.config import AugmentConfig
-from magenet_batch.training.data.images import TrainingImages, load_training_images
+from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.ema import Part
 from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun, checkpoint_path
 from magenet_batch.training.progress import Reporter
@@ -34,13 +31,13 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
 from magenet_batch.training.restoration.config import LightTrainingConfig, SensorTrainingConfig
 from magenet_batch.training.restoration.gathering import MOMENTS, gather_resumably
-from magenet_batch.training.restoration.light import LightLessons, LightPairs, measure_light
+from magenet_batch.training.restoration.light import LightLessons, measure_light
 from magenet_batch.training.restoration.moments import SENSE, fit_sense
 from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart, measure_sensor
+from magenet_batch.training.restoration.sources import forget_whole_images, light_sources
 from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
-_LIGHT_SOURCE = 2  # side of the squares in memory, relative to the light stage's input
 _CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated
 
 
@@ -100,6 +97,9 @@ class RestorationRun:
         return not self.recipe.run.parts
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
+        light = self.recipe.model.light
+        if part == "sense" and "light" in wanted and light is not None and light.statistics:
+            return True
         return part in ("structure", "sense") and "sensor" in wanted
 
     def _path(self, part: str) -> Path:
@@ -192,22 +192,16 @@ class RestorationRun:
         return done
 
     def _light(self) -> bool:
-        stage, data = self.network.light, self.recipe.data
+        stage = self.network.light
         assert stage is not None
         config = self.recipe.light
-        exclude = (*data.exclude, *data.unevenly_lit)
-        small = data.model_copy(
-            update={"size": round(_LIGHT_SOURCE * stage.size), "exclude": exclude}
-        )
-        clean = repeated(load_training_images(small, data.clean), config.repeat).to(self.device)
-        real = None
-        if config.consistency > 0 and data.real:
-            real = load_training_images(small, data.real, skip_bad=True).to(self.device)
+        sources = light_sources(self.recipe, self.network, run=self._phase, device=self.device)
+        if sources is None:
+            return False
         lessons = LightLessons(
-            clean, real, config, augment=self.recipe.augment, size=stage.size,
-            seed=self.recipe.run.seed, autocast=self._autocast,
-        )  # fmt: skip
-        held = [(folder, self._held(folder, stage.size)) for folder in data.validation]
+            sources.clean, sources.real, config, seed=self.recipe.run.seed, autocast=self._autocast
+        )
+        held = sources.held
         trainer = self._trainer(
             "light", stage, lessons.losses,
             (lambda s: measure_light(s, held)) if held else None, config,
@@ -215,20 +209,9 @@ class RestorationRun:
         done = trainer.run()
         stage.load_state_dict(trainer.teacher.state_dict())
         self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
+        if done:
+            forget_whole_images(self._phase)
         return done
-
-    def _held(self, folder: str, size: int) -> LightPairs:
-        """Validation pairs of a folder, from photographs as they are and degraded copies."""
-        validation = self.recipe.validation
-        data = self.recipe.data.model_copy(update={"size": size, "limit": validation.images})
-        still = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
-        plain = LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0, patches=0.0)
-        lessons = LightLessons(
-            load_training_images(data, (folder,), skip_bad=True).to(self.device), None, plain,
-            augment=still, size=size, seed=self.recipe.run.seed,
-        )  # fmt: skip
-        rng = generator(self.recipe.run.seed, f"validation {folder}", 0)
-        return lessons.pairs(rng, count=validation.images, how=preset(validation.preset))
 
     def _trainer(
         self,
@@ -262,17 +245,3 @@ def _begun(network: Restorer, weights: str) -> Restorer:
         )
     network.load_state_dict(start.state_dict())
     return network
-
-
-def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
-    """Repeat the images of some folders, so that small sets are drawn as often as large ones."""
-    chosen = [
-        index
-        for index, name in enumerate(photos.names)
-        for _ in range(times.get(name.rsplit("/", 1)[0], 1))
-    ]
-    at = torch.tensor(chosen)
-    return replace(
-        photos, images=photos.images[at], masks=photos.masks[at],
-        names=tuple(photos.names[i] for i in chosen),
-    )  # fmt: skip

@@ -13,6 +13,7 @@ from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.ema import make_teacher
+from magenet_batch.training.restoration.cameras import CameraVariety
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.light import (
     LightLessons,
@@ -21,7 +22,9 @@ from magenet_batch.training.restoration.light import (
     measure_light,
     restored,
 )
-from magenet_batch.training.restoration.run import repeated
+from magenet_batch.training.restoration.pairs import DrawnPairs, KeptPairs, Views, drawing
+from magenet_batch.training.restoration.sources import repeated
+from magenet_batch.training.restoration.whole import WholeImages, joined
 
 SIZE = 64
 IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
@@ -30,17 +33,30 @@ BELIEVING, TONING = {"believe"}, {"tone"}
 FIELDS = {"fade", "down", "whole", "up", "fields", "rest"}
 
 
+CLEAN = Views(IMAGES, CameraVariety(AugmentConfig()), drawing(PRESETS["light"], veils=True))
+REAL = Views(
+    IMAGES, CameraVariety(AugmentConfig(colour_share=0.0)),
+    seen=drawing(PRESETS["strong_view"]), wanted=drawing(PRESETS["weak_view"]),
+)  # fmt: skip
+
+
 def lessons(real: bool = True, **changes: object) -> LightLessons:
     return LightLessons(
-        IMAGES, IMAGES if real else None, CONFIG.model_copy(update=changes),
-        augment=AugmentConfig(), size=SIZE, seed=1,
+        DrawnPairs(CLEAN, SIZE), DrawnPairs(REAL, SIZE) if real else None,
+        CONFIG.model_copy(update=changes), seed=1,
     )  # fmt: skip
 
 
-def stage() -> LightStage:
+def made(views: Views, count: int = 4) -> WholeImages:
+    return joined([views.whole(generator(1, "w", k), full=96, size=SIZE) for k in range(count)])
+
+
+def stage(*, statistics: bool = False) -> LightStage:
     """A light stage in which nothing is exactly zero and every gate is half open."""
     torch.manual_seed(2)
-    found = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24)))
+    found = LightStage(
+        LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=statistics)
+    )
     with torch.no_grad():
         for parameter in found.parameters():
             if not parameter.any():
@@ -75,6 +91,30 @@ def test_losses_are_finite_and_sum_to_the_total(share: float):
     losses["total"].backward()
     assert trained(student) == FIELDS | BELIEVING | TONING
     assert all(p.grad is None or p.grad.isfinite().all() for p in student.parameters())
+
+
+def test_statistics_are_trained_with_what_they_are_told_to():
+    student = stage(statistics=True)
+    teacher = make_teacher(student)
+    clean, real = (KeptPairs(made(views), lambda z: z.clamp(-6, 6)) for views in (CLEAN, REAL))
+    losses = LightLessons(clean, real, CONFIG, seed=1).losses(student, teacher, 0, 1.0)
+    (losses["light"] + losses["consistency"]).backward()
+    assert trained(student) == FIELDS | {"tell_whole"}
+    student = stage(statistics=True)
+    losses = LightLessons(clean, real, CONFIG, seed=1).losses(student, teacher, 0, 1.0)
+    (losses["tone"] + losses["tone_belief"]).backward()
+    assert trained(student) == TONING | {"tell_tone"}
+
+
+def test_a_new_stage_does_not_heed_statistics_and_a_stirred_one_does():
+    still = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=True))
+    pairs = KeptPairs(made(CLEAN), lambda z: z.clamp(-6, 6)).all()
+    silence = torch.zeros_like(pairs.statistics)
+    for changes, stage_ in ((False, still), (True, stage(statistics=True))):
+        heard, deaf = (stage_(pairs.seen, pairs.mask, s) for s in (pairs.statistics, silence))
+        for name in ("light", "veil", "tone"):
+            same = torch.equal(getattr(heard, name), getattr(deaf, name))
+            assert same != changes, name
 
 
 @pytest.mark.parametrize("name", ["light", "detail", "consistency"])
@@ -124,8 +164,7 @@ def test_a_step_has_its_own_lesson_and_always_the_same():
 
 
 def test_pairs_are_images_of_eight_bits_that_are_black_outside():
-    pairs = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
-    again = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
+    pairs, again = (DrawnPairs(CLEAN, SIZE).pairs(generator(1, "test", 0), 3) for _ in range(2))
     assert torch.equal(pairs.seen, again.seen)
     assert pairs.seen.shape == pairs.wanted.shape == (3, 3, SIZE, SIZE)
     levels = pairs.seen * 255
@@ -137,12 +176,9 @@ def test_pairs_are_images_of_eight_bits_that_are_black_outside():
 
 
 def test_without_texture_and_other_cameras_clean_images_stay_clean():
-    plain = LightLessons(
-        IMAGES, None,
-        LightTrainingConfig(texture=0.0, camera_share=0.0, vignette=0.0, patches=0.0),
-        size=96, seed=1, augment=AugmentConfig(rotate=0, zoom=(1, 1), shift=0),
-    )  # fmt: skip
-    wanted = plain.pairs(generator(1, "test", 0), count=4, how=PRESETS["light"]).wanted
+    still = CameraVariety(AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0))
+    plain = DrawnPairs(Views(IMAGES, still, drawing(PRESETS["light"])), 96)
+    wanted = plain.pairs(generator(1, "test", 0), 4).wanted
     known = [IMAGES.images.float() / 255, IMAGES.images.flip(3).float() / 255]
     apart = [(image - other).abs().mean((1, 2, 3)) for image in wanted for other in known]
     nearest = torch.stack(apart).view(4, 2, -1).amin((1, 2))
@@ -155,7 +191,7 @@ def test_a_stage_that_finds_nothing_wrong_is_measured_as_doing_nothing():
         closed.believe[-1].bias[0] = -99.0
         closed.tone[-1].bias[3] = -99.0
     closed.eval()
-    pairs = lessons().pairs(generator(1, "test", 0), count=3, how=PRESETS["light"])
+    pairs = DrawnPairs(CLEAN, SIZE).pairs(generator(1, "test", 0), 3)
     measured = measure_light(closed, [("here", pairs)])
     assert measured["here_even"] == pytest.approx(0, abs=1e-4)
     assert measured["here_raw"] == pytest.approx(0, abs=1e-4)

@@ -1,0 +1,165 @@
+"""Where the light part's pairs of images come from: drawn at each step, or made once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from magenet_batch.degradation import DegradationParams, sample_degradation
+from magenet_batch.degradation.apply import apply_degradation
+from magenet_batch.degradation.sample import Preset
+from magenet_batch.training.data.images import TrainingImages
+from magenet_batch.training.restoration.cameras import CameraVariety, draw_photographs
+from magenet_batch.training.restoration.whole import WholeImages, whole_images
+
+Drawing = Callable[[np.random.Generator], DegradationParams]
+"""Draws the degradation of one image."""
+_OTHER_VEILS = 0.4  # share of veils
+_VEILS = ((0.45, 0.4, 0.05), (0.9, 0.85, 0.75))  # range of their RGB
+
+
+@dataclass(frozen=True)
+class LightPairs:
+    """Whole images in bad light, and in the light in which they were taken.
+
+    Attributes:
+        seen: degraded images, (B, 3, S, S), 0..1, black outside the field of view.
+        wanted: clean images of the same shape and range.
+        mask: field of view, (B, 1, S, S) of 0 and 1.
+        statistics: standardised statistics of what is seen, (B, `STATISTICS`), or None.
+        wanted_statistics: the same of what is wanted.
+    """
+
+    seen: torch.Tensor
+    wanted: torch.Tensor
+    mask: torch.Tensor
+    statistics: torch.Tensor | None = None
+    wanted_statistics: torch.Tensor | None = None
+
+
+class PairSource(Protocol):
+    """Yields pairs of images."""
+
+    def pairs(self, rng: np.random.Generator, count: int) -> LightPairs:
+        """Draw some pairs; `rng` is the only source of randomness."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Photographs, how they are varied, and how the two images of a pair are degraded.
+
+    Attributes:
+        photos: photographs to draw from.
+        variety: variation between cameras.
+        seen: draws how what is seen is degraded.
+        wanted: draws how what is wanted is degraded; None: not at all.
+    """
+
+    photos: TrainingImages
+    variety: CameraVariety
+    seen: Drawing
+    wanted: Drawing | None = None
+
+    def to(self, device: torch.device) -> Views:
+        """The same, with the photographs on a device."""
+        return replace(self, photos=self.photos.to(device))
+
+    def whole(self, rng: np.random.Generator, *, full: int, size: int) -> WholeImages:
+        """Make one pair at a working size of `full` pixels, reduced to `size`."""
+        image, mask = draw_photographs(rng, self.photos, self.variety, count=1, size=full)
+        seen = [self.seen(rng)]
+        wanted = [self.wanted(rng)] if self.wanted is not None else None
+        return whole_images(image.cpu(), mask.cpu(), seen=seen, wanted=wanted, size=size)
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """Pairs that are drawn and degraded at each step, at the size of the light stage.
+
+    Attributes:
+        views: what is drawn.
+        size: side of the images, pixels.
+    """
+
+    views: Views
+    size: int
+
+    def pairs(self, rng: np.random.Generator, count: int) -> LightPairs:
+        """Draw photographs, and degrade copies of them."""
+        views = self.views
+        image, mask = draw_photographs(
+            rng, views.photos, views.variety, count=count, size=self.size
+        )
+
+        def degraded(how: Drawing) -> torch.Tensor:
+            params = [how(rng) for _ in range(count)]
+            return apply_degradation(image, params, mask_B1HW=mask) * mask
+
+        wanted = image if views.wanted is None else degraded(views.wanted)
+        seen = degraded(views.seen)
+        return LightPairs((seen * 255).round() / 255, wanted, mask)
+
+
+@dataclass(frozen=True)
+class KeptPairs:
+    """Pairs that were made once, turned by right angles and mirrored at random.
+
+    Attributes:
+        images: the pairs.
+        standardised: standardises their statistics.
+        silenced: share of the statistics that are left out at random.
+    """
+
+    images: WholeImages
+    standardised: Callable[[torch.Tensor], torch.Tensor]
+    silenced: float = 0.0
+
+    def pairs(self, rng: np.random.Generator, count: int) -> LightPairs:
+        """Choose some of the pairs."""
+        chosen = self.images[torch.from_numpy(rng.integers(len(self.images), size=count))]
+        turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
+
+        def turned(x_BCSS: torch.Tensor) -> torch.Tensor:
+            x = torch.rot90(x_BCSS.float(), turns, (2, 3))
+            return (x.flip(3) if mirrored else x).contiguous()
+
+        def told(statistics_BN: torch.Tensor) -> torch.Tensor:
+            z = self.standardised(statistics_BN)
+            kept = torch.from_numpy(rng.random(z.shape, np.float32) >= self.silenced)
+            return z * kept.to(z) / (1 - self.silenced)
+
+        return LightPairs(
+            turned(chosen.seen) / 255, turned(chosen.wanted) / 255, turned(chosen.mask),
+            told(chosen.seen_statistics), told(chosen.wanted_statistics),
+        )  # fmt: skip
+
+    def all(self) -> LightPairs:
+        """Every pair, as it was made."""
+        images = self.images
+        return LightPairs(
+            images.seen.float() / 255, images.wanted.float() / 255, images.mask.float(),
+            self.standardised(images.seen_statistics),
+            self.standardised(images.wanted_statistics),
+        )  # fmt: skip
+
+
+def drawing(how: Preset, *, veils: bool = False) -> Drawing:
+    """Draw from a preset; `veils` gives some veils unusual colours: yellow, brown, blue."""
+
+    def draw(rng: np.random.Generator) -> DegradationParams:
+        params = sample_degradation(rng, how)
+        return _veiled(rng, params) if veils else params
+
+    return draw
+
+
+def _veiled(rng: np.random.Generator, params: DegradationParams) -> DegradationParams:
+    rgb = rng.uniform(*_VEILS) * rng.uniform(0.7, 1.15)
+    if rng.random() >= _OTHER_VEILS:
+        return params
+    red, green, blue = rgb.clip(0, 1).tolist()
+    return replace(params, haze_rgb=(red, green, blue))
