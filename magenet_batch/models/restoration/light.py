@@ -180,6 +180,11 @@ class LightStage(nn.Module):
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
 
+    @property
+    def sees_pixels(self) -> tuple[nn.Module, ...]:
+        """The convolutions."""
+        return self.down, self.up, self.fields
+
     def forward(
         self,
         x_B3HW: torch.Tensor,

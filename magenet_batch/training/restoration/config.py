@@ -77,6 +77,11 @@ class LightTrainingConfig(BaseModel):
             for a light stage that uses statistics; each is used many times, turned and mirrored.
         working_sizes: sizes of these images, pixels.
         silenced: share of the statistics that a step leaves out.
+        silent: share of the images for which it leaves out all of them.
+        statistics_noise: standard deviation of the noise that is added to them, in their own
+            standard deviations: small differences tell cameras apart, not faults.
+        pixels: train what sees pixels too; otherwise only what hears statistics, and what follows
+            it.
         texture: maximum standard deviation of random detail multiplied onto clean images, whose
             contrast must be preserved.
         repeat: number of times that each image of a folder counts, by folder, for cameras with few
@@ -106,6 +111,9 @@ class LightTrainingConfig(BaseModel):
     whole_images: tuple[int, int] = (8192, 1024)
     working_sizes: tuple[int, ...] = (448, 512, 512, 640)
     silenced: float = Field(default=0.2, ge=0, lt=1)
+    silent: float = Field(default=0.15, ge=0, lt=1)
+    statistics_noise: float = Field(default=0.3, ge=0)
+    pixels: bool = True
     texture: float = Field(default=0.12, ge=0)
     repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.6, ge=0, le=1)

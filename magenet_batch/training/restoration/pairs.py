@@ -112,11 +112,15 @@ class KeptPairs:
         images: the pairs.
         standardised: standardises their statistics.
         silenced: share of the statistics that are left out at random.
+        silent: share of the images for which all are left out.
+        noise: standard deviation of noise that is added to them.
     """
 
     images: WholeImages
     standardised: Callable[[torch.Tensor], torch.Tensor]
     silenced: float = 0.0
+    silent: float = 0.0
+    noise: float = 0.0
 
     def pairs(self, rng: np.random.Generator, count: int) -> LightPairs:
         """Choose some of the pairs."""
@@ -129,8 +133,11 @@ class KeptPairs:
 
         def told(statistics_BN: torch.Tensor) -> torch.Tensor:
             z = self.standardised(statistics_BN)
-            kept = torch.from_numpy(rng.random(z.shape, np.float32) >= self.silenced)
-            return z * kept.to(z) / (1 - self.silenced)
+            kept = rng.random(z.shape, np.float32) >= self.silenced
+            kept &= rng.random((len(z), 1), np.float32) >= self.silent
+            noise = self.noise * rng.standard_normal(z.shape, np.float32)
+            some = torch.from_numpy(kept).to(z) / (1 - self.silenced)
+            return (z + torch.from_numpy(noise).to(z)) * some
 
         return LightPairs(
             turned(chosen.seen) / 255, turned(chosen.wanted) / 255, turned(chosen.mask),

@@ -18,6 +18,7 @@ from torch import nn
 from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.storage import write_atomic
@@ -201,6 +202,9 @@ class RestorationRun:
         lessons = LightLessons(
             sources.clean, sources.real, config, seed=self.recipe.run.seed, autocast=self._autocast
         )
+        if not config.pixels:
+            for part in stage.sees_pixels:
+                part.requires_grad_(False)
         held = sources.held
         trainer = self._trainer(
             "light", stage, lessons.losses,
@@ -238,10 +242,18 @@ class RestorationRun:
 def _begun(network: Restorer, weights: str) -> Restorer:
     """Initialise a network with the weights to start from."""
     start, info = load_weights(weights)
-    if not isinstance(start, Restorer) or start.config != network.config:
+    if not isinstance(start, Restorer) or not _fits(start.config, network.config):
         raise TrainingError(
             f"start.weights: {info.name} is another network than [model] describes: "
             "leave start.weights empty, or give [model] the same keys"
         )
-    network.load_state_dict(start.state_dict())
+    network.load_state_dict(network.state_dict() | start.state_dict())
     return network
+
+
+def _fits(start: RestorationConfig, wanted: RestorationConfig) -> bool:
+    """Whether they describe the same network; statistics may be new."""
+    if start.light is not None and wanted.light is not None and wanted.light.statistics:
+        light = start.light.model_copy(update={"statistics": True})
+        start = start.model_copy(update={"light": light})
+    return start == wanted

@@ -81,7 +81,10 @@ def light_sources(
         )
         if images is None:
             return None
-        sources.append(KeptPairs(images.to(device), standardised, config.silenced))
+        sources.append(KeptPairs(
+            images.to(device), standardised, silenced=config.silenced, silent=config.silent,
+            noise=config.statistics_noise,
+        ))  # fmt: skip
     held = tuple(
         (folder, _held(recipe, folder, stage.size, standardised if told else None, device))
         for folder in data.validation

@@ -115,6 +115,12 @@ def test_kept_pairs_are_turned_alike_and_some_of_their_statistics_are_silent():
         silent = float((pairs.statistics == 0).float().mean())
         assert 0.15 < silent < 0.35
     assert 4 <= turned < 8
+    silent = KeptPairs(images, lambda z: z, silent=0.5).pairs(generator(4, "test", 0), 40)
+    assert silent.statistics is not None
+    assert 8 <= int((silent.statistics == 0).all(1).sum()) <= 32
+    noisy = KeptPairs(images, torch.zeros_like, noise=0.3).pairs(generator(4, "test", 0), 40)
+    assert noisy.statistics is not None
+    assert float(noisy.statistics.std()) == pytest.approx(0.3, rel=0.05)
     whole = kept.all()
     assert torch.equal(whole.seen, images.seen.float() / 255)
     assert torch.equal(whole.statistics, images.seen_statistics)
