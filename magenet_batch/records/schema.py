@@ -159,6 +159,8 @@ COLUMN_NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
 REVIEW_COLUMNS: tuple[str, ...] = (
     "preview", "decision", "reviewer", "reviewed", "before_review",
 )  # fmt: skip
+"""Columns that a review fills."""
+NEW_COLUMNS: tuple[str, ...] = (*REVIEW_COLUMNS, "decoder_note")
 """Columns of row schema 5: rows of older outputs lack them."""
 TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
 """Columns that differ between two runs of the same job; all others are reproducible."""

@@ -209,6 +209,7 @@ def _kinds(row: Row, *, decided_here: bool = False) -> list[str]:
         "withheld": row.get("status") == "withheld",
         "fell": fell(row),
         "flagged": bool(row.get("flags")),
+        "noted": bool(row.get("decoder_note")),
     }
     return [kind for kind in PICKED_BECAUSE if kinds.get(kind)]
 

@@ -99,13 +99,15 @@ def _add_outcome(found: ReportTotals, table: pa.Table, flagged: Mask) -> None:
     """Count what became of the images; those that are alike are counted together."""
     names = ["status", "reason", "decision", "grade_before", "grade_after"]
     alike = table.select(names).append_column("flagged", pa.array(flagged))
-    groups = alike.group_by([*names, "flagged"]).aggregate([([], "count_all")])
+    alike = alike.append_column("noted", pa.array(_noted(table)))
+    groups = alike.group_by([*names, "flagged", "noted"]).aggregate([([], "count_all")])
     for row in groups.to_pylist():
         if row["status"] in STATUSES:
             reason = row["reason"] or ("error" if row["status"] == "failed" else None)
             found.outcome.add(
                 row["status"], reason, row["count_all"], flagged=row["flagged"],
-                decision=row["decision"], grades=(row["grade_before"], row["grade_after"]),
+                noted=row["noted"], decision=row["decision"],
+                grades=(row["grade_before"], row["grade_after"]),
             )  # fmt: skip
 
 
@@ -209,6 +211,13 @@ def _add_origin(found: ReportTotals, table: pa.Table) -> None:
             found.policies[policy] += count
 
 
+def _noted(table: pa.Table) -> Mask:
+    """Where something was unusual about the file."""
+    lengths = pc.fill_null(pc.utf8_length(table.column("decoder_note")), 0).to_numpy()
+    noted: Mask = lengths > 0
+    return noted
+
+
 def _fell(table: pa.Table) -> Mask:
     """Where the grade after is worse than the grade before."""
     places = [
@@ -251,6 +260,7 @@ def _add_picks(
         "kept": np.where(masks["kept"], chance, np.nan),
         "withheld": np.where(masks["withheld"] & ~judged, chance, np.nan),
         "poor": np.where(assessed, -good, np.nan),
+        "noted": np.where(_noted(table) & ~masks["failed"], chance, np.nan),
         "random": np.where(enhanced | assessed, chance, np.nan),
     }
     for why, keys in offers.items():

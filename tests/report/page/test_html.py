@@ -8,6 +8,7 @@ from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.report.build import build_report, write_report
+from magenet_batch.report.page.individual import page_name
 from magenet_batch.report.page.table import json_block
 from magenet_batch.report.words import visible
 
@@ -234,3 +235,58 @@ def test_what_was_wrong_is_said_in_words(tmp_path):
     template = environment().from_string("{{ row|faults }}")
     row = {"estimated_blur": 2.0, "estimated_veil": 0.2}
     assert template.render(row=row) == "soft focus and a veil"
+
+
+NOTES = (
+    "its colours look like YCbCr labelled as RGB: check, and use --colour-model ybr",
+    "its colour profile is GRAY, not RGB, and was left out; <script>\u202e</script>",
+)
+
+
+def noted_job(out):
+    for old in (out / "rows").iterdir():
+        old.unlink()
+    rows = make_rows(10, source=str(out.parent / "source.jpg"), output="images/a.jpg")
+    rows[0] |= {"decoder_note": NOTES[0], "flags": ["low_agreement"]}
+    rows[1] |= {"decoder_note": NOTES[1], "flags": []}
+    rows[2] |= {"decoder_note": "", "flags": []}
+    rows[4] |= {"decoder_note": NOTES[0]}  # failed
+    return write_out(out, rows)
+
+
+def test_notes_on_files_are_shown_and_counted(out):
+    job = noted_job(out)
+    page = Page(build_report(job))
+    data = json.loads(page.scripts[0][1])
+    for note in NOTES:
+        assert f"File: {visible(note)}" in page.text, "on the picture's card"
+    assert "3 with a note about the file." in page.text
+    assert "\u202e" not in page.text and len(page.scripts) == 3, "a note is text"
+    said = {row[0]: row[data["columns"].index("notes")] for row in data["rows"]}
+    assert sum("file: its colour" in text for text in said.values()) == 3
+    assert sum("noted" in kinds for kinds in data["kinds"]) == 3
+    assert '<option value="noted">note on the file</option>' in build_report(job)
+
+
+@pytest.mark.parametrize("format", ["json", "md", "text", "csv"])
+def test_every_format_tells_of_notes_on_files(out, format):
+    text = build_report(noted_job(out), format=format)
+    if format == "json":
+        assert json.loads(text)["noted"] == 3
+    elif format == "csv":
+        assert text.count(NOTES[0]) == 2 and "decoder_note" in text.splitlines()[0]
+    else:
+        assert "3 with a note about the file." in text
+
+
+def test_the_page_of_an_image_tells_the_note_on_its_file(out):
+    write_report(noted_job(out), individual=5)
+    page = out / "report" / page_name("site_a/2019/img_000000.jpg")
+    plain = page.read_text(encoding="utf-8").split('<details class="experts"')[0]
+    assert f"File: <bdi>{NOTES[0]}</bdi>." in plain
+
+
+def test_without_notes_nothing_is_said_of_them(out):
+    text = build_report(out)
+    assert "with a note about" not in text and "File: <bdi>" not in text
+    assert 'value="noted"' not in text
