@@ -75,6 +75,7 @@ class Outcome:
         waiting: number of images that wait for a reviewer, by status.
         reviewed: number of images that a reviewer decided about, by decision.
         noted: number of images with a note about what was unusual about their file.
+        lettered: number of images that seem to show text outside the field of view.
     """
 
     planned: int | None = None
@@ -88,6 +89,7 @@ class Outcome:
     waiting: Counter[str] = field(default_factory=Counter)
     reviewed: Counter[str] = field(default_factory=Counter)
     noted: int = 0
+    lettered: int = 0
 
     def add(
         self,
@@ -97,6 +99,7 @@ class Outcome:
         *,
         flagged: bool = False,
         noted: bool = False,
+        lettered: bool = False,
         decision: str | None = None,
         grades: tuple[str | None, str | None] = (None, None),
     ) -> None:
@@ -108,6 +111,7 @@ class Outcome:
             count: how many they are.
             flagged: whether they carry a flag.
             noted: whether they have a note about their file.
+            lettered: whether they seem to show text outside the field of view.
             decision: of a reviewer.
             grades: before and after enhancement.
         """
@@ -116,6 +120,7 @@ class Outcome:
             self.reasons[status][reason or ""] += count
         self.flagged += count * flagged
         self.noted += count * noted
+        self.lettered += count * lettered
         if decision in DECISIONS:
             self.reviewed[decision] += count
         if waits_for_review(status, reason, flagged=flagged, decision=decision):
@@ -176,8 +181,13 @@ class Outcome:
         return told
 
     def files_in_words(self) -> list[str]:
-        """How many files were unusual; empty if none was."""
-        return [f"{self.noted:,} with a note about the file."] if self.noted else []
+        """How many files were unusual, or seem to show text; one sentence each."""
+        told = []
+        if self.noted:
+            told.append(f"{self.noted:,} with a note about the file.")
+        if self.lettered:
+            told.append(f"{self.lettered:,} with what looks like text outside the field of view.")
+        return told
 
     def lines(self) -> list[str]:
         """All that is told of an archive, the most important first: the same in every command."""
@@ -236,6 +246,7 @@ class Outcome:
             "gradable": self.gradable.as_json(),
             "flagged": self.flagged,
             "noted": self.noted,
+            "burned_in_text": self.lettered,
             "to_review": self.waiting.total(),
             "reviewed": {decision: self.reviewed[decision] for decision in DECISIONS},
         }

@@ -52,6 +52,7 @@ def derive(
     metadata: MetadataPolicy,
     syntax: DicomSyntax = "explicit",
     deidentified: Deidentify = "none",
+    text_found: bool = False,
 ) -> bytes:
     """Write a derived DICOM instance (PS3.3, C.7.6.1.1.2 and C.12.4).
 
@@ -64,6 +65,7 @@ def derive(
         metadata: what to carry over.
         syntax: how the pixels are stored.
         deidentified: `basic` removes what identifies a person, after PS3.15.
+        text_found: whether the picture seems to show text, which a de-identified file has to say.
 
     Returns:
         Content of a DICOM file.
@@ -78,7 +80,7 @@ def derive(
             )
     lossy = str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY
     if deidentified == "basic":
-        source = deidentify(source)
+        source = deidentify(source, text_found=text_found)
     new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
     _scale_spacing(new, source, pixels)
     how = [provenance.text, metadata] + [syntax] * (syntax != "explicit")

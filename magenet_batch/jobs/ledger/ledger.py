@@ -25,7 +25,7 @@ from magenet_batch.storage import Location, Sizes, readable, write_parquet
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
 _COUNTED = ["status", "reason", "flags", "width", "height", "decision", "grade_before",
-            "grade_after", "decoder_note"]  # fmt: skip
+            "grade_after", "decoder_note", "burned_in_text"]  # fmt: skip
 
 
 @dataclass
@@ -64,13 +64,13 @@ class Counts:
         """Count the rows of a table."""
         names = ("status", "reason", "decision", "grade_before", "grade_after")
         columns = [rows.column(name).to_pylist() for name in names]
-        for name in ("flags", "decoder_note"):
+        for name in ("flags", "decoder_note", "burned_in_text"):
             columns.append([bool(value) for value in rows.column(name).to_pylist()])
         for alike, count in Counter(zip(*columns, strict=True)).items():
-            status, reason, decision, before, after, flagged, noted = alike
+            status, reason, decision, before, after, flagged, noted, lettered = alike
             self.outcome.add(
-                status, reason, count, flagged=flagged, noted=noted, decision=decision,
-                grades=(before, after),
+                status, reason, count, flagged=flagged, noted=noted, lettered=lettered,
+                decision=decision, grades=(before, after),
             )  # fmt: skip
         area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
         self.pixels += int(pc.sum(area).as_py() or 0)

@@ -214,6 +214,7 @@ def _kinds(row: Row, *, decided_here: bool = False) -> list[str]:
         "withheld": row.get("status") == "withheld",
         "fell": fell(row),
         "flagged": bool(row.get("flags")),
+        "text": bool(row.get("burned_in_text")),
         "noted": bool(row.get("decoder_note")),
     }
     return [kind for kind in PICKED_BECAUSE if kinds.get(kind)]

@@ -31,6 +31,7 @@ PICKED_BECAUSE: dict[str, str] = {
     "withheld": "withheld",
     "fell": "grade fell",
     "flagged": "flagged",
+    "text": "text in the border",
     "noted": "note on the file",
     "gain": "largest gain",
     "worst": "lowest fidelity",
@@ -39,7 +40,7 @@ PICKED_BECAUSE: dict[str, str] = {
     "random": "random sample",
 }
 """Why an image is in the gallery: key -> words."""
-PICKED = ("gain", "worst", "kept", "withheld", "poor", "noted", "random")
+PICKED = ("gain", "worst", "kept", "withheld", "poor", "text", "noted", "random")
 """Of these, what the gallery shows a few of; the others are images that wait for a reviewer."""
 _ENDS = {"0..1": 1.0, "ratio": 10.0, "log": 1.0}
 _LARGEST = 100.0

@@ -290,3 +290,33 @@ def test_without_notes_nothing_is_said_of_them(out):
     text = build_report(out)
     assert "with a note about" not in text and "File: <bdi>" not in text
     assert 'value="noted"' not in text
+
+
+def test_text_outside_the_field_of_view_is_shown_and_counted(out):
+    said = "Outside the field of view: what looks like text. It may name the patient."
+    assert said not in build_report(out)
+    for old in (out / "rows").iterdir():
+        old.unlink()
+    rows = make_rows(20, source=str(out.parent / "source.jpg"), output="images/a.jpg")
+    for row in rows:
+        row["burned_in_text"] = 0
+    rows[3] |= {"burned_in_text": 9}
+    rows[6] |= {"burned_in_text": 12, "flags": ["low_agreement"]}
+    rows[7] |= {"burned_in_text": None}
+    page = Page(build_report(write_out(out, rows)))
+    assert page.text.count(said) == 2
+    assert "2 with what looks like text outside the field of view." in page.text
+    assert "Look at 2 images before you share them" in page.text
+    data = json.loads(page.scripts[0][1])
+    assert sum("text" in kinds for kinds in data["kinds"]) == 2
+    assert sum("text in the border" in row[data["columns"].index("notes")]
+               for row in data["rows"]) == 2  # fmt: skip
+    found = json.loads(build_report(out, format="json"))
+    assert found["burned_in_text"] == 2
+    (step,) = [step for step in found["next"] if step["what"] == "text"]
+    assert set(step["images"]) == {rows[3]["image_id"], rows[6]["image_id"]}
+    for format in ("md", "text"):
+        assert "2 with what looks like text" in build_report(out, format=format)
+    write_report(out, individual=5)
+    one = (out / "report" / page_name(rows[6]["image_id"])).read_text(encoding="utf-8")
+    assert said in one
