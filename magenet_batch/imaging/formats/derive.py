@@ -40,6 +40,8 @@ _LOSSY = {
 _STEPS = (("113086", "Edge enhancement"), ("113053", "Pixel by pixel multiplication"))
 """What the network does, in the codes of CID 7203: it sharpens, and it evens out the light."""
 _REDUCED = ("113085", "Spatial resampling")
+_FAMILY = ("123110", "Artificial Intelligence")
+"""The family of the algorithm, in the codes of CID 7162."""
 
 
 def derive(
@@ -176,6 +178,7 @@ def _describe(
     else:
         new.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
     new.DerivationDescription = provenance.text
+    new.DerivationAlgorithmSequence = Sequence([_algorithm(provenance)])
     steps = _STEPS if same_size else (*_STEPS, _REDUCED)
     new.DerivationCodeSequence = Sequence([_code(*step) for step in steps])
     before = str(source.get("SeriesDescription") or "") if metadata == "keep" else ""
@@ -197,6 +200,23 @@ def _describe(
     equipment.ContributionDescription = provenance.text
     earlier = new.get("ContributingEquipmentSequence") or []
     new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
+
+
+def _algorithm(provenance: Provenance) -> Dataset:
+    """What derived the image: Algorithm Identification Macro (PS3.3, table 10-19)."""
+    item = Dataset()
+    item.AlgorithmFamilyCodeSequence = Sequence([_code(*_FAMILY)])
+    item.AlgorithmName = item.AlgorithmSource = "magenet"
+    item.AlgorithmVersion = __version__
+    if provenance.weights:
+        told = {"weights": provenance.weights, "weights_hash": provenance.weights_hash}
+        item.AlgorithmParameters = ",".join(f"{name}={_word(v)}" for name, v in told.items())
+    return item
+
+
+def _word(text: str) -> str:
+    """Text as a value among parameters: printable ASCII that separates nothing."""
+    return "".join(c if " " <= c <= "~" and c not in ",=" else "?" for c in text[:160])
 
 
 def _code(value: str, meaning: str) -> Dataset:
