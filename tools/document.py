@@ -274,6 +274,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/quality.md fading": ("fading", of_quality.fading),
     "docs/quality.md fading_sizes": ("fading_sizes", of_quality.fading_sizes),
     "docs/quality.md recognised": ("recognised", of_quality.recognised),
+    "docs/quality.md lettering": ("lettering", of_quality.lettering),
     "docs/quality.md planting": ("planting", of_quality.planting),
     "docs/quality.md assess": ("assess", of_quality.assess_speed),
     "docs/quality.md delivered": ("delivered", of_quality.delivered),

@@ -168,6 +168,16 @@ def recognised(results: Numbers) -> str:
     return table([f"taken for (of {total['images']})", "images", "where"], rows)
 
 
+def lettering(results: Numbers) -> str:
+    """Text that was written into the border, and what else was taken for text."""
+    found = results["lettering"]
+    total = found["total"]
+    rows = [[f"a word, {kind}", str(one["written"]), str(one["found"])]
+            for kind, one in found["written"].items()]  # fmt: skip
+    rows.append(["nothing", str(total["border"]), str(total["called_text"])])
+    return table(["written", "photographs with room for it", "text found"], rows)
+
+
 def delivered(results: Numbers) -> str:
     """What the policy `standard` did with real photographs, and why."""
     rows = []

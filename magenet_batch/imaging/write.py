@@ -21,6 +21,7 @@ def encode_image(
     provenance: Provenance | None = None,
     dicom_syntax: DicomSyntax = "explicit",
     deidentify: Deidentify = "none",
+    text_found: bool = False,
 ) -> bytes:
     """Encode an image; the same input gives the same bytes.
 
@@ -34,6 +35,7 @@ def encode_image(
         dicom_syntax: how the pixels of a DICOM file are stored.
         deidentify: `basic` applies the basic profile of PS3.15 to DICOM, and carries no EXIF over
             to other formats.
+        text_found: whether the picture seems to show text; de-identified DICOM then says so.
 
     Returns:
         Content of the file.
@@ -43,7 +45,7 @@ def encode_image(
     """
     try:
         if format == "dicom":
-            return _dicom(pixels, like, metadata, provenance, dicom_syntax, deidentify)
+            return _dicom(pixels, like, metadata, provenance, dicom_syntax, deidentify, text_found)
         if deidentify == "basic" and metadata == "keep":
             metadata = "minimal"
         tags = encode.Tags(
@@ -84,6 +86,7 @@ def _dicom(
     provenance: Provenance | None,
     syntax: DicomSyntax,
     deidentify: Deidentify,
+    text_found: bool,
 ) -> bytes:
     if like is None or like.dataset is None:
         raise ImageError("unwritable", "only DICOM sources can be written as DICOM")
@@ -93,5 +96,5 @@ def _dicom(
         pixels, source=like.dataset, bit_depth=like.bit_depth,
         icc=None if metadata == "none" else like.icc,
         provenance=provenance or Provenance(), metadata=metadata,
-        syntax=syntax, deidentified=deidentify,
+        syntax=syntax, deidentified=deidentify, text_found=text_found,
     )  # fmt: skip

@@ -74,6 +74,8 @@ class Outcome:
         flagged: number of images with at least one flag.
         waiting: number of images that wait for a reviewer, by status.
         reviewed: number of images that a reviewer decided about, by decision.
+        noted: number of images with a note about what was unusual about their file.
+        lettered: number of images that seem to show text outside the field of view.
     """
 
     planned: int | None = None
@@ -86,6 +88,8 @@ class Outcome:
     flagged: int = 0
     waiting: Counter[str] = field(default_factory=Counter)
     reviewed: Counter[str] = field(default_factory=Counter)
+    noted: int = 0
+    lettered: int = 0
 
     def add(
         self,
@@ -94,6 +98,8 @@ class Outcome:
         count: int = 1,
         *,
         flagged: bool = False,
+        noted: bool = False,
+        lettered: bool = False,
         decision: str | None = None,
         grades: tuple[str | None, str | None] = (None, None),
     ) -> None:
@@ -104,6 +110,8 @@ class Outcome:
             reason: why.
             count: how many they are.
             flagged: whether they carry a flag.
+            noted: whether they have a note about their file.
+            lettered: whether they seem to show text outside the field of view.
             decision: of a reviewer.
             grades: before and after enhancement.
         """
@@ -111,6 +119,8 @@ class Outcome:
         if status in self.reasons:
             self.reasons[status][reason or ""] += count
         self.flagged += count * flagged
+        self.noted += count * noted
+        self.lettered += count * lettered
         if decision in DECISIONS:
             self.reviewed[decision] += count
         if waits_for_review(status, reason, flagged=flagged, decision=decision):
@@ -170,13 +180,23 @@ class Outcome:
             told.append(f"{self.reviewed.total():,} reviewed: {', '.join(parts)}.")
         return told
 
+    def files_in_words(self) -> list[str]:
+        """How many files were unusual, or seem to show text; one sentence each."""
+        told = []
+        if self.noted:
+            told.append(f"{self.noted:,} with a note about the file.")
+        if self.lettered:
+            told.append(f"{self.lettered:,} with what looks like text outside the field of view.")
+        return told
+
     def lines(self) -> list[str]:
         """All that is told of an archive, the most important first: the same in every command."""
         first = [line for line in (self.gradable_sentence(), self.headline()) if line]
         rest = self.reasons_in_words()
         if self.flagged:
             rest.append(f"{self.flagged:,} flagged.")
-        return first + [f"  {line}" for line in [*rest, *self.review_in_words()]]
+        rest += [*self.files_in_words(), *self.review_in_words()]
+        return first + [f"  {line}" for line in rest]
 
     def headline(self) -> str:
         """The outcome in one sentence, whose numbers add up to the archive."""
@@ -225,6 +245,8 @@ class Outcome:
             "became_gradable": self.gradable.gained,
             "gradable": self.gradable.as_json(),
             "flagged": self.flagged,
+            "noted": self.noted,
+            "burned_in_text": self.lettered,
             "to_review": self.waiting.total(),
             "reviewed": {decision: self.reviewed[decision] for decision in DECISIONS},
         }

@@ -109,6 +109,10 @@ def _columns() -> tuple[Column, ...]:
             "vessels_seen", "float32", "",
             "how far dark lines stand out before enhancement; about 0 on a plain surface",
         ),
+        Column(
+            "burned_in_text", "int16", "",
+            "marks like letters in rows outside the field of view; null if there is no border",
+        ),
     ]  # fmt: skip
     grades = [
         Column(name, kind, unit, f"{meaning} ({when} enhancement)")
@@ -159,6 +163,8 @@ COLUMN_NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
 REVIEW_COLUMNS: tuple[str, ...] = (
     "preview", "decision", "reviewer", "reviewed", "before_review",
 )  # fmt: skip
+"""Columns that a review fills."""
+NEW_COLUMNS: tuple[str, ...] = (*REVIEW_COLUMNS, "decoder_note", "burned_in_text")
 """Columns of row schema 5: rows of older outputs lack them."""
 TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
 """Columns that differ between two runs of the same job; all others are reproducible."""

@@ -23,7 +23,8 @@ class Step:
     """One thing to do.
 
     Attributes:
-        key: what it is about: `review`, `retake`, `failed`, `folder`, `lost`, `pending` or `none`.
+        key: what it is about: `review`, `retake`, `failed`, `text`, `folder`, `lost`, `pending` or
+            `none`.
         text: one or two sentences.
         count: images that it is about.
         images: ids of the first few.
@@ -51,10 +52,10 @@ def next_steps(found: ReportTotals) -> list[Step]:
     if not found.images:
         return []
     if found.assessed_only:
-        made = [_ungradable(found), _failed(found), _worst_folder(found)]
+        made = [_ungradable(found), _failed(found), _text(found), _worst_folder(found)]
     else:
         made = [_pending(found), _review(found), _lost(found), _retake(found), _failed(found),
-                _worst_folder(found)]  # fmt: skip
+                _text(found), _worst_folder(found)]  # fmt: skip
     steps = [step for step in made if step is not None]
     return steps or [Step("none", "Nothing: no image waits for a person, and none failed.")]
 
@@ -128,6 +129,19 @@ def _failed(found: ReportTotals) -> Step | None:
     named = tuple(i for f in found.failures.values() for i, _ in f.examples)[:NAMED]
     return Step("failed", f"Check {images(count)} that failed: {why}. The originals are untouched.",
                 count, named, "failed")  # fmt: skip
+
+
+def _text(found: ReportTotals) -> Step | None:
+    count = found.outcome.lettered
+    if not count:
+        return None
+    named = tuple(row["image_id"] for row in found.picks["text"].rows()[:NAMED])
+    them, their = ("it", "its") if count == 1 else ("them", "their")
+    text = (
+        f"Look at {images(count)} before you share {them}: what looks like text outside {their} "
+        "field of view may name the patient. Enhancing does not remove it."
+    )
+    return Step("text", text, count, named, "text")
 
 
 def _worst_folder(found: ReportTotals) -> Step | None:

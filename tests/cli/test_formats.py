@@ -243,3 +243,22 @@ def test_outputs_can_be_compressed_and_de_identified(enhance, tmp_path):
     assert new.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
     assert not new.PatientName and not new.PatientID and b"Doe" not in content
     np.testing.assert_array_equal(read_image(content).pixels, DISC)
+
+
+def test_text_in_the_border_is_in_the_row_and_in_the_de_identified_file(enhance, tmp_path):
+    import cv2
+
+    wide = cv2.copyMakeBorder(DISC, 40, 40, 200, 200, cv2.BORDER_CONSTANT)
+    named = cv2.putText(wide.copy(), "DOE JANE", (8, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255,) * 3)
+    files = {"named.dcm": dicom(named), "plain.dcm": dicom(wide)}
+    options = ["--deidentify", "basic", "--kept", "omit"]
+    code, rows, said = enhance(files, *options)
+    assert code == 0, said
+    assert rows["named.dcm"]["burned_in_text"] >= 4 and rows["plain.dcm"]["burned_in_text"] == 0
+    for name, burned_in in (("named.dcm", "YES"), ("plain.dcm", "NO")):
+        new = pydicom.dcmread(io.BytesIO(written(tmp_path, rows[name])))
+        assert new.BurnedInAnnotation == burned_in
+        assert new.PatientIdentityRemoved == ("NO" if burned_in == "YES" else "YES")
+    code, rows, _ = enhance({}, out="plainly")
+    new = pydicom.dcmread(io.BytesIO(written(tmp_path, rows["named.dcm"], out="plainly")))
+    assert new.BurnedInAnnotation == "NO", "without de-identification it is the source's statement"

@@ -12,7 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from magenet_batch.imaging.formats.basic_profile import EMPTIED, REMOVED, REPLACED, UIDS
-from magenet_batch.imaging.formats.deidentify import deidentify
+from magenet_batch.imaging.formats.deidentify import (
+    METHOD,
+    TEXT_FOUND,
+    TEXT_STATED,
+    deidentify,
+)
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
@@ -123,6 +128,43 @@ def test_nothing_of_the_patient_is_left_and_the_method_is_named(metadata, option
     assert new.get("ImageLaterality") == old.get("ImageLaterality")
     np.testing.assert_array_equal(read_image(out).pixels, image.pixels)
     assert new.SourceImageSequence[0].ReferencedSOPInstanceUID != old.SOPInstanceUID
+
+
+def burned_in(stated):
+    d = pydicom.dcmread(io.BytesIO(identified()))
+    del d.BurnedInAnnotation
+    if stated is not None:
+        d.BurnedInAnnotation = stated
+    return saved(d, d.file_meta.TransferSyntaxUID)
+
+
+@pytest.mark.parametrize("metadata", ["keep", "minimal", "none"])
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("stated", ["NO", "YES", None])
+def test_text_in_the_picture_is_stated_and_never_said_to_be_removed(stated, found, metadata):
+    image = read_image(burned_in(stated))
+    out = encode_image(image.pixels, like=image, format="dicom", metadata=metadata,
+                       provenance=BY, deidentify="basic", text_found=found)  # fmt: skip
+    new = pydicom.dcmread(io.BytesIO(out))
+    assert new.get("BurnedInAnnotation") == ("YES" if found else stated), "NO is never invented"
+    methods = new.DeidentificationMethod
+    methods = [methods] if isinstance(methods, str) else list(methods)
+    assert methods[0] == METHOD and all(len(text) <= 64 for text in methods)
+    if found or stated == "YES":
+        assert new.PatientIdentityRemoved == "NO", "it speaks of the pixels, too"
+        assert methods[1:] == [TEXT_FOUND if found else TEXT_STATED]
+    else:
+        assert new.PatientIdentityRemoved == "YES" and methods[1:] == []
+    (code,) = new.DeidentificationMethodCodeSequence
+    assert code.CodeValue == "113100", "pixels are not claimed to be clean (113101)"
+    np.testing.assert_array_equal(read_image(out).pixels, image.pixels)
+
+
+def test_without_de_identification_the_statement_of_the_source_stays():
+    image = read_image(burned_in("NO"))
+    out = encode_image(image.pixels, like=image, format="dicom", provenance=BY, text_found=True)
+    new = pydicom.dcmread(io.BytesIO(out))
+    assert new.BurnedInAnnotation == "NO" and "PatientIdentityRemoved" not in new
 
 
 def test_what_describes_the_picture_stays():

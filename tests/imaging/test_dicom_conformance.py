@@ -13,6 +13,7 @@ from dicom_files import JPEG, OPHTHALMIC_16, SECONDARY_CAPTURE, dicom
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from magenet_batch import __version__
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
@@ -80,6 +81,62 @@ def test_derivation_is_coded_by_cid_7203():
     (equipment,) = new.ContributingEquipmentSequence
     assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
     assert equipment.Manufacturer == "magenet"
+
+
+MACRO = ("AlgorithmFamilyCodeSequence", "AlgorithmName", "AlgorithmVersion")
+"""What is compulsory in the Algorithm Identification Macro (PS3.3, table 10-19)."""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("metadata", ["keep", "none"])
+@pytest.mark.parametrize("deidentify", ["none", "basic"])
+def test_the_algorithm_is_identified(name, metadata, deidentify):
+    _, _, new = derived(name, metadata=metadata, deidentify=deidentify)
+    (found,) = new.DerivationAlgorithmSequence
+    assert all(found.get(keyword) for keyword in MACRO)
+    assert (found.AlgorithmName, found.AlgorithmVersion) == ("magenet", __version__)
+    assert found.AlgorithmParameters == "weights=small,weights_hash=0123456789abcdef"
+    (family,) = found.AlgorithmFamilyCodeSequence
+    known = codes.cid7162.ArtificialIntelligence
+    assert (family.CodeValue, family.CodingSchemeDesignator) == (known.value, "DCM")
+    assert family.CodeMeaning == known.meaning
+
+
+def test_the_algorithm_of_a_derived_source_gives_way():
+    image, _, new = derived("ophthalmic 8 bits")
+    image.dataset.DerivationAlgorithmSequence = [*new.DerivationAlgorithmSequence] * 2
+    image.dataset.DerivationAlgorithmSequence[0].AlgorithmName = "another"
+    out = encode_image(image.pixels, like=image, format="dicom", provenance=BY)
+    (found,) = pydicom.dcmread(io.BytesIO(out)).DerivationAlgorithmSequence
+    assert found.AlgorithmName == "magenet"
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        (Provenance(), None),
+        (Provenance("a,b=c\\d", "00"), "weights=a?b?c\\d,weights_hash=00"),
+        (Provenance("Gewichte \u00e4\u202e\n" + "x" * 300, "00"),
+         "weights=Gewichte ???" + "x" * 148 + ",weights_hash=00"),
+    ],
+)  # fmt: skip
+def test_names_of_weights_do_no_harm_in_parameters(by, said):
+    image = read_image(SOURCES["secondary capture"])
+    out = encode_image(image.pixels, like=image, format="dicom", provenance=by)
+    (found,) = pydicom.dcmread(io.BytesIO(out)).DerivationAlgorithmSequence
+    assert found.get("AlgorithmParameters") == said
+
+
+def test_the_algorithm_follows_the_tables_of_the_standard():
+    table = standard("module_attribute_map")
+    inside = {
+        a["keyword"]: a["type"]
+        for a in table["ophthalmic-optical-coherence-tomography-en-face-image"]
+        if a["path"] == ["DerivationAlgorithmSequence"]
+    }
+    assert {keyword for keyword, kind in inside.items() if kind == "1"} == set(MACRO)
+    (found,) = derived("ophthalmic 8 bits")[2].DerivationAlgorithmSequence
+    assert {element.keyword for element in found} <= set(inside)
 
 
 @cache

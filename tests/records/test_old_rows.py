@@ -7,7 +7,7 @@ import pytest
 from magenet_batch.records.reading import complete, open_rows
 from magenet_batch.records.schema import COLUMN_NAMES, row_schema
 
-NEW_IN_5 = ("decoder_note",)
+NEW_IN_5 = ("decoder_note", "burned_in_text")
 
 
 @pytest.mark.parametrize("missing", [NEW_IN_5, ("decoder_note", "vessels_seen", "area_contrast")])

@@ -104,6 +104,20 @@ def test_what_waits_and_what_was_decided_add_up(images):
         assert total == sum(parts)
 
 
+def test_notes_on_files_are_counted_and_told():
+    found = Outcome()
+    found.add("enhanced", None, 3)
+    assert found.as_json()["noted"] == 0 and found.files_in_words() == []
+    found.add("kept", "good", 2, noted=True)
+    found.add("failed", "no_fov", noted=True)
+    assert found.as_json()["noted"] == 3
+    assert "  3 with a note about the file." in found.lines()
+    assert found.as_json()["burned_in_text"] == 0
+    found.add("withheld", "reject", 2, lettered=True)
+    assert found.as_json()["burned_in_text"] == 2
+    assert "  2 with what looks like text outside the field of view." in found.lines()
+
+
 def test_reasons_have_words():
     found = Outcome()
     found.add("withheld", "grade_fell", 2)

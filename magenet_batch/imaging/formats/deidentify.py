@@ -16,6 +16,9 @@ METHOD = "Basic Application Confidentiality Profile, PS3.15 2026c"
 CODES = (("113100", "Basic Application Confidentiality Profile"),)
 """Codes of the methods (CID 7050), written into the file."""
 
+TEXT_FOUND = "Pixels not cleaned: what looks like text was found and remains"
+TEXT_STATED = "Pixels not cleaned: the source states burned-in annotation"
+
 _DUMMIES = {
     "DA": "19000101", "TM": "000000", "DT": "19000101000000", "AS": "000Y", "IS": "0", "DS": "0",
     "US": 0, "SS": 0, "UL": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "OB": b"\0\0", "OW": b"\0\0",
@@ -25,18 +28,28 @@ _DUMMY_TEXT = "REMOVED"
 _CURVES, _OVERLAYS = 0x5000, 0x6000  # repeating groups
 
 
-def deidentify(source: Dataset) -> Dataset:
+def deidentify(source: Dataset, *, text_found: bool = False) -> Dataset:
     """Copy a data set without what identifies a person, and state the method in the copy.
+
+    The basic profile leaves pixels as they are (PS3.15, E.2). `PatientIdentityRemoved` speaks of
+    attributes and pixels (PS3.3, C.7.1.1), so it is `YES` only where nothing is known to be burned
+    into them; `BurnedInAnnotation` is never set to `NO`, which only whoever cleans pixels may do
+    (PS3.15, E.3.1).
 
     Args:
         source: data set without pixels; it is not changed.
+        text_found: whether the picture seems to show text.
 
     Returns:
         The copy. Identifiers are replaced by hashes of themselves: equal ones stay equal.
     """
     new = _cleaned(source)
-    new.PatientIdentityRemoved = "YES"
-    new.DeidentificationMethod = METHOD
+    if text_found:
+        new.BurnedInAnnotation = "YES"
+    burned_in = new.get("BurnedInAnnotation") == "YES"
+    new.PatientIdentityRemoved = "NO" if burned_in else "YES"
+    note = TEXT_FOUND if text_found else TEXT_STATED
+    new.DeidentificationMethod = [METHOD, note] if burned_in else METHOD
     new.DeidentificationMethodCodeSequence = Sequence(_code(*code) for code in CODES)
     new.LongitudinalTemporalInformationModified = "REMOVED"
     return new

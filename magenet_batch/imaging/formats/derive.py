@@ -40,6 +40,8 @@ _LOSSY = {
 _STEPS = (("113086", "Edge enhancement"), ("113053", "Pixel by pixel multiplication"))
 """What the network does, in the codes of CID 7203: it sharpens, and it evens out the light."""
 _REDUCED = ("113085", "Spatial resampling")
+_FAMILY = ("123110", "Artificial Intelligence")
+"""The family of the algorithm, in the codes of CID 7162."""
 
 
 def derive(
@@ -52,6 +54,7 @@ def derive(
     metadata: MetadataPolicy,
     syntax: DicomSyntax = "explicit",
     deidentified: Deidentify = "none",
+    text_found: bool = False,
 ) -> bytes:
     """Write a derived DICOM instance (PS3.3, C.7.6.1.1.2 and C.12.4).
 
@@ -64,6 +67,7 @@ def derive(
         metadata: what to carry over.
         syntax: how the pixels are stored.
         deidentified: `basic` removes what identifies a person, after PS3.15.
+        text_found: whether the picture seems to show text, which a de-identified file has to say.
 
     Returns:
         Content of a DICOM file.
@@ -78,7 +82,7 @@ def derive(
             )
     lossy = str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY
     if deidentified == "basic":
-        source = deidentify(source)
+        source = deidentify(source, text_found=text_found)
     new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
     _scale_spacing(new, source, pixels)
     how = [provenance.text, metadata] + [syntax] * (syntax != "explicit")
@@ -174,6 +178,7 @@ def _describe(
     else:
         new.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
     new.DerivationDescription = provenance.text
+    new.DerivationAlgorithmSequence = Sequence([_algorithm(provenance)])
     steps = _STEPS if same_size else (*_STEPS, _REDUCED)
     new.DerivationCodeSequence = Sequence([_code(*step) for step in steps])
     before = str(source.get("SeriesDescription") or "") if metadata == "keep" else ""
@@ -195,6 +200,23 @@ def _describe(
     equipment.ContributionDescription = provenance.text
     earlier = new.get("ContributingEquipmentSequence") or []
     new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
+
+
+def _algorithm(provenance: Provenance) -> Dataset:
+    """What derived the image: Algorithm Identification Macro (PS3.3, table 10-19)."""
+    item = Dataset()
+    item.AlgorithmFamilyCodeSequence = Sequence([_code(*_FAMILY)])
+    item.AlgorithmName = item.AlgorithmSource = "magenet"
+    item.AlgorithmVersion = __version__
+    if provenance.weights:
+        told = {"weights": provenance.weights, "weights_hash": provenance.weights_hash}
+        item.AlgorithmParameters = ",".join(f"{name}={_word(v)}" for name, v in told.items())
+    return item
+
+
+def _word(text: str) -> str:
+    """Text as a value among parameters: printable ASCII that separates nothing."""
+    return "".join(c if " " <= c <= "~" and c not in ",=" else "?" for c in text[:160])
 
 
 def _code(value: str, meaning: str) -> Dataset:

@@ -19,13 +19,13 @@ from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
-from magenet_batch.records.schema import REVIEW_COLUMNS, Row
+from magenet_batch.records.schema import NEW_COLUMNS, Row
 from magenet_batch.storage import Location, Sizes, readable, write_parquet
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
 _COUNTED = ["status", "reason", "flags", "width", "height", "decision", "grade_before",
-            "grade_after"]  # fmt: skip
+            "grade_after", "decoder_note", "burned_in_text"]  # fmt: skip
 
 
 @dataclass
@@ -62,14 +62,16 @@ class Counts:
 
     def add(self, rows: pa.Table) -> None:
         """Count the rows of a table."""
-        names = ("status", "reason", "decision", "grade_before", "grade_after", "flags")
+        names = ("status", "reason", "decision", "grade_before", "grade_after")
         columns = [rows.column(name).to_pylist() for name in names]
-        columns[-1] = [bool(flags) for flags in columns[-1]]
+        for name in ("flags", "decoder_note", "burned_in_text"):
+            columns.append([bool(value) for value in rows.column(name).to_pylist()])
         for alike, count in Counter(zip(*columns, strict=True)).items():
-            status, reason, decision, before, after, flagged = alike
+            status, reason, decision, before, after, flagged, noted, lettered = alike
             self.outcome.add(
-                status, reason, count, flagged=flagged, decision=decision, grades=(before, after)
-            )
+                status, reason, count, flagged=flagged, noted=noted, lettered=lettered,
+                decision=decision, grades=(before, after),
+            )  # fmt: skip
         area = pc.multiply(rows.column("width").cast("int64"), rows.column("height").cast("int64"))
         self.pixels += int(pc.sum(area).as_py() or 0)
 
@@ -122,7 +124,7 @@ class Ledger:
                 readable(path)
             ) as file:  # takes a fifth of the time of `read_table`
                 table = file.read(columns=columns, use_threads=False)
-            if set(columns or ()) - set(table.column_names) - set(REVIEW_COLUMNS):
+            if set(columns or ()) - set(table.column_names) - set(NEW_COLUMNS):
                 raise pa.ArrowInvalid("columns are missing")
             return in_order(table, names=columns)
         except (pa.ArrowInvalid, OSError) as error:

@@ -29,6 +29,7 @@ from magenet_batch.jobs.work.measuring import (
 )
 from magenet_batch.jobs.work.preview import preview_of, reduced
 from magenet_batch.quality.evidence import draw_evidence
+from magenet_batch.quality.lettering import letters_outside
 from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.layout import evidence_name, is_renamed, original_name, preview_name
 from magenet_batch.records.rows import fail, start_row
@@ -200,6 +201,7 @@ class ImageProcessor:
             decoder_note="; ".join(image.notes) or None,
         )  # fmt: skip
         work.pixel_count = height * width
+        whole = image.pixels
         if how.resolution is not None and image.pixels.shape[1] > how.resolution:
             image = replace(image, pixels=reduced(image.pixels, how.resolution / width))
         with work.timed("enhance_s"):
@@ -218,6 +220,7 @@ class ImageProcessor:
             return
         work.row.update(_place(fov, width / image.pixels.shape[1]))
         with work.timed("measure_s"):
+            work.row["burned_in_text"] = letters_outside(whole, fov)
             work.row.update(measure_before(image.pixels, fov))
         if not how.assess and work.kept is None:
             work.kept = how.policy.before(work.row)
@@ -259,7 +262,8 @@ class ImageProcessor:
             return
         assert image is not None and enhanced is not None
         with work.timed("write_s"):
-            data = self._encoded(work.task, image, enhanced.pixels)
+            text = bool(work.row["burned_in_text"])
+            data = self._encoded(work.task, image, enhanced.pixels, text_found=text)
             write_output(self._out, work.task.output, data)
         work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
 
@@ -296,7 +300,9 @@ class ImageProcessor:
         write_output(self._out, name, preview_of(enhanced.pixels))
         work.row["preview"] = name
 
-    def _encoded(self, task: Task, image: FundusImage, pixels: np.ndarray) -> bytes:
+    def _encoded(
+        self, task: Task, image: FundusImage, pixels: np.ndarray, *, text_found: bool
+    ) -> bytes:
         assert self._enhancer is not None
         how = self._options
         renamed = is_renamed(task.output, key=task.image_id)
@@ -305,7 +311,8 @@ class ImageProcessor:
             pixels, like=image, metadata=how.metadata,
             format=format_to_write(image.format, renamed=renamed, wanted=how.output_format),
             provenance=Provenance(self._enhancer.weights_name, self._enhancer.weights_hash),
-            dicom_syntax=how.dicom_syntax, deidentify=how.deidentify, **options,
+            dicom_syntax=how.dicom_syntax, deidentify=how.deidentify, text_found=text_found,
+            **options,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -16,6 +17,7 @@ from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import GRADES, can_be_reviewed, waits_for_review
 from magenet_batch.report.page.pictures import data_uri, difference, inside, source_path, thumbnail
 from magenet_batch.report.totals.totals import BETTER, GAIN, PICKED, PICKED_BECAUSE, ReportTotals
+from magenet_batch.settings import ColourModel
 from magenet_batch.storage import Location
 
 THUMBNAIL_PX = 640
@@ -124,6 +126,7 @@ def make_pair(
     *,
     longest: int,
     page: int | None,
+    colour_model: ColourModel | None,
     href: str | None = None,
 ) -> Pair:
     """Read and encode one image's pictures.
@@ -134,18 +137,20 @@ def make_pair(
         why: keys of `PICKED_BECAUSE`.
         longest: longest side of the pictures in pixels.
         page: which picture to show of a source that holds several.
+        colour_model: what colour DICOM sources hold, against their label.
         href: address of the image's own page.
 
     Returns:
         The pair; what cannot be read any more is None in it.
     """
     source, enhanced = source_path(row), _enhanced_file(out, row)
-    before = None if source is None else thumbnail(source, longest=longest, page=page)
+    read = partial(thumbnail, longest=longest, page=page, colour_model=colour_model)
+    before = None if source is None else read(source)
     after = None if enhanced is None else thumbnail(enhanced, longest=longest)
     if before is None and row.get("status") != "enhanced":
         # what is not delivered enhanced is the original itself
         original = inside(out, row.get("output"))
-        before = None if original is None else thumbnail(original, longest=longest)
+        before = None if original is None else read(original)
     shown = after or before
     size = shown.size if shown is not None else (longest, longest)
     if before is not None and after is not None and before.size != after.size:
@@ -209,6 +214,8 @@ def _kinds(row: Row, *, decided_here: bool = False) -> list[str]:
         "withheld": row.get("status") == "withheld",
         "fell": fell(row),
         "flagged": bool(row.get("flags")),
+        "text": bool(row.get("burned_in_text")),
+        "noted": bool(row.get("decoder_note")),
     }
     return [kind for kind in PICKED_BECAUSE if kinds.get(kind)]
 
@@ -285,7 +292,10 @@ def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None)
         place, (row, why) = one
         href = (pages or {}).get(row["image_id"])
         longest = LEAD_PX if fit and not place else THUMBNAIL_PX
-        return make_pair(found.out, row, why, longest=longest, page=found.page, href=href)
+        return make_pair(
+            found.out, row, why, longest=longest, page=found.page,
+            colour_model=found.colour_model, href=href,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(THREADS) as pool:
         pairs = list(pool.map(made, enumerate(chosen)))

@@ -118,7 +118,9 @@ def _others(row: Row) -> list[tuple[str, str, str]]:
 
 def _render(found: ReportTotals, row: Row, *, back: str, others: Mapping[str, str]) -> str:
     """One page; `others` are the addresses of the pages before and after it."""
-    pair = make_pair(found.out, row, longest=PICTURE_PX, page=found.page)
+    pair = make_pair(
+        found.out, row, longest=PICTURE_PX, page=found.page, colour_model=found.colour_model
+    )
     known = {column.name for column in COLUMNS}
     manifest = [
         (visible(key), visible(str(value)))

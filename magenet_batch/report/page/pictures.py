@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from magenet_batch.errors import MagenetError
 from magenet_batch.records.schema import Row
-from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.settings import MAX_PIXELS, ColourModel
 from magenet_batch.storage import Location, StorePath, is_below
 
 DIFFERENCE_PX = 480
@@ -27,23 +27,33 @@ SEEN_FROM, SEEN_SHARE = 0.25, 0.0005
 DARKER_RGB, LIGHTER_RGB = (255, 140, 26), (64, 170, 255)
 
 
-def _pixels(source: Path | bytes, page: int | None) -> Image.Image:
+def _pixels(
+    source: Path | bytes, page: int | None, colour_model: ColourModel | None
+) -> Image.Image:
     """Decode a file that Pillow cannot show rightly (16 bit) or at all (DICOM)."""
     from magenet_batch.imaging.read import read_image
 
-    pixels = read_image(source, max_pixels=MAX_PIXELS, page=page).pixels
+    pixels = read_image(source, max_pixels=MAX_PIXELS, page=page, colour_model=colour_model).pixels
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     return Image.fromarray(pixels)
 
 
-def thumbnail(path: Location, *, longest: int, page: int | None = None) -> Image.Image | None:
+def thumbnail(
+    path: Location,
+    *,
+    longest: int,
+    page: int | None = None,
+    colour_model: ColourModel | None = None,
+) -> Image.Image | None:
     """Read a file small.
 
     Args:
         path: an image file.
         longest: longest side of the result in pixels; smaller images stay as they are.
         page: which picture to show of a file that holds several.
+        colour_model: what colour DICOM files hold, against their label; for originals only, since
+            outputs are labelled rightly.
 
     Returns:
         An upright RGB image, or None when the file is missing or cannot be read.
@@ -56,7 +66,7 @@ def thumbnail(path: Location, *, longest: int, page: int | None = None) -> Image
                 image.draft("RGB", (longest, longest))
                 small = ImageOps.exif_transpose(image).convert("RGB")
         except UnidentifiedImageError:
-            small = _pixels(source, page)
+            small = _pixels(source, page, colour_model)
     except (OSError, ValueError, MagenetError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=2.0)

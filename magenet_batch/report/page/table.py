@@ -63,13 +63,17 @@ def _short(value: float | None) -> float | None:
 
 
 def _notes(row: Row) -> str:
-    """Flags, what was wrong with the image, then why it was kept or failed."""
+    """Flags, what was wrong with the image, why it was kept or failed, text, its file."""
     notes = [words(visible(flag)) for flag in row.get("flags") or []]
     if wrong := faults_in_words(row):
         notes.append(wrong)
     if row.get("reason"):
         explained = row.get("status") in ("kept", "withheld")
         notes.append(because(row["reason"]) if explained else words(visible(row["reason"])))
+    if row.get("burned_in_text"):
+        notes.append("text in the border")
+    if row.get("decoder_note"):
+        notes.append(f"file: {visible(row['decoder_note'])}")
     return ", ".join(notes)
 
 
@@ -138,7 +142,8 @@ def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -
 
 KINDS: dict[str, str] = {
     "review": "to review", "withheld": "withheld", "fell": "grade fell", "flagged": "flagged",
-    "reviewed": "reviewed",
+    "reviewed": "reviewed", "text": "text in the border",
+    "noted": "note on the file",
 }  # fmt: skip
 """What the table can be filtered by, beside status, grade and flag."""
 
@@ -147,6 +152,7 @@ def _kinds(row: Row) -> list[str]:
     is_it = {
         "review": waits(row), "withheld": row.get("status") == "withheld", "fell": fell(row),
         "flagged": bool(row.get("flags")), "reviewed": bool(row.get("decision")),
+        "noted": bool(row.get("decoder_note")), "text": bool(row.get("burned_in_text")),
     }  # fmt: skip
     return [kind for kind in KINDS if is_it[kind]]
 

@@ -34,7 +34,7 @@ def sentences(found: ReportTotals) -> list[str]:
         told.append(f"{found.flagged:,} flagged.")
     elif found.images > found.status["failed"]:
         told.append("Nothing is flagged.")
-    return told + found.outcome.review_in_words()
+    return told + found.outcome.files_in_words() + found.outcome.review_in_words()
 
 
 def least_fidelity(row: Row) -> str:

@@ -99,13 +99,17 @@ def _add_outcome(found: ReportTotals, table: pa.Table, flagged: Mask) -> None:
     """Count what became of the images; those that are alike are counted together."""
     names = ["status", "reason", "decision", "grade_before", "grade_after"]
     alike = table.select(names).append_column("flagged", pa.array(flagged))
-    groups = alike.group_by([*names, "flagged"]).aggregate([([], "count_all")])
+    alike = alike.append_column("noted", pa.array(_noted(table)))
+    alike = alike.append_column("lettered", pa.array(_lettered(table)))
+    names += ["flagged", "noted", "lettered"]
+    groups = alike.group_by(names).aggregate([([], "count_all")])
     for row in groups.to_pylist():
         if row["status"] in STATUSES:
             reason = row["reason"] or ("error" if row["status"] == "failed" else None)
             found.outcome.add(
                 row["status"], reason, row["count_all"], flagged=row["flagged"],
-                decision=row["decision"], grades=(row["grade_before"], row["grade_after"]),
+                noted=row["noted"], lettered=row["lettered"], decision=row["decision"],
+                grades=(row["grade_before"], row["grade_after"]),
             )  # fmt: skip
 
 
@@ -209,6 +213,19 @@ def _add_origin(found: ReportTotals, table: pa.Table) -> None:
             found.policies[policy] += count
 
 
+def _noted(table: pa.Table) -> Mask:
+    """Where something was unusual about the file."""
+    lengths = pc.fill_null(pc.utf8_length(table.column("decoder_note")), 0).to_numpy()
+    noted: Mask = lengths > 0
+    return noted
+
+
+def _lettered(table: pa.Table) -> Mask:
+    """Where something looks like text outside the field of view."""
+    lettered: Mask = floats(table, "burned_in_text") > 0
+    return lettered
+
+
 def _fell(table: pa.Table) -> Mask:
     """Where the grade after is worse than the grade before."""
     places = [
@@ -251,6 +268,8 @@ def _add_picks(
         "kept": np.where(masks["kept"], chance, np.nan),
         "withheld": np.where(masks["withheld"] & ~judged, chance, np.nan),
         "poor": np.where(assessed, -good, np.nan),
+        "text": np.where(_lettered(table) & ~masks["failed"], chance, np.nan),
+        "noted": np.where(_noted(table) & ~masks["failed"], chance, np.nan),
         "random": np.where(enhanced | assessed, chance, np.nan),
     }
     for why, keys in offers.items():
@@ -260,5 +279,5 @@ def _add_picks(
     urgency = 100.0 * ~decided + 10.0 * (masks["withheld"] | fell) + lengths
     found.waiting.offer(table, np.where(open_, urgency, np.nan), ties=chance)
     found.reviewed.offer(table, doubtful, ties=chance)
-    wanted = 1.0 * ((lengths > 0) | masks["withheld"] | decided)
+    wanted = 1.0 * ((lengths > 0) | masks["withheld"] | decided | _lettered(table))
     found.table.offer(table, chance + 2.0 * masks["failed"] + wanted, ties=chance)

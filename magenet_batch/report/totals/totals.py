@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.run_info import RunInfo
@@ -12,6 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.report.totals.groups import ByColumn, Folders
 from magenet_batch.report.totals.histogram import Histogram
 from magenet_batch.report.totals.pick import Top
+from magenet_batch.settings import ColourModel
 from magenet_batch.storage import Location
 
 TABLE_ROWS = 2_000
@@ -29,6 +31,8 @@ PICKED_BECAUSE: dict[str, str] = {
     "withheld": "withheld",
     "fell": "grade fell",
     "flagged": "flagged",
+    "text": "text in the border",
+    "noted": "note on the file",
     "gain": "largest gain",
     "worst": "lowest fidelity",
     "kept": "delivered as it came",
@@ -36,7 +40,7 @@ PICKED_BECAUSE: dict[str, str] = {
     "random": "random sample",
 }
 """Why an image is in the gallery: key -> words."""
-PICKED = ("gain", "worst", "kept", "withheld", "poor", "random")
+PICKED = ("gain", "worst", "kept", "withheld", "poor", "text", "noted", "random")
 """Of these, what the gallery shows a few of; the others are images that wait for a reviewer."""
 _ENDS = {"0..1": 1.0, "ratio": 10.0, "log": 1.0}
 _LARGEST = 100.0
@@ -181,3 +185,10 @@ class ReportTotals:
         """Which picture the job took from files that hold several, None for the only one."""
         page = self.run.options.get("page")
         return page if isinstance(page, int) and page > 0 else None
+
+    @property
+    def colour_model(self) -> ColourModel | None:
+        """What the job took the colours of DICOM files for, None for what their label says."""
+        models: dict[Any, ColourModel] = {"rgb": "rgb", "ybr": "ybr"}
+        model = self.run.options.get("colour_model")
+        return models.get(model) if isinstance(model, str) else None

@@ -8,6 +8,7 @@ from report_fakes import HOSTILE, make_rows, write_out
 
 from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.report.build import build_report, write_report
+from magenet_batch.report.page.individual import page_name
 from magenet_batch.report.page.table import json_block
 from magenet_batch.report.words import visible
 
@@ -234,3 +235,88 @@ def test_what_was_wrong_is_said_in_words(tmp_path):
     template = environment().from_string("{{ row|faults }}")
     row = {"estimated_blur": 2.0, "estimated_veil": 0.2}
     assert template.render(row=row) == "soft focus and a veil"
+
+
+NOTES = (
+    "its colours look like YCbCr labelled as RGB: check, and use --colour-model ybr",
+    "its colour profile is GRAY, not RGB, and was left out; <script>\u202e</script>",
+)
+
+
+def noted_job(out):
+    for old in (out / "rows").iterdir():
+        old.unlink()
+    rows = make_rows(10, source=str(out.parent / "source.jpg"), output="images/a.jpg")
+    rows[0] |= {"decoder_note": NOTES[0], "flags": ["low_agreement"]}
+    rows[1] |= {"decoder_note": NOTES[1], "flags": []}
+    rows[2] |= {"decoder_note": "", "flags": []}
+    rows[4] |= {"decoder_note": NOTES[0]}  # failed
+    return write_out(out, rows)
+
+
+def test_notes_on_files_are_shown_and_counted(out):
+    job = noted_job(out)
+    page = Page(build_report(job))
+    data = json.loads(page.scripts[0][1])
+    for note in NOTES:
+        assert f"File: {visible(note)}" in page.text, "on the picture's card"
+    assert "3 with a note about the file." in page.text
+    assert "\u202e" not in page.text and len(page.scripts) == 3, "a note is text"
+    said = {row[0]: row[data["columns"].index("notes")] for row in data["rows"]}
+    assert sum("file: its colour" in text for text in said.values()) == 3
+    assert sum("noted" in kinds for kinds in data["kinds"]) == 3
+    assert '<option value="noted">note on the file</option>' in build_report(job)
+
+
+@pytest.mark.parametrize("format", ["json", "md", "text", "csv"])
+def test_every_format_tells_of_notes_on_files(out, format):
+    text = build_report(noted_job(out), format=format)
+    if format == "json":
+        assert json.loads(text)["noted"] == 3
+    elif format == "csv":
+        assert text.count(NOTES[0]) == 2 and "decoder_note" in text.splitlines()[0]
+    else:
+        assert "3 with a note about the file." in text
+
+
+def test_the_page_of_an_image_tells_the_note_on_its_file(out):
+    write_report(noted_job(out), individual=5)
+    page = out / "report" / page_name("site_a/2019/img_000000.jpg")
+    plain = page.read_text(encoding="utf-8").split('<details class="experts"')[0]
+    assert f"File: <bdi>{NOTES[0]}</bdi>." in plain
+
+
+def test_without_notes_nothing_is_said_of_them(out):
+    text = build_report(out)
+    assert "with a note about" not in text and "File: <bdi>" not in text
+    assert 'value="noted"' not in text
+
+
+def test_text_outside_the_field_of_view_is_shown_and_counted(out):
+    said = "Outside the field of view: what looks like text. It may name the patient."
+    assert said not in build_report(out)
+    for old in (out / "rows").iterdir():
+        old.unlink()
+    rows = make_rows(20, source=str(out.parent / "source.jpg"), output="images/a.jpg")
+    for row in rows:
+        row["burned_in_text"] = 0
+    rows[3] |= {"burned_in_text": 9}
+    rows[6] |= {"burned_in_text": 12, "flags": ["low_agreement"]}
+    rows[7] |= {"burned_in_text": None}
+    page = Page(build_report(write_out(out, rows)))
+    assert page.text.count(said) == 2
+    assert "2 with what looks like text outside the field of view." in page.text
+    assert "Look at 2 images before you share them" in page.text
+    data = json.loads(page.scripts[0][1])
+    assert sum("text" in kinds for kinds in data["kinds"]) == 2
+    assert sum("text in the border" in row[data["columns"].index("notes")]
+               for row in data["rows"]) == 2  # fmt: skip
+    found = json.loads(build_report(out, format="json"))
+    assert found["burned_in_text"] == 2
+    (step,) = [step for step in found["next"] if step["what"] == "text"]
+    assert set(step["images"]) == {rows[3]["image_id"], rows[6]["image_id"]}
+    for format in ("md", "text"):
+        assert "2 with what looks like text" in build_report(out, format=format)
+    write_report(out, individual=5)
+    one = (out / "report" / page_name(rows[6]["image_id"])).read_text(encoding="utf-8")
+    assert said in one

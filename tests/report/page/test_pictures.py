@@ -1,9 +1,18 @@
+import base64
+import io
+import json
+
+import cv2
 import numpy as np
 import pytest
+from dicom_files import dicom
 from PIL import Image, ImageDraw
+from report_fakes import make_rows, write_out
 
 from magenet_batch.phantom import make_phantom
+from magenet_batch.report.page.gallery import make_gallery
 from magenet_batch.report.page.pictures import data_uri, difference, inside, thumbnail
+from magenet_batch.report.totals.collect import collect
 
 
 @pytest.fixture(name="eye", scope="module")
@@ -75,3 +84,34 @@ def test_thumbnails_are_small_and_upright(tmp_path, eye):
     wide.save(tmp_path / "a.jpg", exif=exif)
     assert thumbnail(tmp_path / "a.jpg", longest=100).size == (50, 100)
     assert data_uri(wide).startswith("data:image/jpeg;base64,")
+
+
+def shown(uri):
+    data = base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))
+    return np.asarray(Image.open(io.BytesIO(data))).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("model", "right"), [("ybr", True), (None, False), ("rgb", False), ("cmyk", False), (7, False)]
+)
+def test_originals_are_shown_in_the_colours_that_the_job_read(tmp_path, eye, model, right):
+    pixels = np.asarray(eye)
+    ybr = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])
+    source = tmp_path / "source.dcm"
+    source.write_bytes(dicom(ybr))  # labelled RGB
+    out = tmp_path / "out"
+    (out / "images").mkdir(parents=True)
+    (out / "images" / "a.dcm").write_bytes(dicom(pixels))  # an output, labelled rightly
+    (out / "images" / "b.dcm").write_bytes(dicom(ybr))  # a copy of the original
+    rows = make_rows(5, source=str(source), output="images/a.dcm")[1:4]
+    rows[2] |= {"source": str(tmp_path / "gone.dcm"), "output": "images/b.dcm"}
+    write_out(out, rows)
+    record = json.loads((out / "run.json").read_text())
+    record["identity"]["colour_model"] = model
+    (out / "run.json").write_text(json.dumps(record))
+    pairs = make_gallery(collect(out)).all
+    assert {pair.row["status"] for pair in pairs} == {"enhanced", "kept"}
+    for pair in pairs:
+        assert (np.abs(shown(pair.before) - pixels).mean() < 4) == right
+        if pair.row["status"] == "enhanced":
+            assert np.abs(shown(pair.after) - pixels).mean() < 4, "outputs are read as labelled"
