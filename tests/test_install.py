@@ -85,8 +85,11 @@ def test_no_module_that_enhances_loads_what_is_in_an_extra(tmp_path):
     """The enhancer and a local worker, with the extra's packages blocked."""
     code = (
         "import sys\n"
-        "for name in ('tensorboard', 'tensorboardX', 'pandas', 'pytest', 'skimage'):\n"
-        "    sys.modules[name] = None\n"
+        "class Blocked:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name in ('tensorboard', 'tensorboardX', 'pandas', 'pytest', 'skimage'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Blocked)\n"
         "import magenet_batch.inference.enhancer, magenet_batch.jobs.engine.local_worker\n"
         "import magenet_batch.jobs.engine.ray_executor, magenet_batch.report.build\n"
         "import magenet_batch.evaluation.run, magenet_batch.api, magenet_batch.training.run\n"

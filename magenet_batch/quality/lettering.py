@@ -117,7 +117,7 @@ def _light(pixels: np.ndarray) -> np.ndarray:
     """The brightest channel, uint8, at most `_LONGEST` long."""
     height, width = pixels.shape[:2]
     red, green, blue = cv2.split(pixels)
-    light = cv2.max(cv2.max(red, green), blue)  # many times as fast as `max(2)`
+    light: np.ndarray = cv2.max(cv2.max(red, green), blue)  # many times as fast as `max(2)`
     if light.dtype == np.uint16:
         light = (light >> 8).astype(np.uint8)
     scale = _LONGEST / max(height, width)
