@@ -12,6 +12,7 @@ from test_layers import LAYERS
 
 from magenet_batch.degradation import KINDS as KINDS_OF_DEGRADATION
 from magenet_batch.degradation import PRESETS
+from magenet_batch.dicomweb.server import PAGE, PHOTOGRAPHS
 from magenet_batch.errors import REASONS
 from magenet_batch.imaging.formats import FORMATS
 from magenet_batch.imaging.formats.base import ALWAYS_ALLOWED, PIXELS_PER_BYTE
@@ -189,6 +190,13 @@ def anchors(target: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_instances_of_the_described_classes_are_listed():
+    text = page("docs/dicom-conformance.md")
+    classes = text.split("## Read\n")[1].split("| transfer syntax")[0]
+    assert tuple(re.findall(r"^\|.*\| ([\d.]+) \|$", classes, re.M)) == PHOTOGRAPHS
+    assert f"pages of {PAGE:,}" in text
 
 
 def test_every_format_and_policy_is_described():

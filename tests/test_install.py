@@ -41,7 +41,7 @@ def test_enhancing_needs_nothing_of_training():
     core = {re.split(r"[><=;\[ ]", line)[0] for line in PROJECT["dependencies"]}
     assert {"torch", "ray"} <= core and not {"tensorboard", "pytest"} & core
     assert not [line for line in PROJECT["dependencies"] if line.startswith("ray[")]
-    assert f"{DISTRIBUTION}[train]" in EXTRAS["dev"]
+    assert f"{DISTRIBUTION}[train,dicomweb]" in EXTRAS["dev"]
     assert PROJECT["name"] == DISTRIBUTION
 
 
@@ -73,7 +73,7 @@ def test_every_extra_that_is_named_in_the_code_exists():
         for path in (ROOT / "magenet_batch").rglob("*.py")
         for extra in re.findall(r'require_extra\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
     }
-    assert named == {"train"} and named <= EXTRAS.keys()
+    assert named == {"train", "dicomweb"} and named <= EXTRAS.keys()
 
 
 def test_every_extra_is_on_the_page():
@@ -86,8 +86,10 @@ def test_no_module_that_enhances_loads_what_is_in_an_extra(tmp_path):
     code = (
         "import sys\n"
         "class Blocked:\n"
+        "    names = ('tensorboard', 'tensorboardX', 'pandas', 'pytest', 'skimage',\n"
+        "             'dicomweb_client')\n"
         "    def find_spec(name, *_):\n"
-        "        if name in ('tensorboard', 'tensorboardX', 'pandas', 'pytest', 'skimage'):\n"
+        "        if name in Blocked.names:\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Blocked)\n"
         "import magenet_batch.inference.enhancer, magenet_batch.jobs.engine.local_worker\n"

@@ -16,7 +16,7 @@ ROOT = Path(magenet_batch.__file__).parent
 PACKAGE = "magenet_batch"
 LAYERS = {
     "errors": 0, "settings": 0, "randomness": 0, "stop": 0, "duration": 0,
-    "phantom": 1, "storage": 1, "design": 1,
+    "phantom": 1, "storage": 1, "dicomweb": 1, "design": 1,
     "imaging": 2, "degradation": 2, "records": 2,
     "models": 3, "quality": 3,
     "inference": 4,
@@ -29,7 +29,7 @@ LAYERS = {
 ROOMS = {
     "jobs": {
         "policy": 0, "options": 1,
-        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7,
+        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7, "send": 7,
     },
     "report": {
         "words": 0, "limits": 1, "totals": 1, "advice": 2, "text": 3, "markdown": 4, "page": 4,
@@ -38,8 +38,8 @@ ROOMS = {
 }  # fmt: skip
 """The same inside a part, for its modules and folders."""
 LIGHT = (
-    "errors", "settings", "randomness", "stop", "duration", "phantom", "storage", "design",
-    "imaging", "records", "jobs", "report", "api", "cli", "__main__",
+    "errors", "settings", "randomness", "stop", "duration", "phantom", "storage", "dicomweb",
+    "design", "imaging", "records", "jobs", "report", "api", "cli", "__main__",
 )  # fmt: skip
 """Parts that are imported without torch: it is loaded when a network is."""
 

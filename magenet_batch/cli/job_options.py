@@ -14,7 +14,8 @@ INPUT, OUTPUT, DELIVERY, WORK = "Input", "Output", "Restoration and delivery", "
 Archive = Annotated[
     list[str],
     typer.Argument(
-        help="Folders, images, manifests (.parquet, .pq, .csv, .tsv, .txt), or - for a list.",
+        help="Folders, images, manifests (.parquet, .pq, .csv, .tsv, .txt), - for a list, or URIs "
+        "(s3://, gs://, dicomweb+https://).",
         show_default=False,
     ),
 ]

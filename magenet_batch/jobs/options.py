@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from magenet_batch.dicomweb import is_dicomweb, masked
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.metadata import MetadataPolicy
 from magenet_batch.imaging.names import OutputFormat
@@ -71,8 +72,8 @@ class JobOptions(BaseModel):
     """Validated options of `magenet enhance` and `magenet assess`.
 
     Attributes:
-        archive: folders, single images, `.parquet` manifests or locations such as
-            `s3://bucket/folder`.
+        archive: folders, single images, `.parquet` manifests, locations such as
+            `s3://bucket/folder`, or addresses such as `dicomweb+https://HOST/dicom-web/studies/UID`.
         out: the output folder, or a location such as `s3://bucket/folder`.
         workers: number of workers; 0 works inside this process; None chooses.
         gpus: number of GPUs to share among workers; 0 runs on the CPU; None takes all available.
@@ -150,6 +151,13 @@ class JobOptions(BaseModel):
                 f"--deidentify {self.deidentify}: originals that are delivered as they came would "
                 "identify patients. Add --kept omit, and leave --rejects at omit."
             )
+        if is_dicomweb(self.out):
+            raise UsageError(
+                "Outputs go to a folder or an object store first. Give one with -o; afterwards, "
+                "magenet send OUT URL stores them on a DICOMweb server."
+            )
+        if any(map(is_dicomweb, self.archive)) and "link" in (self.kept, self.rejects):
+            raise UsageError("Images on a DICOMweb server cannot be linked to: use copy or omit.")
         if is_store(self.out) and "link" in (self.kept, self.rejects):
             raise UsageError(
                 f"{self.out} is in an object store, which has no links: use copy or omit."
@@ -193,9 +201,7 @@ class JobOptions(BaseModel):
             JSON-ready values by option name, without workers, GPUs, address and part.
         """
         return {
-            "archive": [
-                a if is_store(a) else str(Path(a).expanduser().resolve()) for a in self.archive
-            ],
+            "archive": [_recorded(a) for a in self.archive],
             "include": list(self.include),
             "exclude": list(self.exclude),
             "limit": self.limit,
@@ -222,3 +228,10 @@ class JobOptions(BaseModel):
             "task": "assess" if self.assess else "enhance",
             "row_schema": ROW_SCHEMA_VERSION,
         }
+
+
+def _recorded(archive: str) -> str:
+    """An archive as `run.json` names it: an absolute path, or an address without patients."""
+    if is_dicomweb(archive):
+        return masked(archive)  # other studies are noticed by their images
+    return archive if is_store(archive) else str(Path(archive).expanduser().resolve())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from magenet_batch.dicomweb import masked
 from magenet_batch.errors import JobError, WeightsError
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
@@ -138,7 +139,7 @@ class _Job:
         before = ledger.images_done()
         units = _units(ledger, retry_failed=self.options.retry_failed)
         worked = sum(len(u.positions) for u in units)
-        finished = not units or self.run(units, stop=stop, command=list(command))
+        finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
         if not units and self.state.unclean:  # killed between its last image and its end
             self._sweep()
         if check is not None and (finished or check.failed):
@@ -231,10 +232,8 @@ class _Job:
     def _introduce(self, images: int, allocation: WorkerAllocation) -> None:
         plan, planned = self.state.plan, self.ledger.images
         of = f" of the archive's {len(plan)}" if planned < len(plan) else ""
-        self.say(
-            f"{planned} images{of} ({plan.bytes / 1e6:.0f} MB), {planned - images} already done, "
-            f"{images} to do"
-        )
+        size = f" ({plan.bytes / 1e6:.0f} MB)" if plan.bytes else ""  # servers may not tell
+        self.say(f"{planned} images{of}{size}, {planned - images} already done, {images} to do")
         digest = f" ({self.weights.hash})" if self.weights.hash else ""
         what = "only measured, not enhanced"
         if self.weights.name is not None:

@@ -8,6 +8,7 @@ out/
   review/set-aside/...       enhanced images that a reviewer withheld
   review/pending.json        only while decisions are applied
   rows/part-000000.parquet   one file per finished shard: the only commit mark
+  sent/...                   what `magenet send` stored, by server and shard
   plan.parquet               the frozen list of images
   run.json                   the job's identity and every run
   log.jsonl                  events of the job
@@ -27,6 +28,7 @@ from magenet_batch.storage import Location, names_in
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
 PLAN, RUN = "plan.parquet", "run.json"
+SENT = "sent"
 LOCK_GLOB = ".magenet*.lock"
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
@@ -43,6 +45,12 @@ def finished_shards(out: Location) -> set[int]:
     """The shards whose rows file is in place."""
     found = (_ROWS_NAME.fullmatch(name) for name in names_in(out / ROWS))
     return {int(match[1]) for match in found if match}
+
+
+def sent_file(out: Location, server: str, shard: int) -> Location:
+    """The record of what was sent of a shard to a server, whose address may not be a name."""
+    digest = hashlib.sha256(server.encode()).hexdigest()[:12]
+    return out / SENT / digest / f"part-{shard:06d}.json"
 
 
 def state_name(part: Part | None) -> str:

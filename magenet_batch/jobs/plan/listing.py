@@ -40,6 +40,8 @@ class Skipped:
     Attributes:
         suffixes: number of files whose extension is not that of an image, by extension.
         excluded: number of files left out by `--exclude` or not selected by `--include`.
+        classes: number of DICOM instances that are not photographs, by SOP class.
+        enhanced: number of DICOM instances on a server that this program made.
         hidden: number of hidden files and folders.
         outputs: number of folders that hold the output of a job.
         loops: number of links to a folder that contains them.
@@ -48,6 +50,8 @@ class Skipped:
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    enhanced: int = 0
     excluded: int = 0
     hidden: int = 0
     outputs: int = 0
@@ -63,7 +67,11 @@ class Skipped:
                 f"{n} {s or 'without extension'}" for s, n in sorted(self.suffixes.items())
             )
             said.append(f"ignored by extension: {kinds} (--include '*' includes all)")
+        if self.classes:
+            kinds = ", ".join(f"{n} {name}" for name, n in sorted(self.classes.items()))
+            said.append(f"ignored by SOP class: {kinds}")
         for count, what in (
+            (self.enhanced, "enhanced by magenet before, skipped"),
             (self.excluded, "excluded by --include/--exclude"),
             (self.hidden, "hidden, skipped"),
             (self.outputs, "folders with a job's output, skipped"),

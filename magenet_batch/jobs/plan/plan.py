@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from magenet_batch.dicomweb import is_dicomweb, masked
 from magenet_batch.errors import JobError, UsageError
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.instances import list_instances
 from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_bytes, list_folder
 from magenet_batch.jobs.plan.manifest import read_manifest
 from magenet_batch.jobs.plan.objects import list_store
@@ -174,9 +176,8 @@ def make_plan(options: JobOptions) -> Plan:
     if options.limit is not None:
         table = table.slice(0, options.limit).combine_chunks()
     if table.num_rows == 0:
-        raise UsageError(
-            "\n".join([f"No images in {', '.join(options.archive)}.", *skipped.lines()])
-        )
+        archives = ", ".join(map(masked, options.archive))
+        raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines()]))
     refuse_collisions(table)
     refuse_inside(table, out=options.out_path)
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
@@ -196,6 +197,10 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
     choice = Choice(options.include, options.exclude)
     several = len(options.archive) > 1
     for given in options.archive:
+        if is_dicomweb(given):
+            instances = list_instances(given, choice=choice, skipped=skipped)
+            yield from _parts(instances, "", options)  # a study's identifier is unique
+            continue
         if is_manifest(given):
             yield _manifest(given, options, choice, skipped, several=several)
             continue
@@ -205,6 +210,7 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
             name = given.rstrip("/").rpartition("/")[2]
             yield from _parts(objects, f"{name}/" if several else "", options)
             continue
+        _refuse_web(given)
         refuse_other_schemes(given)
         archive = Path(given).expanduser().absolute()
         if archive.is_dir():
@@ -216,14 +222,23 @@ def listed(options: JobOptions, skipped: Skipped) -> Iterator[pa.Table]:
         if not archive.is_file():
             raise UsageError(
                 f"{given}: no such folder or file. ARCHIVE is a folder of images, a single image, "
-                "a manifest (.parquet, .csv, .tsv, .txt, or - for a list on standard input), or "
-                "s3://BUCKET/..."
+                "a manifest (.parquet, .csv, .tsv, .txt, or - for a list on standard input), "
+                "s3://BUCKET/..., or dicomweb+https://HOST/..."
             )
         refuse_own_folder(archive, given, out=options.out_path)
         yield _part(
             [Found(archive.name, str(archive), file_bytes(archive))], "",
             wanted=options.output_format,
         )  # fmt: skip
+
+
+def _refuse_web(given: str) -> None:
+    """Refuse a web address, and say how DICOMweb servers are addressed."""
+    if given.lower().startswith(("http://", "https://")):
+        raise UsageError(
+            f"{masked(f'dicomweb+{given}').removeprefix('dicomweb+')}: web addresses are not "
+            "archives. For a DICOMweb server, write dicomweb+ before the address."
+        )
 
 
 def _manifest(

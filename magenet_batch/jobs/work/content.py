@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from magenet_batch.dicomweb import DicomwebError, connect_server, is_dicomweb, parse_address
 from magenet_batch.errors import ImageError, MagenetError, StorageError
 from magenet_batch.imaging.read import check_length, file_content
 from magenet_batch.jobs.plan.plan import Task
@@ -16,7 +17,7 @@ from magenet_batch.storage import Location, StorePath, brief, is_store, put_whol
 
 
 def read_source(task: Task, *, max_pixels: int) -> bytes:
-    """Read an image's file, or an object in a store.
+    """Read an image's file, an object in a store, or an instance on a DICOMweb server.
 
     Args:
         task: the image.
@@ -24,7 +25,10 @@ def read_source(task: Task, *, max_pixels: int) -> bytes:
 
     Raises:
         ImageError: `unreadable`; or the file cannot be an image, or is too large.
+        DicomwebError: the server refuses every request, or does not respond.
     """
+    if is_dicomweb(task.source):
+        return read_instance(task.source, max_pixels=max_pixels)
     if is_store(task.source):
         return read_object(task.source, max_pixels=max_pixels)
     _refuse_special(task.path)
@@ -71,8 +75,10 @@ def keep_original(
     if how == "copy":
         write_output(out, name, data)
         return name
-    if is_store(task.source):
-        raise ImageError("unwritable", "an object in a store cannot be linked to: use --kept copy")
+    if is_dicomweb(task.source) or is_store(task.source):
+        raise ImageError(
+            "unwritable", "the original is on a server and cannot be linked to: use --kept copy"
+        )
     target = out / name
     if isinstance(target, StorePath):
         raise ImageError("unwritable", "an object store holds no links: use --kept copy")
@@ -120,3 +126,22 @@ def read_object(uri: str, *, max_pixels: int) -> bytes:
         raise ImageError(
             "unreadable", f"it cannot be downloaded: {brief(error.__cause__ or error)}"
         ) from error
+
+
+def read_instance(uri: str, *, max_pixels: int) -> bytes:
+    """Retrieve an instance from a DICOMweb server.
+
+    Raises:
+        ImageError: `unreadable`, if the server does not deliver this one; `too_large`.
+        DicomwebError: the server refuses every request, or does not respond: no image's fault, so
+            the job ends, and the same command resumes it.
+    """
+    address = parse_address(uri)
+    try:
+        return connect_server(address.base).fetch(
+            address.instance, check=partial(check_length, max_pixels=max_pixels)
+        )
+    except DicomwebError as error:
+        if error.persistent:
+            raise
+        raise ImageError("unreadable", f"it cannot be downloaded: {error.why}") from error

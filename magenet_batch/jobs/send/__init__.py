@@ -1,0 +1,1 @@
+"""Store delivered images on a DICOMweb server."""
