@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from magenet_batch.errors import CancelledError, ImageError
+from magenet_batch.imaging.edge import border_share, edge_levels
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.notch import notch_weights
 from magenet_batch.inference.look import clear_gain
@@ -127,7 +128,8 @@ class Restoring:
             ImageError: the network produced values that are not finite.
         """
         notch = notch_weights(pixels, fov)
-        copy = self._copied(pixels, fov, mask if notch is None else mask | (notch > 0.5), mask)
+        whole = mask if notch is None else mask | (notch > 0.5)
+        copy = self._copied(pixels, fov, whole, mask)
         inside = self._tensor(copy.disc[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
@@ -156,7 +158,8 @@ class Restoring:
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
         # Up to the edge: a veil left there would look like a bright ring.
         weight = (mask if notch is None else np.maximum(mask, notch)) * np.float32(blend)
-        result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
+        edge = edge_levels(pixels, whole, fov)
+        result = self._composed(pixels, weight, copy, y - x, light, clear, edge, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 
     def _computing(self) -> torch.autocast:
@@ -230,6 +233,7 @@ class Restoring:
         change: torch.Tensor,
         light: Planes | None,
         clear: torch.Tensor | None,
+        edge: np.ndarray | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
         """Apply the copy's change and the light to the original, strip by strip."""
@@ -242,7 +246,10 @@ class Restoring:
             share = weight[rows, columns]
             if not share.any():
                 continue
-            old = self._tensor(pixels[rows, columns].astype(np.float32) / full)
+            seen = pixels[rows, columns].astype(np.float32) / full
+            if edge is not None:
+                share = share * (1 - border_share(seen.max(2), edge, rows, columns, weight.shape))
+            old = self._tensor(seen)
             new = old
             if old.shape[-2:] == (window.bottom - window.top, window.right - window.left):
                 new = old + _enlarged(change, window, side)  # detail is known in the square only

@@ -1,5 +1,6 @@
 """Restoring at native resolution: identity where nothing is wrong, any size, any depth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -161,3 +162,24 @@ def test_without_a_notch_nothing_is_extended(
     assert np.array_equal(found[outside], labelled[outside])
     monkeypatch.setattr(restoring, "notch_weights", lambda *_: None)
     assert np.array_equal(found, enhancer(weights).enhance(labelled, fov).pixels)
+
+
+def test_film_at_the_edge_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The field of view that was found reaches over its soft edge: no black line is drawn there."""
+    pixels, fov = bordered(2)
+    wider = replace(fov, radius=1.02 * fov.radius, left=0, top=0, right=350, bottom=350)
+    film = np.maximum(pixels, np.array((24, 33, 24), np.uint8))
+    weights = saved(tmp_path, stir=0.15)
+    after = enhancer(weights).enhance(film, wider).pixels
+    edge = wider.mask(350, 350) & (film == (24, 33, 24)).all(2)
+    assert edge.sum() > 500
+    changed = np.abs(after.astype(int) - film)[edge].max(1)
+    assert np.percentile(changed, 95) <= 1
+    monkeypatch.setattr(restoring, "edge_levels", lambda *_: None)
+    before = enhancer(weights).enhance(film, wider).pixels
+    inner = fov.without_rim(0.06).mask(350, 350)
+    assert np.array_equal(after[inner], before[inner])
+    black = [enhancer(weights).enhance(pixels, wider).pixels]
+    monkeypatch.undo()
+    black.append(enhancer(weights).enhance(pixels, wider).pixels)
+    assert np.array_equal(*black)
