@@ -113,8 +113,8 @@ def find_fov(pixels: np.ndarray) -> FieldOfView | None:
         return None
     factor = min(1.0, _ANALYSIS_SIZE / max(height, width))
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
-    small = _reduced(pixels, size)
-    light = cv2.GaussianBlur(small.max(2), (0, 0), 1.2)
+    small = reduced_levels(pixels, size)
+    light = cv2.GaussianBlur(brightest(small), (0, 0), 1.2)
     border, contrast = _border_level(light), float(np.percentile(light, 95))
     if contrast - border < 5:
         return None
@@ -125,8 +125,15 @@ def find_fov(pixels: np.ndarray) -> FieldOfView | None:
     return None if found is None else _at_size(found, small.shape[:2], height, width)
 
 
-def _reduced(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Reduce the picture to the analysis size, as float32 levels 0..255."""
+def brightest(pixels: np.ndarray) -> np.ndarray:
+    """The brightest channel of each pixel, (H, W): many times as fast as `max(2)`."""
+    red, green, blue = cv2.split(pixels)
+    light: np.ndarray = cv2.max(cv2.max(red, green), blue)
+    return light
+
+
+def reduced_levels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Reduce a picture to (width, height), as float32 levels 0..255, from some of its pixels."""
     step = max(1, min(pixels.shape[0] // size[1], pixels.shape[1] // size[0]) // 3)
     small = cv2.resize(pixels[::step, ::step], size, interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / (257.0 if pixels.dtype == np.uint16 else 1.0)

@@ -126,6 +126,8 @@ class Enhancer:
     ) -> Enhancement:
         """Enhance an image inside its field of view; pixels outside it do not change.
 
+        Networks that restore also enhance the notches of its edge (`imaging/notch.py`).
+
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.

@@ -8,7 +8,7 @@ Detail finer than the copy is preserved, and so is everything where nothing is w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from magenet_batch.errors import CancelledError, ImageError
+from magenet_batch.imaging.edge import border_share, edge_levels
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.notch import notch_weights
 from magenet_batch.inference.look import clear_gain
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
@@ -56,11 +58,13 @@ class Estimates:
 class _Copy:
     """The reduced square: pixels (S, S, 3) float32, mask (S, S), integer factor of its reduction.
 
-    `covered` is the share of its side that the square around the field of view covers.
+    `mask` is what is restored, `disc` what is measured: the same without notches. `covered` is the
+    share of its side that the square around the field of view covers.
     """
 
     pixels: np.ndarray
     mask: np.ndarray
+    disc: np.ndarray
     factor: int
     square: Square
     covered: float
@@ -105,12 +109,12 @@ class Restoring:
         blend: float,
         cancelled: Callable[[], bool],
     ) -> tuple[np.ndarray, Estimates]:
-        """Restore an image inside its field of view.
+        """Restore an image inside its field of view, and in the notches of its edge.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
-            mask: (H, W) bool, the same field of view.
+            mask: (H, W) bool, the same field of view, without notches.
             vessels: probability of vessel in the square around the field of view, (1, 1, S, S);
                 None if the sensor stage is not guided.
             blend: weight of the restored image in the result, 0..1.
@@ -123,15 +127,17 @@ class Restoring:
             CancelledError: `cancelled` returned True.
             ImageError: the network produced values that are not finite.
         """
-        copy = self._copied(pixels, fov, mask)
-        inside = self._tensor(copy.mask[..., None])
+        notch = notch_weights(pixels, fov)
+        whole = mask if notch is None else mask | (notch > 0.5)
+        copy = self._copied(pixels, fov, whole, mask)
+        inside = self._tensor(copy.disc[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
         x = self._tensor(copy.pixels)
         with self._computing():
             seen = self._tensor(continued(copy.pixels, copy.mask))
             bands = detail_bands(seen)
-            sensed = self._network.sensed(seen, self._tensor(_inner(copy.mask)), bands=bands)
+            sensed = self._network.sensed(seen, self._tensor(_inner(copy.disc)), bands=bands)
             blur = float(sensed.blur)
             lit = relit_rim(copy.pixels, copy.mask, blur=blur)
             if lit is not copy.pixels:
@@ -151,8 +157,9 @@ class Restoring:
             shown = light.resized(y.shape[-1]).apply(y) if light is not None else y
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
         # Up to the edge: a veil left there would look like a bright ring.
-        weight = mask * np.float32(blend)
-        result = self._composed(pixels, weight, copy, y - x, light, clear, cancelled)
+        weight = (mask if notch is None else np.maximum(mask, notch)) * np.float32(blend)
+        edge = edge_levels(pixels, whole, fov)
+        result = self._composed(pixels, weight, copy, y - x, light, clear, edge, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
 
     def _computing(self) -> torch.autocast:
@@ -167,8 +174,10 @@ class Restoring:
         pixels = (x_13SS.clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()) * mask[..., None]
         return self._tensor(continued(pixels, mask))
 
-    def _copied(self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray) -> _Copy:
-        """Reduce the square by an integer factor, and continue it outside the field of view."""
+    def _copied(
+        self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray, disc: np.ndarray
+    ) -> _Copy:
+        """Reduce the square by an integer factor, black outside the mask."""
         around = Square.around(fov)
         factor = max(1, round(around.side / self._working))
         step = _ALIGNMENT * factor
@@ -194,7 +203,14 @@ class Restoring:
                 inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
             reduced[first:last], lit[first:last] = strip, inside
         mask_of_copy = (lit > 0.999).astype(np.uint8)
-        return _Copy(reduced, mask_of_copy, factor, square, around.side / side)
+        disc_of_copy = mask_of_copy
+        if disc is not mask:
+            rows, columns, to_rows, to_columns = square.overlap(square.whole(), *disc.shape)
+            whole = np.zeros((side, side), np.uint8)
+            whole[to_rows, to_columns] = 255 * disc[rows, columns].astype(np.uint8)
+            share = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+            disc_of_copy = (share == 255).astype(np.uint8)
+        return _Copy(reduced, mask_of_copy, disc_of_copy, factor, square, around.side / side)
 
     def _light(self, y: torch.Tensor, inside: torch.Tensor, sensed: Sensed) -> Fields | None:
         """Predict the light from a small copy of the sensor stage's output."""
@@ -217,25 +233,26 @@ class Restoring:
         change: torch.Tensor,
         light: Planes | None,
         clear: torch.Tensor | None,
+        edge: np.ndarray | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
         """Apply the copy's change and the light to the original, strip by strip."""
-        square, side = copy.square, copy.square.side
+        side = copy.square.side
         full = int(np.iinfo(pixels.dtype).max)
         result: np.ndarray = pixels.copy()
-        for top in range(0, side, _STRIP):
+        for rows, columns, window in _strips(copy.square, *weight.shape):
             if cancelled():
                 raise CancelledError("stopped between two strips")
-            whole = Window(top, min(top + _STRIP, side), 0, side)
-            rows, columns, to_rows, to_columns = square.overlap(whole, *weight.shape)
             share = weight[rows, columns]
             if not share.any():
                 continue
-            window = Window(
-                top + to_rows.start, top + to_rows.stop, to_columns.start, to_columns.stop
-            )
-            old = self._tensor(pixels[rows, columns].astype(np.float32) / full)
-            new = old + _enlarged(change, window, side)
+            seen = pixels[rows, columns].astype(np.float32) / full
+            if edge is not None:
+                share = share * (1 - border_share(seen.max(2), edge, rows, columns, weight.shape))
+            old = self._tensor(seen)
+            new = old
+            if old.shape[-2:] == (window.bottom - window.top, window.right - window.left):
+                new = old + _enlarged(change, window, side)  # detail is known in the square only
             if light is not None:
                 at = slice(window.top, window.bottom), slice(window.left, window.right)
                 new = light.cut(*at, size=side).apply(new)
@@ -247,6 +264,28 @@ class Restoring:
             values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
             result[rows, columns] = values.astype(pixels.dtype)
         return result
+
+
+def _strips(square: Square, height: int, width: int) -> Iterator[tuple[slice, slice, Window]]:
+    """Rows and columns of the picture, strip by strip, and the window of the square they lie in.
+
+    A notch can reach beyond the square. What lies beside the square comes last, with the window
+    of the square's outermost line, whose light holds for all of it.
+    """
+    side = square.side
+    for top in range(0, side, _STRIP):
+        whole = Window(top, min(top + _STRIP, side), 0, side)
+        rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
+        yield (
+            rows, columns,
+            Window(top + to_rows.start, top + to_rows.stop, to_columns.start, to_columns.stop),
+        )  # fmt: skip
+    rows, columns, down, across = square.overlap(square.whole(), height, width)
+    if down.stop > down.start and across.stop > across.start:
+        for beside, line in ((slice(0, rows.start), 0), (slice(rows.stop, height), side - 1)):
+            yield beside, columns, Window(line, line + 1, across.start, across.stop)
+        for beside, line in ((slice(0, columns.start), 0), (slice(columns.stop, width), side - 1)):
+            yield rows, beside, Window(down.start, down.stop, line, line + 1)
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from magenet_batch.imaging.colour import resize_area
-from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.fov import FieldOfView, brightest
 
 _LONGEST = 2048  # longest side that is looked at, pixels
 _MARGIN = 0.025  # of the radius around the field of view that belongs to its rim
@@ -116,8 +116,7 @@ def _fill(shape: np.ndarray) -> float:
 def _light(pixels: np.ndarray) -> np.ndarray:
     """The brightest channel, uint8, at most `_LONGEST` long."""
     height, width = pixels.shape[:2]
-    red, green, blue = cv2.split(pixels)
-    light: np.ndarray = cv2.max(cv2.max(red, green), blue)  # many times as fast as `max(2)`
+    light = brightest(pixels)
     if light.dtype == np.uint16:
         light = (light >> 8).astype(np.uint8)
     scale = _LONGEST / max(height, width)

@@ -1,14 +1,19 @@
 """Restoring at native resolution: identity where nothing is wrong, any size, any depth."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from notches import notched
 
 from magenet_batch.errors import CancelledError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
+from magenet_batch.inference import restoring
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.inference.tiles import Square
 from magenet_batch.models.restoration.config import (
     RESTORATION_SIZES,
     RestorationConfig,
@@ -44,6 +49,13 @@ def enhancer(weights: str) -> Enhancer:
 
 def phantom(size: int = 300, seed: int = 4) -> tuple[np.ndarray, FieldOfView]:
     pixels = make_phantom(seed, size=size).pixels
+    fov = find_fov(pixels)
+    assert fov is not None
+    return pixels, fov
+
+
+def bordered(seed: int) -> tuple[np.ndarray, FieldOfView]:
+    pixels = np.pad(make_phantom(seed, size=300).pixels, ((25, 25), (25, 25), (0, 0)))
     fov = find_fov(pixels)
     assert fov is not None
     return pixels, fov
@@ -102,3 +114,72 @@ def test_it_stops_when_asked(tmp_path: Path):
     pixels, fov = phantom()
     with pytest.raises(CancelledError):
         enhancer(saved(tmp_path, stir=0.05)).enhance(pixels, fov, cancelled=lambda: True)
+
+
+def test_a_notch_is_restored_as_the_disc_beside_it(tmp_path: Path):
+    pixels, fov = bordered(2)
+    picture, drawn = notched(pixels, fov, angle=-45)
+    veiled = np.where(picture.max(2, keepdims=True) > 12, 0.5 * picture + (95, 90, 80), picture)
+    before = np.rint(veiled).astype(np.uint8)
+    after = enhancer(saved(tmp_path, stir=0.05)).enhance(before, fov).pixels
+    change = after.astype(float) - before
+    near = cv2.dilate(drawn.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+    edge = near & fov.mask(*near.shape)
+    inner = cv2.erode(drawn.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    of_disc, of_notch = np.median(change[edge], axis=0), np.median(change[inner], axis=0)
+    assert np.abs(of_disc).max() > 5
+    assert np.abs(of_disc - of_notch).max() < 3
+    assert not change[~near & ~fov.mask(*near.shape)].any()
+
+
+def test_a_notch_beyond_the_square_is_restored_without_a_step(tmp_path: Path):
+    pixels, fov = bordered(2)
+    before, drawn = notched(pixels, fov, angle=0, deep=0.08)
+    after = enhancer(saved(tmp_path, stir=0.15)).enhance(before, fov).pixels
+    change = (after.astype(float) - before).mean(2)
+    square = Square.around(fov)
+    row = change[round(fov.y)]
+    columns = np.flatnonzero(drawn[round(fov.y)])[:-1]
+    beyond = columns[columns >= square.left + square.side]
+    assert len(beyond) > 4
+    assert np.abs(row[beyond]).min() > 0.5
+    assert np.ptp(row[beyond]) < 1
+    assert abs(row[beyond[0]] - np.median(row[columns])) < 2
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_without_a_notch_nothing_is_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+):
+    pixels, fov = bordered(seed)
+    at = (round(fov.x + 0.72 * fov.radius) + 3, round(fov.y - 0.72 * fov.radius) - 3)
+    labelled = cv2.putText(
+        pixels.copy(), "OD 12/03", at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255)
+    )
+    weights = saved(tmp_path, stir=0.05)
+    found = enhancer(weights).enhance(labelled, fov).pixels
+    outside = ~fov.mask(*pixels.shape[:2])
+    assert np.array_equal(found[outside], labelled[outside])
+    monkeypatch.setattr(restoring, "notch_weights", lambda *_: None)
+    assert np.array_equal(found, enhancer(weights).enhance(labelled, fov).pixels)
+
+
+def test_film_at_the_edge_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The field of view that was found reaches over its soft edge: no black line is drawn there."""
+    pixels, fov = bordered(2)
+    wider = replace(fov, radius=1.02 * fov.radius, left=0, top=0, right=350, bottom=350)
+    film = np.maximum(pixels, np.array((24, 33, 24), np.uint8))
+    weights = saved(tmp_path, stir=0.15)
+    after = enhancer(weights).enhance(film, wider).pixels
+    edge = wider.mask(350, 350) & (film == (24, 33, 24)).all(2)
+    assert edge.sum() > 500
+    changed = np.abs(after.astype(int) - film)[edge].max(1)
+    assert np.percentile(changed, 95) <= 1
+    monkeypatch.setattr(restoring, "edge_levels", lambda *_: None)
+    before = enhancer(weights).enhance(film, wider).pixels
+    inner = fov.without_rim(0.06).mask(350, 350)
+    assert np.array_equal(after[inner], before[inner])
+    black = [enhancer(weights).enhance(pixels, wider).pixels]
+    monkeypatch.undo()
+    black.append(enhancer(weights).enhance(pixels, wider).pixels)
+    assert np.array_equal(*black)
