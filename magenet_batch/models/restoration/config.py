@@ -93,14 +93,14 @@ class RestorationConfig(BaseModel):
 RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "sensor": SensorConfig(widths=(8, 12, 16)),
-        "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24), statistics=True),
+        "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"light": LightConfig(statistics=True)},
+    "small": {},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
-        "light": LightConfig(widths=(64, 128, 192, 256), statistics=True),
+        "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

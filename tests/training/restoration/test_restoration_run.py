@@ -1,6 +1,7 @@
 """`magenet train smoke`: weights that enhance, and parts that are trained one by one."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -100,8 +101,7 @@ def test_parts_that_are_trained_one_by_one_make_the_same_weights(
 
 
 def test_one_part_leaves_the_others_alone(tmp_path: Path):
-    alone = (only("light"), "light.steps=1", "model.light.statistics=false")
-    assert main(command(tmp_path, *alone)) == EXIT_DONE
+    assert main(command(tmp_path, only("light"), "light.steps=1")) == EXIT_DONE
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"recipe.json", "light", "light.checkpoint.safetensors", "results.png"}
 
@@ -131,7 +131,7 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
     "without",
     [
         ("model.light=false",),
-        ("model.light.statistics=false",),
+        ("model.light.statistics=true",),
         ("model.sensor=false",),
         ("model.structure=false", "model.sensor.guided=false"),
         ("model.sensor.widths=[]",),
@@ -150,6 +150,19 @@ def test_a_network_without_a_part_and_a_run_without_validation_are_trained(
     assert fov is not None
     done = Enhancer(network, info, device=torch.device("cpu")).enhance(pixels, fov)
     assert done.pixels.shape == pixels.shape
+
+
+def test_a_trained_stage_learns_to_hear_statistics_without_changing_what_sees_pixels(
+    trained: Path, tmp_path: Path
+):
+    begun = (f"start.weights={trained / 'smoke.safetensors'}", "model.light.statistics=true")
+    for part in ("structure", "sense"):
+        shutil.copy(trained / f"{part}.safetensors", tmp_path)
+    assert main(command(tmp_path, *begun, "light.pixels=false")) == EXIT_DONE
+    before, after = (load_file(folder / "smoke.safetensors") for folder in (trained, tmp_path))
+    seeing = [key for key in before if key.startswith(("light.down", "light.up", "light.fields"))]
+    assert seeing and all(torch.equal(before[key], after[key]) for key in seeing)
+    assert after["light.tell_whole.2.weight"].any()
 
 
 def test_weights_of_another_kind_cannot_be_gone_on_from(tmp_path: Path):
