@@ -40,11 +40,13 @@ def edge_levels(pixels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.nd
     radius = fov.radius * scale
     covered = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
     inside = (covered > 127).astype(np.uint8)
+    light = brightest(reduced_levels(pixels, (width, height))) / np.float32(255)
+    if light[inside == 0].max(initial=0.0) <= _BLACK[0]:
+        return None
     away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     beside = (away >= _BESIDE[0]) & (away <= _BESIDE[1] * radius)
     within = (deep >= _WITHIN[0] * radius) & (deep <= _WITHIN[1] * radius)
-    light = brightest(reduced_levels(pixels, (width, height))) / np.float32(255)
     if not beside.any() or not within.any() or light[beside].max() <= _BLACK[0]:
         return None
     border, field = (

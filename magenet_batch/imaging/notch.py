@@ -75,11 +75,14 @@ def _enlarged(start: int, length: int, factor: float, most: int) -> tuple[int, i
 
 def _notches(small: np.ndarray, disc: np.ndarray, radius: float) -> tuple[np.ndarray, float] | None:
     """The notches on the analysis copy, (h, w) uint8, and the level of the border around them."""
+    light = brightest(small)
+    far = cv2.dilate(disc.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    if not far.any() or np.ptp(light[far]) <= _LIT * _LEAST_LEVEL:
+        return None  # nothing is lit there
     outside = (~disc).astype(np.uint8)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
     inside = cv2.distanceTransform(1 - outside, cv2.DIST_L2, 5)
     near = (away > 0) & (away <= _FARTHEST * radius)
-    light = brightest(small)
     ring = (inside >= _RIM[0] * radius) & (inside <= _RIM[1] * radius)
     if near.sum() < 20 or not ring.any():
         return None
