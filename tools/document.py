@@ -265,7 +265,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md weights": ("weights", gates),
     "README.md cost": ("cost", cost),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
-    "docs/benchmarks.md statistics": ("gates", statistics),
+    "docs/benchmarks.md statistics": ("statistics", statistics),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
     "docs/benchmarks.md ssim": ("ssim", lambda r: synthetic(r, "ssim", 4)),

@@ -33,7 +33,7 @@ def deidentify(source: Dataset, *, text_found: bool = False) -> Dataset:
 
     The basic profile leaves pixels as they are (PS3.15, E.2). `PatientIdentityRemoved` speaks of
     attributes and pixels (PS3.3, C.7.1.1), so it is `YES` only where nothing is known to be burned
-    into them; `BurnedInAnnotation` is never set to `NO`, which only whoever cleans pixels may do
+    into them; `BurnedInAnnotation` is never set to `NO`, which only cleaning the pixels allows
     (PS3.15, E.3.1).
 
     Args:

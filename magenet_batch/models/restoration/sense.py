@@ -86,7 +86,8 @@ def apply_matrices(
     bands: list[torch.Tensor], rest_B3HW: torch.Tensor, matrices: torch.Tensor
 ) -> torch.Tensor:
     """Multiply each band by its matrix and recombine the image: (B, 3, H, W)."""
-    y = rest_B3HW
-    for k, band in enumerate(bands):
-        y = y + torch.einsum("bij,bjhw->bihw", matrices[:, k].to(band.dtype), band)
-    return y
+    with torch.autocast(rest_B3HW.device.type, enabled=False):  # the residual needs all its bits
+        y = rest_B3HW.float().flatten(2)
+        for k, band in enumerate(bands):
+            y = torch.baddbmm(y, matrices[:, k].float(), band.float().flatten(2))
+    return y.view_as(rest_B3HW)
