@@ -121,7 +121,7 @@ def test_wrong_names_and_folders_are_said_clearly(data: Path, tmp_path: Path):
         gates.main(["--data", str(data), "--weights", "identity", "--only", "makula"])
     with pytest.raises(SystemExit, match="say where with --data"):
         gates.main(["--data", str(tmp_path / "x"), "--weights", "identity"])
-    with pytest.raises(SystemExit, match=r"there are no weights 'smal'.*small"):
+    with pytest.raises(SystemExit, match=r"no weights 'smal'.*small"):
         gates.main(["--data", str(data), "--weights", "smal"])
 
 
