@@ -155,8 +155,7 @@ SCRIPT = """
     sys.path.insert(0, {here!r})
     import jobs_fakes
     from magenet_batch.jobs.options import JobOptions
-    from magenet_batch.jobs.review.apply import Review
-from magenet_batch.jobs.run import run_job
+    from magenet_batch.jobs.run import run_job
 
     class Slow(jobs_fakes.FakeEnhancer):
         def enhance(self, pixels, fov, *, cancelled=lambda: False):
