@@ -17,7 +17,7 @@ import of_jobs
 import of_quality
 from of_quality import Numbers, table
 
-from magenet_batch.jobs.plan.estimate import SECONDS_PER_MEGAPIXEL
+from magenet_batch.jobs.plan.estimate import worker_seconds
 from magenet_batch.training.recipes.load import load_recipe
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
@@ -247,11 +247,11 @@ def capacity(results: Numbers) -> str:
     found = results["archive"]
     rows = []
     for megapixels in (1.5, 4, 8, 12, 24):
-        hours = 100_000 * megapixels * SECONDS_PER_MEGAPIXEL / 3600
+        hours = worker_seconds(100_000, 100_000 * megapixels) / 3600
         rows.append(
             [f"{megapixels:g}", f"{hours:,.0f}", f"{hours / 16:,.0f}", f"{hours / 64:,.0f}"]
         )
-    predicted = found["megapixels"] * SECONDS_PER_MEGAPIXEL / found["workers"]
+    predicted = worker_seconds(found["images"], found["megapixels"]) / found["workers"]
     said = (
         f"Checked: {found['images']} images of {found['megapixels']:.0f} megapixels with "
         f"{found['workers']} workers: {predicted:.0f} s predicted without start-up, "

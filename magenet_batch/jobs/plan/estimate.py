@@ -10,9 +10,14 @@ from magenet_batch.duration import duration
 from magenet_batch.jobs.plan.plan import Plan, tasks_of
 
 _SAMPLE = 16  # number of images whose headers are read
-SECONDS_PER_MEGAPIXEL = 1.7
+SECONDS_PER_IMAGE, SECONDS_PER_MEGAPIXEL = 1.4, 0.07
 """Seconds of one of two workers with one thread each and weights `small`, without start-up:
-measured on photographs of 12 megapixels on two cores of an AMD EPYC (`benchmarks/archive.py`)."""
+measured on photographs of 1 and of 12 megapixels on an AMD EPYC (`benchmarks/archive.py`)."""
+
+
+def worker_seconds(images: int, megapixels: float) -> float:
+    """Seconds of one worker for a number of images of this total size."""
+    return images * SECONDS_PER_IMAGE + megapixels * SECONDS_PER_MEGAPIXEL
 
 
 def megapixels(plan: Plan) -> float | None:
@@ -52,5 +57,5 @@ def estimate(plan: Plan, *, workers: int, gpus: int) -> str:
     total = f"about {size * len(plan):.0f} megapixels ({size:.1f} an image)"
     if gpus:
         return f"{total}; no rate has been measured on GPUs yet: try --limit 100"
-    seconds = size * len(plan) * SECONDS_PER_MEGAPIXEL / max(workers, 1)
+    seconds = worker_seconds(len(plan), size * len(plan)) / max(workers, 1)
     return f"{total}; roughly {duration(seconds)} with {max(workers, 1)} workers of one thread"
