@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from magenet_batch.imaging.fov import FieldOfView, brightest, reduced_levels
+from magenet_batch.imaging.masked import masked_gaussian
 
 _REDUCED = 4  # by which wide means are reduced
 _RADIUS = 160  # of the field of view on the analysis copy, pixels
@@ -131,13 +132,15 @@ def _surrounded(one: np.ndarray, bright: np.ndarray, away: np.ndarray) -> bool:
 
 def _spread(small: np.ndarray, ring: np.ndarray, sigma: float) -> np.ndarray:
     """Wide weighted means of a picture over the ring, computed at a quarter of its size."""
-    weight = ring.astype(np.float32)[..., None]
-    both: np.ndarray = np.dstack([small * weight, weight])
-    size = tuple(max(4, side // _REDUCED) for side in weight.shape[1::-1])
-    both = cv2.resize(both, size, interpolation=cv2.INTER_AREA)
-    both = cv2.GaussianBlur(both, (0, 0), sigma / _REDUCED)
-    mean = both[..., :3] / np.maximum(both[..., 3:], 1e-4)
-    result: np.ndarray = cv2.resize(mean, weight.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    weight: np.ndarray = ring.astype(np.float32)
+    whole = weight.shape[::-1]
+    size = tuple(max(4, side // _REDUCED) for side in whole)
+    weighted, weight = (
+        cv2.resize(t, size, interpolation=cv2.INTER_AREA)
+        for t in (small * weight[..., None], weight)
+    )
+    mean, _ = masked_gaussian(weighted, weight, sigma / _REDUCED, least=1e-4)
+    result: np.ndarray = cv2.resize(mean, whole, interpolation=cv2.INTER_LINEAR)
     return result
 
 

@@ -26,13 +26,12 @@ from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.light import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.rim import continued, relit_rim, trusted
+from magenet_batch.models.restoration.rim import continued, inner, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
 
 _ALIGNMENT = 8
 _STRIP = 256  # rows of the original that are processed at a time
-_RIM = 25  # pixels; statistics are taken at least this far inside
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,9 @@ class Restoring:
         with self._computing():
             seen = self._tensor(continued(copy.pixels, copy.mask))
             bands = detail_bands(seen)
-            sensed = self._network.sensed(seen, self._tensor(_inner(copy.disc)), bands=bands)
+            sensed = self._network.sensed(
+                seen, self._tensor(inner(copy.disc)[..., None]), bands=bands
+            )
             blur = float(sensed.blur)
             lit = relit_rim(copy.pixels, copy.mask, blur=blur)
             if lit is not copy.pixels:
@@ -286,12 +287,6 @@ def _strips(square: Square, height: int, width: int) -> Iterator[tuple[slice, sl
             yield beside, columns, Window(line, line + 1, across.start, across.stop)
         for beside, line in ((slice(0, columns.start), 0), (slice(columns.stop, width), side - 1)):
             yield rows, beside, Window(down.start, down.stop, line, line + 1)
-
-
-def _inner(mask: np.ndarray) -> np.ndarray:
-    """Erode the rim from the mask, unless nothing would be left: (S, S, 1)."""
-    inner = cv2.erode(mask, np.ones((_RIM, _RIM), np.uint8))
-    return (inner if inner.any() else mask)[..., None]
 
 
 def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:

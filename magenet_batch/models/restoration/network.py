@@ -108,5 +108,6 @@ class Restorer(nn.Module):
         size = (self.light.size, self.light.size)
         small = F.interpolate(y.clamp(0, 1), size=size, mode="area")
         inside = (F.interpolate(mask_B1SS, size=size, mode="area") > 0.99).to(small.dtype)
-        fields: Fields = self.light(small, inside, sensed.statistics)
+        fields = self.light_of(small, inside, sensed)
+        assert fields is not None
         return planes(fields.believed()).resized(x_B3SS.shape[-1]).apply(y)

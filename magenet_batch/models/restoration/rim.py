@@ -9,7 +9,21 @@ from magenet_batch.imaging.masked import masked_gaussian
 
 _SMOOTH = 10.0  # standard deviation, pixels
 _REDUCED = 4
+_INNER = 25  # pixels; statistics are taken half as far inside
 _SOFT_RIM = 5  # width in pixels of the outermost ring, which is mixed with the black border
+
+
+def inner(mask: np.ndarray) -> np.ndarray:
+    """Where statistics are taken: the mask without its rim, unless nothing would be left.
+
+    Args:
+        mask: (H, W) uint8, above 0 inside the field of view.
+
+    Returns:
+        (H, W) uint8.
+    """
+    eroded: np.ndarray = cv2.erode(mask, np.ones((_INNER, _INNER), np.uint8))
+    return eroded if eroded.any() else mask
 
 
 def continued(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:

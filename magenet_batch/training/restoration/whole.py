@@ -20,7 +20,7 @@ from safetensors.torch import save
 from magenet_batch.degradation import DegradationParams
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.models.restoration.bands import detail_bands
-from magenet_batch.models.restoration.rim import continued
+from magenet_batch.models.restoration.rim import continued, inner
 from magenet_batch.models.restoration.statistics import statistics_of
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import read_tensors
@@ -31,7 +31,6 @@ WHOLE = "whole images"
 WHOLE_FOLDER = "whole-images"
 """Folder of its files in the folder of a run."""
 _PER_FILE = 64
-_RIM = 25  # pixels; statistics are taken at least this far inside, as in inference
 _LEAST_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
 
 
@@ -102,10 +101,8 @@ def _statistics(x_3HW: torch.Tensor, mask_1HW: torch.Tensor) -> torch.Tensor:
     inside = mask_1HW[0].numpy().astype(np.uint8)
     pixels = np.ascontiguousarray(x_3HW.permute(1, 2, 0).numpy())
     smooth = torch.from_numpy(continued(pixels, inside)).permute(2, 0, 1)[None]
-    margin = _RIM // 2
-    outside = F.max_pool2d(1 - mask_1HW[None], _RIM, stride=1, padding=margin)
-    inner = 1 - outside
-    return statistics_of(detail_bands(smooth), inner if inner.any() else mask_1HW[None])
+    within = torch.from_numpy(inner(inside)).float()[None, None]
+    return statistics_of(detail_bands(smooth), within)
 
 
 def gather_whole_images(
