@@ -82,21 +82,23 @@ def _notches(small: np.ndarray, disc: np.ndarray, radius: float) -> tuple[np.nda
         return None  # nothing is lit there
     outside = (~disc).astype(np.uint8)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
-    inside = cv2.distanceTransform(1 - outside, cv2.DIST_L2, 5)
     near = (away > 0) & (away <= _FARTHEST * radius)
-    ring = (inside >= _RIM[0] * radius) & (inside <= _RIM[1] * radius)
-    if near.sum() < 20 or not ring.any():
+    if near.sum() < 20:
         return None
     dark = np.median(small[near], axis=0)  # colour of the border
     border = float(dark.max())
+    lit = near & (light - border > _LIT * _LEAST_LEVEL)
+    if not _core(lit, disc, away, radius).any():
+        return None
+    inside = cv2.distanceTransform(1 - outside, cv2.DIST_L2, 5)
+    ring = (inside >= _RIM[0] * radius) & (inside <= _RIM[1] * radius)
+    if not ring.any():
+        return None
     # The colour that the rim has nearest to each pixel, by a wide mean over the rim.
     colour = _spread(small, ring, _FARTHEST * radius)
     level = brightest(colour) - border
-    lit = near & (level > _LEAST_LEVEL) & (light - border > _LIT * level)
-    # A core that stands out from the edge, and what is lit about it: a crescent has no core.
-    thick = np.ones((_THICK, _THICK), np.uint8)
-    core = cv2.morphologyEx((lit | disc).astype(np.uint8), cv2.MORPH_OPEN, thick)
-    core[away < _DEPTH[0] * radius] = 0
+    lit &= (level > _LEAST_LEVEL) & (light - border > _LIT * level)
+    core = _core(lit, disc, away, radius)
     reach = 2 * round(1.5 * _DEPTH[0] * radius) + 1
     whole = lit & (cv2.dilate(core, np.ones((reach, reach), np.uint8)) > 0)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(whole.astype(np.uint8))
@@ -113,6 +115,14 @@ def _notches(small: np.ndarray, disc: np.ndarray, radius: float) -> tuple[np.nda
         ):
             chosen[one], number = 1, number + 1
     return (chosen, border) if 0 < number <= _MOST else None
+
+
+def _core(lit: np.ndarray, disc: np.ndarray, away: np.ndarray, radius: float) -> np.ndarray:
+    """What is lit and stands out from the edge, (h, w) uint8; a crescent has no core."""
+    thick = np.ones((_THICK, _THICK), np.uint8)
+    core: np.ndarray = cv2.morphologyEx((lit | disc).astype(np.uint8), cv2.MORPH_OPEN, thick)
+    core[away < _DEPTH[0] * radius] = 0
+    return core
 
 
 def _shaped(box: np.ndarray, shape: tuple[int, ...], depth: float, radius: float) -> bool:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.blocks import AttentionBlock, Down, Up, conv3
+from magenet_batch.models.blocks import AttentionBlock, Down, Up, conv3, conv_unshuffled
 from magenet_batch.models.config import StructureConfig
 
 
@@ -52,7 +52,7 @@ class StructureModule(nn.Module):
         Returns:
             Logits at the same size, and features.
         """
-        x = self.stem(F.pixel_unshuffle(2 * x_B3HW - 0.6, 2))
+        x = conv_unshuffled(2 * x_B3HW - 0.6, self.stem)
         skips = []
         for encoder, down in zip(self.encoders, [*self.downs, nn.Identity()], strict=True):
             x = encoder(x)

@@ -20,6 +20,7 @@ from magenet_batch.models.blocks import (
     added,
     conv3,
     conv_shuffled,
+    conv_unshuffled,
     silu,
     zero_conv,
     zero_linear,
@@ -107,10 +108,10 @@ class SensorStage(nn.Module):
         y = apply_matrices(detail, rest, sensed.matrices)
         if not self.local:
             return y
-        seen = F.pixel_unshuffle(x - _MIDDLE, 2)
+        seen = x - _MIDDLE
         if self.guided:
             assert vessels_B1HW is not None
-            seen = torch.cat([seen, F.pixel_unshuffle(vessels_B1HW.float(), 2)], 1)
+            seen = torch.cat([seen, vessels_B1HW.float()], 1)
         features = self._features(seen, sensed.condition)
         fine = _enlarged(self.fine, features)
         coarse = F.interpolate(
@@ -129,7 +130,7 @@ class SensorStage(nn.Module):
         return y
 
     def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        x = self.stem(seen.contiguous(memory_format=torch.channels_last))
+        x = conv_unshuffled(seen, self.stem)
         skips = []
         for level, encoder in enumerate(self.encoders):
             x = encoder(x, condition)
