@@ -15,8 +15,8 @@ import magenet_batch
 ROOT = Path(magenet_batch.__file__).parent
 PACKAGE = "magenet_batch"
 LAYERS = {
-    "errors": 0, "settings": 0, "randomness": 0, "stop": 0, "duration": 0,
-    "phantom": 1, "storage": 1, "dicomweb": 1, "design": 1,
+    "errors": 0, "settings": 0, "randomness": 0, "stop": 0,
+    "duration": 1, "phantom": 1, "storage": 1, "dicomweb": 1, "design": 1,
     "imaging": 2, "degradation": 2, "records": 2,
     "models": 3, "quality": 3,
     "inference": 4,
@@ -29,7 +29,8 @@ LAYERS = {
 ROOMS = {
     "jobs": {
         "policy": 0, "options": 1,
-        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7, "send": 7,
+        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6,
+        "review": 7, "send": 7, "capacity": 7,
     },
     "report": {
         "words": 0, "limits": 1, "totals": 1, "advice": 2, "text": 3, "markdown": 4, "page": 4,

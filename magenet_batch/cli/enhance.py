@@ -11,27 +11,33 @@ import typer
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
     DELIVERY,
-    INPUT,
     OUTPUT,
     WORK,
     Address,
     Archive,
     AsJson,
     ColourModelOption,
+    Evidence,
     Exclude,
+    Gpus,
     Include,
+    JpegQuality,
     Limit,
+    LookOption,
     Out,
+    OutputFormatOption,
     Page,
     Part,
     PathColumn,
+    PolicyOption,
+    Resolution,
     RetryFailed,
     Root,
     ShardSize,
+    WeightsOption,
     Workers,
 )
 from magenet_batch.imaging.metadata import MetadataPolicy
-from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.settings import (
     DEFAULT_OUT,
     DEFAULT_WEIGHTS,
@@ -39,7 +45,6 @@ from magenet_batch.settings import (
     Deidentify,
     DicomSyntax,
     GreyAction,
-    Look,
     OriginalAction,
 )
 
@@ -51,23 +56,8 @@ def command(
     archive: Archive,
     out: Out = DEFAULT_OUT,
     workers: Workers = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Number of GPUs to share among workers; 0 runs on the CPU. "
-            "Default: all available.",
-            rich_help_panel=WORK,
-        ),
-    ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Use these weights: a shipped name or a .safetensors file.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = DEFAULT_WEIGHTS,
+    gpus: Gpus = None,
+    weights: WeightsOption = DEFAULT_WEIGHTS,
     shard_size: ShardSize = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -80,27 +70,9 @@ def command(
     ] = False,
     path_column: PathColumn = None,
     root: Root = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            min=64,
-            help="Reduce wider images to this width, in pixels. Default: full resolution.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=100, help="Set the JPEG quality of the outputs.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat,
-        typer.Option(
-            help="Set the format of the outputs; source keeps that of each original.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "source",
+    resolution: Resolution = None,
+    quality: JpegQuality = None,
+    output_format: OutputFormatOption = "source",
     metadata: Annotated[
         MetadataPolicy,
         typer.Option(
@@ -124,13 +96,7 @@ def command(
     ] = "none",
     page: Page = None,
     colour_model: ColourModelOption = None,
-    policy: Annotated[
-        str,
-        typer.Option(
-            help="Choose what to enhance and deliver: standard, cautious or all.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "standard",
+    policy: PolicyOption = "standard",
     policy_set: Annotated[
         list[str] | None,
         typer.Option(
@@ -166,21 +132,8 @@ def command(
             rich_help_panel=DELIVERY,
         ),
     ] = 1.0,
-    look: Annotated[
-        Look,
-        typer.Option(
-            help="Restore what was there (natural), or raise local contrast afterwards (clear).",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "natural",
-    evidence: Annotated[
-        bool,
-        typer.Option(
-            "--evidence",
-            help="Write a picture of what changed in each image.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
+    look: LookOption = "natural",
+    evidence: Evidence = False,
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.settings import ColourModel
+from magenet_batch.imaging.names import OutputFormat
+from magenet_batch.settings import ColourModel, Look
 
 INPUT, OUTPUT, DELIVERY, WORK = "Input", "Output", "Restoration and delivery", "Work"
 """Groups of options in the help texts."""
@@ -25,11 +26,40 @@ Out = Annotated[
         "-o", "--output", help="Output folder, or s3://BUCKET/FOLDER.", rich_help_panel=OUTPUT
     ),
 ]
+JpegQuality = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=100, help="Set the JPEG quality of the outputs.", rich_help_panel=OUTPUT
+    ),
+]
+OutputFormatOption = Annotated[
+    OutputFormat,
+    typer.Option(
+        help="Set the format of the outputs; source keeps that of each original.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Evidence = Annotated[
+    bool,
+    typer.Option(
+        "--evidence",
+        help="Write a picture of what changed in each image.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
         min=0,
         help="Number of workers; 0 runs in this process. Default: chosen for job and machine.",
+        rich_help_panel=WORK,
+    ),
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Number of GPUs to share among workers; 0 runs on the CPU. Default: all available.",
         rich_help_panel=WORK,
     ),
 ]
@@ -74,6 +104,14 @@ Root = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Resolution = Annotated[
+    int | None,
+    typer.Option(
+        min=64,
+        help="Reduce wider images to this width, in pixels. Default: full resolution.",
+        rich_help_panel=INPUT,
+    ),
+]
 Page = Annotated[
     int | None,
     typer.Option(
@@ -88,6 +126,28 @@ ColourModelOption = Annotated[
         "--colour-model",
         help="Read colour DICOM images as rgb or ybr, where their label is wrong.",
         rich_help_panel=INPUT,
+    ),
+]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="Use these weights: a shipped name or a .safetensors file.",
+        rich_help_panel=DELIVERY,
+    ),
+]
+PolicyOption = Annotated[
+    str,
+    typer.Option(
+        help="Choose what to enhance and deliver: standard, cautious or all.",
+        rich_help_panel=DELIVERY,
+    ),
+]
+LookOption = Annotated[
+    Look,
+    typer.Option(
+        help="Restore what was there (natural), or raise local contrast afterwards (clear).",
+        rich_help_panel=DELIVERY,
     ),
 ]
 Address = Annotated[

@@ -18,6 +18,7 @@ from magenet_batch.settings import PROGRAM
 COMMANDS = (
     "enhance",
     "assess",
+    "plan",
     "status",
     "report",
     "review",
@@ -34,6 +35,7 @@ COMMANDS = (
 _EXAMPLES = {
     "enhance": "Example: magenet enhance /archive -o out --workers 8 --gpus 4",
     "assess": "Example: magenet assess /archive -o grades",
+    "plan": "Example: magenet plan /archive --deadline 24h --price 0.40",
     "status": "Example: magenet status out",
     "report": "Example: magenet report out --format html --open",
     "review": "Example: magenet review out --apply decisions.csv",

@@ -26,7 +26,7 @@ from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refuse_foreign
 from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan.plan import make_plan
+from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
@@ -60,6 +60,7 @@ class Weights:
 def run_job(
     options: JobOptions,
     *,
+    plan: Plan | None = None,
     enhancer_factory: EnhancerFactory | None = None,
     progress: Progress | None = None,
     say: Say = lambda text: None,
@@ -70,6 +71,7 @@ def run_job(
 
     Args:
         options: options of the job.
+        plan: the images of a new job, if they are known already; None lists the archive.
         enhancer_factory: makes the enhancer from (device, threads) in each worker, instead of
             loading `options.weights`: for custom networks and for tests. It must pickle; a factory
             that workers cannot import requires Ray, even for few images.
@@ -91,7 +93,8 @@ def run_job(
     weights = _weights(options, enhancer_factory)
     out = options.out_path
     # The archive of a resumed job is listed again too, but the work need not wait for that.
-    plan = None if is_known(out) else make_plan(options)
+    if plan is None and not is_known(out):
+        plan = make_plan(options)
     refuse_foreign(out)
     for line in plan.skipped.lines() if plan is not None else ():
         say(line)

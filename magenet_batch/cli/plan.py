@@ -1,0 +1,121 @@
+"""`magenet plan`: hours, machines and cost of a job, measured on a sample."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from magenet_batch.cli.console import say
+from magenet_batch.cli.job_options import (
+    WORK,
+    Archive,
+    AsJson,
+    ColourModelOption,
+    Evidence,
+    Exclude,
+    Gpus,
+    Include,
+    JpegQuality,
+    Limit,
+    LookOption,
+    OutputFormatOption,
+    Page,
+    PathColumn,
+    PolicyOption,
+    Resolution,
+    Root,
+    WeightsOption,
+    Workers,
+)
+from magenet_batch.duration import seconds_of
+from magenet_batch.errors import EXIT_INTERRUPTED
+from magenet_batch.settings import DEFAULT_WEIGHTS
+
+if TYPE_CHECKING:
+    from magenet_batch.jobs.capacity.forecast import Forecast
+    from magenet_batch.jobs.options import JobOptions
+
+
+def command(
+    archive: Archive,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Say how many machines finish within this time, such as 24h or 90min.",
+            rich_help_panel=WORK,
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Price of one machine for an hour, for the cost.", rich_help_panel=WORK
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            help="Number of images to measure. Default: 48, or 8 for each worker.",
+            rich_help_panel=WORK,
+        ),
+    ] = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    weights: WeightsOption = DEFAULT_WEIGHTS,
+    include: Include = None,
+    exclude: Exclude = None,
+    limit: Limit = None,
+    path_column: PathColumn = None,
+    root: Root = None,
+    resolution: Resolution = None,
+    quality: JpegQuality = None,
+    output_format: OutputFormatOption = "source",
+    page: Page = None,
+    colour_model: ColourModelOption = None,
+    policy: PolicyOption = "standard",
+    look: LookOption = "natural",
+    evidence: Evidence = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a sample of an archive, and say how long all of it will take.
+
+    The sample is enhanced into a temporary folder with the given options. Give them as for
+    `magenet enhance`.
+    """
+    from magenet_batch.jobs.options import JobOptions
+
+    until = None if deadline is None else seconds_of(deadline)
+    options = JobOptions(
+        archive=tuple(archive), workers=workers, gpus=gpus, weights=weights,
+        include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
+        path_column=path_column, root=root, resolution=resolution, quality=quality,
+        output_format=output_format, page=page, colour_model=colour_model, policy=policy,
+        look=look, evidence=evidence,
+    )  # fmt: skip
+    forecast = _forecast(options, sample=sample, deadline=until, price=price)
+    if forecast is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    typer.echo(json.dumps(forecast.as_json()) if as_json else forecast.text())
+
+
+def _forecast(
+    options: JobOptions, *, sample: int | None, deadline: float | None, price: float | None
+) -> Forecast | None:
+    from magenet_batch.jobs.capacity.forecast import Forecast
+    from magenet_batch.jobs.capacity.measure import measure_sample
+    from magenet_batch.jobs.capacity.sample import sample_of, sample_size
+    from magenet_batch.jobs.plan.plan import make_plan
+    from magenet_batch.jobs.run import allocation_for
+
+    plan = make_plan(options)
+    allocation = allocation_for(options, images=len(plan))
+    size = sample or sample_size(len(plan), workers=allocation.workers)
+    chosen = sample_of(plan, images=size)
+    say(f"measuring {len(chosen)} of {len(plan)} images, {allocation.text()}")
+    found = measure_sample(options, chosen, workers=allocation.workers)
+    if found is None:
+        return None
+    return Forecast(len(plan), plan.bytes, found, allocation.text(), deadline, price, plan.shards)

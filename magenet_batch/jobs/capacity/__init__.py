@@ -1,0 +1,1 @@
+"""Forecast a job's hours, machines and cost from a sample of its images."""
