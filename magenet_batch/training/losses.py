@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 _EPSILON = 1e-3
+_LEAST_DETAIL = 0.02  # sum of squared detail below which an image has no vessels to compare
 
 
 def relative(loss_B: torch.Tensor, *, scale: float) -> torch.Tensor:
@@ -71,6 +72,24 @@ def structure_difference(
     cross = F.binary_cross_entropy_with_logits(logits_x_B1HW, wanted, reduction="none")
     own = F.binary_cross_entropy_with_logits(logits_y_B1HW, wanted, reduction="none")
     return masked_mean(cross - own, mask_B1HW)
+
+
+def lost_contrast(
+    x_BCHW: torch.Tensor, y_BCHW: torch.Tensor, weight_B1HW: torch.Tensor
+) -> torch.Tensor:
+    """Squared share of the contrast of y's weighted detail that x lacks or exceeds: (B,).
+
+    (1 - b)^2, b the slope of the regression of x's detail on y's; detail is what a box of 15 pixels
+    removes. A mean squared error alone rewards estimates that shrink toward the background.
+    """
+
+    def detail(t: torch.Tensor) -> torch.Tensor:
+        return t - F.avg_pool2d(t, 15, stride=1, padding=7, count_include_pad=False)
+
+    wanted = detail(y_BCHW)
+    shared = (weight_B1HW * detail(x_BCHW) * wanted).sum((1, 2, 3))
+    own = (weight_B1HW * wanted.square()).sum((1, 2, 3))
+    return (own > _LEAST_DETAIL) * (1 - shared / own.clamp_min(_LEAST_DETAIL)).square()
 
 
 def masked_mean(x_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from magenet_batch.models.restoration.config import (
 )
 from magenet_batch.models.restoration.light import Fields, LightStage, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.sense import Sense, apply_matrices
+from magenet_batch.models.restoration.sense import Sense, Sensed, apply_matrices
 from magenet_batch.models.restoration.sensor import SensorStage, ToldBlock
 from magenet_batch.models.restoration.statistics import STATISTICS, band_statistics
 
@@ -50,6 +50,41 @@ def test_a_new_sensor_stage_is_the_identity(without: str | None):
     y = network.undo_sensor(x, sensed, network.vessels(x))
     assert torch.allclose(y, x, atol=1e-5)
     assert sensed.matrices.shape == (1, BANDS, 3, 3)
+
+
+def estimated(blur: float, noise: float, jpeg: float) -> Sensed:
+    one = torch.eye(3).expand(1, BANDS, 3, 3)
+    told = (torch.tensor([value]) for value in (blur, noise, jpeg))
+    return Sensed(one, torch.zeros(1, 1), *told, torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("estimates", "belief"),
+    [
+        ((0, 0, 0), 0.0),
+        ((0.2, 0.002, 0.2), 0.0),  # the grain of a good photograph
+        ((0.3, 0, 0), 0.5),
+        ((0, 0.0035, 0), 0.5),
+        ((0, 0, 0.3), 0.5),
+        ((4, 0, 0), 1.0),
+        ((0, 0.02, 0), 1.0),
+    ],
+)
+def test_the_worst_estimate_decides_whether_the_sensor_is_faulty(estimates, belief: float):
+    assert float(estimated(*estimates).faulty) == pytest.approx(belief, abs=1e-6)
+
+
+def test_a_photograph_without_faults_keeps_its_bits():
+    network = Restorer(tiny()).eval()
+    stirred(network.sensor)
+    x = picture()
+    network.sense.estimates.weight.data.zero_()
+    for level, untouched in ((-20.0, True), (3.0, False)):
+        network.sense.estimates.bias.data.fill_(level)
+        sensed = network.sensed(x, torch.ones(1, 1, 96, 96))
+        y = network.undo_sensor(x, sensed, network.vessels(x))
+        assert (y is x) == untouched
+        assert torch.allclose(y, x, atol=1e-3) == untouched
 
 
 def test_neutral_fields_change_nothing():

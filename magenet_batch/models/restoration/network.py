@@ -57,7 +57,9 @@ class Restorer(nn.Module):
         *,
         bands: Bands | None = None,
     ) -> torch.Tensor:
-        """Undo blur, noise and compression; light and veil stay as they are.
+        """Undo blur, noise and compression as far as Sense believes in them.
+
+        Light and veil stay as they are. Where no image is faulty, the stage does not run.
 
         Args:
             x_B3HW: whole images or tiles, RGB, 0..1, continued smoothly outside the field of view;
@@ -69,10 +71,11 @@ class Restorer(nn.Module):
         Returns:
             (B, 3, H, W) float32, not clipped.
         """
-        if self.sensor is None:
+        share = sensed.faulty
+        if self.sensor is None or not bool(share.any()):
             return x_B3HW
-        result: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
-        return result
+        restored: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
+        return torch.lerp(x_B3HW, restored, share.to(restored.dtype)[:, None, None, None])
 
     def light_of(
         self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed

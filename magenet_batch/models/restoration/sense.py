@@ -16,6 +16,9 @@ from magenet_batch.models.restoration.statistics import STATISTICS
 
 _MOST = 12.0  # maximum amplification of a band
 ESTIMATES = ("blur", "noise", "jpeg")
+_UNDOUBTED = {"blur": 0.3, "noise": 0.0035, "jpeg": 0.3}
+"""Estimates above those of good photographs: pixels, share of the range, loss."""
+_CLOSED, _OPEN = 0.7, 1.3  # largest estimate, in these units, up to which and from which to act
 
 
 class Sensed(NamedTuple):
@@ -37,6 +40,17 @@ class Sensed(NamedTuple):
     noise: torch.Tensor
     jpeg: torch.Tensor
     statistics: torch.Tensor
+
+    @property
+    def faulty(self) -> torch.Tensor:
+        """Belief that blur, noise or compression are to be undone, (B,), 0..1.
+
+        It reaches both ends. The grain of a good photograph is not noise: without it, what is left
+        of the background looks like vessels.
+        """
+        shares = [getattr(self, name) / most for name, most in _UNDOUBTED.items()]
+        worst = torch.stack(shares).amax(0)
+        return ((worst - _CLOSED) / (_OPEN - _CLOSED)).clamp(0, 1)
 
 
 class Sense(nn.Module):

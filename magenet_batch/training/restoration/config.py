@@ -43,6 +43,8 @@ class SensorTrainingConfig(BaseModel):
         difference: weight of the log error of the differences between neighbouring pixels.
         ssim: weight of the remaining share of the dissimilarity.
         structure: weight of the remaining share of the difference of vessel maps.
+        vessels: pixels at vessels count `1 + vessels` times.
+        contrast: weight of the squared loss of contrast at vessels.
         estimates: weight of the errors of Sense's estimates.
     """
 
@@ -62,6 +64,8 @@ class SensorTrainingConfig(BaseModel):
     difference: float = Field(default=0.5, ge=0)
     ssim: float = Field(default=0.5, ge=0)
     structure: float = Field(default=0.3, ge=0)
+    vessels: float = Field(default=4.0, ge=0)
+    contrast: float = Field(default=1.0, ge=0)
     estimates: float = Field(default=0.05, ge=0)
 
 

@@ -14,13 +14,14 @@ from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import band_statistics
 from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
-from magenet_batch.training.losses import dissimilarity, structure_difference
+from magenet_batch.training.losses import dissimilarity, lost_contrast, structure_difference
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 from magenet_batch.training.restoration.moments import estimate_error
 from magenet_batch.training.restoration.views import Crops, Photograph, check_sizes, draw_crops
 
 Losses = dict[str, torch.Tensor]
 _LEAST, _LEAST_STEEP, _LEAST_UNLIKE, _LEAST_STRUCTURE = 3e-6, 1e-6, 0.005, 0.005
+_WIDER = 5  # width in pixels by which vessels are widened where they count more
 _CPU = torch.device("cpu")
 _STRUCTURE_SIZE = 512  # diameter of the field of view, in pixels, at which vessels are detected
 
@@ -95,10 +96,17 @@ class SensorLessons:
             autocast=self._autocast,
         )  # fmt: skip
         x, y, m = crops.seen, crops.wanted, crops.mask
+        with torch.no_grad():
+            wanted = self.vessels(y, crops.side)
+            at = torch.sigmoid(wanted) if wanted is not None else torch.zeros_like(m)
+            weighted = m * (
+                1 + config.vessels * F.max_pool2d(at, _WIDER, stride=1, padding=_WIDER // 2)
+            )
         losses = {
-            "pixels": torch.log(mean_square(found - y, m) + _LEAST).mean(),
+            "pixels": torch.log(mean_square(found - y, weighted) + _LEAST).mean(),
             "difference": config.difference
-            * torch.log(steepness(found - y, m) + _LEAST_STEEP).mean(),
+            * torch.log(steepness(found - y, weighted) + _LEAST_STEEP).mean(),
+            "contrast": config.contrast * lost_contrast(found, y, m * at).mean(),
             "estimates": config.estimates * estimate_error(sensed, crops.facts),
         }
         # In turns: both are expensive, and neither needs every crop.
@@ -106,8 +114,6 @@ class SensorLessons:
             left, had = dissimilarity(found, y, m), dissimilarity(x, y, m)
             losses["ssim"] = 2 * config.ssim * (left / (had + _LEAST_UNLIKE)).mean()
         elif guide is not None and config.structure:
-            with torch.no_grad():
-                wanted = self.vessels(y, crops.side)
             after = self.vessels(found.clamp(0, 1), crops.side)
             assert wanted is not None and after is not None
             had = structure_difference(guide, wanted, m)
@@ -142,8 +148,8 @@ def mean_square(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean squared difference between neighbouring pixels inside the mask, over both axes: (B,)."""
-    down = (d.diff(dim=2).square() * mask[:, :, 1:] * mask[:, :, :-1]).sum((1, 2, 3))
-    across = (d.diff(dim=3).square() * mask[..., 1:] * mask[..., :-1]).sum((1, 2, 3))
+    down = (d.diff(dim=2).square() * torch.minimum(mask[:, :, 1:], mask[:, :, :-1])).sum((1, 2, 3))
+    across = (d.diff(dim=3).square() * torch.minimum(mask[..., 1:], mask[..., :-1])).sum((1, 2, 3))
     return (down + across) / (6 * mask.sum((1, 2, 3))).clamp_min(1)
 
 
