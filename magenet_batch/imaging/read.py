@@ -44,6 +44,7 @@ class FundusImage:
         full_size: width and height of the original, if fewer pixels were decoded.
         density: horizontal and vertical dots per inch, upright, or None.
         gamma: exponent of a PNG's `gAMA` chunk, or None.
+        frame: which frame of a DICOM file with several it is, from 1; else None.
         notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
@@ -58,6 +59,7 @@ class FundusImage:
     full_size: tuple[int, int] | None = None
     density: tuple[float, float] | None = None
     gamma: float | None = None
+    frame: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,7 +126,8 @@ def read_image(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, icc,
         decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
         _turned(decoded.full_size, decoded.orientation),
-        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.notes + extra + notes,
+        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.frame,
+        decoded.notes + extra + notes,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def lying(name: str) -> bytes:
     wide, low = struct.pack(">II", SIDE, SIDE), struct.pack("<II", SIDE, SIDE)
     if name == "png":
         data[16:24] = wide
-        fuzz_images._mend_png(data)
+        fuzz_images.mend_png(data)
     elif name == "bmp":
         data[18:26] = low
     elif name == "jpeg 2000 codestream":
