@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import detect, jpeg
@@ -189,5 +190,9 @@ def check_length(length: int, *, max_pixels: int) -> None:
 
 
 def _brief(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its words name an object in memory
+        return "its header is damaged"
+    if isinstance(error, UnicodeDecodeError):  # of the decoder's own words
+        return "its decoder gives no reason"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."
