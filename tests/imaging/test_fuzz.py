@@ -94,3 +94,16 @@ def test_a_valid_bomb_is_refused_as_well():
 def test_messages_cannot_drive_a_terminal():
     said = str(ImageError("corrupt", "a\x1b[2Jb\u202ec\r\nd"))
     assert said == "a [2Jb c  d"
+
+
+@pytest.mark.slow
+def test_the_search_by_coverage_finds_new_code_and_no_fault(tmp_path):
+    pytest.importorskip("atheris")
+    script = SCRIPT.with_name("fuzz_coverage.py")
+    given = ["--seconds", "6", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, script, *given], capture_output=True, text=True, check=False, timeout=120
+    )
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["findings"] == []
+    assert said["seeds"] > 500 and said["edges"] > 1000 and said["kept_inputs"] > 0
