@@ -13,7 +13,7 @@ def program() -> int:
     """Run the command line as a process of its own.
 
     Libraries in C++ (Arrow, gRPC, torch) have threads that may be starting or ending when a short
-    command is over. Destroying their objects at that moment aborts a process now and then, with
+    command is over. Destroying their objects at that moment can abort the process, with
     exit code 134, though all of its work is done. So the process ends right after Python's own exit
     handlers: what is registered first runs last.
 
