@@ -2,7 +2,7 @@
 
 import sys
 
-from magenet_batch.cli.main import main
+from magenet_batch.cli.program import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -27,6 +27,7 @@ from magenet_batch.jobs.work.measuring import (
     measure_change,
 )
 from magenet_batch.models.catalog import shipped_names
+from magenet_batch.quality.lettering import letters_outside
 from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.schema import ESTIMATES, FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.records.vocabulary import GRADES, KeptReason, WithheldReason, faults_in_words
@@ -50,18 +51,22 @@ class Quality:
         measures: value of each measure by name; None where it is undefined.
             `magenet_batch.records.schema.QUALITY_MEASURES` states the unit and meaning of each.
         fov: the field of view, in pixels of the image.
+        burned_in_text: number of marks like letters outside the field of view, which may name the
+            patient; None if it leaves no border. Enhancing does not change them.
     """
 
     grade: str | None
     probabilities: Mapping[str, float | None]
     measures: Mapping[str, float | None]
     fov: FieldOfView = field(repr=False)
+    burned_in_text: int | None = None
 
     def __repr__(self) -> str:
         chance = self.probabilities.get(self.grade or "")
         sure = "" if chance is None else f" ({chance:.0%})"
         named = ", ".join(f"{k}={_short(v)}" for k, v in self.measures.items())
-        return f"Quality({self.grade or 'no grade'}{sure}; {named})"
+        text = f"; {self.burned_in_text} marks like letters" if self.burned_in_text else ""
+        return f"Quality({self.grade or 'no grade'}{sure}; {named}{text})"
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,11 @@ class EnhancedImage:
         return self.after.grade
 
     @property
+    def burned_in_text(self) -> int | None:
+        """Number of marks like letters outside the field of view; None without a border."""
+        return self.before.burned_in_text
+
+    @property
     def units(self) -> dict[str, str]:
         """Unit or range of each estimate, by name."""
         return {name: _unit(name) for name in self.estimates}
@@ -127,6 +137,8 @@ class EnhancedImage:
         if self.estimates:
             found = (f"{k} {_short(v)} ({_unit(k)})" for k, v in self.estimates.items())
             lines.insert(2, f"  estimates: {', '.join(found)}")
+        if self.burned_in_text:
+            lines.append(f"  text outside the field of view: {self.burned_in_text} marks")
         if self.flags:
             lines.append(f"  flags: {', '.join(self.flags)}")
         if self.kept:
@@ -213,7 +225,7 @@ class Enhancer:
         given = given_image(image)
         fov = fov_of(given.pixels)
         enhanced = self._network.enhance(given.pixels, fov)
-        before = measure_before(given.pixels, fov)
+        before = _measured(given.pixels, fov)
         row = before | measure_change(given.pixels, enhanced, fov, before=before)
         recognised = recognise(given.pixels, fov)
         return EnhancedImage(
@@ -276,12 +288,16 @@ def assess(image: ImageInput) -> Quality:
     """
     pixels = given_image(image, reduced_to=LEAST_TO_MEASURE).pixels
     fov = fov_of(pixels)
-    return _quality(measure_before(pixels, fov), "before", fov)
+    return _quality(_measured(pixels, fov), "before", fov)
 
 
 @lru_cache(maxsize=2)
 def _loaded(weights: str, device: str, look: Look, blend: float) -> Enhancer:
     return Enhancer(weights, device=device, look=look, blend=blend)
+
+
+def _measured(pixels: np.ndarray, fov: FieldOfView) -> Row:
+    return measure_before(pixels, fov) | {"burned_in_text": letters_outside(pixels, fov)}
 
 
 def _quality(row: Row, when: str, fov: FieldOfView) -> Quality:
@@ -290,6 +306,7 @@ def _quality(row: Row, when: str, fov: FieldOfView) -> Quality:
         _fixed({grade: row[f"{grade}_{when}"] for grade in GRADES}),
         _fixed({name: row[f"{name}_{when}"] for name in QUALITY_MEASURES}),
         fov,
+        row["burned_in_text"],
     )
 
 

@@ -37,6 +37,9 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 2
 class MagenetError(Exception):
     """An error that the user can act on.
 
+    It can be made from its message alone: workers raise errors in other processes, which send them
+    as their message and their attributes.
+
     Attributes:
         exit_code: exit code of the command line.
     """
@@ -108,6 +111,9 @@ class ImageError(MagenetError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__("".join(c if c.isprintable() else " " for c in message))
         self.reason: Reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[Reason, str]]:
+        return type(self), (self.reason, str(self))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

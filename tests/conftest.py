@@ -1,7 +1,8 @@
-"""For all tests: patience, and an S3 server."""
+"""For all tests: patience, an S3 server, and a check of every DICOM file that is written."""
 
 import os
 
+import dicom_checks
 import pytest
 from hypothesis import settings
 from s3_server import DenyingServer
@@ -11,6 +12,23 @@ from magenet_batch import storage
 # A busy machine is no failure: pytest's own time limit is enough.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def written_dicom_conforms(monkeypatch):
+    """Fail a test in which a derived DICOM file breaks a rule of PS3.3 that its source does not."""
+    from magenet_batch.imaging.formats import derive
+
+    write, worse = derive.derive, []
+
+    def checked(pixels, *, source, **options):
+        data = write(pixels, source=source, **options)
+        worse.extend(dicom_checks.new_faults(data, source=source))
+        return data
+
+    monkeypatch.setattr(derive, "derive", checked)
+    yield
+    assert worse == []
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,7 @@ def test_python_and_the_command_line_say_the_same(result, path, tmp_path):
         assert result.fidelity_measures[name] == pytest.approx(row[name], abs=1e-6)
     assert result.fidelity == pytest.approx(row["fidelity"])
     assert (list(result.flags), result.weights_hash) == (row["flags"], row["weights_hash"])
+    assert result.burned_in_text == row["burned_in_text"]
 
 
 def test_assess_says_what_magenet_assess_says(path, tmp_path):
@@ -80,6 +81,23 @@ def test_assess_says_what_magenet_assess_says(path, tmp_path):
     assert found.grade == row["grade_before"] and set(found.measures) == set(QUALITY_MEASURES)
     for name, value in (found.measures | found.probabilities).items():
         assert value == pytest.approx(row[f"{name}_before"], abs=1e-6), name
+
+
+def test_text_outside_the_field_of_view_is_said(enhancer, tmp_path):
+    """As in the row of a job, in its text, and before as after."""
+    picture = make_phantom(3, size=640).pixels
+    picture = cv2.copyMakeBorder(picture, 0, 0, 180, 180, cv2.BORDER_CONSTANT)
+    plain = assess(picture)
+    cv2.putText(picture, "DOE JANE", (12, 40), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255,) * 3)
+    named, result = assess(picture), enhancer(picture)
+    assert plain.burned_in_text == 0 and "letters" not in repr(plain)
+    assert named.burned_in_text >= 4 and f"{named.burned_in_text} marks like letters" in repr(named)
+    assert result.burned_in_text == result.after.burned_in_text == named.burned_in_text
+    assert f"text outside the field of view: {named.burned_in_text}" in repr(result)
+    cv2.imwrite(str(tmp_path / "eye.png"), picture[..., ::-1])
+    given = ["assess", str(tmp_path / "eye.png"), "-o", str(tmp_path / "out"), "--workers", "0"]
+    assert main(given) == 0
+    assert row_of(tmp_path / "out")["burned_in_text"] == named.burned_in_text
 
 
 def test_every_form_of_an_image_gives_the_same(enhancer, result, pixels, path):

@@ -9,6 +9,8 @@ from magenet_batch.errors import StorageError
 
 USER, PASSWORD, TOKEN = "DICOMWEB_USERNAME", "DICOMWEB_PASSWORD", "DICOMWEB_TOKEN"
 """Environment variables with the credentials: a user and password, or a bearer token."""
+CA_BUNDLE = "DICOMWEB_CA_BUNDLE"
+"""Environment variable with the certificates to trust: a PEM file, or a folder of hashed names."""
 _BUSY = (429, 502, 503, 504)
 
 
@@ -20,7 +22,7 @@ class DicomwebError(StorageError):
     """
 
     def __init__(
-        self, message: str, *, why: str, status: int | None = None, persistent: bool = False
+        self, message: str, *, why: str = "", status: int | None = None, persistent: bool = False
     ) -> None:
         super().__init__(message, why=why, persistent=persistent)
         self.status = status
@@ -66,6 +68,21 @@ def unreachable(base: str, error: Exception) -> DicomwebError:
     )  # fmt: skip
 
 
+def insecure(base: str, error: Exception) -> DicomwebError:
+    """Translate an error of TLS, by what OpenSSL says."""
+    said = str(error)
+    if "has expired" in said or "not yet valid" in said:
+        why, todo = "its certificate is not valid today", "Ask its administrator for a new one."
+    elif "mismatch" in said:
+        why, todo = "its certificate is for another name", "Give the address that it names."
+    elif "CERTIFICATE_VERIFY_FAILED" in said:
+        why = "its certificate is not trusted"
+        todo = f"Set {CA_BUNDLE} to a file with that of its authority, in PEM format."
+    else:
+        why, todo = "it does not answer with TLS", "Does its address begin with http:// ?"
+    return DicomwebError(f"{base}: {why}. {todo}", why=why, persistent=True)
+
+
 def not_dicomweb(base: str) -> DicomwebError:
     """The error for an answer that is not DICOMweb."""
     why = "its answer is not DICOMweb"
@@ -93,6 +110,8 @@ def translated(base: str) -> Iterator[None]:
         raise refused(base, error.response.status_code, reason=reason) from error
     except requests.exceptions.InvalidJSONError as error:
         raise not_dicomweb(base) from error
+    except requests.exceptions.SSLError as error:
+        raise insecure(base, error) from error
     except requests.RequestException as error:
         raise unreachable(base, error) from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -102,8 +121,6 @@ def translated(base: str) -> Iterator[None]:
 def _cause(error: Exception) -> str:
     import requests
 
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not trusted: name that of its authority in REQUESTS_CA_BUNDLE"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     said = str(error)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from email.message import Message
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from magenet_batch.dicomweb.address import Instance, is_uid
-from magenet_batch.dicomweb.errors import (
-    PASSWORD,
-    TOKEN,
-    USER,
-    DicomwebError,
-    translated,
-)
-from magenet_batch.errors import UsageError, require_extra
+from magenet_batch.dicomweb.errors import DicomwebError, translated
+from magenet_batch.dicomweb.session import open_session
+from magenet_batch.errors import require_extra
 
 if TYPE_CHECKING:
     import requests
@@ -28,6 +22,7 @@ PHOTOGRAPHS = (
     "1.2.840.10008.5.1.4.1.1.77.1.5.1",  # Ophthalmic Photography 8 Bit
     "1.2.840.10008.5.1.4.1.1.77.1.5.2",  # Ophthalmic Photography 16 Bit
     "1.2.840.10008.5.1.4.1.1.77.1.5.5",  # Wide Field Ophthalmic Photography Stereographic
+    "1.2.840.10008.5.1.4.1.1.77.1.5.6",  # Wide Field Ophthalmic Photography 3D Coordinates
     "1.2.840.10008.5.1.4.1.1.77.1.4",  # VL Photographic
     "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
 )
@@ -61,13 +56,14 @@ class Server:
 
     Raises:
         MissingExtraError: the extra `dicomweb` is not installed.
-        UsageError: the credentials in the environment are incomplete.
+        UsageError: the credentials in the environment are incomplete, or its certificates cannot
+            be read.
     """
 
     def __init__(self, base: str) -> None:
         require_extra("dicomweb", modules=("dicomweb_client",), purpose="DICOMweb")
         self.base = base
-        self._session = _session()
+        self._session = open_session(tries=TRIES, backoff_s=BACKOFF_S)
         self._client = _client(base, self._session)
 
     def require(self) -> None:
@@ -251,36 +247,3 @@ def _client(base: str, session: requests.Session) -> DICOMwebClient:
     )  # fmt: skip
     client.set_http_retry_params(retry=False)  # the session does that, also for `fetch`
     return client
-
-
-def _session() -> requests.Session:
-    import requests
-    from requests.adapters import HTTPAdapter
-    from requests.auth import AuthBase, HTTPBasicAuth
-    from urllib3.util import Retry
-
-    user, password, token = (os.environ.get(name) for name in (USER, PASSWORD, TOKEN))
-    if token and user:
-        raise UsageError(f"Set either {TOKEN}, or {USER} and {PASSWORD}, not both.")
-    if bool(user) != bool(password):
-        raise UsageError(f"Set both {USER} and {PASSWORD}; one of them is missing.")
-    basic = HTTPBasicAuth(user, password) if user and password else None
-
-    class Authorized(AuthBase):
-        """Adds the credentials, as one object that no `.netrc` replaces."""
-
-        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-            request.headers.pop("Host", None)  # the library names it without its port
-            if token:
-                request.headers["Authorization"] = f"Bearer {token}"
-            return basic(request) if basic is not None else request
-
-    session = requests.Session()
-    session.auth = Authorized()
-    again = Retry(
-        total=TRIES - 1, backoff_factor=BACKOFF_S, status_forcelist=(429, 502, 503, 504),
-        raise_on_status=False,
-    )  # fmt: skip
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=again))
-    return session

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import detect, jpeg
@@ -44,6 +45,7 @@ class FundusImage:
         full_size: width and height of the original, if fewer pixels were decoded.
         density: horizontal and vertical dots per inch, upright, or None.
         gamma: exponent of a PNG's `gAMA` chunk, or None.
+        frame: which frame of a DICOM file with several it is, from 1; else None.
         notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
@@ -58,6 +60,7 @@ class FundusImage:
     full_size: tuple[int, int] | None = None
     density: tuple[float, float] | None = None
     gamma: float | None = None
+    frame: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,7 +127,8 @@ def read_image(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, icc,
         decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
         _turned(decoded.full_size, decoded.orientation),
-        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.notes + extra + notes,
+        _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.frame,
+        decoded.notes + extra + notes,
     )  # fmt: skip
 
 
@@ -186,5 +190,9 @@ def check_length(length: int, *, max_pixels: int) -> None:
 
 
 def _brief(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its words name an object in memory
+        return "its header is damaged"
+    if isinstance(error, UnicodeDecodeError):  # of the decoder's own words
+        return "its decoder gives no reason"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."

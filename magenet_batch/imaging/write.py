@@ -94,7 +94,6 @@ def _dicom(
 
     return derive.derive(
         pixels, source=like.dataset, bit_depth=like.bit_depth,
-        icc=None if metadata == "none" else like.icc,
-        provenance=provenance or Provenance(), metadata=metadata,
-        syntax=syntax, deidentified=deidentify, text_found=text_found,
+        icc=like.icc, frame=like.frame, provenance=provenance or Provenance(),
+        metadata=metadata, syntax=syntax, deidentified=deidentify, text_found=text_found,
     )  # fmt: skip

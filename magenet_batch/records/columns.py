@@ -66,10 +66,16 @@ def plain_values(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def _in_range(times: pa.Array) -> pa.Array:
-    """Times as text; a timestamp too far for a calendar is its number of units since 1970."""
-    text = pc.cast(times, pa.string())
+    """Times as text; a timestamp too far for a calendar is its number of units since 1970.
+
+    In a zone that this machine does not know, a timestamp is told as what is stored: UTC.
+    """
     if not pa.types.is_timestamp(times.type):
-        return text
+        return pc.cast(times, pa.string())
+    try:
+        text = pc.cast(times, pa.string())
+    except pa.ArrowInvalid:
+        text = pc.cast(pc.cast(times, pa.timestamp(times.type.unit, "UTC")), pa.string())
     number = pc.cast(pc.cast(times, pa.int64()), pa.string())
     far = pc.binary_join_element_wise(number, times.type.unit, " ")
     return pc.if_else(pc.starts_with(text, "<value out of range"), far, text)

@@ -3,17 +3,31 @@
 import importlib.util
 import io
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import JPEG, OPHTHALMIC_16, SECONDARY_CAPTURE, dicom
+from dicom_checks import complaints, faults, installed
+from dicom_files import (
+    JPEG,
+    OPHTHALMIC_8,
+    OPHTHALMIC_16,
+    PHOTOGRAPH,
+    SECONDARY_CAPTURE,
+    WIDE_FIELD,
+    WIDE_FIELD_3D,
+    dicom,
+    header,
+    saved,
+)
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from magenet_batch import __version__
+from magenet_batch.errors import ImageError
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
@@ -23,18 +37,26 @@ PICTURE[10:30, 5:60] = 77  # runs
 DEEP = PICTURE.astype(np.uint16) * 257
 BY = Provenance("small", "0123456789abcdef")
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "rle": RLELossless, "jpeg2000": JPEG2000Lossless}
+CLASSES = {
+    "ophthalmic 8 bits": OPHTHALMIC_8, "ophthalmic 16 bits": OPHTHALMIC_16,
+    "wide field": WIDE_FIELD, "wide field in 3D": WIDE_FIELD_3D, "photograph": PHOTOGRAPH,
+    "secondary capture": SECONDARY_CAPTURE,
+}  # fmt: skip
 SOURCES = {
-    "ophthalmic 8 bits": dicom(PICTURE),
-    "ophthalmic 16 bits": dicom(DEEP, sop_class=OPHTHALMIC_16),
+    **{
+        name: dicom(DEEP if "16" in name else PICTURE, sop_class=uid)
+        for name, uid in CLASSES.items()
+    },
+    "ophthalmic, grey": dicom(PICTURE[..., 0]),
     "ophthalmic, lossy": dicom(PICTURE, colours="YBR_FULL_422", syntax=JPEG),
-    "photograph": dicom(PICTURE, sop_class="1.2.840.10008.5.1.4.1.1.77.1.4"),
-    "secondary capture": dicom(PICTURE, sop_class=SECONDARY_CAPTURE),
+    "ophthalmic, several frames": dicom(PICTURE // 2, frames=3),
+    "wide field, grey": dicom(PICTURE[..., 0], sop_class=WIDE_FIELD),
     "secondary capture of 12 bits": dicom(DEEP >> 4, bits=12, sop_class=SECONDARY_CAPTURE),
 }
 
 
 def derived(name, **options):
-    image = read_image(SOURCES[name])
+    image = read_image(SOURCES[name], page=2)
     out = encode_image(image.pixels, like=image, format="dicom", provenance=BY, **options)
     return image, out, pydicom.dcmread(io.BytesIO(out))
 
@@ -125,6 +147,9 @@ def test_names_of_weights_do_no_harm_in_parameters(by, said):
     out = encode_image(image.pixels, like=image, format="dicom", provenance=by)
     (found,) = pydicom.dcmread(io.BytesIO(out)).DerivationAlgorithmSequence
     assert found.get("AlgorithmParameters") == said
+    (equipment,) = pydicom.dcmread(io.BytesIO(out)).ContributingEquipmentSequence
+    model = equipment.ManufacturerModelName
+    assert isinstance(model, str) and model.isprintable() and 0 < len(model.encode()) <= 64
 
 
 def test_the_algorithm_follows_the_tables_of_the_standard():
@@ -173,3 +198,61 @@ def test_compulsory_attributes_of_every_module_are_there(name, metadata, deident
                 if item.get(keyword) in (None, "", b""):
                     missing.append((module["key"], *attribute["path"], keyword, needed))
     assert missing == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("metadata", ["keep", "minimal", "none"])
+@pytest.mark.parametrize("deidentify", ["none", "basic"])
+def test_validators_find_no_fault(name, metadata, deidentify):
+    source = pydicom.dcmread(io.BytesIO(SOURCES[name]))
+    _, out, new = derived(name, metadata=metadata, deidentify=deidentify)
+    assert complaints(SOURCES[name]) == complaints(out) == []
+    if not installed():
+        pytest.skip("needs dicom-validator and dicom-standard")
+    assert faults(source) == faults(new) == set()
+
+
+@pytest.mark.skipif(not installed(), reason="needs dicom-validator and dicom-standard")
+@pytest.mark.parametrize(
+    ("keyword", "value", "fault"),
+    [
+        ("ContentDate", None, "TagMissing"),  # type 1
+        ("RefractiveStateSequence", None, "TagMissing"),  # type 2
+        ("PlanarConfiguration", None, "TagMissing"),  # 1C: with colours
+        ("DegreeOfDilation", None, "TagMissing"),  # 2C: with a dilated pupil
+        ("InstanceNumber", "", "TagEmpty"),
+        ("PlanarConfiguration", 1, "EnumValueNotAllowed"),
+        ("BurnedInAnnotation", "PERHAPS", "EnumValueNotAllowed"),
+        ("WindowCenter", 5, "TagUnexpected"),
+    ],
+)
+def test_the_validator_finds_every_kind_of_fault(keyword, value, fault):
+    d = pydicom.dcmread(io.BytesIO(SOURCES["ophthalmic 8 bits"]))
+    if value is None:
+        delattr(d, keyword)
+    else:
+        setattr(d, keyword, value)
+    assert faults(d) == {(keyword, fault)}
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools")
+def test_dciodvfy_complains_where_there_is_cause():
+    d = header()
+    del d.ContentDate
+    assert complaints(saved(d))
+
+
+def test_a_frame_of_several_is_named():
+    (reference,) = derived("ophthalmic, several frames")[2].SourceImageSequence
+    assert reference.ReferencedFrameNumber == 2
+    (reference,) = derived("ophthalmic 8 bits")[2].SourceImageSequence
+    assert "ReferencedFrameNumber" not in reference
+
+
+@pytest.mark.parametrize(("step", "frames"), [(2, 1), (1, 3)])
+def test_a_map_of_places_in_the_eye_is_never_carried_to_other_pixels(step, frames):
+    image = read_image(dicom(PICTURE // 2, sop_class=WIDE_FIELD_3D, frames=frames), page=1)
+    pixels = np.ascontiguousarray(image.pixels[::step, ::step])
+    with pytest.raises(ImageError, match=r"map of pixels.*--output-format") as caught:
+        encode_image(pixels, like=image, format="dicom", provenance=BY)
+    assert caught.value.reason == "unwritable"

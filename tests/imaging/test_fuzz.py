@@ -52,7 +52,7 @@ def lying(name: str) -> bytes:
     wide, low = struct.pack(">II", SIDE, SIDE), struct.pack("<II", SIDE, SIDE)
     if name == "png":
         data[16:24] = wide
-        fuzz_images._mend_png(data)
+        fuzz_images.mend_png(data)
     elif name == "bmp":
         data[18:26] = low
     elif name == "jpeg 2000 codestream":
@@ -94,3 +94,16 @@ def test_a_valid_bomb_is_refused_as_well():
 def test_messages_cannot_drive_a_terminal():
     said = str(ImageError("corrupt", "a\x1b[2Jb\u202ec\r\nd"))
     assert said == "a [2Jb c  d"
+
+
+@pytest.mark.slow
+def test_the_search_by_coverage_finds_new_code_and_no_fault(tmp_path):
+    pytest.importorskip("atheris")
+    script = SCRIPT.with_name("fuzz_coverage.py")
+    given = ["--seconds", "6", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, script, *given], capture_output=True, text=True, check=False, timeout=120
+    )
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["findings"] == []
+    assert said["seeds"] > 500 and said["edges"] > 1000 and said["kept_inputs"] > 0

@@ -6,15 +6,18 @@ import cv2
 import imagecodecs
 import numpy as np
 import simplejpeg
+from PIL import ImageCms
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders import RLELosslessEncoder
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 OPHTHALMIC_8, OPHTHALMIC_16 = "1.2.840.10008.5.1.4.1.1.77.1.5.1", "1.2.840.10008.5.1.4.1.1.77.1.5.2"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+WIDE_FIELD, WIDE_FIELD_3D = "1.2.840.10008.5.1.4.1.1.77.1.5.5", "1.2.840.10008.5.1.4.1.1.77.1.5.6"
+SECONDARY_CAPTURE, PHOTOGRAPH = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.77.1.4"
 JPEG, JPEG_LOSSLESS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70"
 JPEG_LS, JPEG_2000 = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ROOT = "2.25.329800735698586629295641978511506"
 
 
@@ -44,7 +47,11 @@ def header(sop_class=OPHTHALMIC_8, *, name="Doe^Jane", laterality="L"):
         d.Modality, d.ConversionType, d.Laterality = "OT", "WSD", laterality
         return d
     d.AcquisitionContextSequence = []
-    d.ImageLaterality = laterality
+    d.ImageLaterality, d.PixelSpacing = laterality, [0.01, 0.01]
+    d.AnatomicRegionSequence = [code("5665001", "SCT", "Retina")]
+    if sop_class == PHOTOGRAPH:
+        d.Modality = "XC"
+        return d
     d.PatientEyeMovementCommanded = "NO"
     d.HorizontalFieldOfView, d.PupilDilated = 45.0, "YES"
     d.DegreeOfDilation, d.MydriaticAgentSequence = 7.0, []
@@ -52,13 +59,34 @@ def header(sop_class=OPHTHALMIC_8, *, name="Doe^Jane", laterality="L"):
     d.RefractiveStateSequence = []
     d.SynchronizationFrameOfReferenceUID = f"{ROOT}.9"
     d.SynchronizationTrigger, d.AcquisitionTimeSynchronized = "NO TRIGGER", "N"
-    d.AnatomicRegionSequence = [code("5665001", "SCT", "Retina")]
     d.AcquisitionDeviceTypeCodeSequence = [code("409898007", "SCT", "Fundus Camera")]
     d.IlluminationTypeCodeSequence, d.LightPathFilterTypeStackCodeSequence = [], []
     d.ImagePathFilterTypeStackCodeSequence, d.LensesCodeSequence = [], []
-    d.DetectorType, d.PixelSpacing, d.PresentationLUTShape = "CMOS", [0.01, 0.01], "IDENTITY"
+    d.DetectorType, d.PresentationLUTShape = "CMOS", "IDENTITY"
     d.NumberOfFrames, d.FrameTime, d.FrameIncrementPointer = 1, 0, 0x00181063
+    if sop_class in (WIDE_FIELD, WIDE_FIELD_3D):
+        _widen(d)
     return d
+
+
+def _widen(d):
+    """What the classes of wide fields require in addition (PS3.3, A.76 and A.77)."""
+    d.FrameOfReferenceUID, d.PositionReferenceIndicator = f"{ROOT}.8", ""
+    method = Dataset()
+    method.AlgorithmFamilyCodeSequence = [code("123109", "DCM", "Manual Processing")]
+    method.AlgorithmName, method.AlgorithmVersion = "Maker's map", "1"
+    d.TransformationAlgorithmSequence = [method]
+    d.OphthalmicAxialLength, d.OphthalmicAxialLengthMethod = 24.0, "ESTIMATED"
+    d.ICCProfile = PROFILE
+    if d.SOPClassUID == WIDE_FIELD:
+        d.XCoordinatesCenterPixelViewAngle = d.YCoordinatesCenterPixelViewAngle = 0.0
+        return
+    d.TransformationMethodCodeSequence = [code("111791", "DCM", "Spherical projection")]
+    place = Dataset()
+    place.ReferencedFrameNumber = 1
+    place.TwoDimensionalToThreeDimensionalMapData = np.array([1, 1, 0, 0, 24], np.float32).tobytes()
+    place.NumberOfMapPoints = 1
+    d.TwoDimensionalToThreeDimensionalMapSequence = [place]
 
 
 def dicom(

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -32,6 +33,9 @@ _STUDY = ("PatientID", "StudyDate", "StudyInstanceUID")
 class FakeDicomweb:
     """Speaks just QIDO-RS, WADO-RS and STOW-RS, from memory.
 
+    Args:
+        certificate: PEM file of a certificate with its key, for https; None for http.
+
     Attributes:
         url: address of the service.
         held: identifier of an instance -> content of its file.
@@ -42,9 +46,11 @@ class FakeDicomweb:
         tells: keywords of the attributes that searches tell of an instance.
         ignores_offset: answers every page with the first one.
         torn: answers with the first half of an instance.
+        moved_to: address of another server to redirect every request to; None for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = certificate
         self.held: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.answers: Callable[[str], int | None] = lambda asked: None
@@ -53,6 +59,7 @@ class FakeDicomweb:
         self.tells = ("DerivationDescription",)
         self.ignores_offset = False
         self.torn = False
+        self.moved_to: str | None = None
         self.start()
 
     def start(self, port: int = 0) -> None:
@@ -73,6 +80,11 @@ class FakeDicomweb:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}{PREFIX}"
+        if self._certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = self.url.replace("http", "https", 1)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
@@ -96,6 +108,12 @@ class FakeDicomweb:
         status = self.answers(asked)
         if self.authorization not in (None, handler.headers.get("Authorization")):
             status = 401
+        if self.moved_to is not None:
+            handler.send_response(307)
+            handler.send_header("Location", self.moved_to + handler.path.removeprefix(PREFIX))
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
         if status is not None:
             _reply(handler, status, b"no", "text/plain")
             return

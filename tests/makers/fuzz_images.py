@@ -136,7 +136,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 )  # fmt: skip
 
 
-def _mend_png(data: bytearray) -> None:
+def mend_png(data: bytearray) -> None:
     """Make the checksums right again, so that damage gets behind them."""
     at = 8
     while at + 12 <= len(data):
@@ -156,7 +156,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
             if data:
                 rng.choice(MUTATIONS)(data, rng)
         if data[:4] == b"\x89PNG" and rng.random() < 0.7:
-            _mend_png(data)
+            mend_png(data)
         if bytes(data) != content:
             return bytes(data)
 
@@ -164,8 +164,9 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 def outcome(data: bytes, rng: random.Random) -> str:
     """`image` or the reason; what was read must also be written or refused with a reason."""
     page = rng.choice([None, 1, 2])
+    reduced_to, model = rng.choice([None, None, 8]), rng.choice([None, None, "rgb", "ybr"])
     try:
-        image = read_image(data, page=page)
+        image = read_image(data, page=page, reduced_to=reduced_to, colour_model=model)
     except ImageError as error:
         assert error.reason in REASONS and str(error).strip() and len(str(error)) < 500
         assert str(error).isprintable(), "nothing of the file may drive a terminal"
@@ -174,11 +175,12 @@ def outcome(data: bytes, rng: random.Random) -> str:
     assert image.pixels.dtype in (np.uint8, np.uint16)
     wanted = rng.choice(["source", "jpeg", "png", "tiff"])
     kind = format_to_write(image.format, renamed=False, wanted=wanted)
-    metadata = rng.choice(["keep", "minimal", "none"])
     try:
         encode_image(
-            image.pixels[:64, :64], like=image, format=kind, metadata=metadata,
-            provenance=Provenance("w", "0"),
+            image.pixels[:64, :64], like=image, format=kind, provenance=Provenance("w", "0"),
+            metadata=rng.choice(["keep", "minimal", "none"]),
+            dicom_syntax=rng.choice(["explicit", "rle", "jpeg2000"]),
+            deidentify=rng.choice(["none", "basic"]),
         )  # fmt: skip
     except ImageError as error:
         return f"read, then {error.reason}"

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 
 import cv2
+import imagecodecs
 import numpy as np
 import simplejpeg
 from odd import Odd
@@ -14,6 +15,8 @@ from PIL import Image
 _ROWS, _COLUMNS = np.mgrid[:48, :64]
 SCENE = np.stack([200 - _COLUMNS, 90 + _ROWS, 40 + (_ROWS * _COLUMNS) % 23], 2).astype(np.uint8)
 EOI = b"\xff\xd9"
+PIECE = b"\xff\xe2\0\x17ICC_PROFILE\0\1\1profile"
+"""A piece of a colour profile that says it is the first of one."""
 
 
 def jpeg(pixels: np.ndarray = SCENE, mode: str = "RGB", **options: object) -> bytes:
@@ -68,6 +71,7 @@ def harmless() -> Iterator[Odd]:
             "a JFIF revision of 0": (data.replace(b"JFIF\0\x01", b"JFIF\0\x00"), "JFIF revision"),
             "stray bytes between segments": (after_start(data, b"\1\2\3"), "stray bytes"),
             "zeros between segments": (after_start(data, bytes(16)), "stray bytes"),
+            "two first pieces of a profile": (after_start(data, PIECE * 2), "do not fit together"),
             "zeros before its end": (data[:-2] + bytes(64) + EOI, "zeros after its compressed"),
         }
         if name != "progressive":
@@ -95,6 +99,18 @@ def damaged() -> Iterator[Odd]:
                   data[:-2] + b"\x12\x34\x56\x78" * 9 + EOI, refusal=refusal)  # fmt: skip
 
 
+def unread() -> Iterator[Odd]:
+    """Kinds of JPEG that are refused for what they are, though Pillow does not know them."""
+    deep = SCENE.astype(np.uint16) * 16
+    for name, pixels in (("grey", deep[..., 0]), ("colour", deep)):
+        data = imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels), bitspersample=12)
+        yield Odd(f"jpeg of 12 bits, {name}", bytes(data), refusal=("unsupported", "12 bits"))
+    lossless = imagecodecs.ljpeg_encode(SCENE[..., 0], bitspersample=8)
+    yield Odd("jpeg, lossless", bytes(lossless), refusal=("unsupported", "kind 0xc3"))
+    bare = b"\xff\xd8\xff\xfe\0\x04ab\xff\xd9"
+    yield Odd("jpeg without a frame", bare, refusal=("corrupt", "no frame header"))
+
+
 def several() -> Iterator[Odd]:
     """Multi-picture files: stereo pairs, previews."""
     left, right = Image.fromarray(SCENE), Image.fromarray(SCENE[:, ::-1].copy())
@@ -120,4 +136,4 @@ def several() -> Iterator[Odd]:
 
 def odd_jpegs() -> list[Odd]:
     """All of them."""
-    return [*harmless(), *damaged(), *several()]
+    return [*harmless(), *damaged(), *unread(), *several()]

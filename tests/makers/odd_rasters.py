@@ -92,6 +92,20 @@ def animations() -> Iterator[Odd]:
     )
     yield Odd("PNG, animation of one frame",
               png(PICTURE, bits=8, kind=RGB, chunks=control), PICTURE)  # fmt: skip
+    for frames_said in (0, 1 << 31, (1 << 32) - 1):
+        control = chunk(b"acTL", struct.pack(">II", frames_said, 0))
+        yield Odd(f"PNG, animation of {frames_said} frames",
+                  png(PICTURE, bits=8, kind=RGB, chunks=control), PICTURE,
+                  note="its animation is damaged")  # fmt: skip
+    whole = png(PICTURE, bits=8, kind=RGB)
+    at = whole.index(b"IDAT") - 4
+    yield Odd("PNG without pixels", whole[:at] + chunk(b"IEND", b""),
+              refusal=("corrupt", "its pixels are missing"))  # fmt: skip
+    for kind, text in ((b"zTXt", b"Comment\0\0"), (b"iTXt", b"Comment\0\1\0\0\0")):
+        long = chunk(kind, text + zlib.compress(b" " * (1 << 21)))
+        yield Odd(f"PNG, a very long {kind.decode()}",
+                  png(PICTURE, bits=8, kind=RGB, chunks=long), PICTURE,
+                  note="its texts are too long")  # fmt: skip
 
 
 def bmp(rows: bytes, *, bits: int, height: int = 24, masks: bytes = b"", table: bytes = b"",
@@ -128,6 +142,15 @@ def bmps() -> Iterator[Odd]:
         right = over_black(PICTURE, np.uint8(alpha)) if alpha else PICTURE
         yield Odd(f"bmp of 32 bits, alpha {name}", bmp(four, bits=32, masks=masks, compression=3),
                   right, note="" if alpha else "alpha channel is 0 everywhere")  # fmt: skip
+    odd = struct.pack("<IIII", 0xFF, 0x3FF00, 0xFFC0000, 0)
+    unread = {
+        "odd masks": ({"bits": 32, "masks": odd, "compression": 3}, "bitfields layout"),
+        "2 bits": ({"bits": 2}, "pixel depth (2)"),
+        "alpha masks": ({"bits": 32, "compression": 6}, "compression (6)"),
+        "a PNG inside": ({"bits": 0, "compression": 5}, "depth (0)"),
+    }
+    for name, (options, words) in unread.items():
+        yield Odd(f"bmp of {name}", bmp(bytes(3072), **options), refusal=("unsupported", words))
 
 
 def other() -> Iterator[Odd]:

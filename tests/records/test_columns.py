@@ -3,6 +3,7 @@
 import datetime
 import decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,6 +17,20 @@ EVERY_TYPE = {
                     ["1970-01-01 00:00:00.000000001", None, "2023-11-14 22:13:20.123456789"]),
     "zoned": (pa.array([0, None, 1], pa.timestamp("ns", "UTC")),
               ["1970-01-01 00:00:00.000000000Z", None, "1970-01-01 00:00:00.000000001Z"]),
+    "unknown_zone": (pa.array([0, None, 1], pa.timestamp("us", "Mars/Olympus")),
+                     ["1970-01-01 00:00:00.000000Z", None, "1970-01-01 00:00:00.000001Z"]),
+    "offset": (pa.array([0, None, 1], pa.timestamp("s", "+05:30")),
+               ["1970-01-01 05:30:00+0530", None, "1970-01-01 05:30:01+0530"]),
+    "half": (pa.array(np.array([1.5, 0, 2], np.float16), mask=np.array([0, 1, 0], bool)),
+             [1.5, None, 2.0]),
+    "wide_decimal": (pa.array([decimal.Decimal("1e60"), None, decimal.Decimal("2.5")],
+                              pa.decimal256(76, 2)),
+                     [decimal.Decimal("1e60"), None, decimal.Decimal("2.50")]),
+    "list_view": (pa.array([[1], None, []], pa.list_view(pa.int8())), [[1], None, []]),
+    "tensor": (pa.ExtensionArray.from_storage(
+        pa.fixed_shape_tensor(pa.float32(), [2]),
+        pa.array([[1, 2], None, [3, 4]], pa.list_(pa.float32(), 2))),
+        [[1.0, 2.0], None, [3.0, 4.0]]),
     "far": (pa.array([300_000_000_000_000, None, 1], pa.timestamp("s")),
             ["300000000000000 s", None, "1970-01-01 00:00:01"]),
     "far_date": (pa.array([10_000_000, None, 1], pa.date32()),

@@ -44,6 +44,7 @@ class Decoded:
         full_size: stored width and height, if fewer pixels were decoded.
         density: horizontal and vertical dots per inch, or None.
         gamma: exponent of a PNG's `gAMA` chunk, 1.0 for linear values; None without one.
+        frame: which frame of a DICOM file with several it is, from 1; else None.
         notes: what was unusual about the file without changing its pixels, one sentence each.
     """
 
@@ -56,6 +57,7 @@ class Decoded:
     full_size: tuple[int, int] | None = None
     density: tuple[float, float] | None = None
     gamma: float | None = None
+    frame: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -21,14 +21,17 @@ from magenet_batch import __version__
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import to_bits
 from magenet_batch.imaging.formats.deidentify import deidentify
-from magenet_batch.imaging.formats.dicom_pixels import stored_pixels
-from magenet_batch.imaging.formats.dicom_tags import DROPPED, MINIMAL, NO_DAY, OF_PATIENT
+from magenet_batch.imaging.formats.dicom_pixels import srgb_profile, stored_pixels
+from magenet_batch.imaging.formats.dicom_tags import DROPPED, MINIMAL, OF_PATIENT, PLACEHOLDERS
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance
 from magenet_batch.settings import Deidentify, DicomSyntax
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_ONE_FRAME = {_SECONDARY_CAPTURE, "1.2.840.10008.5.1.4.1.1.77.1.4"}
 _SEVERAL_FRAMES = "1.2.840.10008.5.1.4.1.1.7."  # multi-frame secondary captures
-_OPHTHALMIC = {"1.2.840.10008.5.1.4.1.1.77.1.5.1", "1.2.840.10008.5.1.4.1.1.77.1.5.2"}
+_STEREOGRAPHIC, _MAPPED = "1.2.840.10008.5.1.4.1.1.77.1.5.5", "1.2.840.10008.5.1.4.1.1.77.1.5.6"
+_WIDE_FIELD = {_STEREOGRAPHIC, _MAPPED}
+_OPHTHALMIC = _WIDE_FIELD | {"1.2.840.10008.5.1.4.1.1.77.1.5.1", "1.2.840.10008.5.1.4.1.1.77.1.5.2"}
 _LONGEST_LONG_STRING = 64
 _ACQUIRED = Tag("AcquisitionDateTime")  # may be missing from a derived image, but not empty
 _LOSSY = {
@@ -50,6 +53,7 @@ def derive(
     source: Dataset,
     bit_depth: int,
     icc: bytes | None,
+    frame: int | None,
     provenance: Provenance,
     metadata: MetadataPolicy,
     syntax: DicomSyntax = "explicit",
@@ -63,6 +67,7 @@ def derive(
         source: data set of the source, without its pixels.
         bit_depth: stored bits of the source.
         icc: colour profile, or None.
+        frame: which frame of several in the source it is, from 1; None for the only one.
         provenance: what enhanced the image.
         metadata: what to carry over.
         syntax: how the pixels are stored.
@@ -73,21 +78,34 @@ def derive(
         Content of a DICOM file.
 
     Raises:
-        ImageError: `unwritable`, if the source has no identifiers to refer to.
+        ImageError: `unwritable`, if the source has no identifiers to refer to, or the image was
+            reduced or is one of several frames, and its class maps pixels to places in the eye.
     """
     for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not source.get(name):
             raise ImageError(
                 "unwritable", f"its source has no {name}: write another format with --output-format"
             )
+    same_size = _size(source) == pixels.shape[:2]
+    if source.SOPClassUID == _MAPPED and not (same_size and frame is None):
+        raise ImageError(
+            "unwritable",
+            "its map of pixels to places in the eye does not hold for a reduced image or a single "
+            "frame: write another format with --output-format",
+        )
     lossy = str(getattr(source, "file_meta", {}).get("TransferSyntaxUID", "")) in _LOSSY
     if deidentified == "basic":
         source = deidentify(source, text_found=text_found)
-    new = _carried(source, metadata, same_size=_size(source) == pixels.shape[:2])
+    new = _carried(source, metadata, same_size=same_size)
     _scale_spacing(new, source, pixels)
     how = [provenance.text, metadata] + [syntax] * (syntax != "explicit")
     _identify(new, source, pixels, " ".join(how))
-    _describe(new, source, provenance, metadata, same_size=_size(source) == pixels.shape[:2])
+    _describe(new, source, provenance, metadata)
+    _refer(new, source, frame, same_size=same_size)
+    if source.SOPClassUID in _WIDE_FIELD:
+        icc = icc or srgb_profile()  # compulsory where there are colours
+    elif metadata == "none":
+        icc = None
     if lossy:
         new.LossyImageCompression = "01"  # an earlier lossy compression remains recorded
     return _saved(new, _fill(new, pixels, bit_depth, icc, syntax))
@@ -109,7 +127,7 @@ def _carried(source: Dataset, metadata: MetadataPolicy, *, same_size: bool) -> D
             continue
         if tag in emptied:
             if tag != _ACQUIRED:
-                new.add_new(tag, source[tag].VR, NO_DAY.get(tag))
+                new.add_new(tag, source[tag].VR, PLACEHOLDERS.get(tag))
         else:
             new[tag] = copy.copy(source.get_item(tag))  # setting a value changes an element
     return new
@@ -160,46 +178,46 @@ def _uid(*parts: str) -> UID:
 
 
 def _describe(
-    new: Dataset,
-    source: Dataset,
-    provenance: Provenance,
-    metadata: MetadataPolicy,
-    *,
-    same_size: bool,
+    new: Dataset, source: Dataset, provenance: Provenance, metadata: MetadataPolicy
 ) -> None:
-    """Record that the image is derived, from what and by what."""
+    """Record that the image is derived, and by what."""
     kinds = source.get("ImageType") or []
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-    if (
-        source.SOPClassUID in _OPHTHALMIC
-    ):  # PRIMARY by rule, with the kind of derivation (C.8.17.2.1.4)
+    if source.SOPClassUID in _OPHTHALMIC:  # PRIMARY by rule, with the derivation (C.8.17.2.1.4)
         said = kinds[2] if len(kinds) > 2 and kinds[2] else "ENHANCED"
         new.ImageType = ["DERIVED", "PRIMARY", said, *kinds[3:]]
     else:
         new.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
     new.DerivationDescription = provenance.text
     new.DerivationAlgorithmSequence = Sequence([_algorithm(provenance)])
-    steps = _STEPS if same_size else (*_STEPS, _REDUCED)
-    new.DerivationCodeSequence = Sequence([_code(*step) for step in steps])
     before = str(source.get("SeriesDescription") or "") if metadata == "keep" else ""
     new.SeriesDescription = f"{before[: _LONGEST_LONG_STRING - 20]} enhanced by magenet".strip()
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "Processing Equipment")])
+    equipment.Manufacturer = "magenet"
+    model = _word(provenance.weights).replace("\\", "?")[:_LONGEST_LONG_STRING]
+    equipment.ManufacturerModelName = model or "magenet"
+    equipment.SoftwareVersions = __version__
+    equipment.ContributionDescription = provenance.text
+    earlier = new.get("ContributingEquipmentSequence") or []
+    new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
+
+
+def _refer(new: Dataset, source: Dataset, frame: int | None, *, same_size: bool) -> None:
+    """Record what the image was derived from, and in which steps."""
+    steps = _STEPS if same_size else (*_STEPS, _REDUCED)
+    new.DerivationCodeSequence = Sequence([_code(*step) for step in steps])
     reference = Dataset()
     reference.ReferencedSOPClassUID = source.SOPClassUID
     reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    if frame is not None and source.SOPClassUID not in _ONE_FRAME:
+        reference.ReferencedFrameNumber = frame
     reference.PurposeOfReferenceCodeSequence = Sequence(
         [_code("121322", "Source Image for Image Processing Operation")]
     )
     if same_size:
         reference.SpatialLocationsPreserved = "YES"
     new.SourceImageSequence = Sequence([reference])
-    equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = Sequence([_code("109102", "Processing Equipment")])
-    equipment.Manufacturer = "magenet"
-    equipment.ManufacturerModelName = provenance.weights[:_LONGEST_LONG_STRING] or "magenet"
-    equipment.SoftwareVersions = __version__
-    equipment.ContributionDescription = provenance.text
-    earlier = new.get("ContributingEquipmentSequence") or []
-    new.ContributingEquipmentSequence = Sequence([*earlier, equipment])
 
 
 def _algorithm(provenance: Provenance) -> Dataset:

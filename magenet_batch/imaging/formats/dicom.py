@@ -67,7 +67,10 @@ def decode(
     for name in _PIXELS:
         if name in dataset:
             del dataset[name]
-    return Decoded(pixels, bytes(icc) if icc else None, None, 1, bits, dataset, notes=notes)
+    return Decoded(
+        pixels, bytes(icc) if icc else None, None, 1, bits, dataset,
+        frame=index + 1 if frames > 1 else None, notes=notes,
+    )  # fmt: skip
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:

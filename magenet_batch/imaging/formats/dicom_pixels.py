@@ -12,6 +12,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossle
 
 from magenet_batch.settings import DicomSyntax
 
+_NEW_YEAR = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+
 
 class Stored(NamedTuple):
     """Value of `PixelData`, its value representation, transfer syntax and colours."""
@@ -59,3 +61,11 @@ def rle(values: np.ndarray) -> bytes:
         at += len(segment)
     header = struct.pack("<16I", len(segments), *starts, *[0] * (15 - len(segments)))
     return header + b"".join(segments)
+
+
+def srgb_profile() -> bytes:
+    """A colour profile of sRGB, the same bytes every time: without the date (ICC.1, 7.2.8)."""
+    from PIL import ImageCms
+
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:24] + _NEW_YEAR + made[36:]

@@ -39,6 +39,10 @@ MINIMAL = _tags(
     "SynchronizationFrameOfReferenceUID SynchronizationTrigger AcquisitionTimeSynchronized "
     "AnatomicRegionSequence AcquisitionDeviceTypeCodeSequence IlluminationTypeCodeSequence "
     "LightPathFilterTypeStackCodeSequence ImagePathFilterTypeStackCodeSequence LensesCodeSequence "
+    "FrameOfReferenceUID PositionReferenceIndicator TransformationMethodCodeSequence "
+    "TransformationAlgorithmSequence OphthalmicAxialLength OphthalmicAxialLengthMethod "
+    "XCoordinatesCenterPixelViewAngle YCoordinatesCenterPixelViewAngle OphthalmicFOV "
+    "TwoDimensionalToThreeDimensionalMapSequence "
     "DetectorType AcquisitionContextSequence PatientIdentityRemoved DeidentificationMethod "
     "DeidentificationMethodCodeSequence LongitudinalTemporalInformationModified"
 )
@@ -49,5 +53,8 @@ OF_PATIENT = _tags(
     "ReferringPhysicianName ContentDate ContentTime AcquisitionDateTime DeviceSerialNumber"
 )
 
-NO_DAY = {int(Tag("ContentDate")): "19000101", int(Tag("ContentTime")): "000000"}
-"""Placeholders where a date and a time are compulsory."""
+PLACEHOLDERS = {
+    int(Tag("ContentDate")): "19000101", int(Tag("ContentTime")): "000000",
+    int(Tag("DeviceSerialNumber")): "REMOVED",
+}  # fmt: skip
+"""What replaces values that are compulsory in some class."""

@@ -15,21 +15,27 @@ from magenet_batch.imaging.formats.jpeg_segments import (
     FrameHeader,
     frame_header,
     open_picture,
+    tidy,
     without_padding,
+    without_profile,
 )
 
 _PADDING = "extraneous bytes before marker 0xd9"
 _PADDED = "zeros after its compressed pixels were left out"
+_PROFILE = "bad ICC marker"
+_NO_PROFILE = "its colour profile is in pieces that do not fit together, and was left out"
 
 
 def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     """Read a JPEG file; of several pictures in it (MPO), the first or the requested one."""
+    _refuse_unread(frame_header(tidy(data)[0]))  # before Pillow, which does not know all kinds
     picture = open_picture(data, page=page)
     header = frame_header(picture.data)
     check_size(header.width, header.height, max_pixels=max_pixels, stored=len(picture.data))
     pixels, notes = decode_pixels(picture.data, header=header)
+    icc = None if _NO_PROFILE in notes else picture.icc
     return Decoded(
-        pixels, picture.icc, picture.exif, picture.orientation, density=picture.density,
+        pixels, icc, picture.exif, picture.orientation, density=picture.density,
         notes=picture.notes + notes,
     )  # fmt: skip
 
@@ -49,12 +55,12 @@ def decode_reduced(data: bytes, *, max_pixels: int, page: int | None, least: int
     Raises:
         ImageError: as `decode`.
     """
+    _refuse_unread(frame_header(tidy(data)[0]))
     picture = open_picture(data, page=page)
     header = frame_header(picture.data)
     if header.components not in (1, 3) or header.bits != 8 or min(header[2:4]) < 2 * least:
         return decode(data, max_pixels=max_pixels, page=page)
     check_size(header.width, header.height, max_pixels=max_pixels, stored=len(picture.data))
-    _refuse_unread(header)
     colours = "GRAY" if header.components == 1 else "RGB"
     pixels, notes = _strictly(picture.data, colours, least=least)
     return Decoded(
@@ -68,15 +74,18 @@ def _strictly(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode; a warning of the decoder is an error, unless it concerns no pixel."""
     smaller = {} if least is None else {"min_height": least, "min_width": least, "min_factor": 1}
-    try:
-        pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True, **smaller)
-        return np.asarray(pixels), ()
-    except ValueError as error:
-        trimmed = without_padding(data) if _PADDING in str(error) else data
-        if len(trimmed) == len(data):
-            raise
-    pixels = simplejpeg.decode_jpeg(trimmed, colorspace=colours, strict=True, **smaller)
-    return np.asarray(pixels), (_PADDED,)
+    notes: tuple[str, ...] = ()
+    harmless = {_PADDING: (without_padding, _PADDED), _PROFILE: (without_profile, _NO_PROFILE)}
+    while True:
+        try:
+            pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True, **smaller)
+            return np.asarray(pixels), notes
+        except ValueError as error:
+            found = [mend for words, mend in harmless.items() if words in str(error)]
+            mended = found[0][0](data) if found else data
+            if len(mended) == len(data):
+                raise
+        data, notes = mended, (*notes, found[0][1])
 
 
 def _refuse_unread(header: FrameHeader) -> None:

@@ -186,6 +186,19 @@ def _mended(segment: bytes, marker: int, *, baseline: bool) -> tuple[bytes, str]
     return segment, ""
 
 
+def without_profile(data: bytes) -> bytes:
+    """Leave out the segments of a colour profile (ICC.1, B.4)."""
+    kept, at, marker = [data[:2]], 2, 0
+    while at + 4 <= len(data) and data[at] == 0xFF and marker != 0xDA:
+        marker, start = data[at + 1], at
+        at += 2
+        if marker not in NO_LENGTH and marker != 0xFF:
+            at += int.from_bytes(data[start + 2 : start + 4], "big")
+        if not (marker == 0xE2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0"):
+            kept.append(data[start:at])
+    return b"".join([*kept, data[at:]])
+
+
 def without_padding(data: bytes) -> bytes:
     """Leave out zeros between compressed pixels and the end mark, where they mean nothing."""
     start = data.find(b"\xff\xda")

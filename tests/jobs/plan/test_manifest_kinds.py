@@ -211,6 +211,7 @@ def test_every_type_travels_and_every_report_shows_it(archive, options, tmp_path
         "nan": pa.array([float("nan"), None, 1.0]),
         "exact": pa.array([1, None, 2], pa.timestamp("ns")),
         "far": pa.array([300_000_000_000_000, None, 1], pa.timestamp("ms")),
+        "odd_zone": pa.array([1, None, 2], pa.timestamp("us", "Mars/Olympus")),
         "far_date": pa.array([10_000_000, None, 1], pa.date32()),
         "long": pa.array([1, None, 2], pa.duration("ns")),
         "nested": pa.array([{"when": [1]}, None, {"when": []}],

@@ -6,109 +6,17 @@ import io
 import json
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pydicom
 import pytest
-from dicomweb_server import FakeDicomweb, Orthanc, basic, photograph, why_no_orthanc
+from dicomweb_job import PASSWORD, STUDY, USER, rows, written
+from dicomweb_server import photograph
 from jobs_fakes import FakeEnhancer
-from safetensors.numpy import save_file
 
-from magenet_batch.cli.main import main
 from magenet_batch.dicomweb import connect_server, server
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, EXIT_SOME_FAILED, EXIT_USAGE
 from magenet_batch.jobs import run
 
 pytest.importorskip("dicomweb_client")
-USER, PASSWORD = "camera", "pa55word"
-STUDY = "1.2.3"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Credentials, no delays, a network that brightens, and an empty working folder."""
-    monkeypatch.delenv("DICOMWEB_TOKEN", raising=False)
-    monkeypatch.setenv("DICOMWEB_USERNAME", USER)
-    monkeypatch.setenv("DICOMWEB_PASSWORD", PASSWORD)
-    monkeypatch.setattr(server, "BACKOFF_S", 0)
-    monkeypatch.setattr(run, "load_enhancer", lambda *how, **weights: FakeEnhancer())
-    monkeypatch.chdir(tmp_path)
-    metadata = {"format": "magenet-1", "config": "{}", "name": "fake"}
-    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "fake.safetensors", metadata=metadata)
-    connect_server.cache_clear()
-    yield
-    connect_server.cache_clear()
-
-
-@pytest.fixture
-def fake():
-    found = FakeDicomweb()
-    found.authorization = basic(USER, PASSWORD)
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="session")
-def running_orthanc(tmp_path_factory):
-    if why := why_no_orthanc():
-        pytest.skip(why)
-    found = Orthanc(tmp_path_factory.mktemp("orthanc"), user=USER, password=PASSWORD)
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def orthanc(running_orthanc):
-    """Orthanc, without any instances."""
-    for study in running_orthanc.get("/studies"):
-        running_orthanc.delete(f"/studies/{study}")
-    return running_orthanc
-
-
-@pytest.fixture(params=["fake", "orthanc"])
-def pacs(request):
-    """A server with two photographs of one study, and one of another patient."""
-    found = request.getfixturevalue(request.param)
-    for content in (photograph(0), photograph(1), photograph(2, study="7.8", patient="P-2")):
-        found.put(content)
-    return found
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command: exit code, standard output, standard error."""
-
-    def run_command(*arguments):
-        code = main(list(arguments))
-        said = capsys.readouterr()
-        assert PASSWORD not in said.out + said.err and "Traceback" not in said.err
-        return code, said.out, said.err
-
-    return run_command
-
-
-@pytest.fixture
-def enhance(call):
-    """Enhance what an address names, with the network that brightens, in one process."""
-
-    def run_enhance(address, *more):
-        return call(
-            "enhance", f"dicomweb+{address}", "-o", "out", "--weights", "fake.safetensors",
-            "--workers", "0", "--gpus", "0", "--policy", "all", "--shard-size", "1", *more,
-        )  # fmt: skip
-
-    return run_enhance
-
-
-def rows() -> list[dict]:
-    files = sorted(Path("out/rows").glob("*.parquet"))
-    return [row for file in files for row in pq.read_table(file).to_pylist()]
-
-
-def written() -> str:
-    """All text that a job left in its folder, rows among it."""
-    texts = [p.read_text() for p in Path("out").rglob("*.json*")]
-    return "\n".join([*texts, json.dumps(rows(), default=str)])
 
 
 def test_a_study_goes_there_and_back_once(pacs, enhance, call):
