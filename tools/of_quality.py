@@ -194,9 +194,8 @@ def delivered(results: Numbers) -> str:
             *(f"{counts[what]}: {', '.join(why[what])}" if counts[what] else "0" for what in why),
             str(found["flagged_and_delivered"]), str(found["delivered_fell"]),
         ])  # fmt: skip
-    head = ["images", "of", "delivered enhanced", "delivered as it came, or only reported",
-            "withheld", "failed", "flagged and delivered",
-            "grades that fell among delivered"]  # fmt: skip
+    head = ["images", "of", "delivered enhanced", "delivered as it came", "withheld", "failed",
+            "flagged and delivered", "grades that fell among delivered"]  # fmt: skip
     return table(head, rows)
 
 
