@@ -233,7 +233,8 @@ def cameras(results: Numbers) -> str:
     """Confusion and calibration of held-out pictures, camera by camera."""
     found = results["grader"]
     rows = []
-    named = {"all": found["all"], "real photographs": found["real"], **found["cameras"]}
+    never = {f"{name}, of a grader that never saw it": one for name, one in found["unseen"].items()}
+    named = {"all": found["all"], "real photographs": found["real"], **found["cameras"], **never}
     for name, one in named.items():
         counts = [" / ".join(map(str, one["counts"][g])) for g in GRADES]
         rows.append([name, str(one["pictures"]), *counts, f"{one['accuracy']:.2f}",
