@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.records.reading import complete, floats, open_rows
+from magenet_batch.records.reading import complete, floats, open_rows, planned_images
 from magenet_batch.records.run_info import read_run
 from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, NEVER_ENHANCED, STATUSES
@@ -53,7 +53,7 @@ def collect(
     wanted = [n for n in there if n in COLUMN_NAMES]
     for table in rows.tables(wanted + [c.name for c in found.columns]):
         _add(found, complete(table), seed=seed)
-    found.outcome.planned = found.images
+    found.outcome.planned = planned_images(out)
     found.outcome.copied = found.run.options.get("kept") != "omit"
     tops = (*found.picks.values(), found.reviewed, found.waiting)
     picked = [row for top in tops for row in top.rows()]
