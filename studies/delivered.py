@@ -55,13 +55,13 @@ def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
     row |= measure_change(pixels, result, fov, before=row)
     if kind is None:
         said |= {"grade_after": row["grade_after"], "lost": grades_lost(row)}
-    if reason is not None:
-        said["verdict"] = f"as it came: {reason}"
-    else:
+        said |= {name: round(row[name], 4) for name in ("brightness_before", "brightness_after")}
+    if reason is None:
         said["flags"] = row["flags"]
-        after = policy.after(row)
-        status = "as it came" if after in KEPT_REASONS else "withheld"
-        said["verdict"] = f"{status}: {after}" if after else "enhanced"
+        reason = policy.after(row)
+    if reason is not None:
+        status = "as it came" if reason in KEPT_REASONS else "withheld"
+        said["verdict"] = f"{status}: {reason}"
     words = f"{path.stem[-16:]} {said['verdict']}\n{row['grade_before']} to {row['grade_after']}\n"
     return said, (words + " ".join(said["flags"]), pixels, result.pixels)
 
@@ -84,6 +84,15 @@ def draw(path: Path, pictures: list[Picture]) -> None:
     cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
 
 
+def brightness(delivered: list[dict]) -> dict[str, float]:
+    """Mean lightness after over before: its middle and its ends."""
+    ratios = [row["brightness_after"] / row["brightness_before"] for row in delivered]
+    if not ratios:
+        return {}
+    return {"least": round(min(ratios), 3), "median": round(float(np.median(ratios)), 3),
+            "most": round(max(ratios), 3)}  # fmt: skip
+
+
 def summary(rows: list[dict]) -> dict:
     """Verdicts, and grades before and after."""
     graded = [row for row in rows if row.get("lost") is not None]
@@ -101,6 +110,7 @@ def summary(rows: list[dict]) -> dict:
         "became_gradable": sum(
             row["grade_before"] == "reject" and row["lost"] < 0 for row in delivered
         ),
+        "brightness": brightness(delivered),
         "delivered_rose": sum(row["lost"] < 0 for row in delivered),
         "delivered_fell": sum(row["lost"] > 0 for row in delivered),
         "rows": rows,

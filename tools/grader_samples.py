@@ -40,7 +40,7 @@ REAL = ("idrid/real_degraded", "hygd/degraded", "hygd/mixed", "fives/degraded", 
 FIRST = {"idrid/train_clean": 120, "grape/clean": 80}
 """How many of the large folders come as early as all of the small ones."""
 SIZES = (768, 560, 560)
-COPIES = 3
+COPIES, HOPELESS_COPIES = 3, 2
 AGAIN = {"idrid/train_clean": 130, "grape/clean": 40, "hrf/train-vessels": 15}
 """How many of a folder are degraded once more, at AGAIN_SIZE, each copy stored in both ways."""
 AGAIN_SIZE, AGAIN_COPIES = 1024, 2
@@ -97,15 +97,23 @@ def degraded(
 
 
 def hopeless(image: EvaluationImage, rng: np.random.Generator) -> np.ndarray:
-    """Out of focus, nearly black, washed out, or a disc with nothing in it."""
-    kind = rng.integers(4)
+    """Out of focus, dark all over or on one side, washed out, or a disc with nothing in it."""
+    kind = rng.integers(5)
     inside = image.mask[..., None]
     if kind == 0:
         params = DegradationParams(blur_sigma=float(rng.uniform(0.015, 0.05)))
     elif kind == 1:
-        params = DegradationParams(brightness=float(rng.uniform(0.08, 0.2)), noise_read=0.03)
+        params = DegradationParams(
+            brightness=float(rng.uniform(0.08, 0.3)), noise_read=float(rng.uniform(0, 0.03))
+        )
     elif kind == 2:
         params = DegradationParams(haze_strength=float(rng.uniform(0.9, 0.99)), haze_spread=3.0)
+    elif kind == 3:
+        params = DegradationParams(
+            brightness=float(rng.uniform(0.25, 0.55)), blur_sigma=float(rng.uniform(0.005, 0.015)),
+            gradient_angle=float(rng.uniform(0, 2 * np.pi)),
+            gradient_strength=float(rng.uniform(0.7, 0.95)),
+        )  # fmt: skip
     else:
         level = rng.uniform(0.1, 0.95) * (1 if rng.random() < 0.5 else rng.uniform(0.3, 1, 3))
         plain = level * 255 + rng.normal(0, rng.uniform(0, 4), image.pixels.shape)
@@ -212,7 +220,8 @@ def add_photograph(
                 method = (clahe, unsharp, graham)[job.number % 3]
                 worst = 1.0 if method is graham else severe  # colours and light are gone
                 samples.add(method(pixels, image.fov), worst, FILTERED, path=path)
-        samples.add(hopeless(image, rng), 1.0, HOPELESS, path=path)
+        for _ in range(HOPELESS_COPIES):
+            samples.add(hopeless(image, rng), 1.0, HOPELESS, path=path)
 
 
 def add_again(

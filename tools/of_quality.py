@@ -194,9 +194,8 @@ def delivered(results: Numbers) -> str:
             *(f"{counts[what]}: {', '.join(why[what])}" if counts[what] else "0" for what in why),
             str(found["flagged_and_delivered"]), str(found["delivered_fell"]),
         ])  # fmt: skip
-    head = ["images", "of", "delivered enhanced", "delivered as it came, or only reported",
-            "withheld", "failed", "flagged and delivered",
-            "grades that fell among delivered"]  # fmt: skip
+    head = ["images", "of", "delivered enhanced", "delivered as it came", "withheld", "failed",
+            "flagged and delivered", "grades that fell among delivered"]  # fmt: skip
     return table(head, rows)
 
 
@@ -234,7 +233,8 @@ def cameras(results: Numbers) -> str:
     """Confusion and calibration of held-out pictures, camera by camera."""
     found = results["grader"]
     rows = []
-    named = {"all": found["all"], "real photographs": found["real"], **found["cameras"]}
+    never = {f"{name}, of a grader that never saw it": one for name, one in found["unseen"].items()}
+    named = {"all": found["all"], "real photographs": found["real"], **found["cameras"], **never}
     for name, one in named.items():
         counts = [" / ".join(map(str, one["counts"][g])) for g in GRADES]
         rows.append([name, str(one["pictures"]), *counts, f"{one['accuracy']:.2f}",

@@ -7,21 +7,19 @@ whose field of view is 512 pixels wide.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 
 from magenet_batch.imaging.colour import resize_area
 from magenet_batch.imaging.fov import FieldOfView
-from magenet_batch.imaging.masked import masked_gaussian
+from magenet_batch.quality.band_pair import Band, BandPair, around, small, smooth
 from magenet_batch.quality.macula import find_macula_on, macula_depth_on
 from magenet_batch.quality.measures import MeasuringCopy
 
 MEASURES = ("vessel_contrast", "area_contrast", "macula_contrast", "new_structure")
 _DARKEST = 0.02  # added to green before the logarithm: less is not told from black
-_WINDOW = 1.5  # standard deviation of the window of a gain, relative to that of its band
-_NOISE_SHARE = 50  # percentile of what changed that passes for noise which was taken away
+_LEVEL_SIGMA = 6.0  # of the mean that says how bright a place is, pixels
+_MOST_LENT = 0.1  # of the darkness of lines: what noise can have lent them
 _NOISE_TIMES = 40  # as much energy as noise has a place at which something was
 _LEAST_LEFT = 0.75  # of the energy of a place that is never taken for noise
 _PAINTED = (3.0, 6.0)  # bands in which structure is looked for that was not there
@@ -31,24 +29,8 @@ _SURE = 0.2  # probability of vessel below which nothing is a line
 _LONG, _LEAST_LINES = 25, 200  # pixels: length of a line, and area of all of them
 _FINE, _COARSE = 1.0, 4.0  # standard deviations of the band of vessels, pixels
 _LEAST_CONTRAST = 0.01  # of lines, below which there is nothing to compare
+_OF_MEDIAN = 1 / 0.6745**2  # variance of a normal deviate over the median of its square
 _LEAST_DEPTH = 0.08  # of a macula, below which there is nothing to compare
-
-
-class Band(NamedTuple):
-    """One scale at which areas are looked at.
-
-    Attributes:
-        sigma: standard deviation of the inner Gaussian, pixels; the outer one is twice as wide.
-        step: whole factor by which the copy is reduced further for it.
-        least: root mean square contrast in a window from which something is there.
-        sharp: share of its energy that the next finer band must have there: a lesion has an edge,
-            uneven light and a veil have none.
-    """
-
-    sigma: float
-    step: int
-    least: float
-    sharp: float
 
 
 BANDS = (
@@ -93,7 +75,9 @@ def compare_copies(
     mask = before.mask
     if mask.sum() < 400:
         return dict.fromkeys(MEASURES)
-    bands = [_Pair.of(old, new, mask, band) for band in BANDS]
+    weight = mask.astype(np.float32)
+    level = smooth(old * weight, weight, _LEVEL_SIGMA)
+    bands = [BandPair.of(old, new, mask, level, band) for band in BANDS]
     found: dict[str, float | None] = {
         "vessel_contrast": None,
         "area_contrast": min((g for g in area_gains(bands) if g is not None), default=None),
@@ -106,39 +90,7 @@ def compare_copies(
     return {name: None if value is None else max(0.0, value) for name, value in found.items()}
 
 
-class _Pair(NamedTuple):
-    """One band of both images, and its energies in a window about each place.
-
-    Attributes:
-        band: which.
-        valid: (h, w) bool, where it can be trusted.
-        before: (h, w) float32, the band of the original.
-        old: energy of the original's band.
-        new: energy of the enhanced image's band.
-        shared: mean product of both.
-    """
-
-    band: Band
-    valid: np.ndarray
-    before: np.ndarray
-    old: np.ndarray
-    new: np.ndarray
-    shared: np.ndarray
-
-    @classmethod
-    def of(cls, old: np.ndarray, new: np.ndarray, mask: np.ndarray, band: Band) -> _Pair:
-        """Take a band of two logarithms of green at the measuring scale."""
-        weight = mask.astype(np.float32)
-        size = (max(1, mask.shape[1] // band.step), max(1, mask.shape[0] // band.step))
-        inside, a, b = (_small(x, size) for x in (weight, old * weight, new * weight))
-        sigma = band.sigma / band.step
-        valid = cv2.erode((inside > 0.99).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        before, after = (_band(x, inside, sigma) * valid for x in (a, b))
-        energies = (_around(x, sigma) for x in (before * before, after * after, before * after))
-        return cls(band, valid, before, *energies)
-
-
-def area_gains(bands: list[_Pair]) -> list[float | None]:
+def area_gains(bands: list[BandPair]) -> list[float | None]:
     """The least gain of contrast at each scale, over all places where something was.
 
     In a window about each place the band of the enhanced image is regressed on that of the
@@ -147,8 +99,7 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     blocks of compression that were taken away: the regression is divided by max(r^2, 0.75), with
     r the correlation of both. Noise also moves a regression by chance, by about the root of its
     share of the energy; as the place that lost most is looked for among many, that root is added.
-    The energy of noise is that of what changed almost everywhere, and only places with 40 times as
-    much are looked at.
+    Only places with 40 times as much energy as noise are looked at.
 
     Returns:
         One per band; None where nothing was.
@@ -157,24 +108,23 @@ def area_gains(bands: list[_Pair]) -> list[float | None]:
     finer: np.ndarray | None = None
     for one in bands:
         sigma = one.band.sigma / one.band.step
-        changed = (one.old + one.new - 2 * one.shared)[one.valid]
-        noise = max(0.0, float(np.percentile(changed, _NOISE_SHARE))) if changed.size else 0.0
+        noise = one.noise()
         there = one.valid & (one.old > one.band.least**2 + _NOISE_TIMES * noise)
         if finer is not None and one.band.sharp:
-            edges = _around(_small(finer, one.valid.shape[::-1]), sigma)
+            edges = around(small(finer, one.valid.shape[::-1]), sigma)
             there &= edges > one.band.sharp * one.old
         finer = one.before * one.before
         if not there.any():
             found.append(None)
             continue
-        old, new, shared = one.old[there], one.new[there], one.shared[there]
+        old, new, shared, noise = (x[there] for x in (one.old, one.new, one.shared, noise))
         explained = shared * np.abs(shared) / np.maximum(old * new, 1e-12)
         gain = shared / (old * np.clip(explained, _LEAST_LEFT, 1))
         found.append(float((gain + np.sqrt(noise / old)).min()))
     return found
 
 
-def new_structure(bands: list[_Pair]) -> float | None:
+def new_structure(bands: list[BandPair]) -> float | None:
     """The strongest contrast of which less than a quarter can be what was there, amplified.
 
     In the bands of vessels and spots: the root mean square contrast of windows in which the
@@ -198,7 +148,11 @@ def line_gain(
 ) -> float | None:
     """Mean darkness of lines in the band of vessels, after over before.
 
-    A mean with its sign: grain cancels out in it.
+    A mean with its sign: grain cancels out in it. But a map of a noisy original finds lines more
+    readily where noise has darkened them, so that they seem to fade when the noise goes. By the
+    theory of regression dilution (Spearman 1904) the ratio is too small by the share that noise
+    has in what is compared; it is multiplied by 1 + q, with q = energy of the noise / darkness^2,
+    at most 0.1. The energy of the noise is the median of what changed in the band.
 
     Args:
         old: (h, w) float32 logarithm of green at the measuring scale.
@@ -212,11 +166,14 @@ def line_gain(
     if not lines.any():
         return None
     weight = mask.astype(np.float32)
-    before, after = (
-        float((_smooth(x, weight, _COARSE) - _smooth(x, weight, _FINE))[lines].mean())
-        for x in (old * weight, new * weight)
+    dark_old, dark_new = (
+        smooth(x, weight, _COARSE) - smooth(x, weight, _FINE) for x in (old * weight, new * weight)
     )
-    return after / before if before > _LEAST_CONTRAST else None
+    before, after = (float(dark[lines].mean()) for dark in (dark_old, dark_new))
+    if before <= _LEAST_CONTRAST:
+        return None
+    noise = float(np.median((dark_new - dark_old)[mask] ** 2)) * _OF_MEDIAN
+    return after / before * (1 + min(noise / before**2, _MOST_LENT))
 
 
 def long_lines(found: np.ndarray) -> np.ndarray:
@@ -250,20 +207,3 @@ def _macula(before: MeasuringCopy, after: MeasuringCopy) -> float | None:
         return None
     old, new = (macula_depth_on(copy, place) for copy in (before, after))
     return new / old if old is not None and new is not None and old > _LEAST_DEPTH else None
-
-
-def _band(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    band: np.ndarray = _smooth(weighted, weight, sigma) - _smooth(weighted, weight, 2 * sigma)
-    return band
-
-
-def _smooth(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    return masked_gaussian(weighted, weight, sigma)[0]
-
-
-def _around(x: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(x, (0, 0), _WINDOW * sigma)
-
-
-def _small(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return x if x.shape[::-1] == size else cv2.resize(x, size, interpolation=cv2.INTER_AREA)

@@ -16,10 +16,13 @@ import numpy as np
 
 from magenet_batch.errors import WeightsError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.quality.limits import LEAST_SEEN
 from magenet_batch.quality.measures import MeasuringCopy, measure_scaled
+from magenet_batch.quality.recognition import vessels_seen_on
 from magenet_batch.quality.visibility import FEATURES, describe
 from magenet_batch.records.vocabulary import GRADES
 
+_SURE = 0.9  # probability of reject that a surface without a vessel has at least
 SHIPPED = Path(__file__).parent / "shipped" / "grader.safetensors"
 
 
@@ -111,11 +114,27 @@ def assess_copy(copy: MeasuringCopy) -> dict[str, float | str | None]:
     if features is None:
         return {"grade": None, **dict.fromkeys(GRADES), **measures}
     chances = shipped_grader().probabilities(features)
+    seen = vessels_seen_on(copy)
+    if seen is not None and seen < LEAST_SEEN:
+        chances = beyond_help(chances)
     return {
         "grade": GRADES[int(np.argmax(chances))],
         **{grade: float(p) for grade, p in zip(GRADES, chances, strict=True)},
         **measures,
     }
+
+
+def beyond_help(chances: np.ndarray) -> np.ndarray:
+    """Probabilities of a surface on which no vessel is seen: reject, whatever else it looks like.
+
+    Args:
+        chances: (3,) of good, usable and reject, as the grader gives them.
+
+    Returns:
+        (3,), at least 0.9 of reject; good and usable keep their proportion.
+    """
+    rest = float(chances[:2].sum())
+    return chances if rest <= 1 - _SURE else np.append(chances[:2] * (1 - _SURE) / rest, _SURE)
 
 
 def quality_score(row: dict[str, float | str | None]) -> float | None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
 from magenet_batch.records.columns import plain_values
-from magenet_batch.records.layout import ROWS
+from magenet_batch.records.layout import PLAN, ROWS
 from magenet_batch.records.schema import COLUMN_NAMES, Row, row_schema
 from magenet_batch.storage import Location, names_in, readable
 
@@ -26,6 +26,25 @@ BATCH_ROWS = 65_536
 THREADS = 4
 FILE, PLACE = "__file", "__place"
 """Columns that locate a row: index of its file, and its position in the file."""
+
+
+def planned_images(out: Location) -> int | None:
+    """The number of images in a job's archive, with or without a row; None without a plan.
+
+    Args:
+        out: the output folder.
+
+    Raises:
+        UsageError: the plan cannot be read.
+    """
+    path = out / PLAN
+    if not path.is_file():
+        return None
+    try:
+        rows: int = pq.ParquetFile(readable(path)).metadata.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+    return rows
 
 
 class Rows:

@@ -2,9 +2,12 @@ import csv
 import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from report_fakes import HOSTILE, make_rows, write_out
 
+from magenet_batch.errors import UsageError
 from magenet_batch.records.schema import COLUMN_NAMES
 from magenet_batch.records.vocabulary import STATUSES
 from magenet_batch.report.build import build_report, write_report
@@ -18,6 +21,19 @@ def test_json_holds_the_counts(out):
     assert found["quality"]["sharpness"]["before"]["n"] == found["enhanced"]
     assert found["run"]["command"] == "magenet enhance /archive"
     assert found["seconds"] == 40.0
+
+
+@pytest.mark.parametrize("format", ["text", "md", "json", "html"])
+def test_images_that_are_not_done_yet_are_counted(out, format: str):
+    pq.write_table(pa.table({"image_id": [f"{i}.jpg" for i in range(52)]}), out / "plan.parquet")
+    told = build_report(out, format=format)
+    assert "of 52 delivered enhanced" in told and "12 not done yet." in told
+
+
+def test_a_damaged_plan_is_named(out):
+    (out / "plan.parquet").write_bytes(b"PAR1 no plan")
+    with pytest.raises(UsageError, match=r"plan\.parquet: not readable"):
+        build_report(out, format="text")
 
 
 def test_csv_holds_every_row_and_reads_back(out):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.records.reading import complete, floats, open_rows
+from magenet_batch.records.reading import complete, floats, open_rows, planned_images
 from magenet_batch.records.run_info import read_run
 from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, NEVER_ENHANCED, STATUSES
@@ -53,7 +53,7 @@ def collect(
     wanted = [n for n in there if n in COLUMN_NAMES]
     for table in rows.tables(wanted + [c.name for c in found.columns]):
         _add(found, complete(table), seed=seed)
-    found.outcome.planned = found.images
+    found.outcome.planned = planned_images(out)
     found.outcome.copied = found.run.options.get("kept") != "omit"
     tops = (*found.picks.values(), found.reviewed, found.waiting)
     picked = [row for top in tops for row in top.rows()]
@@ -226,14 +226,13 @@ def _lettered(table: pa.Table) -> Mask:
     return lettered
 
 
-def _fell(table: pa.Table) -> Mask:
-    """Where the grade after is worse than the grade before."""
-    places = [
+def _grades_lost(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Steps by which the grade fell, negative where it rose; 0 without both grades."""
+    before, after = (
         pc.fill_null(pc.index_in(table.column(f"grade_{when}"), pa.array(GRADES)), -1).to_numpy()
         for when in ("before", "after")
-    ]
-    fell: Mask = (places[0] >= 0) & (places[1] > places[0])
-    return fell
+    )
+    return np.where((before >= 0) & (after >= 0), after - before, 0).astype(np.int64)
 
 
 def _add_picks(
@@ -253,7 +252,8 @@ def _add_picks(
     reasons = pc.fill_null(table.column("reason"), "")
     unenhanced = pc.is_in(reasons, pa.array(NEVER_ENHANCED)).to_numpy(zero_copy_only=False)
     judged = enhanced | (masks["withheld"] & ~unenhanced)
-    fell = enhanced & _fell(table)
+    lost = _grades_lost(table)
+    fell = enhanced & (lost > 0)
     fidelity = floats(table, "fidelity")
     fidelity = np.where(np.isfinite(fidelity), fidelity, floats(table, "structure_agreement"))
     good = floats(table, "good_before")
@@ -262,8 +262,9 @@ def _add_picks(
     # most flags first, among equals the lowest fidelity
     doubtful = np.where(doubt, lengths + 1.0 - np.clip(np.nan_to_num(fidelity), 0, 1), np.nan)
     offers = {
-        # what is flagged or was decided about is no success, however much it gained
-        "gain": np.where((lengths > 0) | decided | fell, np.nan, gain),
+        # what is flagged or was decided about is no success, however much it gained;
+        # a grade that rose comes before any gain of measures
+        "gain": np.where((lengths > 0) | decided | fell, np.nan, gain - lost),
         "worst": np.where(enhanced, -fidelity, np.nan),
         "kept": np.where(masks["kept"], chance, np.nan),
         "withheld": np.where(masks["withheld"] & ~judged, chance, np.nan),

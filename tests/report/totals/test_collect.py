@@ -140,3 +140,16 @@ def test_only_picked_rows_are_read_whole(tmp_path):
         assert row["source"] == by_id[row["image_id"]]["source"]
         assert row["sha256"] == by_id[row["image_id"]]["sha256"]
     assert all("source" not in row or row["source"] is None for row in found.table_rows())
+
+
+def test_images_whose_grade_rose_lead_and_those_whose_grade_fell_are_no_gain(tmp_path):
+    rows = [row | {"flags": []} for row in make_rows(60)]
+    enhanced = [row for row in rows if row["status"] == "enhanced"]
+    for row in enhanced:
+        row |= {"grade_before": "usable", "grade_after": "usable"}
+    poorest = min(enhanced, key=lambda row: row["sharpness_after"] - row["sharpness_before"])
+    poorest |= {"grade_before": "reject"}
+    enhanced[5 if enhanced[5] is not poorest else 6] |= {"grade_after": "reject"}
+    picked = collect(write_out(tmp_path / "out", rows)).picks["gain"].rows()
+    assert picked[0]["image_id"] == poorest["image_id"]
+    assert all(row["grade_after"] == "usable" for row in picked)
