@@ -10,6 +10,7 @@ import typer
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
     Address,
+    Append,
     Archive,
     AsJson,
     ColourModelOption,
@@ -43,6 +44,7 @@ def command(
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
+    append: Append = False,
     as_json: AsJson = False,
 ) -> None:
     """Grade and measure an archive without enhancing it. Re-run the same command to resume."""
@@ -54,7 +56,7 @@ def command(
         include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
         path_column=path_column, root=root, page=page, colour_model=colour_model,
         address=address, part=part,
-        retry_failed=retry_failed, assess=True,
+        retry_failed=retry_failed, append=append, assess=True,
     )  # fmt: skip
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
     say(summary.text())

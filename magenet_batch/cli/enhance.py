@@ -15,6 +15,7 @@ from magenet_batch.cli.job_options import (
     OUTPUT,
     WORK,
     Address,
+    Append,
     Archive,
     AsJson,
     ColourModelOption,
@@ -184,6 +185,7 @@ def command(
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
+    append: Append = False,
     as_json: AsJson = False,
 ) -> None:
     """Enhance an archive of fundus photographs. Re-run the same command to resume."""
@@ -195,8 +197,9 @@ def command(
         limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
         output_format=output_format, metadata=metadata, page=page, address=address, part=part,
         colour_model=colour_model, dicom_syntax=dicom_syntax, deidentify=deidentify,
-        retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
-        rejects=rejects, grey=grey, blend=blend, look=look, evidence=evidence,
+        retry_failed=retry_failed, append=append, policy=policy,
+        policy_set=tuple(policy_set or ()), kept=kept, rejects=rejects, grey=grey, blend=blend,
+        look=look, evidence=evidence,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

@@ -109,6 +109,14 @@ RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="Retry the images that failed.", rich_help_panel=WORK),
 ]
+Append = Annotated[
+    bool,
+    typer.Option(
+        "--append",
+        help="Include images that are new or changed since the job was planned.",
+        rich_help_panel=WORK,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(

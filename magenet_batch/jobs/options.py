@@ -104,6 +104,7 @@ class JobOptions(BaseModel):
         address: address of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None for none.
         part: part of the shards to process, `NUMBER/OF`; None for all.
         retry_failed: retry the images that failed, and nothing that is done.
+        append: include images that are new or changed since the job was planned.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -139,6 +140,7 @@ class JobOptions(BaseModel):
     address: str | None = None
     part: str | None = None
     retry_failed: bool = False
+    append: bool = False
 
     @model_validator(mode="after")
     def _can_be_read(self) -> JobOptions:
@@ -146,6 +148,8 @@ class JobOptions(BaseModel):
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
+        if self.append and self.limit is not None:
+            raise UsageError("--append and --limit exclude each other. Leave one of them out.")
         if self.deidentify != "none" and {self.kept, self.rejects} != {"omit"}:
             raise UsageError(
                 f"--deidentify {self.deidentify}: originals that are delivered as they came would "
@@ -198,7 +202,7 @@ class JobOptions(BaseModel):
             weights_hash: hash of the weights file; None if it is unknown.
 
         Returns:
-            JSON-ready values by option name, without workers, GPUs, address and part.
+            JSON-ready values by option name, without workers, GPUs, address, part and append.
         """
         return {
             "archive": [_recorded(a) for a in self.archive],

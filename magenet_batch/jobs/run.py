@@ -26,9 +26,11 @@ from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refuse_foreign
 from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan.plan import make_plan
+from magenet_batch.jobs.plan.append import Appending
+from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
+from magenet_batch.jobs.work.update import update_rows
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.records.layout import ROWS, folders_beside, log_name, state_name
@@ -102,20 +104,30 @@ def run_job(
     make_location(out)
     with job_lock(out, part=part):
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
-        ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
+        ledger = _ledger(state, weights)
         job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
         stop = stop or threading.Event()
         if plan is not None:
             return job.finish(began=began, stop=stop, command=command)
-        check = ArchiveCheck(options, state.plan, stop=stop, say=say)
+        check = (
+            Appending(options, state.plan, say=say)
+            if options.append
+            else ArchiveCheck(options, state.plan, stop=stop, say=say)
+        )
         try:
-            check.begin()
+            job.on(check.begin())
             return job.finish(began=began, stop=stop, command=command, check=check)
         finally:
             check.give_up()
 
 
-@dataclass(frozen=True)
+def _ledger(state: JobState, weights: Weights) -> Ledger:
+    return Ledger(
+        state.out, state.plan, weights=weights.name, weights_hash=weights.hash, part=state.part
+    )
+
+
+@dataclass
 class _Job:
     """A job whose output folder is open."""
 
@@ -126,31 +138,39 @@ class _Job:
     progress: Progress
     say: Say
 
+    def on(self, plan: Plan | None) -> None:
+        """Continue with a plan that has grown, if there is one."""
+        if plan is not None:
+            self.state.plan = plan
+            self.ledger = _ledger(self.state, self.weights)
+
     def finish(
         self,
         *,
         began: float,
         stop: threading.Event,
         command: Sequence[str],
-        check: ArchiveCheck | None = None,
+        check: ArchiveCheck | Appending | None = None,
     ) -> JobSummary:
         """Do the remaining work, check that everything is there, and count it."""
+        before, worked, finished = self.ledger.images_done(), 0, False
+        grown: Plan | None = self.state.plan
+        while grown is not None:
+            self.on(grown)
+            units = self._units(stop)
+            worked += sum(len(u.positions) for u in units)
+            finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
+            if not units and self.state.unclean:  # killed between its last image and its end
+                self._sweep()
+            grown = check.finish() if check is not None and (finished or check.failed) else None
         ledger = self.ledger
-        before = ledger.images_done()
-        units = _units(ledger, retry_failed=self.options.retry_failed)
-        worked = sum(len(u.positions) for u in units)
-        finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
-        if not units and self.state.unclean:  # killed between its last image and its end
-            self._sweep()
-        if check is not None and (finished or check.failed):
-            check.finish()
         counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
         _refuse_incomplete(ledger, wrong)
         counts.outcome.planned = ledger.images
         counts.outcome.copied = self.options.kept != "omit"
         return JobSummary(
             str(ledger.out), ledger.images, before, counts, time.monotonic() - began,
-            worked=worked if finished else max(0, counts.images - before),
+            worked=worked if finished else max(0, ledger.images_done() - before),
             interrupted=not finished,
         )  # fmt: skip
 
@@ -241,6 +261,26 @@ class _Job:
         self.say(f"{what}; {allocation.text()}")
         self.say(f"to {self.ledger.out}")
 
+    def _units(self, stop: threading.Event) -> list[WorkUnit]:
+        """Remaining work: shards without rows; changed images; failed ones to be retried."""
+        ledger = self.ledger
+        done = ledger.done()
+        units = [
+            WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
+            for shard in ledger.shards
+            if shard not in done
+        ]
+        again = update_rows(ledger, stop=stop)
+        if self.options.retry_failed:
+            for shard in sorted(done):
+                again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
+        units.extend(
+            WorkUnit(shard, tuple(sorted(positions)), whole=False)
+            for shard, positions in sorted(again.items())
+            if positions
+        )
+        return units
+
     def _sweep(self) -> None:
         """Remove half-written files that killed workers left next to the outputs.
 
@@ -285,22 +325,6 @@ def allocation_for(
         workers=options.workers, gpus=options.gpus, images=images, shards=shards, cpus=cpus,
         gpus_there=gpus, may_be_local=options.address is None and travels(factory),
     )  # fmt: skip
-
-
-def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:
-    """Remaining work: shards without rows, and failed images if they are to be retried."""
-    done = ledger.done()
-    units = [
-        WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
-        for shard in ledger.shards
-        if shard not in done
-    ]
-    if retry_failed:
-        again = ((shard, ledger.to_retry(shard)) for shard in sorted(done))
-        units.extend(
-            WorkUnit(shard, positions, whole=False) for shard, positions in again if positions
-        )
-    return units
 
 
 def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:

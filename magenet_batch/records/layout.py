@@ -10,6 +10,7 @@ out/
   rows/part-000000.parquet   one file per finished shard: the only commit mark
   sent/...                   what `magenet send` stored, by server and shard
   plan.parquet               the frozen list of images
+  generations/...            images that joined later, and changes of earlier ones, with `--append`
   run.json                   the job's identity and every run
   log.jsonl                  events of the job
   .magenet.lock              only while a job is running
@@ -27,7 +28,7 @@ from magenet_batch.storage import Location, names_in
 
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
-PLAN, RUN = "plan.parquet", "run.json"
+PLAN, GENERATIONS, RUN = "plan.parquet", "generations", "run.json"
 SENT = "sent"
 LOCK_GLOB = ".magenet*.lock"
 LONGEST_NAME = 255

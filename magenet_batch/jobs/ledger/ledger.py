@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, tasks_of
+from magenet_batch.jobs.ledger.replaced import remove_replaced
+from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
+from magenet_batch.records.columns import same_values
 from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
@@ -113,8 +116,35 @@ class Ledger:
         return sum(self.plan.shard_rows(shard) for shard in self.shards)
 
     def images_done(self) -> int:
-        """Number of images in finished shards, from the names of the rows files alone."""
-        return sum(self.plan.shard_rows(shard) for shard in self.done())
+        """Number of images in finished shards, without those whose source has changed since.
+
+        The names of the rows files tell it, unless a later generation of the plan changed images.
+        """
+        return sum(self.plan.shard_rows(shard) for shard in self.done()) - self.outdated_images()
+
+    def outdated(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield finished shards with rows of another version than the plan's, and their positions.
+
+        Such a row tells of an earlier version of the source, of other columns of a manifest, or of
+        a source that was removed or is back since.
+        """
+        for shard in sorted(self.done() & self.plan.amended_positions.keys()):
+            positions = self.plan.amended_positions[shard]
+            planned = planned_columns(self.plan.slice(shard, positions))
+            rows = self.read(shard, columns=planned.column_names).take(pa.array(positions))
+            same = np.ones(len(positions), bool)
+            for name in planned.column_names:
+                kind = rows.schema.field(name).type
+                equal = same_values(rows.column(name), planned.column(name).cast(kind))
+                if name == "source_version":  # of a removed source, any version is the last
+                    equal |= planned.column("removed").is_valid().to_numpy()
+                same &= equal
+            if not same.all():
+                yield shard, tuple(p for p, well in zip(positions, same, strict=True) if not well)
+
+    def outdated_images(self) -> int:
+        """Number of images whose rows are of another version than the plan's."""
+        return sum(len(positions) for _, positions in self.outdated())
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard; columns that an older version did not write are null."""
@@ -134,12 +164,17 @@ class Ledger:
             ) from error
 
     def to_retry(self, shard: int) -> tuple[int, ...]:
-        """Positions in a finished shard that failed, or whose output has disappeared since."""
+        """Positions in a finished shard that failed, or whose output has disappeared since.
+
+        Images whose source is missing from a growing archive cannot be retried.
+        """
         rows = self.read(shard, columns=["status", "output"])
+        count = self.plan.shard_rows(shard)
+        gone = self.plan.slice(shard, range(count)).column("removed").is_valid().to_pylist()
         return tuple(
             position
             for position, (status, output) in enumerate(_pairs(rows, "status", "output"))
-            if status == "failed" or not self._is_well(status, output)
+            if not gone[position] and (status == "failed" or not self._is_well(status, output))
         )
 
     def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
@@ -147,8 +182,9 @@ class Ledger:
         part = self.plan.slice(shard, [position])
         task: Task = tasks_of(part)[0]
         row = start_row(
-            task.image_id, task.source, weights=self._weights, weights_hash=self._weights_hash
-        )
+            task.image_id, task.source, source_version=task.version, removed=task.removed,
+            weights=self._weights, weights_hash=self._weights_hash,
+        )  # fmt: skip
         if timed_out:
             fail(row, "timeout", _TIMED_OUT)
         else:
@@ -158,12 +194,21 @@ class Ledger:
     def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
         """Write a shard's rows from pieces; positions that are not given keep their old row.
 
+        Files of replaced rows that no new row names are removed before: until the new rows are in
+        place, the images are processed again anyway.
+
         Args:
             shard: number of the shard.
             rows: a table of one row for each position.
         """
         count = self.plan.shard_rows(shard)
-        kept = self.read(shard) if len(rows) < count else None
+        kept: pa.Table | None = None
+        if len(rows) < count or rows_file(self.out, shard).is_file():
+            kept = self.read(shard)
+            outputs = self.plan.slice(shard, list(rows)).column("output").to_pylist()
+            for (position, new), output in zip(rows.items(), outputs, strict=True):
+                before, after = (t.to_pylist()[0] for t in (kept.slice(position, 1), new))
+                remove_replaced(self.out, before, after, enhanced=output)
         pieces: list[pa.Table] = []
         for position in range(count):
             if position in rows:
@@ -190,6 +235,27 @@ class Ledger:
             table = table.set_column(place, kind, pa.array(values, kind.type))
         write_parquet(table, rows_file(self.out, shard))
 
+    def follow_plan(self, shard: int, positions: Sequence[int]) -> None:
+        """Take over what the plan says of some images of a finished shard into their rows.
+
+        Args:
+            shard: its number.
+            positions: the images; the version of a source that was removed stays.
+        """
+        table = self.read(shard)
+        planned = planned_columns(self.plan.slice(shard, positions))
+        there = planned.column("removed").is_null().to_numpy()
+        for name in planned.column_names:
+            taken = there if name == "source_version" else np.ones(len(there), bool)
+            index = np.arange(len(table))
+            index[np.array(positions)[taken]] = len(table) + np.flatnonzero(taken)
+            place = table.column_names.index(name)
+            kind = table.schema.field(place)
+            both = [*table.column(place).chunks, *planned.column(name).cast(kind.type).chunks]
+            column = pa.chunked_array(both, kind.type).take(pa.array(index))
+            table = table.set_column(place, kind, column)
+        write_parquet(table, rows_file(self.out, shard))
+
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield some columns of every finished shard, one shard in memory at a time."""
         for shard in sorted(self.done()):
@@ -214,10 +280,12 @@ class Ledger:
         missing = len(self.shards) - len(self.done())
         if missing:
             wrong.append(f"{missing} of {len(self.shards)} shards have no rows")
+        if outdated := self.outdated_images():
+            wrong.append(f"{outdated} rows are of an earlier version of their image")
         for shard, rows in self.tables([*_COUNTED, "image_id", "output"]):
             counts.add(rows)
-            start = shard * self.plan.shard_size
-            planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
+            start, count = self.plan.shard_start(shard), self.plan.shard_rows(shard)
+            planned = self.plan.table.column("image_id").slice(start, count)
             if not rows.column("image_id").equals(planned):
                 wrong.append(
                     f"{rows_file(self.out, shard).name} does not contain the planned images"

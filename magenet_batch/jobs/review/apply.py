@@ -151,7 +151,7 @@ class Review:
         files = Files(self.out, self._options, self._enhancer)
         by_shard: dict[int, dict[int, Decision]] = {}
         for decision, index in zip(decisions, self._places(decisions), strict=True):
-            shard, position = divmod(index, self._plan.shard_size)
+            shard, position = self._plan.place(index)
             by_shard.setdefault(shard, {})[position] = decision
         for shard, wished in sorted(by_shard.items()):
             self._obey_in(shard, wished, files, result)
@@ -209,7 +209,7 @@ class Review:
         done = self._ledger.done()
         by_shard: dict[int, list[int]] = {}
         for index in self._places(decisions):
-            shard, position = divmod(index, self._plan.shard_size)
+            shard, position = self._plan.place(index)
             if shard in done:
                 by_shard.setdefault(shard, []).append(position)
         for shard, positions in by_shard.items():

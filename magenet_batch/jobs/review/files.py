@@ -46,13 +46,16 @@ class Files:
     options: ImageOptions
     enhancer: Callable[[], EnhancerLike]
 
-    def deliver(self, task: Task, row: Row, *, digest: str | None) -> None:
+    def deliver(self, task: Task, row: Row, *, digest: str | None) -> str:
         """Put the enhanced image where it is delivered.
 
         Args:
             task: the image.
             row: its row, of an image that is withheld.
             digest: SHA-256 of what was set aside, None where nothing was.
+
+        Returns:
+            SHA-256 of what is delivered.
 
         Raises:
             ImageError: it cannot be made again as it was.
@@ -65,6 +68,7 @@ class Files:
             aside = self._make_again(task, row)
         write_output(self.out, task.output, aside)
         self._remove(row.get("output"), but=task.output)
+        return hashlib.sha256(aside).hexdigest()
 
     def withhold(self, task: Task, row: Row) -> tuple[str | None, str]:
         """Set the enhanced image aside and put the original in its place, as the job was told.
