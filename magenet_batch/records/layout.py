@@ -9,6 +9,8 @@ out/
   review/pending.json        only while decisions are applied
   rows/part-000000.parquet   one file per finished shard: the only commit mark
   sent/...                   what `magenet send` stored, by server and shard
+  verified/...               what `magenet verify` found, and damaged outputs that it set aside
+  remeasure.json             only while rows are measured again
   plan.parquet               the frozen list of images
   generations/...            images that joined later, and changes of earlier ones, with `--append`
   run.json                   the job's identity and every run
@@ -29,7 +31,7 @@ from magenet_batch.storage import Location, names_in
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
 PLAN, GENERATIONS, RUN = "plan.parquet", "generations", "run.json"
-SENT = "sent"
+SENT, VERIFIED, REMEASURE = "sent", "verified", "remeasure.json"
 LOCK_GLOB = ".magenet*.lock"
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
@@ -52,6 +54,16 @@ def sent_file(out: Location, server: str, shard: int) -> Location:
     """The record of what was sent of a shard to a server, whose address may not be a name."""
     digest = hashlib.sha256(server.encode()).hexdigest()[:12]
     return out / SENT / digest / f"part-{shard:06d}.json"
+
+
+def verified_file(out: Location, shard: int) -> Location:
+    """What an unfinished verification found in a shard."""
+    return out / VERIFIED / f"part-{shard:06d}.json"
+
+
+def damaged_name(output: str) -> str:
+    """Where a damaged output is set aside."""
+    return f"{VERIFIED}/damaged/{output}"
 
 
 def state_name(part: Part | None) -> str:
@@ -96,6 +108,11 @@ def evidence_name(key: str) -> str:
         digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
         name = f"{whole[: LONGEST_NAME - 32].decode('utf-8', 'ignore')}~{digest}.jpg"
     return f"{folder}/{name}"
+
+
+def lies_in(place: str, name: str | None) -> bool:
+    """Whether a name from a row, relative to the output folder, lies below a folder of it."""
+    return name is not None and name.startswith(f"{place}/") and ".." not in name.split("/")
 
 
 def preview_name(key: str) -> str:

@@ -218,12 +218,15 @@ class Ledger:
                 pieces.append(kept.slice(position, 1))
         write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
 
-    def change(self, shard: int, changes: Mapping[int, Row]) -> None:
+    def change(
+        self, shard: int, changes: Mapping[int, Row], *, note: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Change some columns of some rows of a finished shard; the others stay as they are.
 
         Args:
             shard: its number.
             changes: position -> column -> value.
+            note: entries to add to the file's metadata.
         """
         table = self.read(shard)
         for name in sorted({name for row in changes.values() for name in row}):
@@ -233,6 +236,8 @@ class Ledger:
                 values[position] = row.get(name, values[position])
             kind = table.schema.field(place)
             table = table.set_column(place, kind, pa.array(values, kind.type))
+        if note is not None:
+            table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
         write_parquet(table, rows_file(self.out, shard))
 
     def follow_plan(self, shard: int, positions: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magenet_batch.errors import StorageError
-from magenet_batch.records.layout import EVIDENCE, IMAGES, PREVIEWS, set_aside_name
+from magenet_batch.records.layout import EVIDENCE, IMAGES, PREVIEWS, lies_in, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.storage import Location
 
@@ -35,9 +35,4 @@ def remove_replaced(out: Location, before: Row, after: Row, *, enhanced: str) ->
 
 def _files_of(row: Row) -> set[str]:
     """Files that belong to a row, as far as they are where the job puts such files."""
-    named = ((place, row.get(column)) for column, place in _PLACES.items())
-    return {
-        name
-        for place, name in named
-        if name is not None and name.startswith(f"{place}/") and ".." not in name.split("/")
-    }
+    return {row[column] for column, place in _PLACES.items() if lies_in(place, row.get(column))}

@@ -1,9 +1,9 @@
 """Generations of a plan: the images that join a growing archive, and changes of earlier ones.
 
 Each `--append` that finds a difference writes one Parquet file below `generations/`. Its rows are
-rows of the plan with their place in it: at the end for new images, at an earlier image's place for one
-that changed or was removed. Later rows replace earlier ones. Files never change; from time to time
-all are merged into one, so that a folder that grows every minute stays quick to open.
+rows of the plan with their place in it: at the end for new images, at an earlier image's place for
+one that changed or was removed. Later rows replace earlier ones. Files never change; from time to
+time all are merged into one, so that a folder that grows every minute stays quick to open.
 """
 
 from __future__ import annotations

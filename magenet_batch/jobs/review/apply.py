@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,19 +19,17 @@ from magenet_batch.jobs.engine.machine import cpu_count
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
-from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Plan, tasks_of
-from magenet_batch.jobs.policy import POLICIES
+from magenet_batch.jobs.recorded import recorded_options, recorded_weights
 from magenet_batch.jobs.review.decisions import UNDO, Decision, Defaults, read_decisions
 from magenet_batch.jobs.review.files import MEASURES, Files
 from magenet_batch.jobs.review.result import ReviewResult
 from magenet_batch.jobs.review.states import COLUMNS, obey, refused, wanted, why_not
 from magenet_batch.jobs.work.process import EnhancerLike
-from magenet_batch.models.catalog import shipped_names
 from magenet_batch.records.layout import PENDING, PLAN, log_name, state_files
 from magenet_batch.records.run_info import read_record, read_run
 from magenet_batch.records.schema import Row
-from magenet_batch.storage import Location, is_store, write_json
+from magenet_batch.storage import Location, write_json
 
 Say = Callable[[str], None]
 _NEEDED = ["image_id", "sha256", *COLUMNS]
@@ -62,7 +58,7 @@ class Review:
         self._ledger = Ledger(out, self._plan)
         self._say = say
         self._loaded: EnhancerLike | None = None
-        self._options = _image_options(self._record.identity)
+        self._options = recorded_options(self._record.identity)
 
     def read(self, content: bytes, name: str, *, reviewer: str, when: str) -> list[Decision]:
         """Read decisions about this job from a CSV file.
@@ -191,7 +187,7 @@ class Review:
             identity = self._record.identity
             self._say("Loading the network: enhanced images that were withheld are made again.")
             self._loaded = run.load_enhancer(
-                "cpu", cpu_count(), weights=_weights(identity, self._record.runs),
+                "cpu", cpu_count(), weights=recorded_weights(identity, self._record.runs),
                 expected=identity.get("weights_hash"), blend=identity.get("blend", 1.0),
                 look=identity.get("look", "natural"),
             )  # fmt: skip
@@ -235,29 +231,3 @@ def _word(row: Row, decision: Decision) -> str:
     if decision.decision == UNDO:
         return "undone"
     return {"deliver": "delivered", "withhold": "withheld", "keep": "confirmed"}[what]
-
-
-def _image_options(identity: dict[str, Any]) -> ImageOptions:
-    """How the job read and wrote images, from its record."""
-    names = ("quality", "resolution", "page", "colour_model")
-    as_given: dict[str, Any] = {name: identity.get(name) for name in names}
-    return ImageOptions(
-        **as_given,
-        output_format=identity.get("output_format", "source"),
-        metadata=identity.get("metadata", "keep"), policy=POLICIES["all"],
-        dicom_syntax=identity.get("dicom_syntax", "explicit"),
-        deidentify=identity.get("deidentify", "none"),
-        kept=identity.get("kept", "copy"), rejects=identity.get("rejects", "omit"),
-        grey=identity.get("grey", "keep"), evidence=False, assess=False,
-        look=identity.get("look", "natural"),
-    )  # fmt: skip
-
-
-def _weights(identity: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-    """The weights as they can be found from here: a relative path is one of the job's folder."""
-    name = str(identity.get("weights") or "")
-    if name in shipped_names() or is_store(name):
-        return name
-    folder = str(runs[-1].get("folder") or "") if runs else ""
-    path = Path(folder) / Path(name).expanduser()
-    return str(path) if path.is_file() else name
