@@ -42,6 +42,7 @@ from magenet_batch.settings import (
     GreyAction,
     Look,
     OriginalAction,
+    Sidecar,
 )
 
 if TYPE_CHECKING:
@@ -182,6 +183,13 @@ def command(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    sidecar: Annotated[
+        Sidecar,
+        typer.Option(
+            help="Write each row beside its image as well, as a JSON file.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "none",
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
@@ -199,7 +207,7 @@ def command(
         colour_model=colour_model, dicom_syntax=dicom_syntax, deidentify=deidentify,
         retry_failed=retry_failed, append=append, policy=policy,
         policy_set=tuple(policy_set or ()), kept=kept, rejects=rejects, grey=grey, blend=blend,
-        look=look, evidence=evidence,
+        look=look, evidence=evidence, sidecar=sidecar,
     )  # fmt: skip
     if dry_run:
         _show_plan(options, as_json=as_json)

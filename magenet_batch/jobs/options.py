@@ -24,6 +24,7 @@ from magenet_batch.settings import (
     GreyAction,
     Look,
     OriginalAction,
+    Sidecar,
 )
 from magenet_batch.storage import Location, is_store, location_of
 
@@ -100,6 +101,7 @@ class JobOptions(BaseModel):
         blend: weight of the enhanced image in the output, 0..1; the rest is the original.
         look: `natural`, or `clear`, which also raises local contrast.
         evidence: whether to write a picture of what changed for every enhanced image.
+        sidecar: `json` writes every row also as a JSON file beside its image; `none` does not.
         assess: only measure quality; no network, no outputs.
         address: address of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None for none.
         part: part of the shards to process, `NUMBER/OF`; None for all.
@@ -136,6 +138,7 @@ class JobOptions(BaseModel):
     blend: float = Field(default=1.0, ge=0, le=1)
     look: Look = "natural"
     evidence: bool = False
+    sidecar: Sidecar = "none"
     assess: bool = False
     address: str | None = None
     part: str | None = None
@@ -229,6 +232,7 @@ class JobOptions(BaseModel):
             "blend": self.blend,
             "look": self.look,
             "evidence": self.evidence,
+            "sidecar": self.sidecar,
             "task": "assess" if self.assess else "enhance",
             "row_schema": ROW_SCHEMA_VERSION,
         }

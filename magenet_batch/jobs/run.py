@@ -33,10 +33,12 @@ from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.update import update_rows
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
-from magenet_batch.records.layout import ROWS, folders_beside, log_name, state_name
+from magenet_batch.records.card import data_card
+from magenet_batch.records.layout import CARD, ROWS, folders_beside, log_name, state_name
+from magenet_batch.records.run_info import has_sidecars
 from magenet_batch.settings import Look
 from magenet_batch.stop import two_stage_stop
-from magenet_batch.storage import StorePath, make_location
+from magenet_batch.storage import StorePath, make_location, write_json
 
 Say = Callable[[str], None]
 _STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immediately."
@@ -123,8 +125,9 @@ def run_job(
 
 def _ledger(state: JobState, weights: Weights) -> Ledger:
     return Ledger(
-        state.out, state.plan, weights=weights.name, weights_hash=weights.hash, part=state.part
-    )
+        state.out, state.plan, weights=weights.name, weights_hash=weights.hash, part=state.part,
+        sidecars=has_sidecars(state.record["identity"]),
+    )  # fmt: skip
 
 
 @dataclass
@@ -166,6 +169,8 @@ class _Job:
         ledger = self.ledger
         counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
         _refuse_incomplete(ledger, wrong)
+        if finished:
+            self._describe()
         counts.outcome.planned = ledger.images
         counts.outcome.copied = self.options.kept != "omit"
         return JobSummary(
@@ -173,6 +178,16 @@ class _Job:
             worked=worked if finished else max(0, ledger.images_done() - before),
             interrupted=not finished,
         )  # fmt: skip
+
+    def _describe(self) -> None:
+        """Write the data card."""
+        record = self.state.record
+        card = data_card(
+            options=record["identity"],
+            created=record["created"],
+            extra=self.state.plan.extra_schema,
+        )
+        write_json(card, self.ledger.out / CARD)
 
     def run(self, units: list[WorkUnit], *, stop: threading.Event, command: list[str]) -> bool:
         """Process the units; False if stopped before the end."""
@@ -236,7 +251,7 @@ class _Job:
         config = WorkerConfig(
             out=str(self.ledger.out), factory=self.weights.factory, device=allocation.device,
             threads=allocation.threads, image_options=self.options.image_options,
-            ahead=2 if allocation.gpus else 1,
+            ahead=2 if allocation.gpus else 1, sidecars=self.ledger.sidecars,
         )  # fmt: skip
         if allocation.executor == "inline":
             return InlineExecutor(lambda: Worker(config, stop=stop))
@@ -273,6 +288,8 @@ class _Job:
         again = update_rows(ledger, stop=stop)
         if self.options.retry_failed:
             for shard in sorted(done):
+                if ledger.sidecars:
+                    ledger.restore_sidecars(shard)
                 again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
         units.extend(
             WorkUnit(shard, tuple(sorted(positions)), whole=False)

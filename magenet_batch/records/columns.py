@@ -7,6 +7,8 @@ and at microseconds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -50,6 +52,12 @@ def same_values(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.
         same = pc.or_(same, pc.fill_null(pc.and_(pc.is_nan(first), pc.is_nan(second)), False))
     result: npt.NDArray[np.bool_] = same.to_numpy(zero_copy_only=False)
     return result
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries of values that Python can hold; see `plain_values`."""
+    columns = [plain_values(column).to_pylist() for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def plain_values(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -12,7 +12,9 @@ from magenet_batch.jobs.engine.progress import Progress
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.plan.plan import Plan, Task, tasks_of
 from magenet_batch.jobs.work.worker import Counters
+from magenet_batch.records.columns import plain_rows
 from magenet_batch.records.layout import PLAN, state_files
+from magenet_batch.records.run_info import has_sidecars, read_record
 from magenet_batch.records.schema import Row
 from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import Location
@@ -28,9 +30,11 @@ def ledger_of(out: Location) -> Ledger:
         UsageError: there is no job in the folder.
         JobError: its plan cannot be read.
     """
-    if not state_files(out):
+    states = state_files(out)
+    if not states:
         raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote.")
-    return Ledger(out, Plan.load(out / PLAN))
+    sidecars = has_sidecars(read_record(states[0]).identity)
+    return Ledger(out, Plan.load(out / PLAN), sidecars=sidecars)
 
 
 def look_at(
@@ -67,7 +71,7 @@ def look_at(
         for shard in shards:
             if stop.is_set():
                 return False
-            rows = ledger.read(shard, columns=columns).to_pylist()
+            rows = plain_rows(ledger.read(shard, columns=columns))
             tasks = tasks_of(ledger.plan.slice(shard, range(len(rows))))
             keep(shard, list(pool.map(each, tasks, rows)))
             done += len(rows)

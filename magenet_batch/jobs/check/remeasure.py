@@ -37,7 +37,7 @@ from magenet_batch.records.run_info import read_record
 from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, Row
 from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location, readable, write_json
+from magenet_batch.storage import Location, readable, remove_file, write_json
 
 _MARK = b"magenet.remeasured"
 _BEFORE = (
@@ -122,7 +122,7 @@ def remeasure(
             shown.close()
         if not result.interrupted:
             Log(out / log_name(None)).write("remeasure", images=result.images, version=__version__)
-            (out / REMEASURE).unlink(missing_ok=True)
+            remove_file(out / REMEASURE, root=out)
     return result
 
 

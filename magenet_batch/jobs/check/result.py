@@ -12,6 +12,8 @@ _SHOWN = 10
 WORDS = {
     "output_missing": "outputs are missing",
     "output_damaged": "outputs are not what was written",
+    "sidecar_missing": "sidecars are missing",
+    "sidecar_damaged": "sidecars are not what their rows say",
     "original_missing": "originals cannot be read",
     "original_changed": "originals are other files than those that were enhanced",
 }
@@ -24,7 +26,7 @@ class Finding(NamedTuple):
     Attributes:
         image_id: of the image.
         what: a key of `WORDS`.
-        output: name of the output, if that is wrong.
+        output: name of the output or sidecar, if that is wrong.
     """
 
     image_id: str
@@ -88,10 +90,10 @@ class Verification:
         kinds = {one.what for one in self.findings}
         if not kinds:
             lines.append("All are as their rows say.")
-        if "output_damaged" in kinds:
-            lines.append("To recreate damaged outputs, run `magenet verify --set-aside` first.")
-        if kinds & {"output_damaged", "output_missing"}:
-            lines.append("To recreate missing outputs, add --retry-failed to the job's command.")
+        if kinds & {"output_damaged", "sidecar_damaged"}:
+            lines.append("To recreate damaged files, run `magenet verify --set-aside` first.")
+        if any(kind.startswith(("output", "sidecar")) for kind in kinds):
+            lines.append("To recreate missing files, add --retry-failed to the job's command.")
         if "original_changed" in kinds:
             lines.append("Restore these originals, or enhance them as they are with --append.")
         return "\n".join(lines)

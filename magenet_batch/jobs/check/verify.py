@@ -27,12 +27,14 @@ from magenet_batch.records.layout import (
     damaged_name,
     lies_in,
     rows_file,
+    sidecar_name,
     verified_file,
 )
 from magenet_batch.records.run_info import now
 from magenet_batch.records.schema import Row
+from magenet_batch.records.sidecar import sidecar_content
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location, names_in, write_atomic, write_json
+from magenet_batch.storage import Location, names_in, remove_file, write_atomic, write_json
 
 _COLUMNS = ["image_id", "status", "sha256", "output", "output_sha256", "removed"]
 LAST = "last.json"
@@ -82,8 +84,9 @@ def verify(
 
         try:
             finished = look_at(
-                ledger, left, columns=_COLUMNS, keep=keep, threads=threads, progress=shown,
-                each=partial(_look, out, originals=originals), stop=stop or threading.Event(),
+                ledger, left, columns=None if ledger.sidecars else _COLUMNS, keep=keep,
+                each=partial(_look, out, originals=originals, sidecars=ledger.sidecars),
+                threads=threads, progress=shown, stop=stop or threading.Event(),
             )  # fmt: skip
         finally:
             shown.close()
@@ -92,15 +95,17 @@ def verify(
             write_json(result.as_json(), out / VERIFIED / LAST)
             for name in names_in(out / VERIFIED):
                 if name.startswith("part-"):
-                    (out / VERIFIED / name).unlink(missing_ok=True)
+                    remove_file(out / VERIFIED / name, root=out)
     return result
 
 
-def _look(out: Location, task: Task, row: Row, *, originals: bool) -> list[Finding]:
+def _look(out: Location, task: Task, row: Row, *, originals: bool, sidecars: bool) -> list[Finding]:
     """What is wrong with one image."""
     found = []
     if row["output"] is not None and (what := _output_problem(out, row)):
         found.append(Finding(row["image_id"], what, row["output"]))
+    if sidecars and (what := _sidecar_problem(out, row)):
+        found.append(Finding(row["image_id"], what, sidecar_name(row["image_id"])))
     if originals and row["sha256"] is not None and row["removed"] is None:
         what = _original_problem(task, row)
         if what:
@@ -118,6 +123,14 @@ def _output_problem(out: Location, row: Row) -> str | None:
     return None if _digest(content) == row["output_sha256"] else "output_damaged"
 
 
+def _sidecar_problem(out: Location, row: Row) -> str | None:
+    try:
+        content = (out / sidecar_name(row["image_id"])).read_bytes()
+    except OSError:
+        return "sidecar_missing"
+    return None if content == sidecar_content(row) else "sidecar_damaged"
+
+
 def _original_problem(task: Task, row: Row) -> str | None:
     try:
         content = read_source(task, max_pixels=MAX_PIXELS)
@@ -131,12 +144,12 @@ def _digest(content: bytes) -> str:
 
 
 def _set_aside(out: Location, findings: Iterable[Finding]) -> None:
-    """Move damaged outputs out of the way; nothing is lost if this is interrupted."""
+    """Move damaged outputs and sidecars out of the way; nothing is lost if this is interrupted."""
     for one in findings:
-        if one.what == "output_damaged" and one.output and lies_in(IMAGES, one.output):
+        if one.what.endswith("_damaged") and one.output and lies_in(IMAGES, one.output):
             path = out / one.output
             write_atomic(out / damaged_name(one.output), path.read_bytes(), root=out)
-            path.unlink(missing_ok=True)
+            remove_file(path, root=out)
 
 
 def _record(

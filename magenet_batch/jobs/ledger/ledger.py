@@ -17,13 +17,14 @@ from magenet_batch.errors import JobError
 from magenet_batch.jobs.ledger.replaced import remove_replaced
 from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
 from magenet_batch.records.columns import same_values
-from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
+from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file, sidecar_name
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.records.schema import NEW_COLUMNS, Row
-from magenet_batch.storage import Location, Sizes, readable, write_parquet
+from magenet_batch.records.sidecar import write_rows
+from magenet_batch.storage import Location, Sizes, names_like, readable, remove_file
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
@@ -88,6 +89,7 @@ class Ledger:
         weights: name of the weights, for rows that the driver writes itself.
         weights_hash: hash of the weights.
         part: restricts the ledger to the shards of a part; None for all shards.
+        sidecars: whether rows are also written beside the images.
     """
 
     def __init__(
@@ -98,8 +100,10 @@ class Ledger:
         weights: str | None = None,
         weights_hash: str | None = None,
         part: Part | None = None,
+        sidecars: bool = False,
     ) -> None:
         self.out = out
+        self.sidecars = sidecars
         self._sizes = Sizes(out)
         self.plan = plan
         self.shards = [s for s in range(plan.shards) if part is None or part.has(s)]
@@ -216,7 +220,7 @@ class Ledger:
             else:
                 assert kept is not None
                 pieces.append(kept.slice(position, 1))
-        write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
+        self._write(pa.concat_tables(pieces), shard, rows)
 
     def change(
         self, shard: int, changes: Mapping[int, Row], *, note: Mapping[bytes, bytes] | None = None
@@ -238,7 +242,7 @@ class Ledger:
             table = table.set_column(place, kind, pa.array(values, kind.type))
         if note is not None:
             table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
-        write_parquet(table, rows_file(self.out, shard))
+        self._write(table, shard, changes)
 
     def follow_plan(self, shard: int, positions: Sequence[int]) -> None:
         """Take over what the plan says of some images of a finished shard into their rows.
@@ -259,7 +263,17 @@ class Ledger:
             both = [*table.column(place).chunks, *planned.column(name).cast(kind.type).chunks]
             column = pa.chunked_array(both, kind.type).take(pa.array(index))
             table = table.set_column(place, kind, column)
-        write_parquet(table, rows_file(self.out, shard))
+        self._write(table, shard, positions)
+
+    def restore_sidecars(self, shard: int) -> None:
+        """Write the missing sidecars of a finished shard."""
+        ids = self.read(shard, columns=["image_id"]).column("image_id").to_pylist()
+        missing = [p for p, key in enumerate(ids) if not self._sizes.of(sidecar_name(key))]
+        if missing:
+            self._write(self.read(shard), shard, missing)
+
+    def _write(self, table: pa.Table, shard: int, changed: Iterable[int]) -> None:
+        write_rows(table, self.out, shard, sidecars=changed if self.sidecars else ())
 
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield some columns of every finished shard, one shard in memory at a time."""
@@ -300,6 +314,11 @@ class Ledger:
                 for status, output in _pairs(rows, "status", "output")
                 if status != "failed" and not self._is_well(status, output)
             )
+            wrong.extend(
+                f"{name}: the file is missing"
+                for name in map(sidecar_name, rows.column("image_id").to_pylist())
+                if self.sidecars and not self._sizes.of(name)
+            )
         return counts, wrong
 
     def _is_well(self, status: str, output: str | None) -> bool:
@@ -324,7 +343,7 @@ def sweep(folders: Iterable[Path]) -> int:
     """
     removed = 0
     for folder in folders:
-        for path in folder.glob(TEMPORARY_GLOB):
-            path.unlink(missing_ok=True)
+        for name in names_like(folder, TEMPORARY_GLOB):
+            remove_file(folder / name)
             removed += 1
     return removed

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from magenet_batch.errors import StorageError
 from magenet_batch.records.layout import EVIDENCE, IMAGES, PREVIEWS, lies_in, set_aside_name
 from magenet_batch.records.schema import Row
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, remove_file
 
 _PLACES = {"output": IMAGES, "evidence": EVIDENCE, "preview": PREVIEWS}
 
@@ -26,11 +25,7 @@ def remove_replaced(out: Location, before: Row, after: Row, *, enhanced: str) ->
     if before.get("decision"):
         gone.add(set_aside_name(enhanced))
     for name in sorted(gone):
-        try:
-            (out / name).unlink(missing_ok=True)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise StorageError(f"{out / name} cannot be removed: {why}", why=why) from error
+        remove_file(out / name, root=out)
 
 
 def _files_of(row: Row) -> set[str]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magenet_batch.records.layout import GENERATIONS
-from magenet_batch.storage import Location, names_in, readable, write_parquet
+from magenet_batch.storage import Location, names_in, readable, remove_file, write_parquet
 
 PLACE = "plan_index"
 """Column of a generation's file: index of the image in the whole plan."""
@@ -191,7 +191,7 @@ def _merge(out: Location) -> None:
     )
     for _, _, name in _files(out):
         if name != kept:
-            (out / GENERATIONS / name).unlink(missing_ok=True)
+            remove_file(out / GENERATIONS / name, root=out)
 
 
 def _files(out: Location) -> list[tuple[int, int, str]]:

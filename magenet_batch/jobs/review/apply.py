@@ -27,7 +27,7 @@ from magenet_batch.jobs.review.result import ReviewResult
 from magenet_batch.jobs.review.states import COLUMNS, obey, refused, wanted, why_not
 from magenet_batch.jobs.work.process import EnhancerLike
 from magenet_batch.records.layout import PENDING, PLAN, log_name, state_files
-from magenet_batch.records.run_info import read_record, read_run
+from magenet_batch.records.run_info import has_sidecars, read_record, read_run
 from magenet_batch.records.schema import Row
 from magenet_batch.storage import Location, write_json
 
@@ -55,7 +55,8 @@ class Review:
         self.job = read_run(out).id
         self._record = read_record(states[0])
         self._plan = Plan.load(out / PLAN)
-        self._ledger = Ledger(out, self._plan)
+        sidecars = has_sidecars(self._record.identity)
+        self._ledger = Ledger(out, self._plan, sidecars=sidecars)
         self._say = say
         self._loaded: EnhancerLike | None = None
         self._options = recorded_options(self._record.identity)

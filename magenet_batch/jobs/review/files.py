@@ -23,7 +23,7 @@ from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, remove_file
 
 MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_contrast",
             "area_contrast", "macula_contrast")  # fmt: skip
@@ -157,13 +157,7 @@ class Files:
         """Remove a file of the output folder that no row names any more."""
         if name is not None and name != but:
             _refuse_outside(name)
-            try:
-                (self.out / name).unlink(missing_ok=True)
-            except OSError as error:
-                why = error.strerror or str(error)
-                raise StorageError(
-                    f"{self.out / name} cannot be removed: {why}", why=why
-                ) from error
+            remove_file(self.out / name, root=self.out)
 
 
 def _refuse_outside(name: str) -> None:
