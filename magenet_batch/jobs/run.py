@@ -20,7 +20,7 @@ from magenet_batch.jobs.engine.machine import (
     gpu_count,
 )
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
-from magenet_batch.jobs.ledger.ledger import Ledger, sweep
+from magenet_batch.jobs.ledger.ledger import Ledger, sweep, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refuse_foreign
@@ -105,6 +105,8 @@ def run_job(
         )  # refuses what this machine does not have, before anything is written
     make_location(out)
     with job_lock(out, part=part):
+        if part is None:
+            sweep_records(out)
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
         ledger = _ledger(state, weights)
         job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)

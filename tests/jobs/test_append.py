@@ -190,6 +190,35 @@ def test_an_archive_that_is_not_mounted_removes_nothing(options, archive, tmp_pa
     with pytest.raises(UsageError, match="Is it mounted"):
         run_job(options(append=True), enhancer_factory=fake_factory)
     assert read_status(tmp_path / "out").removed == 0
+    write_image(archive / "today.png", seed=90)  # an inbox that was emptied, and filled again
+    assert run_job(options(append=True), enhancer_factory=fake_factory).worked == 1
+    assert read_status(tmp_path / "out").removed == 9
+
+
+def test_a_folder_that_cannot_be_listed_removes_nothing(options, archive, tmp_path, monkeypatch):
+    run_job(options(), enhancer_factory=fake_factory)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("many"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    said: list[str] = []
+    run_job(options(append=True), enhancer_factory=fake_factory, say=said.append)
+    assert any("cannot be listed" in line for line in said)
+    assert read_status(tmp_path / "out").removed == 0
+
+
+@pytest.mark.slow
+def test_local_workers_process_new_and_changed_images(options, archive, tmp_path):
+    """Rows of changed images arrive in pieces from a process, new shards whole."""
+    run_job(options(workers=None), enhancer_factory=fake_factory)
+    grow(archive)
+    summary = run_job(options(workers=None, append=True), enhancer_factory=fake_factory)
+    assert (summary.worked, summary.exit_code) == (3, EXIT_DONE)
+    as_of_the_whole(lambda **more: options(workers=None, **more), tmp_path)
 
 
 def test_outputs_of_all_generations_may_not_collide(options, archive, tmp_path):

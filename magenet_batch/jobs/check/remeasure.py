@@ -24,7 +24,7 @@ from magenet_batch.jobs import run
 from magenet_batch.jobs.check.look import ledger_of, look_at
 from magenet_batch.jobs.check.result import Remeasured
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
-from magenet_batch.jobs.ledger.ledger import Ledger
+from magenet_batch.jobs.ledger.ledger import Ledger, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.plan.plan import Task
@@ -96,6 +96,7 @@ def remeasure(
     ledger = ledger_of(out)
     shown = progress or SilentProgress()
     with job_lock(out):
+        sweep_records(out)
         if (out / PENDING).is_file():
             raise UsageError(f"Applying decisions was interrupted: run `magenet review {out}`.")
         mark = _mark(out)

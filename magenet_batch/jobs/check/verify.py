@@ -17,7 +17,7 @@ from magenet_batch.errors import ImageError
 from magenet_batch.jobs.check.look import ledger_of, look_at
 from magenet_batch.jobs.check.result import Finding, Verification
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
-from magenet_batch.jobs.ledger.ledger import Ledger
+from magenet_batch.jobs.ledger.ledger import Ledger, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.work.content import read_source
@@ -71,6 +71,7 @@ def verify(
     ledger = ledger_of(out)
     shown = progress or SilentProgress()
     with job_lock(out):
+        sweep_records(out)
         done = sorted(ledger.done())
         known = {s: found for s in done if (found := _known(ledger, s, originals)) is not None}
         left = [shard for shard in done if shard not in known]

@@ -17,14 +17,22 @@ from magenet_batch.errors import JobError
 from magenet_batch.jobs.ledger.replaced import remove_replaced
 from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
 from magenet_batch.records.columns import same_values
-from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file, sidecar_name
+from magenet_batch.records.layout import (
+    GENERATIONS,
+    ROWS,
+    TEMPORARY_GLOB,
+    VERIFIED,
+    finished_shards,
+    rows_file,
+    sidecar_name,
+)
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.records.schema import NEW_COLUMNS, Row
 from magenet_batch.records.sidecar import write_rows
-from magenet_batch.storage import Location, Sizes, names_like, readable, remove_file
+from magenet_batch.storage import Location, Sizes, StorePath, names_like, readable, remove_file
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
@@ -330,6 +338,16 @@ class Ledger:
 
 def _pairs(rows: pa.Table, first: str, second: str) -> Iterator[tuple[Any, Any]]:
     return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)
+
+
+def sweep_records(out: Location) -> None:
+    """Remove half-written files that killed writers left among the records of a job.
+
+    Args:
+        out: the output folder, locked: nothing is being written there. In a store, nothing is left.
+    """
+    if not isinstance(out, StorePath):
+        sweep([out, *(out / name for name in (ROWS, GENERATIONS, VERIFIED))])
 
 
 def sweep(folders: Iterable[Path]) -> int:

@@ -145,7 +145,9 @@ class Appending:
         """
         blocks = listed(self._options, self._skipped)
         growth = compare(self._plan, takewhile(lambda block: not self._given_up, blocks))
-        if len(growth.removed_at) and len(growth.removed_at) == self._plan.present:
+        if 0 < self._plan.present == len(growth.removed_at) and not (
+            len(growth.new) or len(growth.changed)
+        ):
             archives = ", ".join(map(masked, self._options.archive))
             raise UsageError(
                 f"None of the job's {self._plan.present} images is in {archives}. "
