@@ -25,6 +25,7 @@ from magenet_batch.cli.job_options import (
     Root,
     ShardSize,
     Workers,
+    job_options,
 )
 from magenet_batch.settings import DEFAULT_OUT, PROGRAM
 
@@ -48,16 +49,9 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Grade and measure an archive without enhancing it. Re-run the same command to resume."""
-    from magenet_batch.jobs.options import JobOptions
     from magenet_batch.jobs.run import run_job
 
-    options = JobOptions(
-        archive=tuple(archive), out=out, workers=workers, gpus=0, shard_size=shard_size,
-        include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
-        path_column=path_column, root=root, page=page, colour_model=colour_model,
-        address=address, part=part,
-        retry_failed=retry_failed, append=append, assess=True,
-    )  # fmt: skip
+    options = job_options(locals(), gpus=0, assess=True)
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
     say(summary.text())
     if as_json:

@@ -10,40 +10,43 @@ import typer
 
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
-    DELIVERY,
-    INPUT,
-    OUTPUT,
     WORK,
     Address,
     Append,
     Archive,
     AsJson,
+    Blend,
     ColourModelOption,
+    Deidentified,
+    Evidence,
     Exclude,
+    Format,
+    Gpus,
+    Grey,
     Include,
+    Kept,
     Limit,
+    LookName,
+    Metadata,
     Out,
     Page,
     Part,
     PathColumn,
+    PolicyName,
+    PolicySet,
+    Quality,
+    Rejects,
+    Resolution,
     RetryFailed,
     Root,
     ShardSize,
+    Sidecars,
+    Syntax,
+    Weights,
     Workers,
+    job_options,
 )
-from magenet_batch.imaging.metadata import MetadataPolicy
-from magenet_batch.imaging.names import OutputFormat
-from magenet_batch.settings import (
-    DEFAULT_OUT,
-    DEFAULT_WEIGHTS,
-    PROGRAM,
-    Deidentify,
-    DicomSyntax,
-    GreyAction,
-    Look,
-    OriginalAction,
-    Sidecar,
-)
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -53,23 +56,8 @@ def command(
     archive: Archive,
     out: Out = DEFAULT_OUT,
     workers: Workers = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Number of GPUs to share among workers; 0 runs on the CPU. "
-            "Default: all available.",
-            rich_help_panel=WORK,
-        ),
-    ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Use these weights: a shipped name or a .safetensors file.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = DEFAULT_WEIGHTS,
+    gpus: Gpus = None,
+    weights: Weights = DEFAULT_WEIGHTS,
     shard_size: ShardSize = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -82,114 +70,23 @@ def command(
     ] = False,
     path_column: PathColumn = None,
     root: Root = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            min=64,
-            help="Reduce wider images to this width, in pixels. Default: full resolution.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=100, help="Set the JPEG quality of the outputs.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat,
-        typer.Option(
-            help="Set the format of the outputs; source keeps that of each original.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "source",
-    metadata: Annotated[
-        MetadataPolicy,
-        typer.Option(
-            help="Choose the metadata that outputs carry over from the originals.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "keep",
-    dicom_syntax: Annotated[
-        DicomSyntax,
-        typer.Option(
-            help="Store the pixels of DICOM outputs uncompressed, or compressed without loss.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "explicit",
-    deidentify: Annotated[
-        Deidentify,
-        typer.Option(
-            help="De-identify outputs after the basic profile of DICOM PS3.15.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "none",
+    resolution: Resolution = None,
+    quality: Quality = None,
+    output_format: Format = "source",
+    metadata: Metadata = "keep",
+    dicom_syntax: Syntax = "explicit",
+    deidentify: Deidentified = "none",
     page: Page = None,
     colour_model: ColourModelOption = None,
-    policy: Annotated[
-        str,
-        typer.Option(
-            help="Choose what to enhance and deliver: standard, cautious or all.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "standard",
-    policy_set: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="T=VALUE",
-            help="Change a threshold of the policy, such as fidelity=0.5 or area=off.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = None,
-    kept: Annotated[
-        OriginalAction,
-        typer.Option(
-            help="What to do with originals that are good already or whose result is withheld.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "copy",
-    rejects: Annotated[
-        OriginalAction,
-        typer.Option(help="What to do with rejected originals.", rich_help_panel=DELIVERY),
-    ] = "omit",
-    grey: Annotated[
-        GreyAction,
-        typer.Option(
-            help="Deliver grey photographs as they came, or enhance them in grey.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "keep",
-    blend: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Blend outputs with the original: 1 is fully enhanced.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = 1.0,
-    look: Annotated[
-        Look,
-        typer.Option(
-            help="Restore what was there (natural), or raise local contrast afterwards (clear).",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "natural",
-    evidence: Annotated[
-        bool,
-        typer.Option(
-            "--evidence",
-            help="Write a picture of what changed in each image.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    sidecar: Annotated[
-        Sidecar,
-        typer.Option(
-            help="Write each row beside its image as well, as a JSON file.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "none",
+    policy: PolicyName = "standard",
+    policy_set: PolicySet = None,
+    kept: Kept = "copy",
+    rejects: Rejects = "omit",
+    grey: Grey = "keep",
+    blend: Blend = 1.0,
+    look: LookName = "natural",
+    evidence: Evidence = False,
+    sidecar: Sidecars = "none",
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
@@ -197,18 +94,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Enhance an archive of fundus photographs. Re-run the same command to resume."""
-    from magenet_batch.jobs.options import JobOptions
-
-    options = JobOptions(
-        archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
-        shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
-        limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
-        output_format=output_format, metadata=metadata, page=page, address=address, part=part,
-        colour_model=colour_model, dicom_syntax=dicom_syntax, deidentify=deidentify,
-        retry_failed=retry_failed, append=append, policy=policy,
-        policy_set=tuple(policy_set or ()), kept=kept, rejects=rejects, grey=grey, blend=blend,
-        look=look, evidence=evidence, sidecar=sidecar,
-    )  # fmt: skip
+    options = job_options(locals())
     if dry_run:
         _show_plan(options, as_json=as_json)
         return

@@ -18,6 +18,7 @@ from magenet_batch.settings import PROGRAM
 COMMANDS = (
     "enhance",
     "assess",
+    "watch",
     "status",
     "report",
     "review",
@@ -36,6 +37,7 @@ COMMANDS = (
 _EXAMPLES = {
     "enhance": "Example: magenet enhance /archive -o out --workers 8 --gpus 4",
     "assess": "Example: magenet assess /archive -o grades",
+    "watch": "Example: magenet watch /inbox -o out --metrics-port 9464",
     "status": "Example: magenet status out",
     "report": "Example: magenet report out --format html --open",
     "review": "Example: magenet review out --apply decisions.csv",

@@ -107,6 +107,8 @@ class JobOptions(BaseModel):
         part: part of the shards to process, `NUMBER/OF`; None for all.
         retry_failed: retry the images that failed, and nothing that is done.
         append: include images that are new or changed since the job was planned.
+        settle: seconds that a new or changed file must keep its size and time before it is planned;
+            0 plans all files at once.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -144,6 +146,7 @@ class JobOptions(BaseModel):
     part: str | None = None
     retry_failed: bool = False
     append: bool = False
+    settle: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _can_be_read(self) -> JobOptions:

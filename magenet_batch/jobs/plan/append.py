@@ -22,7 +22,7 @@ from magenet_batch.jobs.plan.growth import (
     next_generation,
 )
 from magenet_batch.jobs.plan.listing import Skipped
-from magenet_batch.jobs.plan.plan import Plan, listed
+from magenet_batch.jobs.plan.plan import Plan, listed, settled
 from magenet_batch.jobs.plan.relist import BESIDE_ABOVE, HEAD_START_S
 from magenet_batch.jobs.plan.tables import is_manifest
 from magenet_batch.records.layout import PLAN
@@ -68,8 +68,9 @@ class Appending:
             return self._planned_by_first()
         if len(self._plan) > BESIDE_ABOVE and all(map(_is_folder, self._options.archive)):
             new = self._names_only()
-            if len(new):
-                self._save(Growth.of_new(new, self._plan))
+            growth = self._settled(Growth.of_new(new, self._plan))
+            if growth:
+                self._save(growth)
                 self._thread = threading.Thread(target=self._run_later, name="append", daemon=True)
                 self._thread.start()
                 return self._plan
@@ -111,8 +112,17 @@ class Appending:
             raise self._error
         for line in self._skipped.lines():
             self._say(line)
-        if self._growth:
-            self._save(self._growth)
+        if self._growth and (growth := self._settled(self._growth)):
+            self._save(growth)
+
+    def _settled(self, growth: Growth) -> Growth:
+        """Leave out files that are still being written."""
+        both = (growth.new, growth.changed)
+        new, changed = (settled(table, seconds=self._options.settle) for table in both)
+        return growth._replace(
+            new=growth.new.filter(pa.array(new)), changed=growth.changed.filter(pa.array(changed)),
+            changed_at=growth.changed_at[changed],
+        )  # fmt: skip
 
     def _save(self, growth: Growth) -> None:
         options, out = self._options, self._options.out_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -247,10 +249,15 @@ def tasks_of(part: pa.Table) -> list[Task]:
     ]
 
 
+def source_version(size: int | None, modified_ns: int | None) -> str | None:
+    """Size and time of a source, as rows record them; None if both are unknown."""
+    return None if size is None and modified_ns is None else f"{size}@{modified_ns}"
+
+
 def _versions(part: pa.Table) -> list[str | None]:
     """Sizes and times of sources, as rows record them; None if both are unknown."""
     pairs = zip(*(part.column(n).to_pylist() for n in ("bytes", "modified_ns")), strict=True)
-    return [None if pair == (None, None) else f"{pair[0]}@{pair[1]}" for pair in pairs]
+    return [source_version(size, modified_ns) for size, modified_ns in pairs]
 
 
 def extra_of(part: pa.Table) -> pa.Table:
@@ -284,12 +291,33 @@ def make_plan(options: JobOptions) -> Plan:
     table = _joined([PLAN_COLUMNS.empty_table(), *listed(options, skipped)])
     if options.limit is not None:
         table = table.slice(0, options.limit).combine_chunks()
+    table = table.filter(pa.array(settled(table, seconds=options.settle))).combine_chunks()
     if table.num_rows == 0:
         archives = ", ".join(map(masked, options.archive))
         raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines()]))
     refuse_collisions(table)
     refuse_inside(table, out=options.out_path)
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
+
+
+def settled(part: pa.Table, *, seconds: float) -> npt.NDArray[np.bool_]:
+    """Wait, and tell which files kept their size and time: others are still being written.
+
+    Args:
+        part: some rows of a plan.
+        seconds: how long to wait; 0 takes all files as they are.
+
+    Returns:
+        (N,) bool. What lies on a server arrived as a whole.
+    """
+    if not seconds or not len(part):
+        return np.ones(len(part), bool)
+    time.sleep(seconds)
+    kept = (
+        "://" in task.source or source_version(*file_version(task.path)) == task.version
+        for task in tasks_of(part)
+    )
+    return np.fromiter(kept, bool, len(part))
 
 
 def listed(
