@@ -102,7 +102,7 @@ def drive(folder: Path, *, workers: int, rate: float) -> dict[str, float]:
     began, cpu = time.perf_counter(), time.process_time()
     plan = Plan.load(folder / "plan.parquet")
     ledger = Ledger(folder, plan)
-    units = _units(ledger, retry_failed=False)
+    units = _units(ledger, retry_failed=False, stop=threading.Event())
     ready, ready_cpu = time.perf_counter(), time.process_time()
     engine = Engine(
         SleepingWorkers(workers / rate if rate else 0.0), ledger=ledger, workers=workers,

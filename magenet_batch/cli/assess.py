@@ -23,6 +23,7 @@ from magenet_batch.cli.job_options import (
     PathColumn,
     RetryFailed,
     Root,
+    Settle,
     ShardSize,
     Workers,
     job_options,
@@ -46,6 +47,7 @@ def command(
     part: Part = None,
     retry_failed: RetryFailed = False,
     append: Append = False,
+    settle: Settle = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Grade and measure an archive without enhancing it. Re-run the same command to resume."""

@@ -39,6 +39,7 @@ from magenet_batch.cli.job_options import (
     Resolution,
     RetryFailed,
     Root,
+    Settle,
     ShardSize,
     Sidecars,
     Syntax,
@@ -91,6 +92,7 @@ def command(
     part: Part = None,
     retry_failed: RetryFailed = False,
     append: Append = False,
+    settle: Settle = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Enhance an archive of fundus photographs. Re-run the same command to resume."""

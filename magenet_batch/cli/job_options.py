@@ -132,6 +132,14 @@ Append = Annotated[
         rich_help_panel=WORK,
     ),
 ]
+Settle = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Seconds that a file must keep its size and time before it is planned.",
+        rich_help_panel=WORK,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(

@@ -34,6 +34,7 @@ from magenet_batch.cli.job_options import (
     Rejects,
     Resolution,
     Root,
+    Settle,
     ShardSize,
     Sidecars,
     Syntax,
@@ -76,14 +77,7 @@ def command(
     every: Annotated[
         float, typer.Option(min=1, help="Seconds between two looks.", rich_help_panel=WORK)
     ] = 10.0,
-    settle: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Seconds that a file must keep its size and time before it is processed.",
-            rich_help_panel=WORK,
-        ),
-    ] = 2.0,
+    settle: Settle = 2.0,
     metrics_port: Annotated[
         int | None,
         typer.Option(

@@ -162,7 +162,7 @@ class _Job:
         grown: Plan | None = self.state.plan
         while grown is not None:
             self.on(grown)
-            units = self._units(stop)
+            units = _units(self.ledger, retry_failed=self.options.retry_failed, stop=stop)
             worked += sum(len(u.positions) for u in units)
             finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
             if not units and self.state.unclean:  # killed between its last image and its end
@@ -278,28 +278,6 @@ class _Job:
         self.say(f"{what}; {allocation.text()}")
         self.say(f"to {self.ledger.out}")
 
-    def _units(self, stop: threading.Event) -> list[WorkUnit]:
-        """Remaining work: shards without rows; changed images; failed ones to be retried."""
-        ledger = self.ledger
-        done = ledger.done()
-        units = [
-            WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
-            for shard in ledger.shards
-            if shard not in done
-        ]
-        again = update_rows(ledger, stop=stop)
-        if self.options.retry_failed:
-            for shard in sorted(done):
-                if ledger.sidecars:
-                    ledger.restore_sidecars(shard)
-                again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
-        units.extend(
-            WorkUnit(shard, tuple(sorted(positions)), whole=False)
-            for shard, positions in sorted(again.items())
-            if positions
-        )
-        return units
-
     def _sweep(self) -> None:
         """Remove half-written files that killed workers left next to the outputs.
 
@@ -344,6 +322,27 @@ def allocation_for(
         workers=options.workers, gpus=options.gpus, images=images, shards=shards, cpus=cpus,
         gpus_there=gpus, may_be_local=options.address is None and travels(factory),
     )  # fmt: skip
+
+
+def _units(ledger: Ledger, *, retry_failed: bool, stop: threading.Event) -> list[WorkUnit]:
+    """Remaining work: shards without rows, changed images, and failed ones to be retried."""
+    done = ledger.done()
+    units = [
+        WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
+        for shard in ledger.shards
+        if shard not in done
+    ]
+    again = update_rows(ledger, stop=stop)
+    for shard in sorted(done) if retry_failed else ():
+        if ledger.sidecars:
+            ledger.restore_sidecars(shard)
+        again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
+    units.extend(
+        WorkUnit(shard, tuple(sorted(positions)), whole=False)
+        for shard, positions in sorted(again.items())
+        if positions
+    )
+    return units
 
 
 def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
