@@ -90,7 +90,7 @@ def make_plan(images: int) -> Plan:
     keys = [f"site_{i % 97:02d}/{i % 31:02d}/{i:07d}.jpg" for i in range(images)]
     columns = [
         keys, [f"/mnt/archive/fundus/{k}" for k in keys], [f"images/{k}" for k in keys],
-        [2_000_000] * images, [None] * images,
+        [2_000_000] * images, *[[None] * images] * 3,
     ]  # fmt: skip
     arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
     return Plan(pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS), shard_size_for(images))
@@ -102,7 +102,7 @@ def drive(folder: Path, *, workers: int, rate: float) -> dict[str, float]:
     began, cpu = time.perf_counter(), time.process_time()
     plan = Plan.load(folder / "plan.parquet")
     ledger = Ledger(folder, plan)
-    units = _units(ledger, retry_failed=False)
+    units = _units(ledger, retry_failed=False, stop=threading.Event())
     ready, ready_cpu = time.perf_counter(), time.process_time()
     engine = Engine(
         SleepingWorkers(workers / rate if rate else 0.0), ledger=ledger, workers=workers,

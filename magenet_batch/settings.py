@@ -21,5 +21,8 @@ MAX_PIXELS = 200_000_000
 """Maximum number of pixels; larger images are refused as `too_large`. The largest fundus cameras
 produce about 50 megapixels."""
 
+Sidecar = Literal["none", "json"]
+"""Files beside the images that hold their rows."""
+
 Look = Literal["natural", "clear"]
 """`natural` restores what was there; `clear` also raises local contrast afterwards."""

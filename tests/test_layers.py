@@ -28,9 +28,9 @@ LAYERS = {
 """A part imports from the layers below it. Parts of one layer do not import each other."""
 ROOMS = {
     "jobs": {
-        "policy": 0, "options": 1,
-        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6,
-        "review": 7, "send": 7, "capacity": 7,
+        "policy": 0, "options": 1, "recorded": 2,
+        "plan": 2, "ledger": 3, "work": 4, "engine": 5, "run": 6, "review": 7, "send": 7,
+        "check": 7, "watch": 7, "capacity": 7,
     },
     "report": {
         "words": 0, "limits": 1, "totals": 1, "advice": 2, "text": 3, "markdown": 4, "page": 4,

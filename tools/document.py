@@ -230,6 +230,28 @@ def scaling(results: Numbers) -> str:
     ])  # fmt: skip
 
 
+def append(results: Numbers) -> str:
+    found = results["append"]
+    head = ["images done", "new", "first image after (s)", "processor until then (s)",
+            "driver peak (MiB)"]  # fmt: skip
+    row = [f"{found['before']:,}", f"{found['new']:,}"]
+    row += [f"{found[v]:.1f}" for v in ("first_image_s", "cpu_until_then_s")]
+    row.append(f"{found['driver_peak_mib']:.0f}")
+    return f"{table(head, [row])}\n\nThe machine's load was {found['load']:.0f}, on two cores."
+
+
+def faults(results: Numbers) -> str:
+    """What the fault sweep tried, by place and job."""
+    head = ["where", "job", "operations", "kinds of operations", "faults", "tried", "failed"]
+    rows = [
+        [one["where"], one["what"], f"{sum(one['points'].values())}",
+         ", ".join(f"{count} {name}" for name, count in one["points"].items()),
+         ", ".join(one["faults"]), f"{one['tried']}", f"{one['failed']}"]
+        for one in results["fault_sweep"]
+    ]  # fmt: skip
+    return table(head, rows)
+
+
 def resume(results: Numbers) -> str:
     found = results["resume"]
     head = [
@@ -286,6 +308,8 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md archive": ("archive", of_jobs.archive),
     "docs/benchmarks.md scaling": ("scaling", scaling),
     "docs/benchmarks.md resume": ("resume", resume),
+    "docs/benchmarks.md append": ("append", append),
+    "docs/benchmarks.md faults": ("fault_sweep", faults),
     "docs/benchmarks.md pairs": ("pairs", of_quality.pairs),
     "docs/benchmarks.md adapt": ("adapt", of_quality.adapted),
     "docs/benchmarks.md bands": ("bands", of_quality.bands),

@@ -10,6 +10,7 @@ import typer
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
     Address,
+    Append,
     Archive,
     AsJson,
     ColourModelOption,
@@ -22,8 +23,10 @@ from magenet_batch.cli.job_options import (
     PathColumn,
     RetryFailed,
     Root,
+    Settle,
     ShardSize,
     Workers,
+    job_options,
 )
 from magenet_batch.settings import DEFAULT_OUT, PROGRAM
 
@@ -43,19 +46,14 @@ def command(
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
+    append: Append = False,
+    settle: Settle = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Grade and measure an archive without enhancing it. Re-run the same command to resume."""
-    from magenet_batch.jobs.options import JobOptions
     from magenet_batch.jobs.run import run_job
 
-    options = JobOptions(
-        archive=tuple(archive), out=out, workers=workers, gpus=0, shard_size=shard_size,
-        include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
-        path_column=path_column, root=root, page=page, colour_model=colour_model,
-        address=address, part=part,
-        retry_failed=retry_failed, assess=True,
-    )  # fmt: skip
+    options = job_options(locals(), gpus=0, assess=True)
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
     say(summary.text())
     if as_json:

@@ -10,43 +10,44 @@ import typer
 
 from magenet_batch.cli.console import make_progress, say
 from magenet_batch.cli.job_options import (
-    DELIVERY,
-    OUTPUT,
     WORK,
     Address,
+    Append,
     Archive,
     AsJson,
+    Blend,
     ColourModelOption,
+    Deidentified,
     Evidence,
     Exclude,
+    Format,
     Gpus,
+    Grey,
     Include,
-    JpegQuality,
+    Kept,
     Limit,
-    LookOption,
+    LookName,
+    Metadata,
     Out,
-    OutputFormatOption,
     Page,
     Part,
     PathColumn,
-    PolicyOption,
+    PolicyName,
+    PolicySet,
+    Quality,
+    Rejects,
     Resolution,
     RetryFailed,
     Root,
+    Settle,
     ShardSize,
-    WeightsOption,
+    Sidecars,
+    Syntax,
+    Weights,
     Workers,
+    job_options,
 )
-from magenet_batch.imaging.metadata import MetadataPolicy
-from magenet_batch.settings import (
-    DEFAULT_OUT,
-    DEFAULT_WEIGHTS,
-    PROGRAM,
-    Deidentify,
-    DicomSyntax,
-    GreyAction,
-    OriginalAction,
-)
+from magenet_batch.settings import DEFAULT_OUT, DEFAULT_WEIGHTS, PROGRAM
 
 if TYPE_CHECKING:
     from magenet_batch.jobs.options import JobOptions
@@ -57,7 +58,7 @@ def command(
     out: Out = DEFAULT_OUT,
     workers: Workers = None,
     gpus: Gpus = None,
-    weights: WeightsOption = DEFAULT_WEIGHTS,
+    weights: Weights = DEFAULT_WEIGHTS,
     shard_size: ShardSize = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -71,86 +72,31 @@ def command(
     path_column: PathColumn = None,
     root: Root = None,
     resolution: Resolution = None,
-    quality: JpegQuality = None,
-    output_format: OutputFormatOption = "source",
-    metadata: Annotated[
-        MetadataPolicy,
-        typer.Option(
-            help="Choose the metadata that outputs carry over from the originals.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "keep",
-    dicom_syntax: Annotated[
-        DicomSyntax,
-        typer.Option(
-            help="Store the pixels of DICOM outputs uncompressed, or compressed without loss.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "explicit",
-    deidentify: Annotated[
-        Deidentify,
-        typer.Option(
-            help="De-identify outputs after the basic profile of DICOM PS3.15.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = "none",
+    quality: Quality = None,
+    output_format: Format = "source",
+    metadata: Metadata = "keep",
+    dicom_syntax: Syntax = "explicit",
+    deidentify: Deidentified = "none",
     page: Page = None,
     colour_model: ColourModelOption = None,
-    policy: PolicyOption = "standard",
-    policy_set: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="T=VALUE",
-            help="Change a threshold of the policy, such as fidelity=0.5 or area=off.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = None,
-    kept: Annotated[
-        OriginalAction,
-        typer.Option(
-            help="What to do with originals that are good already or whose result is withheld.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "copy",
-    rejects: Annotated[
-        OriginalAction,
-        typer.Option(help="What to do with rejected originals.", rich_help_panel=DELIVERY),
-    ] = "omit",
-    grey: Annotated[
-        GreyAction,
-        typer.Option(
-            help="Deliver grey photographs as they came, or enhance them in grey.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = "keep",
-    blend: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Blend outputs with the original: 1 is fully enhanced.",
-            rich_help_panel=DELIVERY,
-        ),
-    ] = 1.0,
-    look: LookOption = "natural",
+    policy: PolicyName = "standard",
+    policy_set: PolicySet = None,
+    kept: Kept = "copy",
+    rejects: Rejects = "omit",
+    grey: Grey = "keep",
+    blend: Blend = 1.0,
+    look: LookName = "natural",
     evidence: Evidence = False,
+    sidecar: Sidecars = "none",
     address: Address = None,
     part: Part = None,
     retry_failed: RetryFailed = False,
+    append: Append = False,
+    settle: Settle = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Enhance an archive of fundus photographs. Re-run the same command to resume."""
-    from magenet_batch.jobs.options import JobOptions
-
-    options = JobOptions(
-        archive=tuple(archive), out=out, workers=workers, gpus=gpus, weights=weights,
-        shard_size=shard_size, include=tuple(include or ()), exclude=tuple(exclude or ()),
-        limit=limit, path_column=path_column, root=root, resolution=resolution, quality=quality,
-        output_format=output_format, metadata=metadata, page=page, address=address, part=part,
-        colour_model=colour_model, dicom_syntax=dicom_syntax, deidentify=deidentify,
-        retry_failed=retry_failed, policy=policy, policy_set=tuple(policy_set or ()), kept=kept,
-        rejects=rejects, grey=grey, blend=blend, look=look, evidence=evidence,
-    )  # fmt: skip
+    options = job_options(locals())
     if dry_run:
         _show_plan(options, as_json=as_json)
         return

@@ -15,19 +15,20 @@ from magenet_batch.cli.job_options import (
     ColourModelOption,
     Evidence,
     Exclude,
+    Format,
     Gpus,
     Include,
-    JpegQuality,
     Limit,
-    LookOption,
-    OutputFormatOption,
+    LookName,
     Page,
     PathColumn,
-    PolicyOption,
+    PolicyName,
+    Quality,
     Resolution,
     Root,
-    WeightsOption,
+    Weights,
     Workers,
+    job_options,
 )
 from magenet_batch.duration import seconds_of
 from magenet_batch.errors import EXIT_INTERRUPTED
@@ -64,19 +65,19 @@ def command(
     ] = None,
     workers: Workers = None,
     gpus: Gpus = None,
-    weights: WeightsOption = DEFAULT_WEIGHTS,
+    weights: Weights = DEFAULT_WEIGHTS,
     include: Include = None,
     exclude: Exclude = None,
     limit: Limit = None,
     path_column: PathColumn = None,
     root: Root = None,
     resolution: Resolution = None,
-    quality: JpegQuality = None,
-    output_format: OutputFormatOption = "source",
+    quality: Quality = None,
+    output_format: Format = "source",
     page: Page = None,
     colour_model: ColourModelOption = None,
-    policy: PolicyOption = "standard",
-    look: LookOption = "natural",
+    policy: PolicyName = "standard",
+    look: LookName = "natural",
     evidence: Evidence = False,
     as_json: AsJson = False,
 ) -> None:
@@ -85,16 +86,8 @@ def command(
     The sample is enhanced into a temporary folder with the given options. Give them as for
     `magenet enhance`.
     """
-    from magenet_batch.jobs.options import JobOptions
-
+    options = job_options(locals())
     until = None if deadline is None else seconds_of(deadline)
-    options = JobOptions(
-        archive=tuple(archive), workers=workers, gpus=gpus, weights=weights,
-        include=tuple(include or ()), exclude=tuple(exclude or ()), limit=limit,
-        path_column=path_column, root=root, resolution=resolution, quality=quality,
-        output_format=output_format, page=page, colour_model=colour_model, policy=policy,
-        look=look, evidence=evidence,
-    )  # fmt: skip
     forecast = _forecast(options, sample=sample, deadline=until, price=price)
     if forecast is None:
         raise typer.Exit(EXIT_INTERRUPTED)

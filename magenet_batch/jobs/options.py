@@ -24,6 +24,7 @@ from magenet_batch.settings import (
     GreyAction,
     Look,
     OriginalAction,
+    Sidecar,
 )
 from magenet_batch.storage import Location, is_store, location_of
 
@@ -100,10 +101,14 @@ class JobOptions(BaseModel):
         blend: weight of the enhanced image in the output, 0..1; the rest is the original.
         look: `natural`, or `clear`, which also raises local contrast.
         evidence: whether to write a picture of what changed for every enhanced image.
+        sidecar: `json` writes every row also as a JSON file beside its image; `none` does not.
         assess: only measure quality; no network, no outputs.
         address: address of a running Ray cluster (`auto`, `HOST:PORT`, `ray://...`); None for none.
         part: part of the shards to process, `NUMBER/OF`; None for all.
         retry_failed: retry the images that failed, and nothing that is done.
+        append: include images that are new or changed since the job was planned.
+        settle: seconds that a new or changed file must keep its size and time before it is planned;
+            0 plans all files at once.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -135,10 +140,13 @@ class JobOptions(BaseModel):
     blend: float = Field(default=1.0, ge=0, le=1)
     look: Look = "natural"
     evidence: bool = False
+    sidecar: Sidecar = "none"
     assess: bool = False
     address: str | None = None
     part: str | None = None
     retry_failed: bool = False
+    append: bool = False
+    settle: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _can_be_read(self) -> JobOptions:
@@ -146,6 +154,8 @@ class JobOptions(BaseModel):
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
+        if self.append and self.limit is not None:
+            raise UsageError("--append and --limit exclude each other. Leave one of them out.")
         if self.deidentify != "none" and {self.kept, self.rejects} != {"omit"}:
             raise UsageError(
                 f"--deidentify {self.deidentify}: originals that are delivered as they came would "
@@ -198,7 +208,7 @@ class JobOptions(BaseModel):
             weights_hash: hash of the weights file; None if it is unknown.
 
         Returns:
-            JSON-ready values by option name, without workers, GPUs, address and part.
+            JSON-ready values by option name, without workers, GPUs, address, part and append.
         """
         return {
             "archive": [_recorded(a) for a in self.archive],
@@ -225,6 +235,7 @@ class JobOptions(BaseModel):
             "blend": self.blend,
             "look": self.look,
             "evidence": self.evidence,
+            "sidecar": self.sidecar,
             "task": "assess" if self.assess else "enhance",
             "row_schema": ROW_SCHEMA_VERSION,
         }

@@ -20,21 +20,25 @@ from magenet_batch.jobs.engine.machine import (
     gpu_count,
 )
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
-from magenet_batch.jobs.ledger.ledger import Ledger, sweep
+from magenet_batch.jobs.ledger.ledger import Ledger, sweep, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refuse_foreign
 from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.append import Appending
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
+from magenet_batch.jobs.work.update import update_rows
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
-from magenet_batch.records.layout import ROWS, folders_beside, log_name, state_name
+from magenet_batch.records.card import data_card
+from magenet_batch.records.layout import CARD, ROWS, folders_beside, log_name, state_name
+from magenet_batch.records.run_info import has_sidecars
 from magenet_batch.settings import Look
 from magenet_batch.stop import two_stage_stop
-from magenet_batch.storage import StorePath, make_location
+from magenet_batch.storage import StorePath, make_location, write_json
 
 Say = Callable[[str], None]
 _STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immediately."
@@ -104,21 +108,34 @@ def run_job(
         )  # refuses what this machine does not have, before anything is written
     make_location(out)
     with job_lock(out, part=part):
+        if part is None:
+            sweep_records(out)
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
-        ledger = Ledger(out, state.plan, weights=weights.name, weights_hash=weights.hash, part=part)
+        ledger = _ledger(state, weights)
         job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
         stop = stop or threading.Event()
         if plan is not None:
             return job.finish(began=began, stop=stop, command=command)
-        check = ArchiveCheck(options, state.plan, stop=stop, say=say)
+        check = (
+            Appending(options, state.plan, say=say)
+            if options.append
+            else ArchiveCheck(options, state.plan, stop=stop, say=say)
+        )
         try:
-            check.begin()
+            job.on(check.begin())
             return job.finish(began=began, stop=stop, command=command, check=check)
         finally:
             check.give_up()
 
 
-@dataclass(frozen=True)
+def _ledger(state: JobState, weights: Weights) -> Ledger:
+    return Ledger(
+        state.out, state.plan, weights=weights.name, weights_hash=weights.hash, part=state.part,
+        sidecars=has_sidecars(state.record["identity"]),
+    )  # fmt: skip
+
+
+@dataclass
 class _Job:
     """A job whose output folder is open."""
 
@@ -129,33 +146,53 @@ class _Job:
     progress: Progress
     say: Say
 
+    def on(self, plan: Plan | None) -> None:
+        """Continue with a plan that has grown, if there is one."""
+        if plan is not None:
+            self.state.plan = plan
+            self.ledger = _ledger(self.state, self.weights)
+
     def finish(
         self,
         *,
         began: float,
         stop: threading.Event,
         command: Sequence[str],
-        check: ArchiveCheck | None = None,
+        check: ArchiveCheck | Appending | None = None,
     ) -> JobSummary:
         """Do the remaining work, check that everything is there, and count it."""
+        before, worked, finished = self.ledger.images_done(), 0, False
+        grown: Plan | None = self.state.plan
+        while grown is not None:
+            self.on(grown)
+            units = _units(self.ledger, retry_failed=self.options.retry_failed, stop=stop)
+            worked += sum(len(u.positions) for u in units)
+            finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
+            if not units and self.state.unclean:  # killed between its last image and its end
+                self._sweep()
+            grown = check.finish() if check is not None and (finished or check.failed) else None
         ledger = self.ledger
-        before = ledger.images_done()
-        units = _units(ledger, retry_failed=self.options.retry_failed)
-        worked = sum(len(u.positions) for u in units)
-        finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
-        if not units and self.state.unclean:  # killed between its last image and its end
-            self._sweep()
-        if check is not None and (finished or check.failed):
-            check.finish()
         counts, wrong = ledger.audit() if finished else (ledger.counts(), [])
         _refuse_incomplete(ledger, wrong)
+        if finished:
+            self._describe()
         counts.outcome.planned = ledger.images
         counts.outcome.copied = self.options.kept != "omit"
         return JobSummary(
             str(ledger.out), ledger.images, before, counts, time.monotonic() - began,
-            worked=worked if finished else max(0, counts.images - before),
+            worked=worked if finished else max(0, ledger.images_done() - before),
             interrupted=not finished,
         )  # fmt: skip
+
+    def _describe(self) -> None:
+        """Write the data card."""
+        record = self.state.record
+        card = data_card(
+            options=record["identity"],
+            created=record["created"],
+            extra=self.state.plan.extra_schema,
+        )
+        write_json(card, self.ledger.out / CARD)
 
     def run(self, units: list[WorkUnit], *, stop: threading.Event, command: list[str]) -> bool:
         """Process the units; False if stopped before the end."""
@@ -219,7 +256,7 @@ class _Job:
         config = WorkerConfig(
             out=str(self.ledger.out), factory=self.weights.factory, device=allocation.device,
             threads=allocation.threads, image_options=self.options.image_options,
-            ahead=2 if allocation.gpus else 1,
+            ahead=2 if allocation.gpus else 1, sidecars=self.ledger.sidecars,
         )  # fmt: skip
         if allocation.executor == "inline":
             return InlineExecutor(lambda: Worker(config, stop=stop))
@@ -290,19 +327,24 @@ def allocation_for(
     )  # fmt: skip
 
 
-def _units(ledger: Ledger, *, retry_failed: bool) -> list[WorkUnit]:
-    """Remaining work: shards without rows, and failed images if they are to be retried."""
+def _units(ledger: Ledger, *, retry_failed: bool, stop: threading.Event) -> list[WorkUnit]:
+    """Remaining work: shards without rows, changed images, and failed ones to be retried."""
     done = ledger.done()
     units = [
         WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
         for shard in ledger.shards
         if shard not in done
     ]
-    if retry_failed:
-        again = ((shard, ledger.to_retry(shard)) for shard in sorted(done))
-        units.extend(
-            WorkUnit(shard, positions, whole=False) for shard, positions in again if positions
-        )
+    again = update_rows(ledger, stop=stop)
+    for shard in sorted(done) if retry_failed else ():
+        if ledger.sidecars:
+            ledger.restore_sidecars(shard)
+        again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
+    units.extend(
+        WorkUnit(shard, tuple(sorted(positions)), whole=False)
+        for shard, positions in sorted(again.items())
+        if positions
+    )
     return units
 
 

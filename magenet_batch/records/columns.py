@@ -7,7 +7,10 @@ and at microseconds.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +27,37 @@ def same_tables(one: pa.Table, other: pa.Table) -> bool:
         return False
     pairs = zip(one.columns, other.columns, strict=True)
     return all(_same(_whole(a), _whole(b)) for a, b in pairs)
+
+
+def same_values(one: pa.ChunkedArray, other: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where two columns of one type and length have the same values.
+
+    Args:
+        one: any type.
+        other: the same type and length.
+
+    Returns:
+        (N,) bool; null equals null, and NaN equals NaN.
+    """
+    first, second = _whole(one), _whole(other)
+    if _same(first, second):
+        return np.ones(len(first), bool)
+    try:
+        equal = pc.fill_null(pc.equal(first, second), fill_value=False)
+    except pa.ArrowNotImplementedError:
+        pairs = ((_whole(a.slice(i, 1)) for a in (first, second)) for i in range(len(first)))
+        return np.array([_same(a, b) for a, b in pairs], bool)
+    same = pc.or_(equal, pc.and_(first.is_null(), second.is_null()))
+    if pa.types.is_floating(first.type):
+        same = pc.or_(same, pc.fill_null(pc.and_(pc.is_nan(first), pc.is_nan(second)), False))
+    result: npt.NDArray[np.bool_] = same.to_numpy(zero_copy_only=False)
+    return result
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries of values that Python can hold; see `plain_values`."""
+    columns = [plain_values(column).to_pylist() for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def plain_values(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -2,15 +2,19 @@
 
 ```
 out/
-  images/...                 mirrors the archive's tree
+  images/...                 mirrors the archive's tree; with `--sidecar json`, a file for each row
   evidence/...               pictures of what changed, with `--evidence`
   review/previews/...        small pictures of enhanced images that were withheld
   review/set-aside/...       enhanced images that a reviewer withheld
   review/pending.json        only while decisions are applied
   rows/part-000000.parquet   one file per finished shard: the only commit mark
   sent/...                   what `magenet send` stored, by server and shard
+  verified/...               what `magenet verify` found, and damaged outputs that it set aside
+  remeasure.json             only while rows are measured again
   plan.parquet               the frozen list of images
+  generations/...            images that joined later, and changes of earlier ones, with `--append`
   run.json                   the job's identity and every run
+  croissant.json             the data card, when the job is complete
   log.jsonl                  events of the job
   .magenet.lock              only while a job is running
 ```
@@ -23,12 +27,13 @@ import os
 import re
 
 from magenet_batch.records.part import Part
-from magenet_batch.storage import Location, names_in
+from magenet_batch.storage import Location, names_in, names_like
 
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
-PLAN, RUN = "plan.parquet", "run.json"
-SENT = "sent"
+PLAN, GENERATIONS, RUN = "plan.parquet", "generations", "run.json"
+SENT, VERIFIED, REMEASURE = "sent", "verified", "remeasure.json"
+CARD = "croissant.json"
 LOCK_GLOB = ".magenet*.lock"
 LONGEST_NAME = 255
 """Bytes of a file name on the usual file systems."""
@@ -53,6 +58,16 @@ def sent_file(out: Location, server: str, shard: int) -> Location:
     return out / SENT / digest / f"part-{shard:06d}.json"
 
 
+def verified_file(out: Location, shard: int) -> Location:
+    """What an unfinished verification found in a shard."""
+    return out / VERIFIED / f"part-{shard:06d}.json"
+
+
+def damaged_name(output: str) -> str:
+    """Where a damaged output is set aside."""
+    return f"{VERIFIED}/damaged/{output}"
+
+
 def state_name(part: Part | None) -> str:
     """File that records the runs of a job, or of a part of one."""
     return RUN if part is None else f"run-{part.label}.json"
@@ -60,7 +75,7 @@ def state_name(part: Part | None) -> str:
 
 def state_files(out: Location) -> list[Location]:
     """Files that record the runs of a job and its parts, in order."""
-    return sorted(out.glob("run*.json"), key=lambda path: path.name)
+    return [out / name for name in names_like(out, "run*.json")]
 
 
 def log_name(part: Part | None) -> str:
@@ -89,12 +104,26 @@ def is_renamed(output: str, *, key: str) -> bool:
 
 def evidence_name(key: str) -> str:
     """Name of the picture of what changed in an image; a hash shortens what would not fit."""
-    folder, _, name = f"{EVIDENCE}/{key}.jpg".rpartition("/")
+    return _fitting(EVIDENCE, key, ".jpg")
+
+
+def sidecar_name(key: str) -> str:
+    """Name of the file that holds an image's row as JSON; shortened likewise."""
+    return _fitting(IMAGES, key, ".magenet.json")
+
+
+def _fitting(place: str, key: str, suffix: str) -> str:
+    folder, _, name = f"{place}/{key}{suffix}".rpartition("/")
     whole = os.fsencode(name)
     if len(whole) > LONGEST_NAME:
         digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
-        name = f"{whole[: LONGEST_NAME - 32].decode('utf-8', 'ignore')}~{digest}.jpg"
+        name = f"{whole[: LONGEST_NAME - 32].decode('utf-8', 'ignore')}~{digest}{suffix}"
     return f"{folder}/{name}"
+
+
+def lies_in(place: str, name: str | None) -> bool:
+    """Whether a name from a row, relative to the output folder, lies below a folder of it."""
+    return name is not None and name.startswith(f"{place}/") and ".." not in name.split("/")
 
 
 def preview_name(key: str) -> str:

@@ -14,11 +14,21 @@ from magenet_batch.records.schema import COLUMN_NAMES, Row, row_schema
 MESSAGE_MAX = 500
 
 
-def start_row(image_id: str, source: str, *, weights: str | None, weights_hash: str | None) -> Row:
-    """Create the row of an image about which nothing is known yet."""
+def start_row(
+    image_id: str,
+    source: str,
+    *,
+    source_version: str | None,
+    removed: str | None,
+    weights: str | None,
+    weights_hash: str | None,
+) -> Row:
+    """Create the row of an image about which nothing is known but what the plan says."""
     return {
         "image_id": image_id,
         "source": source,
+        "source_version": source_version,
+        "removed": removed,
         "weights": weights,
         "weights_hash": weights_hash,
         "version": __version__,
@@ -38,7 +48,7 @@ def fail(row: Row, reason: Reason, message: str) -> Row:
         The same row.
     """
     text = " ".join(message.split())[:MESSAGE_MAX]
-    row.update(status="failed", reason=reason, message=text, output=None)
+    row.update(status="failed", reason=reason, message=text, output=None, output_sha256=None)
     return row
 
 

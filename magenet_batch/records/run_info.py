@@ -112,6 +112,11 @@ def _job_id(records: list[RunRecord]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def has_sidecars(identity: dict[str, Any]) -> bool:
+    """Whether a job writes rows beside its images, from the options that it was started with."""
+    return identity.get("sidecar") == "json"
+
+
 def by_start(records: list[RunRecord]) -> list[dict[str, Any]]:
     """The runs of a job and its parts, in the order of their start."""
     runs = [run for record in records for run in record.runs]

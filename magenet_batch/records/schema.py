@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 5
+ROW_SCHEMA_VERSION = 6
 
 
 class Column(NamedTuple):
@@ -90,6 +90,15 @@ def _columns() -> tuple[Column, ...]:
         Column("output", "string", "", "where it was written, relative to the output folder"),
         Column("bytes", "int64", "byte", "size of the source file"),
         Column("sha256", "string", "", "SHA-256 of the source file, hexadecimal"),
+        Column(
+            "source_version", "string", "",
+            "bytes and time (ns since 1970) of the source when it was planned; null if unknown",
+        ),
+        Column(
+            "removed", "string", "",
+            "when the source was missing from a growing archive, ISO 8601; null while it is there",
+        ),
+        Column("output_sha256", "string", "", "SHA-256 of the output; null if there is none"),
         Column("width", "int32", "px", "width as stored upright"),
         Column("height", "int32", "px", "height as stored upright"),
         Column("format", "string", "", "format found in the content: jpeg, png, tiff, ..."),
@@ -164,8 +173,12 @@ REVIEW_COLUMNS: tuple[str, ...] = (
     "preview", "decision", "reviewer", "reviewed", "before_review",
 )  # fmt: skip
 """Columns that a review fills."""
-NEW_COLUMNS: tuple[str, ...] = (*REVIEW_COLUMNS, "decoder_note", "burned_in_text")
-"""Columns of row schema 5: rows of older outputs lack them."""
+VERSION_COLUMNS: tuple[str, ...] = ("source_version", "removed")
+"""Columns that tell which version of its source a row describes."""
+NEW_COLUMNS: tuple[str, ...] = (
+    *REVIEW_COLUMNS, "decoder_note", "burned_in_text", *VERSION_COLUMNS, "output_sha256",
+)  # fmt: skip
+"""Columns of row schemas 5 and 6: rows of older outputs lack them."""
 TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
 """Columns that differ between two runs of the same job; all others are reproducible."""
 

@@ -104,6 +104,22 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
             raise
 
 
+def remove_file(path: Location, *, root: Location | None = None) -> None:
+    """Remove a file or an object; what is gone already is fine.
+
+    Args:
+        path: the file.
+        root: location that the error names if nothing can be written there; None for its folder.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(error, path, root=root, what="removed") from error
+
+
 @contextlib.contextmanager
 def draft_of(target: Location) -> Iterator[Path]:
     """A file on this machine to write to, which replaces the target when it is complete."""
@@ -121,13 +137,16 @@ def draft_of(target: Location) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def refused(error: OSError, path: Location, *, root: Location | None = None) -> StorageError:
+def refused(
+    error: OSError, path: Location, *, root: Location | None = None, what: str = "written"
+) -> StorageError:
     """Translate an operating system error about a file that cannot be written.
 
     Args:
         error: the operating system's error.
         path: the file.
         root: location to name if nothing more can be written; None for the file's own folder.
+        what: what could not be done with the file.
     """
     why = error.strerror or str(error)
     if error.errno in _OUT_OF_ROOM:
@@ -136,7 +155,7 @@ def refused(error: OSError, path: Location, *, root: Location | None = None) -> 
             "Make room, then re-run the same command to resume.",
             why=why, persistent=True,
         )  # fmt: skip
-    return StorageError(f"{path} cannot be written: {why}", why=why)
+    return StorageError(f"{path} cannot be {what}: {why}", why=why)
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,11 @@ def is_below(place: Location, other: Location) -> bool:
 
 
 def stats_in(folder: Location) -> dict[str, FileStat]:
-    """Size and time of every file in a folder, by name; empty if there is no folder."""
+    """Size and time of every file in a folder, by name; empty if there is no folder.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
     if isinstance(folder, StorePath):
         return folder.stats()
     try:
@@ -74,14 +79,39 @@ def stats_in(folder: Location) -> dict[str, FileStat]:
             stats = {e.name: e.stat() for e in entries if e.is_file()}
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise _unlistable(folder, error) from error
     return {name: FileStat(found.st_size, found.st_mtime) for name, found in stats.items()}
 
 
 def names_in(folder: Location) -> list[str]:
-    """Names in a folder, unordered; empty if there is no folder."""
+    """Names in a folder, unordered; empty if there is no folder.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
     if isinstance(folder, StorePath):
         return [found.name for found in folder.iterdir()]
-    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  hot loop
+    try:
+        return os.listdir(folder)  # noqa: PTH208  hot loop
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unlistable(folder, error) from error
+
+
+def names_like(folder: Location, pattern: str) -> list[str]:
+    """Names in a folder that match a pattern, in order; none if there is no folder.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
+    return sorted(name for name in names_in(folder) if fnmatchcase(name, pattern))
+
+
+def _unlistable(folder: Path, error: OSError) -> StorageError:
+    why = error.strerror or str(error)
+    return StorageError(f"{folder} cannot be listed: {why}. Re-run the same command.", why=why)
 
 
 class Sizes:

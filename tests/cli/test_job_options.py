@@ -7,11 +7,11 @@ import inspect
 import pytest
 from pydantic_core import PydanticUndefined
 
-from magenet_batch.cli import assess, enhance
+from magenet_batch.cli import assess, enhance, watch
 from magenet_batch.jobs.options import JobOptions
 
 FIELDS = JobOptions.model_fields
-OWN = {"dry_run", "as_json"}
+OWN = {"dry_run", "as_json", "every", "metrics_port"}
 """What a command has beyond the job."""
 
 
@@ -31,3 +31,12 @@ def test_every_option_has_the_default_of_the_job(command):
 def test_a_job_can_be_told_everything_that_it_understands():
     given = set(inspect.signature(enhance.command).parameters) - OWN
     assert given | {"assess"} == set(FIELDS)
+
+
+def test_a_service_has_the_options_of_its_job():
+    """All but those of a single run, with the same defaults, so that either continues the other."""
+    of_a_run = {"limit", "part", "retry_failed", "append"}
+    job, service = (inspect.signature(c.command).parameters for c in (enhance, watch))
+    assert service.keys() - OWN == job.keys() - OWN - of_a_run
+    differing = {n for n in service.keys() - OWN if service[n].default != job[n].default}
+    assert differing == {"settle"}

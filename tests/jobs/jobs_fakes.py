@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 
 from magenet_batch.inference.restoring import Estimates
+from magenet_batch.jobs.engine.progress import SilentProgress
+from magenet_batch.records.schema import TIMING_COLUMNS
 
 
 def tiny_fundus(seed: int = 0, *, size: int = 96) -> np.ndarray:
@@ -63,6 +67,23 @@ def measure_nothing(set_attribute=setattr) -> None:
     set_attribute(measuring, "compare_copies", lambda *images, **maps: {})
     set_attribute(measuring, "vessels_seen_on", lambda copy: None)
     set_attribute(process, "recognise", lambda pixels, fov: None)
+
+
+class StopAt(SilentProgress):
+    """Stops a job after a number of images."""
+
+    def __init__(self, stop: threading.Event, images: int) -> None:
+        self._stop, self._images = stop, images
+
+    def update(self, done) -> None:
+        if done.images >= self._images:
+            self._stop.set()
+
+
+def rows(out: Path) -> list[dict]:
+    """All rows in order, without what depends on the clock."""
+    found = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
+    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in found]
 
 
 def outputs(out: Path) -> dict[str, bytes]:

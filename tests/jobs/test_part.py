@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-from jobs_fakes import fake_factory, outputs
+from jobs_fakes import fake_factory, outputs, rows
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_USAGE, JobError, UsageError
@@ -17,11 +16,6 @@ from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
 from magenet_batch.records.part import Part
 from magenet_batch.records.run_info import read_run
-
-
-def rows(out: Path) -> list[dict]:
-    found = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
-    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in found]
 
 
 def test_the_parts_together_are_the_job(options, tmp_path):

@@ -242,3 +242,31 @@ def test_from_the_command_line_with_a_worker(empty_bucket, archive, capsys):
     assert f"Next: magenet report {OUT}" in capsys.readouterr().err
     assert main(["enhance", *given, "--policy", "all", "--evidence", "--json"]) == EXIT_DONE
     assert json.loads(capsys.readouterr().out)["worked"] == 0
+
+
+def test_an_archive_in_a_store_grows(empty_bucket, options, archive, tmp_path):
+    """Archive and output in the store: new, changed and removed objects, across a restart."""
+
+    def put(name: str, content: bytes) -> None:
+        (StorePath("s3://results/eyes") / name).write_bytes(content)
+
+    for path in archive.rglob("*.png"):
+        put(path.relative_to(archive).as_posix(), path.read_bytes())
+    given = {"archive": ("s3://results/eyes",), "out": OUT}
+    first = run_job(options(**given), enhancer_factory=fake_factory)
+    put("new.png", write_image(tmp_path / "new.png", seed=40).read_bytes())
+    put("many/1.png", write_image(tmp_path / "other.png", seed=41).read_bytes())
+    StorePath("s3://results/eyes/many/2.png").unlink()
+    summary = run_job(options(**given, append=True), enhancer_factory=fake_factory)
+    assert (first.worked, summary.worked, summary.images) == (5, 2, 6)
+    assert run_job(options(**given), enhancer_factory=fake_factory).worked == 0
+    status = read_status(StorePath(OUT))
+    assert (status.complete, status.removed, status.generations[0].new) == (True, 1, 1)
+    run_job(options(**(given | {"out": "s3://results/whole"})), enhancer_factory=fake_factory)
+    grown, whole = rows_of(stored(empty_bucket)), rows_of(stored(empty_bucket, "results/whole"))
+    assert sorted((r for r in grown if not r["removed"]), key=lambda r: r["image_id"]) == whole
+    made = {k: v for k, v in stored(empty_bucket).items() if k.startswith("images/")}
+    assert made.pop("images/many/2.png")
+    assert made == {
+        k: v for k, v in stored(empty_bucket, "results/whole").items() if k.startswith("images/")
+    }

@@ -28,7 +28,7 @@ class DenyingServer:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.denied: Callable[[str], bool] | None = None
         self.status, self.code = "403 Forbidden", "AccessDenied"
-        self._store = DomainDispatcherApplication(create_backend_app)
+        self.store = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -42,7 +42,11 @@ class DenyingServer:
     def _answer(self, environ, start_response):
         asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
         if self.denied is None or not self.denied(asked):
-            return self._store(environ, start_response)
+            return self.store(environ, start_response)
+        return self.deny(environ, start_response)
+
+    def deny(self, environ, start_response):
+        """Answer a request with an error, and do nothing."""
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(self.status, [("Content-Type", "application/xml")])
         return [_ERROR.format(code=self.code).encode()]

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
-from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, tasks_of
-from magenet_batch.records.layout import TEMPORARY_GLOB, finished_shards, rows_file
+from magenet_batch.jobs.ledger.replaced import remove_replaced
+from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
+from magenet_batch.records.columns import same_values
+from magenet_batch.records.layout import (
+    GENERATIONS,
+    ROWS,
+    TEMPORARY_GLOB,
+    VERIFIED,
+    finished_shards,
+    rows_file,
+    sidecar_name,
+)
 from magenet_batch.records.outcome import Outcome
 from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.records.schema import NEW_COLUMNS, Row
-from magenet_batch.storage import Location, Sizes, readable, write_parquet
+from magenet_batch.records.sidecar import write_rows
+from magenet_batch.storage import Location, Sizes, StorePath, names_like, readable, remove_file
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
@@ -85,6 +97,7 @@ class Ledger:
         weights: name of the weights, for rows that the driver writes itself.
         weights_hash: hash of the weights.
         part: restricts the ledger to the shards of a part; None for all shards.
+        sidecars: whether rows are also written beside the images.
     """
 
     def __init__(
@@ -95,8 +108,10 @@ class Ledger:
         weights: str | None = None,
         weights_hash: str | None = None,
         part: Part | None = None,
+        sidecars: bool = False,
     ) -> None:
         self.out = out
+        self.sidecars = sidecars
         self._sizes = Sizes(out)
         self.plan = plan
         self.shards = [s for s in range(plan.shards) if part is None or part.has(s)]
@@ -113,8 +128,35 @@ class Ledger:
         return sum(self.plan.shard_rows(shard) for shard in self.shards)
 
     def images_done(self) -> int:
-        """Number of images in finished shards, from the names of the rows files alone."""
-        return sum(self.plan.shard_rows(shard) for shard in self.done())
+        """Number of images in finished shards, without those whose source has changed since.
+
+        The names of the rows files tell it, unless a later generation of the plan changed images.
+        """
+        return sum(self.plan.shard_rows(shard) for shard in self.done()) - self.outdated_images()
+
+    def outdated(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield finished shards with rows of another version than the plan's, and their positions.
+
+        Such a row tells of an earlier version of the source, of other columns of a manifest, or of
+        a source that was removed or is back since.
+        """
+        for shard in sorted(self.done() & self.plan.amended_positions.keys()):
+            positions = self.plan.amended_positions[shard]
+            planned = planned_columns(self.plan.slice(shard, positions))
+            rows = self.read(shard, columns=planned.column_names).take(pa.array(positions))
+            same = np.ones(len(positions), bool)
+            for name in planned.column_names:
+                kind = rows.schema.field(name).type
+                equal = same_values(rows.column(name), planned.column(name).cast(kind))
+                if name == "source_version":  # of a removed source, any version is the last
+                    equal |= planned.column("removed").is_valid().to_numpy()
+                same &= equal
+            if not same.all():
+                yield shard, tuple(p for p, well in zip(positions, same, strict=True) if not well)
+
+    def outdated_images(self) -> int:
+        """Number of images whose rows are of another version than the plan's."""
+        return sum(len(positions) for _, positions in self.outdated())
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard; columns that an older version did not write are null."""
@@ -134,12 +176,17 @@ class Ledger:
             ) from error
 
     def to_retry(self, shard: int) -> tuple[int, ...]:
-        """Positions in a finished shard that failed, or whose output has disappeared since."""
+        """Positions in a finished shard that failed, or whose output has disappeared since.
+
+        Images whose source is missing from a growing archive cannot be retried.
+        """
         rows = self.read(shard, columns=["status", "output"])
+        count = self.plan.shard_rows(shard)
+        gone = self.plan.slice(shard, range(count)).column("removed").is_valid().to_pylist()
         return tuple(
             position
             for position, (status, output) in enumerate(_pairs(rows, "status", "output"))
-            if status == "failed" or not self._is_well(status, output)
+            if not gone[position] and (status == "failed" or not self._is_well(status, output))
         )
 
     def failed_row(self, shard: int, position: int, *, timed_out: bool) -> pa.Table:
@@ -147,8 +194,9 @@ class Ledger:
         part = self.plan.slice(shard, [position])
         task: Task = tasks_of(part)[0]
         row = start_row(
-            task.image_id, task.source, weights=self._weights, weights_hash=self._weights_hash
-        )
+            task.image_id, task.source, source_version=task.version, removed=task.removed,
+            weights=self._weights, weights_hash=self._weights_hash,
+        )  # fmt: skip
         if timed_out:
             fail(row, "timeout", _TIMED_OUT)
         else:
@@ -158,12 +206,21 @@ class Ledger:
     def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
         """Write a shard's rows from pieces; positions that are not given keep their old row.
 
+        Files of replaced rows that no new row names are removed before: until the new rows are in
+        place, the images are processed again anyway.
+
         Args:
             shard: number of the shard.
             rows: a table of one row for each position.
         """
         count = self.plan.shard_rows(shard)
-        kept = self.read(shard) if len(rows) < count else None
+        kept: pa.Table | None = None
+        if len(rows) < count or rows_file(self.out, shard).is_file():
+            kept = self.read(shard)
+            outputs = self.plan.slice(shard, list(rows)).column("output").to_pylist()
+            for (position, new), output in zip(rows.items(), outputs, strict=True):
+                before, after = (t.to_pylist()[0] for t in (kept.slice(position, 1), new))
+                remove_replaced(self.out, before, after, enhanced=output)
         pieces: list[pa.Table] = []
         for position in range(count):
             if position in rows:
@@ -171,14 +228,17 @@ class Ledger:
             else:
                 assert kept is not None
                 pieces.append(kept.slice(position, 1))
-        write_parquet(pa.concat_tables(pieces), rows_file(self.out, shard))
+        self._write(pa.concat_tables(pieces), shard, rows)
 
-    def change(self, shard: int, changes: Mapping[int, Row]) -> None:
+    def change(
+        self, shard: int, changes: Mapping[int, Row], *, note: Mapping[bytes, bytes] | None = None
+    ) -> None:
         """Change some columns of some rows of a finished shard; the others stay as they are.
 
         Args:
             shard: its number.
             changes: position -> column -> value.
+            note: entries to add to the file's metadata.
         """
         table = self.read(shard)
         for name in sorted({name for row in changes.values() for name in row}):
@@ -188,7 +248,40 @@ class Ledger:
                 values[position] = row.get(name, values[position])
             kind = table.schema.field(place)
             table = table.set_column(place, kind, pa.array(values, kind.type))
-        write_parquet(table, rows_file(self.out, shard))
+        if note is not None:
+            table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
+        self._write(table, shard, changes)
+
+    def follow_plan(self, shard: int, positions: Sequence[int]) -> None:
+        """Take over what the plan says of some images of a finished shard into their rows.
+
+        Args:
+            shard: its number.
+            positions: the images; the version of a source that was removed stays.
+        """
+        table = self.read(shard)
+        planned = planned_columns(self.plan.slice(shard, positions))
+        there = planned.column("removed").is_null().to_numpy()
+        for name in planned.column_names:
+            taken = there if name == "source_version" else np.ones(len(there), bool)
+            index = np.arange(len(table))
+            index[np.array(positions)[taken]] = len(table) + np.flatnonzero(taken)
+            place = table.column_names.index(name)
+            kind = table.schema.field(place)
+            both = [*table.column(place).chunks, *planned.column(name).cast(kind.type).chunks]
+            column = pa.chunked_array(both, kind.type).take(pa.array(index))
+            table = table.set_column(place, kind, column)
+        self._write(table, shard, positions)
+
+    def restore_sidecars(self, shard: int) -> None:
+        """Write the missing sidecars of a finished shard."""
+        ids = self.read(shard, columns=["image_id"]).column("image_id").to_pylist()
+        missing = [p for p, key in enumerate(ids) if not self._sizes.of(sidecar_name(key))]
+        if missing:
+            self._write(self.read(shard), shard, missing)
+
+    def _write(self, table: pa.Table, shard: int, changed: Iterable[int]) -> None:
+        write_rows(table, self.out, shard, sidecars=changed if self.sidecars else ())
 
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield some columns of every finished shard, one shard in memory at a time."""
@@ -214,10 +307,12 @@ class Ledger:
         missing = len(self.shards) - len(self.done())
         if missing:
             wrong.append(f"{missing} of {len(self.shards)} shards have no rows")
+        if outdated := self.outdated_images():
+            wrong.append(f"{outdated} rows are of an earlier version of their image")
         for shard, rows in self.tables([*_COUNTED, "image_id", "output"]):
             counts.add(rows)
-            start = shard * self.plan.shard_size
-            planned = self.plan.table.column("image_id").slice(start, self.plan.shard_size)
+            start, count = self.plan.shard_start(shard), self.plan.shard_rows(shard)
+            planned = self.plan.table.column("image_id").slice(start, count)
             if not rows.column("image_id").equals(planned):
                 wrong.append(
                     f"{rows_file(self.out, shard).name} does not contain the planned images"
@@ -226,6 +321,11 @@ class Ledger:
                 f"{output}: its row says {status}, but the file is missing"
                 for status, output in _pairs(rows, "status", "output")
                 if status != "failed" and not self._is_well(status, output)
+            )
+            wrong.extend(
+                f"{name}: the file is missing"
+                for name in map(sidecar_name, rows.column("image_id").to_pylist())
+                if self.sidecars and not self._sizes.of(name)
             )
         return counts, wrong
 
@@ -240,6 +340,16 @@ def _pairs(rows: pa.Table, first: str, second: str) -> Iterator[tuple[Any, Any]]
     return zip(rows.column(first).to_pylist(), rows.column(second).to_pylist(), strict=True)
 
 
+def sweep_records(out: Location) -> None:
+    """Remove half-written files that killed writers left among the records of a job.
+
+    Args:
+        out: the output folder, locked: nothing is being written there. In a store, nothing is left.
+    """
+    if not isinstance(out, StorePath):
+        sweep([out, *(out / name for name in (ROWS, GENERATIONS, VERIFIED))])
+
+
 def sweep(folders: Iterable[Path]) -> int:
     """Remove files with a temporary name, which killed writers left behind.
 
@@ -251,7 +361,7 @@ def sweep(folders: Iterable[Path]) -> int:
     """
     removed = 0
     for folder in folders:
-        for path in folder.glob(TEMPORARY_GLOB):
-            path.unlink(missing_ok=True)
+        for name in names_like(folder, TEMPORARY_GLOB):
+            remove_file(folder / name)
             removed += 1
     return removed

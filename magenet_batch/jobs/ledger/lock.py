@@ -24,7 +24,7 @@ from magenet_batch.jobs.ledger.holder import (
 from magenet_batch.jobs.ledger.store_lock import store_holders, store_lock
 from magenet_batch.records.layout import LOCK_GLOB, lock_name
 from magenet_batch.records.part import Part
-from magenet_batch.storage import Location, StorePath
+from magenet_batch.storage import Location, StorePath, names_like, refused
 
 try:
     import fcntl
@@ -49,18 +49,21 @@ def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
 
     Raises:
         JobError: another job is running in this folder.
+        StorageError: the lock cannot be written.
     """
     if isinstance(out, StorePath):
         with store_lock(out, part=part):
             yield
         return
     path = out / lock_name(part)
-    handle = _acquire(path)
+    try:
+        handle = _acquire(path)
+    except OSError as error:
+        raise refused(error, path, root=out) from error
     try:
         _refuse_others(path, part)
     except BaseException:
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        _release(path, handle)
         raise
     stop = threading.Event()
     thread = threading.Thread(target=_beat, args=(path, stop), daemon=True)
@@ -70,20 +73,20 @@ def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        path.unlink(missing_ok=True)
-        os.close(handle)
+        _release(path, handle)
 
 
 def living_holders(out: Location) -> list[dict[str, Any]]:
     """Processes that work on an output folder now: id, host and start, one entry per lock."""
     if isinstance(out, StorePath):
         return store_holders(out)
-    return [holder for path in sorted(out.glob(LOCK_GLOB)) if (holder := _held(path))]
+    return [holder for name in names_like(out, LOCK_GLOB) if (holder := _held(out / name))]
 
 
 def _refuse_others(mine: Path, part: Part | None) -> None:
     """Refuse if a job is running here that is not another part of the same division."""
-    for path in sorted(mine.parent.glob(LOCK_GLOB)):
+    for name in names_like(mine.parent, LOCK_GLOB):
+        path = mine.parent / name
         sibling = part is not None and path.name.endswith(f"-of-{part.of}.lock")
         if path == mine or sibling:
             continue
@@ -123,6 +126,13 @@ def _acquire(path: Path) -> int:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def _release(path: Path, handle: int) -> None:
+    """Remove the file and the lock on it; a file that stays names a process that has ended."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    os.close(handle)
 
 
 def _take(handle: int) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from magenet_batch.records.run_info import now
-from magenet_batch.storage import Location, StorePath
+from magenet_batch.storage import Location, StorePath, refused
 
 
 class Log:
@@ -22,7 +24,11 @@ class Log:
         self._stored: str | None = None
 
     def write(self, event: str, **values: Any) -> None:
-        """Append one event with its time."""
+        """Append one event with its time.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
         line = json.dumps({"time": now(), "event": event, **values}) + "\n"
         if isinstance(self._path, StorePath):
             if self._stored is None:
@@ -30,5 +36,17 @@ class Log:
             self._stored += line
             self._path.write_text(self._stored)
             return
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with self._path.open("ab") as file:
+                file.write(_line_end(self._path) + line.encode())
+        except OSError as error:
+            raise refused(error, self._path) from error
+
+
+def _line_end(path: Path) -> bytes:
+    """What ends a line that a full disk or a crash has cut off."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return b""
+        file.seek(-1, os.SEEK_END)
+        return b"" if file.read() == b"\n" else b"\n"

@@ -15,7 +15,7 @@ from magenet_batch.jobs.plan.relist import differences, refuse_other_job
 from magenet_batch.records.layout import PLAN, log_name, state_files, state_name
 from magenet_batch.records.part import Part
 from magenet_batch.records.run_info import now, read_record
-from magenet_batch.storage import Location, write_json
+from magenet_batch.storage import Location, names_in, write_json
 
 _BEFORE_RUN_JSON = {PLAN, log_name(None)}
 
@@ -76,7 +76,7 @@ def refuse_foreign(out: Location) -> None:
         raise UsageError(f"{out} is a file. Give a folder with -o.")
     if not out.is_dir() or bool(state_files(out)):
         return
-    others = sorted(p.name for p in out.iterdir() if p.name not in _BEFORE_RUN_JSON)
+    others = sorted(name for name in names_in(out) if name not in _BEFORE_RUN_JSON)
     others = [name for name in others if not name.startswith(".")]
     if others:
         raise UsageError(

@@ -11,11 +11,13 @@ from magenet_batch.duration import duration
 from magenet_batch.errors import UsageError
 from magenet_batch.jobs.ledger.ledger import Counts, Ledger
 from magenet_batch.jobs.ledger.lock import living_holders
+from magenet_batch.jobs.plan.generations import Generation
 from magenet_batch.jobs.plan.plan import Plan
 from magenet_batch.records.layout import PENDING, PLAN, ROWS, rows_file, state_files
 from magenet_batch.records.run_info import by_start, read_record
 from magenet_batch.storage import Location, stats_in
 
+_SHOWN = 5
 UNFINISHED_REVIEW = "Applying decisions was interrupted"
 
 
@@ -32,6 +34,9 @@ class JobStatus:
         rate: images per second in the shards finished since the oldest living run started; None if
             nothing is running or finished yet.
         review_pending: whether applying decisions was interrupted.
+        outdated: number of images whose rows are of an earlier version, to be processed again.
+        removed: number of images whose sources are missing from the archive.
+        generations: what joined the job after its first plan.
     """
 
     out: str
@@ -41,11 +46,19 @@ class JobStatus:
     last: str | None
     rate: float | None
     review_pending: bool = False
+    outdated: int = 0
+    removed: int = 0
+    generations: tuple[Generation, ...] = ()
+
+    @property
+    def done(self) -> int:
+        """Number of images that are done in the version that was planned."""
+        return self.counts.images - self.outdated
 
     @property
     def complete(self) -> bool:
-        """Whether every image has a row."""
-        return self.counts.images == self.images
+        """Whether every image has a row of its planned version."""
+        return self.done == self.images
 
     @property
     def state(self) -> str:
@@ -66,12 +79,15 @@ class JobStatus:
             "seconds_left": self._left(),
             "running": self.running,
             "review_pending": self.review_pending,
+            "outdated": self.outdated,
+            "removed": self.removed,
+            "generations": [one._asdict() for one in self.generations],
         }
 
     def text(self) -> str:
         """The status for people."""
-        share = 100 * self.counts.images / max(self.images, 1)
-        lines = [f"{self.out}: {self.state}, {self.counts.images} of {self.images} images done "
+        share = 100 * self.done / max(self.images, 1)
+        lines = [f"{self.out}: {self.state}, {self.done} of {self.images} images done "
                  f"({share:.1f} %)"]  # fmt: skip
         lines += [
             f"  process {one.get('pid', '?')} on {one.get('host', '?')} "
@@ -83,16 +99,32 @@ class JobStatus:
             lines.append(f"  {self.rate:.2f} images/s, {duration(left)} left")
         if self.counts.images:
             lines += [f"  {line}" for line in self.counts.outcome.lines()]
+        lines += self._grown()
         if self.review_pending:
             lines.append(f"  {UNFINISHED_REVIEW}: run `magenet review {self.out}`.")
         if self.state in ("interrupted", "failed", "killed"):
             lines.append("  Re-run the same command to resume.")
         return "\n".join(lines)
 
+    def _grown(self) -> list[str]:
+        """The last additions to the plan, and what they say of earlier images."""
+        lines = []
+        if self.outdated:
+            lines.append(f"  {self.outdated} changed images are to be processed again")
+        if self.removed:
+            lines.append(f"  {self.removed} images were removed from the archive; outputs stay")
+        if len(self.generations) > _SHOWN:
+            lines.append(f"  {len(self.generations) - _SHOWN} earlier additions to the plan")
+        for one in self.generations[-_SHOWN:]:
+            kinds = (("new", one.new), ("changed", one.changed), ("removed", one.removed))
+            what = ", ".join(f"{count} {name}" for name, count in kinds if count)
+            lines.append(f"  generation {one.number}, planned {one.planned}: {what}")
+        return lines
+
     def _left(self) -> float | None:
         if not self.rate:
             return None
-        return (self.images - self.counts.images) / self.rate
+        return (self.images - self.done) / self.rate
 
 
 def read_status(out: Location) -> JobStatus:
@@ -121,6 +153,8 @@ def read_status(out: Location) -> JobStatus:
         str(out), ledger.images, counts, running,
         last=runs[-1].get("how") if runs else None, rate=_rate(ledger, running),
         review_pending=(out / PENDING).is_file(),
+        outdated=ledger.outdated_images(), removed=len(ledger.plan) - ledger.plan.present,
+        generations=ledger.plan.later,
     )  # fmt: skip
 
 

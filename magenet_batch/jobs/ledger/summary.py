@@ -54,7 +54,7 @@ class JobSummary:
         lines = []
         if self.interrupted:
             lines.append(
-                f"Interrupted: {self.counts.images} of {self.images} images are done. "
+                f"Interrupted: {self.before + self.worked} of {self.images} images are done. "
                 "Re-run the same command to resume."
             )
         elif not self.worked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,11 +26,13 @@ class Found(NamedTuple):
         key: path relative to the archive, with `/`.
         path: absolute path.
         bytes: size; None if it is unknown (a dangling link, no permission).
+        modified_ns: time of the last change in nanoseconds since 1970; None if it is unknown.
     """
 
     key: str
     path: str
     bytes: int | None
+    modified_ns: int | None = None
 
 
 @dataclass
@@ -91,10 +93,12 @@ class Choice(NamedTuple):
     Attributes:
         include: globs over the relative path; if given, they replace the known extensions.
         exclude: globs over the relative path, left out in any case.
+        known: relative paths that are left out and not counted: a plan has them already.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    known: Set[str] = frozenset()
 
     def takes(
         self, key: str, skipped: Skipped | None, *, by_suffix: bool = True, path: str | None = None
@@ -110,6 +114,8 @@ class Choice(NamedTuple):
         Returns:
             Whether the file counts as an image.
         """
+        if key in self.known:
+            return False
         name = key.rsplit("/", 1)[-1]
 
         def matches(patterns: tuple[str, ...]) -> bool:
@@ -190,7 +196,7 @@ def _walk(
                 below = f"{prefix}{entry.name}/"
                 yield from _walk(entry.path, below, choice, above | {identity}, own, skipped)
         elif choice.takes(prefix + entry.name, skipped, path=entry.path):
-            yield Found(prefix + entry.name, entry.path, file_bytes(entry.path))
+            yield Found(prefix + entry.name, entry.path, *file_version(entry.path))
 
 
 def _is_dicom(path: str) -> bool:
@@ -211,9 +217,10 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def file_bytes(path: str | Path) -> int | None:
-    """Size of a file; None if it is unknown."""
+def file_version(path: str | Path) -> tuple[int | None, int | None]:
+    """Size of a file, and when it was last modified, in nanoseconds since 1970; None if unknown."""
     try:
-        return os.stat(path).st_size  # noqa: PTH116  hot loop
+        found = os.stat(path)  # noqa: PTH116  hot loop
     except OSError:
-        return None
+        return None, None
+    return found.st_size, found.st_mtime_ns

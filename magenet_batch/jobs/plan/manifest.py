@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from magenet_batch.errors import UsageError, nearest
-from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_bytes
+from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_version
 from magenet_batch.jobs.plan.roots import LocalRoot, Root, common_folder, from_here, root_of
 from magenet_batch.jobs.plan.tables import STANDARD_INPUT, load_table
 from magenet_batch.records.schema import COLUMN_NAMES
@@ -19,7 +19,7 @@ PATH_COLUMNS = (
     "image", "image_file", "source", "src", "uri", "url", "name",
 )  # fmt: skip
 """Names of path columns, first match first; case does not matter."""
-_RESERVED = {*COLUMN_NAMES, "raw"}  # of rows and plans
+_RESERVED = {*COLUMN_NAMES, "raw", "modified_ns", "plan_index"}  # of rows and plans
 
 
 def read_manifest(
@@ -89,7 +89,8 @@ def _found(
             )
         seen[key] = number
         if choice.takes(key, skipped, by_suffix=False):
-            found.append(Found(key, source, None if is_store(source) else file_bytes(source)))
+            version = (None, None) if is_store(source) else file_version(source)
+            found.append(Found(key, source, *version))
             taken.append(number - 1)
     return found, taken
 

@@ -47,7 +47,7 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
                     f"{scheme}://{entry.path}: its name has an empty component, '.' or '..', which "
                     f"no path can have. Rename the object, or leave it out with --exclude '{key}'."
                 )
-            yield Found(key, f"{scheme}://{entry.path}", entry.size)
+            yield Found(key, f"{scheme}://{entry.path}", entry.size, entry.mtime_ns)
 
 
 def _job_outputs(paths: list[str]) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from magenet_batch.errors import MagenetError, UsageError
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.growth import compare
 from magenet_batch.jobs.plan.listing import Skipped
-from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan, listed, make_plan
+from magenet_batch.jobs.plan.plan import DATED_COLUMNS, PLAN_COLUMNS, Plan, listed, make_plan
 from magenet_batch.records.columns import same_tables
 from magenet_batch.storage import Location
 
@@ -49,8 +50,11 @@ class ArchiveCheck:
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def begin(self) -> None:
+    def begin(self) -> Plan:
         """Check a small archive, or start checking a large one.
+
+        Returns:
+            The frozen plan.
 
         Raises:
             UsageError: the archive has changed.
@@ -61,9 +65,13 @@ class ArchiveCheck:
         else:
             self._run()
             self._tell()
+        return self._plan
 
-    def finish(self) -> None:
+    def finish(self) -> Plan | None:
         """Wait for the result of a check in a thread.
+
+        Returns:
+            None: nothing joins the plan.
 
         Raises:
             UsageError: the archive has changed.
@@ -72,6 +80,7 @@ class ArchiveCheck:
             self._awaited.set()
             self._thread.join()
             self._tell()
+        return None
 
     @property
     def failed(self) -> bool:
@@ -103,8 +112,11 @@ class ArchiveCheck:
 
     def _same(self) -> bool:
         """Compare block by block, so that the archive is never in memory twice."""
-        frozen, limit = self._plan.table, self._options.limit
-        if frozen.column_names != PLAN_COLUMNS.names:
+        if self._plan.later:
+            blocks = listed(self._options, self._skipped)
+            return not compare(self._plan, blocks, times=False)
+        frozen, limit = _undated(self._plan.table), self._options.limit
+        if self._plan.table.column_names != PLAN_COLUMNS.names:
             return False  # manifests are listed whole, with their columns
         at = 0
         for block in listed(self._options, self._skipped):
@@ -112,13 +124,18 @@ class ArchiveCheck:
                 return True
             part = block if limit is None else block.slice(0, limit - at)
             if part.column_names != PLAN_COLUMNS.names or not (
-                frozen.slice(at, len(part)).equals(part.cast(frozen.schema))
+                frozen.slice(at, len(part)).equals(_undated(part).cast(frozen.schema))
             ):
                 return False
             at += len(part)
             if at == limit:
                 break
         return at == len(self._plan)
+
+
+def _undated(table: pa.Table) -> pa.Table:
+    """A plan's table without the columns that a moved or copied archive changes."""
+    return table.drop_columns(list(DATED_COLUMNS))
 
 
 def refuse_other_job(out: Location, changed: list[str]) -> None:
@@ -137,7 +154,8 @@ def refuse_other_job(out: Location, changed: list[str]) -> None:
                 [
                     f"{out} contains a job with other options, weights or images:",
                     *(f"  {line}" for line in changed),
-                    "Choose another folder with -o, or use the same options as before to resume.",
+                    "Choose another folder with -o, or use the same options as before to resume. "
+                    "If the archive has grown, add --append to include new and changed images.",
                 ]
             )
         )
@@ -163,9 +181,11 @@ def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
         show: number of names to show for each kind of difference.
 
     Returns:
-        Lines such as "2 images added: a.jpg, b.jpg"; empty if nothing changed.
+        Lines such as "2 images added: a.jpg, b.jpg"; empty if nothing changed. Other times of
+        modification are no change.
     """
-    if same_tables(old.table, new.table):
+    frozen = old.table.filter(pc.is_null(old.table["removed"]))
+    if same_tables(_undated(frozen), _undated(new.table)):
         return []
 
     def named(what: str, names: pa.ChunkedArray) -> list[str]:
@@ -178,7 +198,7 @@ def differences(old: Plan, new: Plan, *, show: int = 3) -> list[str]:
         known = pc.is_in(these["image_id"], value_set=others["image_id"].combine_chunks())
         return these["image_id"].filter(pc.invert(known))
 
-    before, after = (p.table.select(["image_id", "bytes"]) for p in (old, new))
+    before, after = (t.select(["image_id", "bytes"]) for t in (frozen, new.table))
     lines = named("added", only_in(after, before))
     lines += named("gone", only_in(before, after))
     both = after.append_column("place", pa.array(range(len(after)))).join(

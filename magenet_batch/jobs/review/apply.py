@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,19 +19,17 @@ from magenet_batch.jobs.engine.machine import cpu_count
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
-from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Plan, tasks_of
-from magenet_batch.jobs.policy import POLICIES
+from magenet_batch.jobs.recorded import recorded_options, recorded_weights
 from magenet_batch.jobs.review.decisions import UNDO, Decision, Defaults, read_decisions
 from magenet_batch.jobs.review.files import MEASURES, Files
 from magenet_batch.jobs.review.result import ReviewResult
 from magenet_batch.jobs.review.states import COLUMNS, obey, refused, wanted, why_not
 from magenet_batch.jobs.work.process import EnhancerLike
-from magenet_batch.models.catalog import shipped_names
 from magenet_batch.records.layout import PENDING, PLAN, log_name, state_files
-from magenet_batch.records.run_info import read_record, read_run
+from magenet_batch.records.run_info import has_sidecars, read_record, read_run
 from magenet_batch.records.schema import Row
-from magenet_batch.storage import Location, is_store, write_json
+from magenet_batch.storage import Location, write_json
 
 Say = Callable[[str], None]
 _NEEDED = ["image_id", "sha256", *COLUMNS]
@@ -59,10 +55,11 @@ class Review:
         self.job = read_run(out).id
         self._record = read_record(states[0])
         self._plan = Plan.load(out / PLAN)
-        self._ledger = Ledger(out, self._plan)
+        sidecars = has_sidecars(self._record.identity)
+        self._ledger = Ledger(out, self._plan, sidecars=sidecars)
         self._say = say
         self._loaded: EnhancerLike | None = None
-        self._options = _image_options(self._record.identity)
+        self._options = recorded_options(self._record.identity)
 
     def read(self, content: bytes, name: str, *, reviewer: str, when: str) -> list[Decision]:
         """Read decisions about this job from a CSV file.
@@ -151,7 +148,7 @@ class Review:
         files = Files(self.out, self._options, self._enhancer)
         by_shard: dict[int, dict[int, Decision]] = {}
         for decision, index in zip(decisions, self._places(decisions), strict=True):
-            shard, position = divmod(index, self._plan.shard_size)
+            shard, position = self._plan.place(index)
             by_shard.setdefault(shard, {})[position] = decision
         for shard, wished in sorted(by_shard.items()):
             self._obey_in(shard, wished, files, result)
@@ -191,7 +188,7 @@ class Review:
             identity = self._record.identity
             self._say("Loading the network: enhanced images that were withheld are made again.")
             self._loaded = run.load_enhancer(
-                "cpu", cpu_count(), weights=_weights(identity, self._record.runs),
+                "cpu", cpu_count(), weights=recorded_weights(identity, self._record.runs),
                 expected=identity.get("weights_hash"), blend=identity.get("blend", 1.0),
                 look=identity.get("look", "natural"),
             )  # fmt: skip
@@ -209,7 +206,7 @@ class Review:
         done = self._ledger.done()
         by_shard: dict[int, list[int]] = {}
         for index in self._places(decisions):
-            shard, position = divmod(index, self._plan.shard_size)
+            shard, position = self._plan.place(index)
             if shard in done:
                 by_shard.setdefault(shard, []).append(position)
         for shard, positions in by_shard.items():
@@ -235,29 +232,3 @@ def _word(row: Row, decision: Decision) -> str:
     if decision.decision == UNDO:
         return "undone"
     return {"deliver": "delivered", "withhold": "withheld", "keep": "confirmed"}[what]
-
-
-def _image_options(identity: dict[str, Any]) -> ImageOptions:
-    """How the job read and wrote images, from its record."""
-    names = ("quality", "resolution", "page", "colour_model")
-    as_given: dict[str, Any] = {name: identity.get(name) for name in names}
-    return ImageOptions(
-        **as_given,
-        output_format=identity.get("output_format", "source"),
-        metadata=identity.get("metadata", "keep"), policy=POLICIES["all"],
-        dicom_syntax=identity.get("dicom_syntax", "explicit"),
-        deidentify=identity.get("deidentify", "none"),
-        kept=identity.get("kept", "copy"), rejects=identity.get("rejects", "omit"),
-        grey=identity.get("grey", "keep"), evidence=False, assess=False,
-        look=identity.get("look", "natural"),
-    )  # fmt: skip
-
-
-def _weights(identity: dict[str, Any], runs: list[dict[str, Any]]) -> str:
-    """The weights as they can be found from here: a relative path is one of the job's folder."""
-    name = str(identity.get("weights") or "")
-    if name in shipped_names() or is_store(name):
-        return name
-    folder = str(runs[-1].get("folder") or "") if runs else ""
-    path = Path(folder) / Path(name).expanduser()
-    return str(path) if path.is_file() else name

@@ -23,7 +23,7 @@ from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, remove_file
 
 MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_contrast",
             "area_contrast", "macula_contrast")  # fmt: skip
@@ -46,13 +46,16 @@ class Files:
     options: ImageOptions
     enhancer: Callable[[], EnhancerLike]
 
-    def deliver(self, task: Task, row: Row, *, digest: str | None) -> None:
+    def deliver(self, task: Task, row: Row, *, digest: str | None) -> str:
         """Put the enhanced image where it is delivered.
 
         Args:
             task: the image.
             row: its row, of an image that is withheld.
             digest: SHA-256 of what was set aside, None where nothing was.
+
+        Returns:
+            SHA-256 of what is delivered.
 
         Raises:
             ImageError: it cannot be made again as it was.
@@ -65,6 +68,7 @@ class Files:
             aside = self._make_again(task, row)
         write_output(self.out, task.output, aside)
         self._remove(row.get("output"), but=task.output)
+        return hashlib.sha256(aside).hexdigest()
 
     def withhold(self, task: Task, row: Row) -> tuple[str | None, str]:
         """Set the enhanced image aside and put the original in its place, as the job was told.
@@ -153,13 +157,7 @@ class Files:
         """Remove a file of the output folder that no row names any more."""
         if name is not None and name != but:
             _refuse_outside(name)
-            try:
-                (self.out / name).unlink(missing_ok=True)
-            except OSError as error:
-                why = error.strerror or str(error)
-                raise StorageError(
-                    f"{self.out / name} cannot be removed: {why}", why=why
-                ) from error
+            remove_file(self.out / name, root=self.out)
 
 
 def _refuse_outside(name: str) -> None:

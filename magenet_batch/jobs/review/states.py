@@ -13,7 +13,7 @@ from magenet_batch.records.outcome import because
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import WITHHELD_REASONS, can_be_reviewed
 
-STATE = ("status", "reason", "message", "output", "look")
+STATE = ("status", "reason", "message", "output", "look", "output_sha256")
 """Columns that a decision replaces; `before_review` keeps what the job wrote there."""
 COLUMNS = (*STATE, "decision", "reviewer", "reviewed", "before_review")
 DIGEST = "set_aside_sha256"
@@ -29,6 +29,7 @@ def whole_state(row: Row) -> dict[str, Any]:
         return {name: row.get(name) for name in STATE}
     try:
         found: dict[str, Any] = json.loads(row["before_review"])
+        found.setdefault("output_sha256", None)  # rows of earlier versions
         return {**{name: found[name] for name in STATE}, DIGEST: found.get(DIGEST)}
     except (ValueError, TypeError, KeyError) as error:
         raise ImageError("error", "its row does not tell what was there before") from error
@@ -88,16 +89,17 @@ def obey(row: Row, decision: Decision, task: Task, files: Files, *, look: str) -
     now = {name: row.get(name) for name in STATE}
     what = wanted(row, decision)
     if what == "deliver":
-        files.deliver(task, row, digest=job.get(DIGEST))
+        digest = files.deliver(task, row, digest=job.get(DIGEST))
         now = {"status": "enhanced", "reason": None, "message": None, "output": task.output,
-               "look": look}  # fmt: skip
+               "look": look, "output_sha256": digest}  # fmt: skip
     elif what == "withhold" and job["status"] == "withheld":
         files.restore_original(task, row, name=job["output"])
         now = {name: job[name] for name in STATE}
     elif what == "withhold":
         kept, job[DIGEST] = files.withhold(task, row)
         now = {"status": "withheld", "reason": "reviewer", "output": kept, "look": None,
-               "message": WITHHELD_REASONS["reviewer"]}  # fmt: skip
+               "message": WITHHELD_REASONS["reviewer"],
+               "output_sha256": None if kept is None else row.get("sha256")}  # fmt: skip
     if decision.decision == UNDO:
         return {**{name: job[name] for name in STATE}, **dict.fromkeys(COLUMNS[len(STATE) :])}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,7 +150,10 @@ class ImageProcessor:
         """Read, hash and decode; find the field of view; measure the quality before."""
         network = self._enhancer
         name, digest = (network.weights_name, network.weights_hash) if network else (None, None)
-        row = start_row(task.image_id, task.source, weights=name, weights_hash=digest)
+        row = start_row(
+            task.image_id, task.source, source_version=task.version, removed=task.removed,
+            weights=name, weights_hash=digest,
+        )  # fmt: skip
         work = Work(task, row)
         return self._guarded(work, self._load)
 
@@ -265,7 +269,10 @@ class ImageProcessor:
             text = bool(work.row["burned_in_text"])
             data = self._encoded(work.task, image, enhanced.pixels, text_found=text)
             write_output(self._out, work.task.output, data)
-        work.row.update(status="enhanced", output=work.task.output, look=self._options.look)
+        work.row.update(
+            status="enhanced", output=work.task.output, look=self._options.look,
+            output_sha256=hashlib.sha256(data).hexdigest(),
+        )  # fmt: skip
 
     def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
         """Deliver the original in place of the enhanced image, or nothing, as the options say."""
@@ -280,7 +287,10 @@ class ImageProcessor:
             )
         status = "kept" if reason in KEPT_REASONS else "withheld"
         message = (KEPT_REASONS | WITHHELD_REASONS)[reason]
-        work.row.update(status=status, reason=reason, message=message, output=output)
+        work.row.update(
+            status=status, reason=reason, message=message, output=output,
+            output_sha256=None if output is None else work.row["sha256"],
+        )  # fmt: skip
 
     def _show(
         self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike

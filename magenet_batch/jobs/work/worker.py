@@ -15,10 +15,10 @@ from magenet_batch.errors import CancelledError
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.work.process import EnhancerFactory, ImageProcessor, Work
-from magenet_batch.records.layout import rows_file
 from magenet_batch.records.rows import rows_table
 from magenet_batch.records.schema import Row
-from magenet_batch.storage import location_of, write_parquet
+from magenet_batch.records.sidecar import write_rows
+from magenet_batch.storage import location_of
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class WorkerConfig:
         threads: CPU threads of the network and of OpenCV.
         image_options: how images are read and written.
         ahead: number of images that are read ahead of, and written behind, the one in the network.
+        sidecars: whether to write rows beside the images too.
     """
 
     out: str
@@ -83,6 +84,7 @@ class WorkerConfig:
     threads: int
     image_options: ImageOptions
     ahead: int = 1
+    sidecars: bool = False
 
 
 class Worker:
@@ -102,6 +104,7 @@ class Worker:
         cv2.setNumThreads(config.threads)
         self._out = location_of(config.out)
         self._ahead = config.ahead
+        self._sidecars = config.sidecars
         enhancer = config.factory and config.factory(config.device, config.threads)
         self._stop = stop or threading.Event()
         self._processor = ImageProcessor(
@@ -144,7 +147,8 @@ class Worker:
         table = rows_table(rows, extra_of(part))
         if not unit.whole:
             return Outcome(finished=True, rows=table, counters=self._counters)
-        write_parquet(table, rows_file(self._out, unit.shard))
+        sidecars = range(len(table)) if self._sidecars else ()
+        write_rows(table, self._out, unit.shard, sidecars=sidecars)
         return Outcome(finished=True, rows=None, counters=self._counters)
 
     def _pipeline(self, tasks: Sequence[Task], on_image: Callable[[], None]) -> list[Row] | None:

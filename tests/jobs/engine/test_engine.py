@@ -29,7 +29,8 @@ from magenet_batch.storage import write_parquet
 
 def make_plan(images: int, shard_size: int) -> Plan:
     names = [f"{i}.jpg" for i in range(images)]
-    columns = [names, names, [f"images/{n}" for n in names], [1] * images, [None] * images]
+    columns = [names, names, [f"images/{n}" for n in names], [1] * images]
+    columns += [[None] * images] * 3
     arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
     return Plan(pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS), shard_size)
 

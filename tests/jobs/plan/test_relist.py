@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs_fakes import fake_factory, outputs, write_image
+from jobs_fakes import StopAt, fake_factory, outputs, write_image
 
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs.engine.progress import SilentProgress
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan import relist
 from magenet_batch.jobs.plan.plan import make_plan
@@ -23,17 +22,6 @@ CHANGES = {
     "gone": lambda root: (root / "left" / "eye.jpg").unlink(),
     "another size": lambda root: write_image(root / "a.png", size=64),
 }
-
-
-class StopAt(SilentProgress):
-    """Stops a job after a number of images."""
-
-    def __init__(self, stop: threading.Event, images: int) -> None:
-        self._stop, self._images = stop, images
-
-    def update(self, done) -> None:
-        if done.images >= self._images:
-            self._stop.set()
 
 
 def test_a_stop_in_the_last_shard_is_an_interruption(options):

@@ -1,6 +1,7 @@
 """Decisions are obeyed: what is delivered, what the rows say, and that it can be taken back."""
 
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 
@@ -61,9 +62,11 @@ def test_deliver_makes_the_withheld_image_again_and_withhold_brings_the_original
         before_it = json.loads(row["before_review"])
         assert before_it["status"] == first[row["image_id"]]["status"]
     # all else is as it was: other rows, other columns, no row more or less
-    changed = {"status", "reason", "message", "output", "look", *REVIEW_COLUMNS}
+    changed = {"status", "reason", "message", "output", "look", "output_sha256", *REVIEW_COLUMNS}
     assert list(rows) == list(first)
     for name, row in rows.items():
+        if row["output"] is not None:
+            assert row["output_sha256"] == hashlib.sha256(after[row["output"]]).hexdigest()
         decided = name.replace(".", "__") in ALL
         same = {k: v for k, v in row.items() if not decided or k not in changed}
         assert same == {k: first[name][k] for k in same}

@@ -1,0 +1,1 @@
+"""A service that enhances images as they arrive."""

@@ -1,0 +1,436 @@
+"""Fault sweep: every write, rename, list and request of a small job fails, or is its last.
+
+    python tools/fault_sweep.py [--where local s3] [--what fresh append] [--faults full broken kill]
+        [--sample 20 --seed 1] [-o tools/results/fault_sweep.json]
+
+Runs a job on five tiny images in a process of its own and counts its operations: on a folder
+`open` for writing, `write`, `fsync`, `replace`, `link`, `symlink`, `unlink`, `mkdir`, `listdir`,
+`scandir`, `truncate`, `utime`; on an object store every request. Then the job runs once for each
+operation n, which fails or kills the process, and the same command runs again, undisturbed. After
+that, outputs and rows must be those of an undisturbed job, byte for byte except for timings, with
+one row for each image; every file must be what its row says; and nothing half-written may be left.
+A job that fails must do so with a message, never with a traceback.
+
+`fresh` is a new job, `append` one whose archive has a new, a changed, a touched and a removed
+image. Faults: `full` (no space left), `broken` (input/output error), `kill` (SIGKILL before the
+operation; a write is done by half); on an object store `denied` (403), `lost` (done, but answered
+with an error), `kill`, `killed-after` (SIGKILL when it was done).
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import io
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "makers"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "jobs"))
+
+import jobs_fakes
+
+from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, MagenetError
+from magenet_batch.jobs.check.verify import verify
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.run import run_job
+from magenet_batch.records.reading import open_rows
+from magenet_batch.records.schema import TIMING_COLUMNS
+from magenet_batch.storage import StorePath, location_of
+
+FAULTS = {"local": ("full", "broken", "kill"), "s3": ("denied", "lost", "kill", "killed-after")}
+BUCKET = "sweep"
+_BY_PATH = (
+    "replace", "rename", "link", "symlink", "unlink", "mkdir", "listdir", "scandir", "utime",
+)  # fmt: skip
+_BY_HANDLE = ("fsync", "write", "ftruncate")
+_KILLED = -signal.SIGKILL
+_TRACEBACK = 70  # exit code of a job that ended with anything but a message
+_HEAVY = [
+    "magenet_batch.inference.restoring", "magenet_batch.jobs.run",
+    "magenet_batch.jobs.work.process", "magenet_batch.jobs.check.verify",
+]  # fmt: skip
+"""Modules that are loaded once, before the processes of the jobs are forked."""
+_ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One disturbed run.
+
+    Attributes:
+        where: `local` or `s3`.
+        what: `fresh` or `append`.
+        fault: one of `FAULTS`.
+        at: the operation that it happens at, from 1; 0 only counts.
+    """
+
+    where: str
+    what: str
+    fault: str
+    at: int
+
+
+class Points:
+    """Counts the operations of this process below a folder, and disturbs one of them.
+
+    Args:
+        folder: the output folder.
+        fault: `full`, `broken` or `kill`.
+        at: number of the operation, from 1; 0 disturbs none.
+    """
+
+    def __init__(self, folder: Path, fault: str, at: int) -> None:
+        self.seen: Counter[str] = Counter()
+        self._folder, self._fault, self._at = str(folder), fault, at
+        self._lock = threading.Lock()
+
+    def hit(self, name: str, *, half: Callable[[], object] = lambda: None) -> None:
+        """Count an operation; if it is the one, do half of it and fail, or die."""
+        with self._lock:
+            self.seen[name] += 1
+            if self.seen.total() != self._at:
+                return
+        half()
+        if self._fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise OSError(_ERRORS[self._fault], os.strerror(_ERRORS[self._fault]))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Disturb what this process does inside the block."""
+        real: dict[Any, tuple[str, Any]] = {}
+
+        def replace(module: Any, name: str, wrapper: Callable[..., Any]) -> None:
+            real[(id(module), name)] = (name, getattr(module, name))
+            setattr(module, name, wrapper)
+
+        for name in _BY_PATH:
+            replace(os, name, self._by_path(name, getattr(os, name)))
+        for name in _BY_HANDLE:
+            replace(os, name, self._by_handle(name, getattr(os, name)))
+        replace(os, "open", self._opening(os.open))
+        opened = io.open
+        io.open = self._file(opened)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            io.open = opened  # type: ignore[assignment]
+            for name, function in real.values():
+                setattr(os, name, function)
+
+    def _is_ours(self, path: object) -> bool:
+        return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._folder)
+
+    def _by_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(path: Any = ".", *rest: Any, **named: Any) -> Any:
+            if self._is_ours(path) or (rest and self._is_ours(rest[0])):
+                self.hit(name)
+            return real(path, *rest, **named)
+
+        return wrapper
+
+    def _by_handle(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*given: Any) -> Any:
+            self.hit(name)
+            return real(*given)
+
+        return wrapper
+
+    def _opening(self, real: Callable[..., int]) -> Callable[..., int]:
+        def wrapper(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+            if self._is_ours(path) and flags & (os.O_WRONLY | os.O_RDWR):
+                self.hit("open")
+            return real(path, flags, *rest, **named)
+
+        return wrapper
+
+    def _file(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
+            if not self._is_ours(file) or not set(mode) & set("wax+"):
+                return real(file, mode, *rest, **named)
+            self.hit("open")
+            made = real(file, mode, *rest, **named)
+            return _Written(made, self)
+
+        return wrapper
+
+
+class _Written:
+    """A file whose writes are operations; half of a disturbed one reaches the disk."""
+
+    def __init__(self, file: Any, points: Points) -> None:
+        self._file, self._points = file, points
+
+    def write(self, data: Any) -> int:
+        def half() -> None:
+            self._file.write(data[: len(data) // 2])
+            self._file.flush()
+
+        self._points.hit("write", half=half)
+        written: int = self._file.write(data)
+        return written
+
+    def __enter__(self) -> _Written:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def make_archives(root: Path) -> None:
+    """The archive before it grew, in `before`, and as it is, in `in`."""
+    for seed, name in enumerate(("a.jpg", "b/c.png", "b/d.png", "e.png", "gone.png")):
+        jobs_fakes.write_image(root / "in" / name, seed=seed, size=64)
+    shutil.copytree(root / "in", root / "before")
+    jobs_fakes.write_image(root / "in/b/d.png", seed=20, size=64)
+    jobs_fakes.write_image(root / "in/new.png", seed=21, size=64)
+    os.utime(root / "in/e.png", ns=(1, 1))
+    (root / "in/gone.png").unlink()
+
+
+def options_of(root: Path, where: str, out: str) -> JobOptions:
+    """The command that is run, disturbed and then undisturbed."""
+    place = str(root / out) if where == "local" else f"s3://{BUCKET}/{out}"
+    return JobOptions(
+        archive=(str(root / "in"),), out=place, workers=0, gpus=0, shard_size=2, policy="all",
+        evidence=True, append=True, retry_failed=True,
+    )  # fmt: skip
+
+
+def work(root: Path, case: Case, out: str, tell: Any, environment: dict[str, str]) -> None:
+    """The job, in a process of its own; exits as the command line would."""
+    os.environ.update(environment)
+    jobs_fakes.measure_nothing()
+    points = Points(root / out, case.fault, case.at if case.where == "local" else 0)
+    code = _TRACEBACK
+    try:
+        with points.watched():
+            summary = run_job(
+                options_of(root, case.where, out), enhancer_factory=jobs_fakes.fake_factory
+            )
+        code = summary.exit_code
+    except MagenetError as error:
+        code = error.exit_code
+    except Exception:
+        traceback.print_exc()
+    finally:
+        tell.send(dict(points.seen))
+        tell.close()
+    sys.exit(code)
+
+
+class Sweep:
+    """Runs cases in a folder of its own.
+
+    Args:
+        root: an empty folder.
+        server: an S3 server; None for local cases only.
+    """
+
+    def __init__(self, root: Path, *, server: Any = None) -> None:
+        self._root, self._server = root, server
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(_HEAVY)
+        self._expected: dict[tuple[str, str], Any] = {}
+        make_archives(root)
+
+    def points(self, where: str, what: str) -> Counter[str]:
+        """The operations of an undisturbed run, by kind; its result is what is expected."""
+        self._start(where, what)
+        code, seen = self._run(Case(where, what, "kill", 0))
+        if code != EXIT_DONE:
+            raise SystemExit(f"the undisturbed job ended with exit code {code}")
+        self._expected[where, what] = self._result(where)
+        return seen
+
+    def try_case(self, case: Case) -> str | None:
+        """Run a case.
+
+        Returns:
+            What is wrong; None if nothing is.
+        """
+        self._start(case.where, case.what)
+        code, _ = self._run(case)
+        if code not in (_KILLED, EXIT_DONE, 1, EXIT_SOME_FAILED):
+            return f"the disturbed job ended with exit code {code}"
+        again, _ = self._run(Case(case.where, case.what, case.fault, 0))
+        if again != EXIT_DONE:
+            return f"the same command again ended with exit code {again}"
+        found, expected = self._result(case.where), self._expected[case.where, case.what]
+        for name, one, other in zip(("outputs", "rows", "left over"), found, expected, strict=True):
+            if one != other:
+                return f"{name} differ from those of an undisturbed job"
+        return None
+
+    def _start(self, where: str, what: str) -> None:
+        """The output folder as the command finds it."""
+        place = location_of(options_of(self._root, where, "out").out)
+        _clear(place)
+        if what == "append":
+            template = location_of(options_of(self._root, where, f"template-{where}").out)
+            if not template.exists():
+                self._make_template(where, template)
+            _copy(template, place)
+
+    def _make_template(self, where: str, template: Any) -> None:
+        now, before = self._root / "in", self._root / "before"
+        now.rename(self._root / "later")
+        before.rename(now)
+        code, _ = self._run(Case(where, "fresh", "kill", 0), out=template.name)
+        now.rename(before)
+        (self._root / "later").rename(now)
+        if code != EXIT_DONE:
+            raise SystemExit(f"the first job ended with exit code {code}")
+
+    def _run(self, case: Case, *, out: str = "out") -> tuple[int, Counter[str]]:
+        ours, theirs = self._processes.Pipe(duplex=False)
+        environment = self._server.environment if case.where == "s3" else {}
+        given = (self._root, case, out, theirs, environment)
+        process = self._processes.Process(target=work, args=given)
+        seen: Counter[str] = Counter()
+        if case.where == "s3":
+            self._server.disturb(process, seen, fault=case.fault, at=case.at)
+        process.start()
+        theirs.close()
+        try:
+            told = ours.recv()
+        except EOFError:  # killed
+            told = {}
+        process.join()
+        if case.where == "s3":
+            self._server.leave()
+        else:
+            seen.update(told)
+        assert process.exitcode is not None
+        return process.exitcode, seen
+
+    def _result(self, where: str) -> tuple[Any, Any, Any]:
+        """Outputs, rows, and what should not be there."""
+        out = location_of(options_of(self._root, where, "out").out)
+        files = _files(out)
+        rows = [row for table in open_rows(out).tables(open_rows(out).schema.names)
+                for row in table.to_pylist()]  # fmt: skip
+        bare = [
+            {k: v for k, v in row.items() if k not in TIMING_COLUMNS and k != "removed"}
+            | {"removed": row["removed"] is not None}
+            for row in rows
+        ]
+        strange = [n for n in files if n.endswith((".tmp", ".lock"))]
+        strange += [
+            str(one) for one in verify(out, threads=1).findings if one.image_id != "gone.png"
+        ]
+        made = {n: c for n, c in files.items() if n.startswith(("images/", "evidence/"))}
+        return made, bare, strange
+
+
+def _files(out: Any) -> dict[str, bytes]:
+    if isinstance(out, StorePath):
+        from pyarrow.fs import FileSelector, FileType
+
+        store, base = out._store, str(out).partition("://")[2]
+        found = store.get_file_info(FileSelector(base, recursive=True, allow_not_found=True))
+        return {
+            one.path.removeprefix(f"{base}/"): store.open_input_file(one.path).read()
+            for one in found
+            if one.type == FileType.File
+        }
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def _clear(place: Any) -> None:
+    if isinstance(place, StorePath):
+        if place.exists():  # removed one by one, objects leave markers of empty folders
+            place._store.delete_dir(str(place).partition("://")[2])
+    else:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _copy(template: Any, place: Any) -> None:
+    if isinstance(place, StorePath):
+        for name, content in _files(template).items():
+            (place / name).write_bytes(content)
+    else:
+        shutil.copytree(template, place)
+
+
+def sweep(
+    trials: Sweep, *, where: str, what: str, faults: list[str], sample: int | None, seed: int
+) -> dict[str, Any]:
+    """Try every operation of a job, or a random sample of them, with every fault."""
+    points = trials.points(where, what)
+    cases = [Case(where, what, fault, n) for fault in faults for n in range(1, points.total() + 1)]
+    if sample is not None and sample < len(cases):
+        cases = random.Random(seed).sample(cases, sample)
+    wrong: list[str] = []
+    for case in cases:
+        if problem := trials.try_case(case):
+            wrong.append(f"{case.fault} at {case.at}: {problem}")
+            print(f"{where}, {what}: {wrong[-1]}", file=sys.stderr, flush=True)
+    return {
+        "where": where, "what": what, "points": dict(sorted(points.items())),
+        "tried": len(cases), "failed": len(wrong), "problems": wrong, "faults": faults,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--where", nargs="+", choices=FAULTS, default=["local"])
+    parser.add_argument("--what", nargs="+", choices=["fresh", "append"],
+                        default=["fresh", "append"])  # fmt: skip
+    parser.add_argument("--faults", nargs="+")
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    found = []
+    for where in given.where:
+        for what in given.what:
+            with tempfile.TemporaryDirectory() as folder, store(where) as server:
+                faults = [f for f in FAULTS[where] if not given.faults or f in given.faults]
+                found.append(
+                    sweep(Sweep(Path(folder), server=server), where=where, what=what,
+                          faults=faults, sample=given.sample, seed=given.seed)
+                )  # fmt: skip
+            one = found[-1]
+            print(f"{where}, {what}: {sum(one['points'].values())} operations, "
+                  f"{one['tried']} faults tried, {one['failed']} failed", flush=True)  # fmt: skip
+    if given.output:
+        given.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    sys.exit(any(one["failed"] for one in found))
+
+
+@contextmanager
+def store(where: str) -> Iterator[Any]:
+    """An S3 server with an empty bucket, if it is needed."""
+    if where != "s3":
+        yield None
+        return
+    from s3_faults import FaultyServer
+
+    with FaultyServer(BUCKET) as server:
+        yield server
+
+
+if __name__ == "__main__":
+    main()
