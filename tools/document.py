@@ -309,7 +309,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md scaling": ("scaling", scaling),
     "docs/benchmarks.md resume": ("resume", resume),
     "docs/benchmarks.md append": ("append", append),
-    "docs/benchmarks.md faults": ("fault_sweep", faults),
+    "docs/benchmarks.md fault_sweep": ("fault_sweep", faults),
     "docs/benchmarks.md pairs": ("pairs", of_quality.pairs),
     "docs/benchmarks.md adapt": ("adapt", of_quality.adapted),
     "docs/benchmarks.md bands": ("bands", of_quality.bands),
