@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import of_jobs
@@ -27,6 +27,10 @@ ROOT = Path(__file__).parent.parent
 RESULTS = (
     ROOT / "benchmarks" / "results", ROOT / "studies" / "results", ROOT / "tools" / "results"
 )  # fmt: skip
+
+
+Line = tuple[str, str, str, int]
+"""Words, gate, part of the gate, and digits of one line of a table."""
 
 
 def mean(found: Numbers, digits: int) -> str:
@@ -54,24 +58,51 @@ def gates(results: Numbers) -> str:
     return f"{gate_table.brief(found)}\n\n{said}"
 
 
-def statistics(results: Numbers) -> str:
-    """Gates with and without statistics in the light stage, where they differ."""
-    without, with_them = (results[name]["gates"] for name in ("gates", "gates_statistics"))
+def compared(results: Numbers, names: Mapping[str, str], lines: Sequence[Line]) -> str:
+    """Some gates of several weights side by side."""
+    gates = [results[name]["gates"] for name in names.values()]
     rows = [
-        [said, *(f"{g[gate]['parts'][part]['value']:.{digits}f}" for g in (without, with_them))]
-        for said, gate, part, digits in (
-            ("known camera, `evaluation`, PSNR over nothing (dB)", "psnr_known", "evaluation", 2),
-            ("known camera, `mild`, PSNR over nothing (dB)", "psnr_known", "mild", 2),
-            ("SSIM gap closed, `evaluation`", "ssim_gap", "evaluation", 2),
-            ("SSIM gap closed, `mild`", "ssim_gap", "mild", 2),
-            ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
-            ("unseen camera, `evaluation`, PSNR (dB)", "psnr_unseen", "evaluation, raw", 2),
-            ("the same, aligned (dB)", "psnr_unseen", "evaluation, aligned", 2),
-            ("unseen camera, clean (dB)", "clean_unseen", "lesav", 1),
-            ("unseen camera, shift of colour (dE)", "colour", "lesav", 2),
-        )
-    ]  # fmt: skip
-    return table(["", "shipped", "with statistics"], rows)
+        [said, *(_value(one, gate, part, digits) for one in gates)]
+        for said, gate, part, digits in lines
+    ]
+    return table(["", *names], rows)
+
+
+def _value(gates: Numbers, gate: str, part: str, digits: int) -> str:
+    return f"{gates[gate]['parts'][part]['value']:.{digits}f}" if gate in gates else "-"
+
+
+def statistics(results: Numbers) -> str:
+    """Gates with and without statistics in the light stage."""
+    lines = (
+        ("known camera, `evaluation`, PSNR over nothing (dB)", "psnr_known", "evaluation", 2),
+        ("known camera, `mild`, PSNR over nothing (dB)", "psnr_known", "mild", 2),
+        ("SSIM gap closed, `evaluation`", "ssim_gap", "evaluation", 2),
+        ("SSIM gap closed, `mild`", "ssim_gap", "mild", 2),
+        ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
+        ("unseen camera, `evaluation`, PSNR (dB)", "psnr_unseen", "evaluation, raw", 2),
+        ("the same, aligned (dB)", "psnr_unseen", "evaluation, aligned", 2),
+        ("unseen camera, clean (dB)", "clean_unseen", "lesav", 1),
+        ("unseen camera, shift of colour (dE)", "colour", "lesav", 2),
+    )  # fmt: skip
+    return compared(
+        results, {"without": "gates_plain", "with statistics": "gates_statistics"}, lines
+    )
+
+
+def weighted(results: Numbers) -> str:
+    """Gates by the weight of vessels in the sensor stage's loss."""
+    names = {"1, 0": "gates_plain", "5, 1": "gates", "11, 2": "gates_vessels_heavy"}
+    lines = (
+        ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
+        ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
+        ("vessel gap closed, blur alone (IoU)", "vessel_iou", "blur alone", 2),
+        ("vessel gap closed, `mild` (AUC)", "vessel_auc", "mild", 2),
+        ("lesions, `mild`", "lesions", "mild", 2),
+        ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
+        ("noise alone, PSNR over nothing (dB)", "blur_noise", "noise", 2),
+    )
+    return compared(results, names, lines)
 
 
 def cost(results: Numbers) -> str:
@@ -287,6 +318,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md weights": ("weights", gates),
     "README.md cost": ("cost", cost),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
+    "docs/benchmarks.md weighted": ("weighted", weighted),
     "docs/benchmarks.md statistics": ("statistics", statistics),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),
     "docs/benchmarks.md psnr": ("psnr", lambda r: synthetic(r, "psnr", 2)),
