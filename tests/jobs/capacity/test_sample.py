@@ -13,8 +13,8 @@ from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan
 
 def plan_of(sizes: list[int | None]) -> Plan:
     names = [f"{i}.png" for i in range(len(sizes))]
-    columns = (names, names, names, sizes, [None] * len(sizes))
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, PLAN_COLUMNS, strict=True)]
+    known = {"image_id": names, "source": names, "output": names, "bytes": sizes}
+    arrays = [pa.array(known.get(f.name, [None] * len(sizes)), f.type) for f in PLAN_COLUMNS]
     return Plan(pa.Table.from_arrays(arrays, schema=PLAN_COLUMNS), shard_size=64)
 
 
