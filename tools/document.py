@@ -346,6 +346,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md adapt": ("adapt", of_quality.adapted),
     "docs/benchmarks.md bands": ("bands", of_quality.bands),
     "docs/running.md": ("capacity", capacity),
+    "docs/running.md forecast": ("forecast", of_jobs.forecast),
     "docs/quality.md grades": ("grades", of_quality.grades),
     "docs/quality.md filters": ("filters", of_quality.filters),
     "docs/quality.md fading": ("fading", of_quality.fading),

@@ -18,6 +18,17 @@ def job(results: Numbers) -> str:
     )  # fmt: skip
 
 
+def forecast(results: Numbers) -> str:
+    """The forecast of a job from a sample, and the job."""
+    found = results["capacity"]
+    return (
+        f"`python benchmarks/capacity.py`: {found['images']} images of three sizes, "
+        f"{found['sample']} of them measured, {found['allocation']}: forecast "
+        f"{found['forecast_seconds']:.0f} s, took {found['seconds']:.0f} s "
+        f"(ratio {found['ratio']:.2f})."
+    )
+
+
 def archive(results: Numbers) -> str:
     found = results["archive"]
     steps = found["step_seconds_per_megapixel"]
