@@ -17,12 +17,9 @@ from pathlib import Path
 
 import cv2
 
-from magenet_batch.jobs.capacity.forecast import Forecast
-from magenet_batch.jobs.capacity.measure import measure_sample
-from magenet_batch.jobs.capacity.sample import sample_of, sample_size
+from magenet_batch.jobs.capacity.forecast import make_forecast
 from magenet_batch.jobs.options import JobOptions
-from magenet_batch.jobs.plan.plan import make_plan
-from magenet_batch.jobs.run import allocation_for, run_job
+from magenet_batch.jobs.run import run_job
 from magenet_batch.phantom import make_phantom
 
 SIZES = (384, 512, 1024)
@@ -55,26 +52,21 @@ def main() -> None:
         options = JobOptions(
             archive=(str(archive),), out=f"{folder}/out", policy="all", gpus=0
         )  # fmt: skip
-        plan = make_plan(options)
-        allocation = allocation_for(options, images=len(plan))
         load = os.getloadavg()[0]
-        sample = sample_of(plan, images=sample_size(len(plan), workers=allocation.workers))
-        measured = measure_sample(options, sample, workers=allocation.workers)
-        assert measured is not None
-        forecast = Forecast(
-            len(plan), plan.bytes, measured, allocation.text(), None, None, plan.shards
-        )
+        forecast = make_forecast(options)
+        assert forecast is not None
         began = time.perf_counter()
         run_job(options)
         took = time.perf_counter() - began
+    sample, said = forecast.measured, forecast.seconds(1)
     found = {
-        "images": told.images, "sample": measured.images, "allocation": allocation.text(),
-        "forecast_seconds": forecast.seconds(1), "seconds": took,
-        "ratio": forecast.seconds(1) / took, "spread": measured.spread, "load_before": load,
+        "images": told.images, "sample": sample.images, "allocation": forecast.allocation,
+        "forecast_seconds": said, "seconds": took, "ratio": said / took, "spread": sample.spread,
+        "load_before": load,
     }  # fmt: skip
     print(
-        f"{told.images} images, {measured.images} measured, {allocation.text()}: forecast "
-        f"{forecast.seconds(1):.0f} s, took {took:.0f} s, ratio {forecast.seconds(1) / took:.2f}"
+        f"{told.images} images, {sample.images} measured, {forecast.allocation}: "
+        f"forecast {said:.0f} s, took {took:.0f} s, ratio {said / took:.2f}"
     )
     if told.output:
         told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -33,10 +33,6 @@ from magenet_batch.cli.job_options import (
 from magenet_batch.duration import seconds_of
 from magenet_batch.errors import EXIT_INTERRUPTED
 from magenet_batch.settings import DEFAULT_WEIGHTS
-
-if TYPE_CHECKING:
-    from magenet_batch.jobs.capacity.forecast import Forecast
-    from magenet_batch.jobs.options import JobOptions
 
 
 def command(
@@ -88,27 +84,9 @@ def command(
     """
     options = job_options(locals())
     until = None if deadline is None else seconds_of(deadline)
-    forecast = _forecast(options, sample=sample, deadline=until, price=price)
+    from magenet_batch.jobs.capacity.forecast import make_forecast
+
+    forecast = make_forecast(options, sample=sample, deadline=until, price=price, say=say)
     if forecast is None:
         raise typer.Exit(EXIT_INTERRUPTED)
     typer.echo(json.dumps(forecast.as_json()) if as_json else forecast.text())
-
-
-def _forecast(
-    options: JobOptions, *, sample: int | None, deadline: float | None, price: float | None
-) -> Forecast | None:
-    from magenet_batch.jobs.capacity.forecast import Forecast
-    from magenet_batch.jobs.capacity.measure import measure_sample
-    from magenet_batch.jobs.capacity.sample import sample_of, sample_size
-    from magenet_batch.jobs.plan.plan import make_plan
-    from magenet_batch.jobs.run import allocation_for
-
-    plan = make_plan(options)
-    allocation = allocation_for(options, images=len(plan))
-    size = sample or sample_size(len(plan), workers=allocation.workers)
-    chosen = sample_of(plan, images=size)
-    say(f"measuring {len(chosen)} of {len(plan)} images, {allocation.text()}")
-    found = measure_sample(options, chosen, workers=allocation.workers)
-    if found is None:
-        return None
-    return Forecast(len(plan), plan.bytes, found, allocation.text(), deadline, price, plan.shards)

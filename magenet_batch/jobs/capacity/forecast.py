@@ -8,7 +8,11 @@ from typing import Any
 
 from magenet_batch.duration import duration
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs.capacity.measure import Measured
+from magenet_batch.jobs.capacity.measure import Measured, measure_sample
+from magenet_batch.jobs.capacity.sample import sample_of, sample_size
+from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.plan import make_plan
+from magenet_batch.jobs.run import Say, allocation_for
 
 _SURE = 2  # standard errors of the rate for which a deadline leaves room
 
@@ -63,6 +67,11 @@ class Forecast:
             )
         return needed
 
+    @property
+    def machine_hours(self) -> float:
+        """Hours of all machines together, the start of each included."""
+        return self.machines * self.seconds(self.machines) / 3600
+
     def text(self) -> str:
         """The forecast for people."""
         found, machines = self.measured, self.machines
@@ -80,7 +89,7 @@ class Forecast:
         if self.deadline is not None:
             lines.append(self._deadline_text(machines))
         if self.price is not None:
-            hours = machines * self.seconds(machines) / 3600
+            hours = self.machine_hours
             lines.append(
                 f"cost: {hours:.2f} machine hours x {self.price:g} = {hours * self.price:.2f}"
             )
@@ -98,8 +107,7 @@ class Forecast:
 
     def as_json(self) -> dict[str, Any]:
         """The forecast as JSON-ready values; seconds, bytes, and the currency of the price."""
-        machines = self.machines
-        hours = machines * self.seconds(machines) / 3600
+        machines, hours = self.machines, self.machine_hours
         return {
             "images": self.images, "bytes": self.bytes, "sample": asdict(self.measured),
             "allocation": self.allocation, "seconds_on_one_machine": self.seconds(1),
@@ -108,3 +116,38 @@ class Forecast:
             "output_bytes": round(self.images * self.measured.bytes_per_image),
             "cost": None if self.price is None else hours * self.price,
         }  # fmt: skip
+
+
+def make_forecast(
+    options: JobOptions,
+    *,
+    sample: int | None = None,
+    deadline: float | None = None,
+    price: float | None = None,
+    say: Say = lambda text: None,
+) -> Forecast | None:
+    """List an archive, measure a sample of it, and forecast the job.
+
+    Args:
+        options: options of the job.
+        sample: number of images to measure; None chooses.
+        deadline: seconds until which all must be done; None for no deadline.
+        price: price of a machine for an hour; None if unknown.
+        say: prints what is measured.
+
+    Returns:
+        The forecast; None if the sample was interrupted.
+
+    Raises:
+        JobError: the sample gave no rate.
+        UsageError: the options do not fit the archive or the machine.
+    """
+    plan = make_plan(options)
+    allocation = allocation_for(options, images=len(plan))
+    size = sample or sample_size(len(plan), workers=allocation.workers)
+    chosen = sample_of(plan, images=size)
+    say(f"measuring {len(chosen)} of {len(plan)} images, {allocation.text()}")
+    found = measure_sample(options, chosen, workers=allocation.workers)
+    if found is None:
+        return None
+    return Forecast(len(plan), plan.bytes, found, allocation.text(), deadline, price, plan.shards)

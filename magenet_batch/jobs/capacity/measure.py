@@ -18,8 +18,7 @@ from magenet_batch.jobs.run import Say, run_job
 from magenet_batch.jobs.work.process import EnhancerFactory
 from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.records.layout import ROWS
-
-_STEPS = ("read_s", "enhance_s", "measure_s", "write_s")
+from magenet_batch.records.schema import TIMING_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,10 @@ def measure_sample(
         )  # fmt: skip
         if summary.interrupted:
             return None
-        rows = ds.dataset(str(out / ROWS)).to_table(columns=[*_STEPS, "status"])
-        work = np.sum([rows.column(step).fill_null(0).to_numpy() for step in _STEPS], axis=0)
+        rows = ds.dataset(str(out / ROWS)).to_table(columns=[*TIMING_COLUMNS, "status"])
+        work = np.sum(
+            [rows.column(step).fill_null(0).to_numpy() for step in TIMING_COLUMNS], axis=0
+        )
         written = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     failed = rows.column("status").to_pylist().count("failed")
     if failed == len(work):
