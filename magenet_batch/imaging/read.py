@@ -172,6 +172,8 @@ def file_content(path: Path, *, max_pixels: int) -> bytes:
             return file.read()
     except OSError as error:
         raise ImageError("unreadable", f"it cannot be opened: {error.strerror or error}") from error
+    except ValueError as error:  # a null byte in the path
+        raise ImageError("unreadable", f"it cannot be opened: {error}") from error
 
 
 def check_length(length: int, *, max_pixels: int) -> None:

@@ -151,6 +151,9 @@ class JobOptions(BaseModel):
     @model_validator(mode="after")
     def _can_be_read(self) -> JobOptions:
         """Raise `UsageError` at once for problems that would otherwise appear during the work."""
+        for path in (*self.archive, self.out, self.weights, self.root or ""):
+            if "\0" in path:
+                raise UsageError(f"{path!r}: a path cannot contain a null byte.")
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)

@@ -159,6 +159,7 @@ def test_what_cannot_be_read_has_a_reason(tmp_path):
     assert reason(b"these are words, not pixels") == "not_an_image"
     assert reason(tmp_path / "missing.jpg") == "unreadable"
     assert reason(tmp_path) == "unreadable"
+    assert reason(tmp_path / "a\0b.jpg") == "unreadable"
     assert reason(b"GIF89a" + bytes(20)) == "unsupported"
     assert reason(bytes(128) + b"DICM") == "corrupt"
     assert reason(with_tifffile(PICTURE.astype(np.float32), photometric="rgb")) == "unsupported"

@@ -117,11 +117,21 @@ def test_any_options(values):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"policy": ""}, {"policy_set": ("good=2",)}, {"part": "3/2"}, {"part": "x"}]
+    "wrong",
+    [
+        {"policy": ""},
+        {"policy_set": ("good=2",)},
+        {"part": "3/2"},
+        {"part": "x"},
+        {"archive": ("x", "a\0b")},
+        {"out": "a\0b"},
+        {"root": "\0"},
+        {"weights": "\0"},
+    ],
 )
 def test_what_cannot_be_read_is_refused_before_any_work(wrong):
     with pytest.raises(UsageError):
-        JobOptions(archive=("x",), **wrong)
+        JobOptions(**{"archive": ("x",), **wrong})
 
 
 @pytest.mark.parametrize(
