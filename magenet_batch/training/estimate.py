@@ -25,6 +25,7 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
+from magenet_batch.training.restoration.tone import TONE
 from magenet_batch.training.restoration.whole import WHOLE
 from magenet_batch.training.structure import STRUCTURE
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE
@@ -130,10 +131,13 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
     ):
         if name not in wanted or network is None:
             continue
-        if name == "light" and recipe.model.light is not None and recipe.model.light.statistics:
-            begun = _part_progress(recipe, name).step > 0
-            yield _part(recipe, WHOLE, sum(recipe.light.whole_images), done=begun)
         yield _part(recipe, name, config.steps, config.minutes)
+    light = recipe.model.light
+    if TONE in wanted and light is not None and light.statistics:
+        done = (folder / f"{TONE}.safetensors").is_file()
+        begun = _part_progress(recipe, TONE).step > 0
+        yield _part(recipe, WHOLE, recipe.tone.samples, done=done or begun)
+        yield _part(recipe, TONE, recipe.tone.steps, done=done)
 
 
 def _structure(recipe: Recipe, *, done: bool) -> Phase:
@@ -197,7 +201,7 @@ def _keys_read(recipe: Recipe, phases: list[Phase]) -> Iterator[str]:
         agreement = recipe.light.consistency
     if chosen or (agreement > 0 and names & {"light", NETWORK}):
         yield "real"
-    if names & {"sensor", "light", NETWORK}:
+    if names & {"sensor", "light", TONE, NETWORK}:
         yield "validation"
 
 

@@ -50,8 +50,8 @@ class LightConfig(BaseModel):
         size: side of its input square, pixels.
         grid: side of its fields, pixels; finer structure is never treated as light.
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
-        statistics: also use Sense's statistics of the image at working size; the correlations
-            between its channels tell faded colours from those of a camera.
+        statistics: tell the tone also by Sense's statistics of the image at working size; the
+            correlations between its channels tell faded colours from those of a camera.
     """
 
     model_config = _STRICT
@@ -96,11 +96,11 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
         "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {},
+    "small": {"light": LightConfig(statistics=True)},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
-        "light": LightConfig(widths=(64, 128, 192, 256)),
+        "light": LightConfig(widths=(64, 128, 192, 256), statistics=True),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

@@ -30,6 +30,7 @@ _FADED = 0.5  # bound of log S
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
+_HIDDEN = 128  # features from which the tone is told
 
 
 class Fields(NamedTuple):
@@ -139,7 +140,7 @@ class LightBlock(nn.Module):
         return F.silu(self.again(self.second(y)))
 
 
-class _Teller(nn.Sequential):
+class Teller(nn.Sequential):
     """What the statistics of bands add to a vector of features; at first nothing."""
 
     def __init__(self, width: int) -> None:
@@ -166,24 +167,16 @@ class LightStage(nn.Module):
         self.fade = zero_linear(w[-1], 1)
         self.believe = nn.Sequential(nn.Linear(w[-1], 64), nn.SiLU(), zero_linear(64, 1))
         self.tone = nn.Sequential(
-            nn.Linear(w[-1] + 2 * STATISTICS, 128),
+            nn.Linear(w[-1] + 2 * STATISTICS, _HIDDEN),
             nn.SiLU(),
-            nn.Linear(128, 64),
+            nn.Linear(_HIDDEN, 64),
             nn.SiLU(),
             zero_linear(64, 4),
         )
-        self.tell_whole: nn.Module | None = None
-        self.tell_tone: nn.Module | None = None
-        if config.statistics:
-            self.tell_whole, self.tell_tone = _Teller(w[-1]), _Teller(128)
+        self.tell_tone = Teller(_HIDDEN) if config.statistics else None
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
-
-    @property
-    def sees_pixels(self) -> tuple[nn.Module, ...]:
-        """The convolutions."""
-        return self.down, self.up, self.fields
 
     def forward(
         self,
@@ -196,8 +189,25 @@ class LightStage(nn.Module):
         Args:
             x_B3HW: squares of `size` pixels, RGB, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
-            statistics_BN: Sense's standardised statistics of the same images at working size;
-                needed if the configuration says so, else ignored.
+            statistics_BN: Sense's standardised statistics of the same images at working size, for
+                a stage whose configuration says so; None leaves them out.
+        """
+        fields, colours = self.untoned(x_B3HW, mask_B1HW)
+        first = self.tone[0](colours)
+        if self.tell_tone is not None and statistics_BN is not None:
+            first = first + self.tell_tone(statistics_BN)
+        return toned(fields, self.tone[1:](first).float())
+
+    def untoned(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> tuple[Fields, torch.Tensor]:
+        """Predict light and veil.
+
+        Args:
+            x_B3HW: as for `forward`.
+            mask_B1HW: alike.
+
+        Returns:
+            The fields, with a tone of 0; and what tells the tone: the colours before and after
+            light and veil are undone, (B, F).
         """
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
@@ -209,9 +219,6 @@ class LightStage(nn.Module):
         spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)
         described = torch.cat([y.float().mean((2, 3)), spread], 1)
         whole = self.whole(described)
-        if self.tell_whole is not None:
-            assert statistics_BN is not None
-            whole = whole + self.tell_whole(statistics_BN)
         y = y + whole[:, :, None, None].to(y.dtype)
         for block, skip in zip(self.up, (skips[2], skips[1]), strict=True):
             larger = F.interpolate(y, size=skip.shape[-2:], mode="bilinear", align_corners=False)
@@ -220,7 +227,7 @@ class LightStage(nn.Module):
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
-        untoned = Fields(
+        fields = Fields(
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
@@ -230,29 +237,23 @@ class LightStage(nn.Module):
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
         )
-        return self._toned(x_B3HW * mask_B1HW, described, statistics_BN, untoned)
+        own, after = _evened(x_B3HW * mask_B1HW, fields)
+        return fields._replace(own=own), torch.cat([described.detach(), after], 1)
 
-    def _toned(
-        self,
-        lit: torch.Tensor,
-        described: torch.Tensor,
-        statistics_BN: torch.Tensor | None,
-        untoned: Fields,
-    ) -> Fields:
-        """Predict the tone from the colours before and after light and veil are undone."""
-        with torch.no_grad():
-            light = planes(untoned.believed()).resized(lit.shape[-1])
-            even = light.apply(lit) * (lit.amax(1, keepdim=True) > 0)
-            after = colour_statistics(even.clamp(0, 1), side=_COLOURS)
-            own = torch.log(least_squares_gains(even, lit)).clamp(-_TONE, _TONE)
-        first = self.tone[0](torch.cat([described.detach(), after], 1))
-        if self.tell_tone is not None:
-            first = first + self.tell_tone(statistics_BN)
-        tone = self.tone[1:](first).float()
-        return untoned._replace(
-            tone=_TONE * torch.tanh(tone[:, :3] / _TONE)[:, :, None, None], own=own,
-            toned=gate(tone[:, 3]),
-        )  # fmt: skip
+
+@torch.no_grad()
+def _evened(lit: torch.Tensor, fields: Fields) -> tuple[torch.Tensor, torch.Tensor]:
+    """The image's own tone after light and veil are undone, and statistics of its colours."""
+    light = planes(fields.believed()).resized(lit.shape[-1])
+    even = light.apply(lit) * (lit.amax(1, keepdim=True) > 0)
+    own = torch.log(least_squares_gains(even, lit)).clamp(-_TONE, _TONE)
+    return own, colour_statistics(even.clamp(0, 1), side=_COLOURS)
+
+
+def toned(fields: Fields, told_B4: torch.Tensor) -> Fields:
+    """Set the tone to what the last layer of `LightStage.tone` tells: gains, and a belief."""
+    tone = _TONE * torch.tanh(told_B4[:, :3] / _TONE)
+    return fields._replace(tone=tone[:, :, None, None], toned=gate(told_B4[:, 3]))
 
 
 def least_squares_gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torch.Tensor:

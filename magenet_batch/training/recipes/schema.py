@@ -20,6 +20,7 @@ from magenet_batch.training.restoration.config import (
     MomentsConfig,
     PartValidationConfig,
     SensorTrainingConfig,
+    ToneTrainingConfig,
 )
 
 
@@ -88,6 +89,7 @@ class RestorationRecipe(BaseModel):
     sense: MomentsConfig = MomentsConfig()
     sensor: SensorTrainingConfig = SensorTrainingConfig()
     light: LightTrainingConfig = LightTrainingConfig()
+    tone: ToneTrainingConfig = ToneTrainingConfig()
     validation: PartValidationConfig = PartValidationConfig()
 
     @model_validator(mode="after")

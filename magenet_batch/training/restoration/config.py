@@ -77,15 +77,6 @@ class LightTrainingConfig(BaseModel):
         minutes: maximum training time, summed over all resumes; 0 for no limit.
         batch: images per step.
         preset: degradation preset of the images.
-        whole_images: number of images that are degraded at working size, once, and of real ones,
-            for a light stage that uses statistics; each is used many times, turned and mirrored.
-        working_sizes: sizes of these images, pixels.
-        silenced: share of the statistics that a step leaves out.
-        silent: share of the images for which it leaves out all of them.
-        statistics_noise: standard deviation of the noise that is added to them, in their own
-            standard deviations: small differences tell cameras apart, not faults.
-        pixels: train what sees pixels too; otherwise only what hears statistics, and what follows
-            it.
         texture: maximum standard deviation of random detail multiplied onto clean images, whose
             contrast must be preserved.
         repeat: number of times that each image of a folder counts, by folder, for cameras with few
@@ -112,12 +103,6 @@ class LightTrainingConfig(BaseModel):
     minutes: float = Field(default=0.0, ge=0)
     batch: int = Field(default=24, ge=1)
     preset: str = "light"
-    whole_images: tuple[int, int] = (8192, 1024)
-    working_sizes: tuple[int, ...] = (448, 512, 512, 640)
-    silenced: float = Field(default=0.2, ge=0, lt=1)
-    silent: float = Field(default=0.15, ge=0, lt=1)
-    statistics_noise: float = Field(default=0.3, ge=0)
-    pixels: bool = True
     texture: float = Field(default=0.12, ge=0)
     repeat: dict[str, int] = {}
     camera_share: float = Field(default=0.6, ge=0, le=1)
@@ -133,6 +118,42 @@ class LightTrainingConfig(BaseModel):
     tone: float = Field(default=0.5, ge=0)
     consistency: float = Field(default=0.1, ge=0)
     real_batch: int = Field(default=8, ge=0)
+
+
+class ToneTrainingConfig(BaseModel):
+    """Closed-form fit of the tone, for a light stage with statistics.
+
+    Attributes:
+        samples: number of images that are degraded at working size, once.
+        preset: degradation preset of the images.
+        sensor_only: share of the images that get only blur, noise, compression and spots: they
+            change the statistics, but not the tone.
+        working_sizes: sizes of these images, pixels.
+        steps: number of optimiser steps.
+        batch: images per step.
+        clean: share of these that are not degraded.
+        dropout: share of the features that a step leaves out.
+        silent: share of the images for which a step leaves out the statistics.
+        noise: standard deviation of the noise that is added to the statistics, in their own
+            standard deviations: small differences tell cameras apart, not faults.
+        learning_rate: maximum learning rate.
+        weight_decay: weight decay of AdamW.
+    """
+
+    model_config = _STRICT
+
+    samples: int = Field(default=8192, ge=1)
+    preset: str = "whole"
+    sensor_only: float = Field(default=0.25, ge=0, le=1)
+    working_sizes: tuple[int, ...] = (448, 512, 512, 640)
+    steps: int = Field(default=3750, ge=1)
+    batch: int = Field(default=256, ge=2)
+    clean: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
+    silent: float = Field(default=0.3, ge=0, lt=1)
+    noise: float = Field(default=0.6, ge=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
 
 
 class PartValidationConfig(BaseModel):

@@ -68,7 +68,7 @@ class LightLessons:
         rng = generator(self._seed, "light", step)
         pairs = self._clean.pairs(rng, config.batch)
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
-        fields = self._fields(student, x, m, pairs.statistics)
+        fields = self._fields(student, x, m)
         least = between(*_LEAST, share)
 
         even = aligned(restored(x, fields.without_tone()), y, m)
@@ -100,11 +100,9 @@ class LightLessons:
             ).mean()
         return losses
 
-    def _fields(
-        self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor, statistics: torch.Tensor | None
-    ) -> Fields:
+    def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
-            result: Fields = stage(x, m, statistics)
+            result: Fields = stage(x, m)
             return result
 
     def _disagreement(
@@ -115,9 +113,9 @@ class LightLessons:
         pairs = self._real.pairs(rng, self._config.real_batch)
         strong, weak, m = pairs.seen, pairs.wanted, pairs.mask
         with torch.no_grad():
-            fields = self._fields(teacher, weak, m, pairs.wanted_statistics)
+            fields = self._fields(teacher, weak, m)
             agreed = restored(weak, fields.without_tone())
-        fields = self._fields(student, strong, m, pairs.statistics)
+        fields = self._fields(student, strong, m)
         mine = aligned(restored(strong, fields.without_tone()), agreed, m)
         return torch.log(mean_square(mine - agreed, m) + 1e-4).mean()
 
@@ -152,13 +150,13 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
     numbers: dict[str, float] = {}
     for name, pairs in sets:
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
-        fields = stage(x, m, pairs.statistics).believed()
+        fields = stage(x, m).believed()
         even, raw = restored(x, fields.without_tone()), restored(x, fields).clamp(0, 1)
 
         even_gain = _psnr(aligned(even, y, m) - y, m) - _psnr(aligned(x, y, m) - y, m)
         numbers[f"{name}_even"] = float(even_gain.mean())
         numbers[f"{name}_raw"] = float((_psnr(raw - y, m) - _psnr(x - y, m)).mean())
-        whole = stage(y, m, pairs.wanted_statistics).believed()
+        whole = stage(y, m).believed()
         clean = _psnr(restored(y, whole).clamp(0, 1) - y, m)
         numbers[f"{name}_clean"] = float(clean.mean())
         numbers[f"{name}_clean_least"] = float(clean.min())

@@ -1,4 +1,4 @@
-"""Where the light part's pairs of images come from: drawn at each step, or made once and kept."""
+"""Where the light part's pairs of images come from, and the tone part's whole images."""
 
 from __future__ import annotations
 
@@ -30,15 +30,11 @@ class LightPairs:
         seen: degraded images, (B, 3, S, S), 0..1, black outside the field of view.
         wanted: clean images of the same shape and range.
         mask: field of view, (B, 1, S, S) of 0 and 1.
-        statistics: standardised statistics of what is seen, (B, `STATISTICS`), or None.
-        wanted_statistics: the same of what is wanted.
     """
 
     seen: torch.Tensor
     wanted: torch.Tensor
     mask: torch.Tensor
-    statistics: torch.Tensor | None = None
-    wanted_statistics: torch.Tensor | None = None
 
 
 class PairSource(Protocol):
@@ -102,56 +98,6 @@ class DrawnPairs:
         wanted = image if views.wanted is None else degraded(views.wanted)
         seen = degraded(views.seen)
         return LightPairs((seen * 255).round() / 255, wanted, mask)
-
-
-@dataclass(frozen=True)
-class KeptPairs:
-    """Pairs that were made once, turned by right angles and mirrored at random.
-
-    Attributes:
-        images: the pairs.
-        standardised: standardises their statistics.
-        silenced: share of the statistics that are left out at random.
-        silent: share of the images for which all are left out.
-        noise: standard deviation of noise that is added to them.
-    """
-
-    images: WholeImages
-    standardised: Callable[[torch.Tensor], torch.Tensor]
-    silenced: float = 0.0
-    silent: float = 0.0
-    noise: float = 0.0
-
-    def pairs(self, rng: np.random.Generator, count: int) -> LightPairs:
-        """Choose some of the pairs."""
-        chosen = self.images[torch.from_numpy(rng.integers(len(self.images), size=count))]
-        turns, mirrored = int(rng.integers(4)), bool(rng.random() < 0.5)
-
-        def turned(x_BCSS: torch.Tensor) -> torch.Tensor:
-            x = torch.rot90(x_BCSS.float(), turns, (2, 3))
-            return (x.flip(3) if mirrored else x).contiguous()
-
-        def told(statistics_BN: torch.Tensor) -> torch.Tensor:
-            z = self.standardised(statistics_BN)
-            kept = rng.random(z.shape, np.float32) >= self.silenced
-            kept &= rng.random((len(z), 1), np.float32) >= self.silent
-            noise = self.noise * rng.standard_normal(z.shape, np.float32)
-            some = torch.from_numpy(kept).to(z) / (1 - self.silenced)
-            return (z + torch.from_numpy(noise).to(z)) * some
-
-        return LightPairs(
-            turned(chosen.seen) / 255, turned(chosen.wanted) / 255, turned(chosen.mask),
-            told(chosen.seen_statistics), told(chosen.wanted_statistics),
-        )  # fmt: skip
-
-    def all(self) -> LightPairs:
-        """Every pair, as it was made."""
-        images = self.images
-        return LightPairs(
-            images.seen.float() / 255, images.wanted.float() / 255, images.mask.float(),
-            self.standardised(images.seen_statistics),
-            self.standardised(images.wanted_statistics),
-        )  # fmt: skip
 
 
 def drawing(how: Preset, *, veils: bool = False) -> Drawing:

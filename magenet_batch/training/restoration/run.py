@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import torch
-from safetensors.torch import load_model, save
+from safetensors.torch import load_file, load_model, save
 from torch import nn
 
 from magenet_batch.errors import TrainingError
@@ -35,8 +35,14 @@ from magenet_batch.training.restoration.gathering import MOMENTS, gather_resumab
 from magenet_batch.training.restoration.light import LightLessons, measure_light
 from magenet_batch.training.restoration.moments import SENSE, fit_sense
 from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart, measure_sensor
-from magenet_batch.training.restoration.sources import forget_whole_images, light_sources
+from magenet_batch.training.restoration.sources import (
+    forget_whole_images,
+    light_sources,
+    tone_images,
+)
+from magenet_batch.training.restoration.tone import TONE, ToneMoments, fit_tone, moments_of
 from magenet_batch.training.restoration.views import load_photographs
+from magenet_batch.training.restoration.whole import WholeImages
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
 _CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated
@@ -80,10 +86,10 @@ class RestorationRun:
         wanted = self.recipe.run.parts or PARTS
         steps = {
             "structure": self._structure, "sense": self._sense,
-            "sensor": self._sensor, "light": self._light,
+            "sensor": self._sensor, "light": self._light, TONE: self._tone,
         }  # fmt: skip
         for part, step in steps.items():
-            if getattr(self.network, part) is None:
+            if not self._has(part):
                 continue
             if part in wanted:
                 if not step():
@@ -97,11 +103,17 @@ class RestorationRun:
         """Whether this call has trained or read every part, so that weights can be written."""
         return not self.recipe.run.parts
 
+    def _has(self, part: str) -> bool:
+        """Whether the network has this part."""
+        if part == TONE:
+            light = self.recipe.model.light
+            return light is not None and light.statistics
+        return getattr(self.network, part) is not None
+
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
-        light = self.recipe.model.light
-        if part == "sense" and "light" in wanted and light is not None and light.statistics:
-            return True
-        return part in ("structure", "sense") and "sensor" in wanted
+        """Whether a part that is not trained by this call must be read for one that is."""
+        told = part in (SENSE, "light") and TONE in wanted and self._has(TONE)
+        return told or (part in (STRUCTURE, SENSE) and "sensor" in wanted)
 
     def _path(self, part: str) -> Path:
         given = self.recipe.structure.weights if part == "structure" else ""
@@ -110,18 +122,20 @@ class RestorationRun:
     def _read(self, part: str) -> None:
         module: nn.Module = getattr(self.network, part)
         path = self._path(part)
-        if not path.is_file():
+        if path.is_file():
+            load_model(module, path)
+        elif not self.recipe.start.weights:
             raise TrainingError(
                 f"{path} does not exist yet: train it first with --set run.parts='[\"{part}\"]'"
             )
-        load_model(module, path)
         if part == "structure":
             module.requires_grad_(False).eval()
 
-    def _keep(self, part: str) -> None:
-        module: nn.Module = getattr(self.network, part)
-        tensors = {key: value.contiguous() for key, value in module.state_dict().items()}
-        write_atomic(self._path(part), save(tensors))
+    def _keep(self, part: str, tensors: dict[str, torch.Tensor] | None = None) -> None:
+        if tensors is None:
+            tensors = getattr(self.network, part).state_dict()
+        contiguous = {key: value.contiguous() for key, value in tensors.items()}
+        write_atomic(self._path(part), save(contiguous))
 
     def _structure(self) -> bool:
         module = self.network.structure
@@ -196,15 +210,10 @@ class RestorationRun:
         stage = self.network.light
         assert stage is not None
         config = self.recipe.light
-        sources = light_sources(self.recipe, self.network, run=self._phase, device=self.device)
-        if sources is None:
-            return False
+        sources = light_sources(self.recipe, stage, self.device)
         lessons = LightLessons(
             sources.clean, sources.real, config, seed=self.recipe.run.seed, autocast=self._autocast
         )
-        if not config.pixels:
-            for part in stage.sees_pixels:
-                part.requires_grad_(False)
         held = sources.held
         trainer = self._trainer(
             "light", stage, lessons.losses,
@@ -214,6 +223,40 @@ class RestorationRun:
         stage.load_state_dict(trainer.teacher.state_dict())
         self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
         if done:
+            self._keep("light")
+        return done
+
+    def _tone(self) -> bool:
+        stage, sense = self.network.light, self.network.sense
+        assert stage is not None
+        self.progress[TONE] = (self.recipe.tone.steps, 0.0)  # it takes seconds
+        if self._path(TONE).is_file():
+            stage.load_state_dict(stage.state_dict() | load_file(self._path(TONE)))
+            return True
+        found = tone_images(self.recipe, size=stage.size, run=self._phase)
+        if found is None:
+            return False
+        self.network.cpu()
+
+        def moments(images: WholeImages) -> tuple[ToneMoments, ToneMoments]:
+            seen, wanted = (
+                sense.standardised(z).detach()
+                for z in (images.seen_statistics, images.wanted_statistics)
+            )
+            return moments_of(stage, images, seen), moments_of(stage, images, wanted, clean=True)
+
+        images, held = found
+        done = fit_tone(
+            stage, *moments(images), {name: moments(some) for name, some in held.items()},
+            config=self.recipe.tone, run=self._phase, seed=self.recipe.run.seed,
+        )  # fmt: skip
+        self.network.to(self.device)
+        if done:
+            self._keep(TONE, {
+                key: value for key, value in stage.state_dict().items()
+                if key.startswith(("tone.", "tell_tone."))
+            })  # fmt: skip
+            checkpoint_path(self.folder, TONE).unlink(missing_ok=True)
             forget_whole_images(self._phase)
         return done
 

@@ -1,25 +1,29 @@
-"""The light part's images, as a recipe describes them: clean, real and held out."""
+"""The images of the light and tone parts, as a recipe describes them: clean, real, held out."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from magenet_batch.degradation import preset
-from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.degradation import DegradationParams, preset
+from magenet_batch.degradation.kinds.blur import Blur
+from magenet_batch.degradation.kinds.jpeg import Jpeg
+from magenet_batch.degradation.kinds.noise import Noise
+from magenet_batch.degradation.kinds.spots import Spots
+from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.config import AugmentConfig
+from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.part import PhaseOfRun
 from magenet_batch.training.recipes.schema import RestorationRecipe
 from magenet_batch.training.restoration.cameras import CameraVariety
 from magenet_batch.training.restoration.pairs import (
+    Drawing,
     DrawnPairs,
-    KeptPairs,
     LightPairs,
     PairSource,
     Views,
@@ -34,6 +38,7 @@ from magenet_batch.training.restoration.whole import (
 
 _SOURCE = 2  # side of the squares in memory, relative to the light stage's input
 _HELD_SIZE = 512  # working size of validation images, pixels
+_SENSOR_KINDS = (Blur, Noise, Jpeg, Spots)
 _STILL = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
 
 
@@ -53,43 +58,47 @@ class LightSources:
 
 
 def light_sources(
-    recipe: RestorationRecipe, network: Restorer, *, run: PhaseOfRun, device: torch.device
-) -> LightSources | None:
-    """Load the light part's images, and make whole images if the stage uses their statistics.
+    recipe: RestorationRecipe, stage: LightStage, device: torch.device
+) -> LightSources:
+    """Load the light part's images."""
+    config = recipe.light
+    data = _even_data(recipe, size=_SOURCE * stage.size)
+    views = _clean_views(recipe, data, preset_name=config.preset, texture=config.texture)
+    real: PairSource | None = None
+    if config.consistency > 0 and data.real:
+        photos = load_training_images(data, data.real, skip_bad=True)
+        real = DrawnPairs(_real_views(recipe, photos).to(device), stage.size)
+    held = tuple((folder, _held(recipe, folder, stage.size, device)) for folder in data.validation)
+    return LightSources(DrawnPairs(views.to(device), stage.size), real, held)
+
+
+def tone_images(
+    recipe: RestorationRecipe, *, size: int, run: PhaseOfRun
+) -> tuple[WholeImages, dict[str, WholeImages]] | None:
+    """Make the tone part's images, or read those that were made before a stop.
+
+    Args:
+        recipe: recipe of the run.
+        size: side of the light stage's input, pixels.
+        run: folder of the images, and when to stop.
 
     Returns:
-        The images; None after a stop.
+        The images; and those of each validation folder. None after a stop.
     """
-    stage, data, config = network.light, recipe.data, recipe.light
-    assert stage is not None
-    told = stage.config.statistics
-    full = max(config.working_sizes) if told else _SOURCE * stage.size
-    exclude = (*data.exclude, *data.unevenly_lit)
-    data = data.model_copy(update={"size": full, "exclude": exclude})
-    photos = repeated(load_training_images(data, data.clean), config.repeat)
-    sets = [_clean_views(recipe, photos, texture=0.0 if told else config.texture)]
-    if config.consistency > 0 and data.real:
-        sets.append(_real_views(recipe, load_training_images(data, data.real, skip_bad=True)))
-    standardised = network.sense.standardised
-    sources: list[PairSource] = []
-    for name, views, count in zip(("clean", "real"), sets, config.whole_images, strict=False):
-        if not told:
-            sources.append(DrawnPairs(views.to(device), stage.size))
-            continue
-        images = gather_whole_images(
-            _maker(recipe, name, views, stage.size), _folder(run) / name, count=count, run=run
-        )
-        if images is None:
-            return None
-        sources.append(KeptPairs(
-            images.to(device), standardised, silenced=config.silenced, silent=config.silent,
-            noise=config.statistics_noise,
-        ))  # fmt: skip
-    held = tuple(
-        (folder, _held(recipe, folder, stage.size, standardised if told else None, device))
-        for folder in data.validation
-    )
-    return LightSources(sources[0], sources[1] if len(sources) > 1 else None, held)
+    config = recipe.tone
+    data = _even_data(recipe, size=max(config.working_sizes))
+    views = _clean_views(recipe, data, preset_name=config.preset, texture=0.0)
+
+    def make(number: int) -> WholeImages:
+        rng = generator(recipe.run.seed, "whole images", number)
+        seen = views.seen if rng.random() >= config.sensor_only else of_the_sensor(views.seen)
+        full = config.working_sizes[rng.integers(len(config.working_sizes))]
+        return replace(views, seen=seen).whole(rng, full=full, size=size)
+
+    images = gather_whole_images(make, _folder(run), count=config.samples, run=run)
+    if images is None:
+        return None
+    return images, {folder: _held_whole(recipe, folder, size) for folder in data.validation}
 
 
 def forget_whole_images(run: PhaseOfRun) -> None:
@@ -115,20 +124,17 @@ def _folder(run: PhaseOfRun) -> Path:
     return run.folder / WHOLE_FOLDER / run.fingerprint
 
 
-def _maker(
-    recipe: RestorationRecipe, name: str, views: Views, size: int
-) -> Callable[[int], WholeImages]:
-    sizes = recipe.light.working_sizes
-
-    def make(number: int) -> WholeImages:
-        rng = generator(recipe.run.seed, f"whole {name}", number)
-        return views.whole(rng, full=sizes[rng.integers(len(sizes))], size=size)
-
-    return make
+def _even_data(recipe: RestorationRecipe, *, size: int) -> DataConfig:
+    """The recipe's data without photographs in uneven light, as squares of `size` pixels."""
+    data = recipe.data
+    return data.model_copy(update={"size": size, "exclude": (*data.exclude, *data.unevenly_lit)})
 
 
-def _clean_views(recipe: RestorationRecipe, photos: TrainingImages, *, texture: float) -> Views:
+def _clean_views(
+    recipe: RestorationRecipe, data: DataConfig, *, preset_name: str, texture: float
+) -> Views:
     config = recipe.light
+    photos = repeated(load_training_images(data, data.clean), config.repeat)
     coloured = recipe.augment.model_copy(update={
         "gain": config.gain, "gamma": config.gamma, "saturation": config.saturation,
         "colour_share": config.camera_share,
@@ -136,7 +142,7 @@ def _clean_views(recipe: RestorationRecipe, photos: TrainingImages, *, texture: 
     variety = CameraVariety(
         coloured, patches=config.patches, vignette=config.vignette, texture=texture
     )
-    return Views(photos, variety, drawing(preset(config.preset), veils=True))
+    return Views(photos, variety, drawing(preset(preset_name), veils=True))
 
 
 def _real_views(recipe: RestorationRecipe, photos: TrainingImages) -> Views:
@@ -145,21 +151,34 @@ def _real_views(recipe: RestorationRecipe, photos: TrainingImages) -> Views:
     return Views(photos, as_taken, seen=strong, wanted=weak)
 
 
-def _held(
-    recipe: RestorationRecipe,
-    folder: str,
-    size: int,
-    standardised: Callable[[torch.Tensor], torch.Tensor] | None,
-    device: torch.device,
-) -> LightPairs:
-    """Validation pairs of a folder, from photographs as they are and degraded copies."""
+def of_the_sensor(drawn: Drawing) -> Drawing:
+    """Draw the same, without faults of light and colour."""
+    kept = [f.name for kind in _SENSOR_KINDS for f in fields(kind)]
+
+    def draw(rng: np.random.Generator) -> DegradationParams:
+        params = drawn(rng)
+        return DegradationParams(**{name: getattr(params, name) for name in kept})
+
+    return draw
+
+
+def _held_views(recipe: RestorationRecipe, folder: str, size: int) -> Views:
     validation = recipe.validation
-    full = size if standardised is None else _HELD_SIZE
-    data = recipe.data.model_copy(update={"size": full, "limit": validation.images})
+    data = recipe.data.model_copy(update={"size": size, "limit": validation.images})
     photos = load_training_images(data, (folder,), skip_bad=True)
-    views = Views(photos, CameraVariety(_STILL), drawing(preset(validation.preset)))
+    return Views(photos, CameraVariety(_STILL), drawing(preset(validation.preset)))
+
+
+def _held(recipe: RestorationRecipe, folder: str, size: int, device: torch.device) -> LightPairs:
+    """Validation pairs of a folder, from photographs as they are and degraded copies."""
+    views = _held_views(recipe, folder, size).to(device)
     rng = generator(recipe.run.seed, f"validation {folder}", 0)
-    if standardised is None:
-        return DrawnPairs(views.to(device), size).pairs(rng, validation.images)
-    made = [views.whole(rng, full=full, size=size) for _ in range(validation.images)]
-    return KeptPairs(joined(made).to(device), standardised).all()
+    return DrawnPairs(views, size).pairs(rng, recipe.validation.images)
+
+
+def _held_whole(recipe: RestorationRecipe, folder: str, size: int) -> WholeImages:
+    """The same with statistics."""
+    views = _held_views(recipe, folder, _HELD_SIZE)
+    rng = generator(recipe.run.seed, f"validation {folder}", 0)
+    count = recipe.validation.images
+    return joined([views.whole(rng, full=_HELD_SIZE, size=size) for _ in range(count)])

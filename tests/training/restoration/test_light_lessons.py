@@ -9,6 +9,7 @@ from torch import nn
 from magenet_batch.degradation import PRESETS
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.light import LightStage, bicubic_matrix
+from magenet_batch.models.restoration.statistics import STATISTICS
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import load_training_images
@@ -22,9 +23,8 @@ from magenet_batch.training.restoration.light import (
     measure_light,
     restored,
 )
-from magenet_batch.training.restoration.pairs import DrawnPairs, KeptPairs, Views, drawing
+from magenet_batch.training.restoration.pairs import DrawnPairs, Views, drawing
 from magenet_batch.training.restoration.sources import repeated
-from magenet_batch.training.restoration.whole import WholeImages, joined
 
 SIZE = 64
 IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
@@ -45,10 +45,6 @@ def lessons(real: bool = True, **changes: object) -> LightLessons:
         DrawnPairs(CLEAN, SIZE), DrawnPairs(REAL, SIZE) if real else None,
         CONFIG.model_copy(update=changes), seed=1,
     )  # fmt: skip
-
-
-def made(views: Views, count: int = 4) -> WholeImages:
-    return joined([views.whole(generator(1, "w", k), full=96, size=SIZE) for k in range(count)])
 
 
 def stage(*, statistics: bool = False) -> LightStage:
@@ -93,28 +89,16 @@ def test_losses_are_finite_and_sum_to_the_total(share: float):
     assert all(p.grad is None or p.grad.isfinite().all() for p in student.parameters())
 
 
-def test_statistics_are_trained_with_what_they_are_told_to():
-    student = stage(statistics=True)
-    teacher = make_teacher(student)
-    clean, real = (KeptPairs(made(views), lambda z: z.clamp(-6, 6)) for views in (CLEAN, REAL))
-    losses = LightLessons(clean, real, CONFIG, seed=1).losses(student, teacher, 0, 1.0)
-    (losses["light"] + losses["consistency"]).backward()
-    assert trained(student) == FIELDS | {"tell_whole"}
-    student = stage(statistics=True)
-    losses = LightLessons(clean, real, CONFIG, seed=1).losses(student, teacher, 0, 1.0)
-    (losses["tone"] + losses["tone_belief"]).backward()
-    assert trained(student) == TONING | {"tell_tone"}
-
-
-def test_a_new_stage_does_not_heed_statistics_and_a_stirred_one_does():
+def test_statistics_tell_the_tone_alone_and_a_new_stage_does_not_heed_them():
     still = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=True))
-    pairs = KeptPairs(made(CLEAN), lambda z: z.clamp(-6, 6)).all()
-    silence = torch.zeros_like(pairs.statistics)
+    pairs = DrawnPairs(CLEAN, SIZE).pairs(generator(1, "w", 0), 3)
+    told = torch.randn(3, STATISTICS, generator=torch.Generator().manual_seed(1))
     for changes, stage_ in ((False, still), (True, stage(statistics=True))):
-        heard, deaf = (stage_(pairs.seen, pairs.mask, s) for s in (pairs.statistics, silence))
-        for name in ("light", "veil", "tone"):
-            same = torch.equal(getattr(heard, name), getattr(deaf, name))
-            assert same != changes, name
+        heard, deaf = (stage_(pairs.seen, pairs.mask, s) for s in (told, None))
+        assert torch.equal(heard.light, deaf.light)
+        assert torch.equal(heard.veil, deaf.veil)
+        assert torch.equal(heard.faded, deaf.faded)
+        assert torch.equal(heard.tone, deaf.tone) != changes
 
 
 @pytest.mark.parametrize("name", ["light", "detail", "consistency"])

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 QUICK = (
     "structure.steps=2", "structure.size=64", "structure.batch=2", "sense.samples=16",
     "sense.steps=4", "sensor.steps=3", "sensor.crop=64", "light.steps=3", "light.batch=2",
-    "light.real_batch=1", "light.whole_images=[4,2]", "validation.every=9",
+    "light.real_batch=1", "tone.samples=4", "tone.steps=3", "validation.every=9",
     "validation.images=1", "data.size=192", "run.precision=fp32", "run.threads=1",
 )  # fmt: skip
 PARTS = ("structure", "sense", "sensor", "light")
@@ -103,7 +103,8 @@ def test_parts_that_are_trained_one_by_one_make_the_same_weights(
 def test_one_part_leaves_the_others_alone(tmp_path: Path):
     assert main(command(tmp_path, only("light"), "light.steps=1")) == EXIT_DONE
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"recipe.json", "light", "light.checkpoint.safetensors", "results.png"}
+    files = {"light.checkpoint.safetensors", "light.safetensors"}
+    assert names == {"recipe.json", "light", "results.png"} | files
 
 
 def test_what_a_part_needs_and_is_missing_is_said(
@@ -131,7 +132,7 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
     "without",
     [
         ("model.light=false",),
-        ("model.light.statistics=true",),
+        ("model.light.statistics=true", "tone.working_sizes=[160]"),
         ("model.sensor=false",),
         ("model.structure=false", "model.sensor.guided=false"),
         ("model.sensor.widths=[]",),
@@ -152,17 +153,21 @@ def test_a_network_without_a_part_and_a_run_without_validation_are_trained(
     assert done.pixels.shape == pixels.shape
 
 
-def test_a_trained_stage_learns_to_hear_statistics_without_changing_what_sees_pixels(
+def test_a_trained_stage_is_told_its_tone_without_changing_light_and_veil(
     trained: Path, tmp_path: Path
 ):
     begun = (f"start.weights={trained / 'smoke.safetensors'}", "model.light.statistics=true")
+    assert main(command(tmp_path, *begun, only("tone"))) == EXIT_DONE
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"recipe.json", "tone", "tone.safetensors", "results.png"}
+    told = load_file(tmp_path / "tone.safetensors")
+    assert {key.split(".")[0] for key in told} == {"tone", "tell_tone"}
     for part in ("structure", "sense"):
         shutil.copy(trained / f"{part}.safetensors", tmp_path)
-    assert main(command(tmp_path, *begun, "light.pixels=false")) == EXIT_DONE
-    before, after = (load_file(folder / "smoke.safetensors") for folder in (trained, tmp_path))
-    seeing = [key for key in before if key.startswith(("light.down", "light.up", "light.fields"))]
-    assert seeing and all(torch.equal(before[key], after[key]) for key in seeing)
-    assert after["light.tell_whole.2.weight"].any()
+    assert main(command(tmp_path, *begun, "light.steps=1")) == EXIT_DONE
+    after = load_file(tmp_path / "smoke.safetensors")
+    assert all(torch.equal(after[f"light.{key}"], value.half()) for key, value in told.items())
+    assert read_weights_file(str(tmp_path / "smoke.safetensors")).notes["steps"].endswith("tone 3")
 
 
 def test_weights_of_another_kind_cannot_be_gone_on_from(tmp_path: Path):

@@ -19,7 +19,7 @@ from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.part import PhaseOfRun
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.restoration.cameras import CameraVariety
-from magenet_batch.training.restoration.pairs import KeptPairs, Views, drawing
+from magenet_batch.training.restoration.pairs import Views, drawing
 from magenet_batch.training.restoration.whole import (
     WholeImages,
     gather_whole_images,
@@ -99,31 +99,6 @@ def test_a_stop_keeps_whole_files_and_a_resume_makes_the_rest(tmp_path: Path):
     assert made == list(range(64, 70))
     assert len(found) == count
     assert same(found, joined([make(number) for number in range(count)]))
-
-
-def test_kept_pairs_are_turned_alike_and_some_of_their_statistics_are_silent():
-    images = joined([make(number) for number in range(3)])
-    kept = KeptPairs(images, lambda z: z, silenced=0.25)
-    turned = 0
-    for number in range(8):
-        pairs = kept.pairs(generator(4, "test", number), 5)
-        outside = 1 - pairs.mask
-        assert not (pairs.seen * outside).any()
-        assert not (pairs.wanted * outside).any()
-        turned += not any(torch.equal(pairs.seen[0], image.float() / 255) for image in images.seen)
-        assert pairs.statistics is not None
-        silent = float((pairs.statistics == 0).float().mean())
-        assert 0.15 < silent < 0.35
-    assert 4 <= turned < 8
-    silent = KeptPairs(images, lambda z: z, silent=0.5).pairs(generator(4, "test", 0), 40)
-    assert silent.statistics is not None
-    assert 8 <= int((silent.statistics == 0).all(1).sum()) <= 32
-    noisy = KeptPairs(images, torch.zeros_like, noise=0.3).pairs(generator(4, "test", 0), 40)
-    assert noisy.statistics is not None
-    assert float(noisy.statistics.std()) == pytest.approx(0.3, rel=0.05)
-    whole = kept.all()
-    assert torch.equal(whole.seen, images.seen.float() / 255)
-    assert torch.equal(whole.statistics, images.seen_statistics)
 
 
 @pytest.mark.parametrize("size", [160, 400])
