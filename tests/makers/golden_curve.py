@@ -32,7 +32,7 @@ CHANGES = {
     "smoke": (
         *COMMON, "data.size=192", "structure.steps=6", "sense.samples=16", "sense.batch=8",
         "sense.steps=12", "sensor.steps=12", "sensor.crop=64", "light.steps=24", "light.batch=2",
-        "light.real_batch=1",
+        "light.real_batch=1", "tone.samples=6", "tone.batch=4", "tone.steps=12",
     ),
     "affine_smoke": (
         *COMMON, "data.size=96", "structure.steps=2", "schedule.steps=24", "schedule.batch=2",

@@ -46,7 +46,8 @@ def test_time_is_known_where_the_recipe_gives_minutes(tmp_path: Path):
     archive(tmp_path, sharp=1, hazy=1, vessels=2, held=1)
     both = ("sensor.minutes=30", "light.minutes=60")
     said = outlook(load_recipe("smoke", changes=changes(tmp_path, *both)))
-    assert "time: unknown for structure, moments, sense (no minutes in the recipe)" in said
+    unknown = "structure, moments, sense, whole images, tone"
+    assert f"time: unknown for {unknown} (no minutes in the recipe)" in said
     assert "the others: 1 h 30 min at most" in said
     alone = (*both, 'run.parts=["light"]')
     assert "time: 1 h 00 min at most" in outlook(
@@ -96,6 +97,7 @@ def test_what_is_done_takes_no_time(tmp_path: Path):
     assert phases_of(recipe)[0] == Phase("structure", 30)
     (tmp_path / "structure.safetensors").write_bytes(b"")
     (tmp_path / "sense.safetensors").write_bytes(b"")
+    (tmp_path / "tone.safetensors").write_bytes(b"")
     assert [p.name for p in phases_of(recipe) if p.share < 1] == ["sensor", "light"]
 
 

@@ -59,7 +59,7 @@ class LightConfig(BaseModel):
     size: Literal[64, 128, 256] = 128
     grid: int = Field(default=16, ge=8, le=64)
     widths: tuple[int, int, int, int] = (32, 64, 96, 128)
-    statistics: bool = False
+    statistics: bool = True
 
 
 class RestorationConfig(BaseModel):
@@ -96,11 +96,11 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
         "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"light": LightConfig(statistics=True)},
+    "small": {},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
-        "light": LightConfig(widths=(64, 128, 192, 256), statistics=True),
+        "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

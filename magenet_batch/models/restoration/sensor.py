@@ -113,7 +113,8 @@ class SensorStage(nn.Module):
             assert vessels_B1HW is not None
             seen = torch.cat([seen, vessels_B1HW.float()], 1)
         features = self._features(seen, sensed.condition)
-        fine = _enlarged(self.fine, features)
+        heads = [self.fine] if self.residual is None else [self.fine, self.residual]
+        fine = _enlarged(heads, features)
         coarse = F.interpolate(
             self.coarse(features).float().contiguous(), scale_factor=2, mode="bilinear",
             align_corners=False,
@@ -126,7 +127,7 @@ class SensorStage(nn.Module):
             shared = torch.addcmul(shared, common, _grey(band))
         y = y + shared
         if self.residual is not None:
-            y = torch.add(y, torch.tanh(_enlarged(self.residual, features)), alpha=self.most)
+            y = torch.add(y, torch.tanh(fine[:, 2 * _FULL :]), alpha=self.most)
         return y
 
     def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -147,6 +148,8 @@ def _grey(x_B3HW: torch.Tensor) -> torch.Tensor:
     return (third @ x_B3HW.flatten(2)).view_as(x_B3HW[:, :1])
 
 
-def _enlarged(conv: nn.Conv2d, x_BCHW: torch.Tensor) -> torch.Tensor:
-    """Apply a convolution with four outputs per position as 2 x 2 pixels each: float32 planes."""
-    return conv_shuffled(x_BCHW, conv.weight, conv.bias).float().contiguous()
+def _enlarged(convs: list[nn.Conv2d], x_BCHW: torch.Tensor) -> torch.Tensor:
+    """Apply convolutions with four outputs per position as 2 x 2 pixels each: float32 planes."""
+    weight = torch.cat([conv.weight for conv in convs])
+    bias = torch.cat([conv.bias for conv in convs if conv.bias is not None])
+    return conv_shuffled(x_BCHW, weight, bias).float().contiguous()

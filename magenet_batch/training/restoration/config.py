@@ -144,11 +144,11 @@ class ToneTrainingConfig(BaseModel):
 
     samples: int = Field(default=8192, ge=1)
     preset: str = "whole"
-    sensor_only: float = Field(default=0.25, ge=0, le=1)
+    sensor_only: float = Field(default=0.08, ge=0, le=1)
     working_sizes: tuple[int, ...] = (448, 512, 512, 640)
     steps: int = Field(default=3750, ge=1)
     batch: int = Field(default=256, ge=2)
-    clean: float = Field(default=0.2, ge=0, lt=1)
+    clean: float = Field(default=0.3, ge=0, lt=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
     silent: float = Field(default=0.3, ge=0, lt=1)
     noise: float = Field(default=0.6, ge=0)
@@ -162,9 +162,9 @@ class PartValidationConfig(BaseModel):
     Attributes:
         every: steps between validations.
         checkpoint_minutes: minutes between checkpoints.
-        images: images per folder for the light part; the sensor part is validated on three times as
-            many crops from all folders together.
-        preset: degradation preset of whole images, for the light part.
+        images: images per folder for the light and tone parts; the sensor part is validated on
+            three times as many crops from all folders together.
+        preset: degradation preset of whole images, for the light and tone parts.
     """
 
     model_config = _STRICT

@@ -40,7 +40,13 @@ from magenet_batch.training.restoration.sources import (
     light_sources,
     tone_images,
 )
-from magenet_batch.training.restoration.tone import TONE, ToneMoments, fit_tone, moments_of
+from magenet_batch.training.restoration.tone import (
+    TONE,
+    ToneMoments,
+    fit_tone,
+    joined,
+    tone_moments,
+)
 from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.restoration.whole import WholeImages
 from magenet_batch.training.structure import STRUCTURE, train_structure
@@ -237,17 +243,16 @@ class RestorationRun:
         if found is None:
             return False
         self.network.cpu()
+        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
         def moments(images: WholeImages) -> tuple[ToneMoments, ToneMoments]:
-            seen, wanted = (
-                sense.standardised(z).detach()
-                for z in (images.seen_statistics, images.wanted_statistics)
-            )
-            return moments_of(stage, images, seen), moments_of(stage, images, wanted, clean=True)
+            return tone_moments(stage, images, sense.standardised)
 
         images, held = found
+        both = [moments(images), moments(images.turned())]
+        seen, clean = (joined(list(kind)) for kind in zip(*both, strict=True))
         done = fit_tone(
-            stage, *moments(images), {name: moments(some) for name, some in held.items()},
+            stage, seen, clean, {name: moments(some) for name, some in held.items()},
             config=self.recipe.tone, run=self._phase, seed=self.recipe.run.seed,
         )  # fmt: skip
         self.network.to(self.device)

@@ -7,7 +7,7 @@ the moments of each image are collected once, and no pixel is needed afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -74,7 +74,7 @@ def joined(parts: list[ToneMoments]) -> ToneMoments:
 
 
 @torch.no_grad()
-def tone_moments(
+def _of_batch(
     stage: LightStage, seen: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor,
     statistics: torch.Tensor,
 ) -> ToneMoments:  # fmt: skip
@@ -101,25 +101,26 @@ def tone_moments(
     )  # fmt: skip
 
 
-def moments_of(
-    stage: LightStage, images: WholeImages, statistics_N: torch.Tensor, *, clean: bool = False
-) -> ToneMoments:
-    """Collect the moments of whole images.
+def tone_moments(
+    stage: LightStage, images: WholeImages, standardised: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[ToneMoments, ToneMoments]:
+    """Collect the moments of whole images: degraded ones, and the same without degradation.
 
     Args:
         stage: finds light and veil.
         images: the images.
-        statistics_N: standardised statistics of what is seen, or of what is wanted if `clean`.
-        clean: see what is wanted.
+        standardised: standardises their statistics.
     """
-    parts = []
+    parts: tuple[list[ToneMoments], list[ToneMoments]] = ([], [])
     for first in range(0, len(images), _AT_ONCE):
-        some = torch.arange(first, min(first + _AT_ONCE, len(images)))
-        chosen = images[some]
-        wanted = chosen.wanted.float() / 255
-        seen = wanted if clean else chosen.seen.float() / 255
-        parts.append(tone_moments(stage, seen, wanted, chosen.mask.float(), statistics_N[some]))
-    return joined(parts)
+        some = images[torch.arange(first, min(first + _AT_ONCE, len(images)))]
+        seen, wanted, mask = some.seen.float() / 255, some.wanted.float() / 255, some.mask.float()
+        told, of_clean = (
+            standardised(z).detach() for z in (some.seen_statistics, some.wanted_statistics)
+        )
+        parts[0].append(_of_batch(stage, seen, wanted, mask, told))
+        parts[1].append(_of_batch(stage, wanted, wanted, mask, of_clean))
+    return joined(parts[0]), joined(parts[1])
 
 
 class ToneHead(nn.Module):
@@ -216,7 +217,9 @@ def fit_tone(
     Returns:
         False after a stop, when a checkpoint was saved and the stage is as it was.
     """
-    head = ToneHead(stage, seen.colours, dropout=config.dropout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = ToneHead(stage, seen.colours, dropout=config.dropout)
 
     def losses(student: ToneHead, teacher: ToneHead, step: int, share: float) -> Losses:
         rng = generator(seed, TONE, step)

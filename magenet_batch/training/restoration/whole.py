@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +58,15 @@ class WholeImages:
     def __getitem__(self, chosen: torch.Tensor) -> WholeImages:
         return WholeImages(*(t[chosen] for t in vars(self).values()))
 
-    def to(self, device: torch.device) -> WholeImages:
-        """The same images on a device."""
-        return WholeImages(*(t.to(device) for t in vars(self).values()))
+    def turned(self) -> WholeImages:
+        """The same images, turned by a right angle and mirrored: their statistics hardly change."""
+
+        def other(x: torch.Tensor) -> torch.Tensor:
+            return torch.rot90(x, 1, (2, 3)).flip(3).contiguous()
+
+        return replace(
+            self, seen=other(self.seen), wanted=other(self.wanted), mask=other(self.mask)
+        )
 
 
 def whole_images(

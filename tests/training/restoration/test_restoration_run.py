@@ -30,7 +30,7 @@ QUICK = (
     "light.real_batch=1", "tone.samples=4", "tone.steps=3", "validation.every=9",
     "validation.images=1", "data.size=192", "run.precision=fp32", "run.threads=1",
 )  # fmt: skip
-PARTS = ("structure", "sense", "sensor", "light")
+PARTS = ("structure", "sense", "sensor", "light", "tone")
 
 
 def command(output: Path, *more: str) -> list[str]:
@@ -72,7 +72,7 @@ def test_its_weights_enhance_a_photograph(trained: Path):
 
 def test_its_card_tells_of_every_part(trained: Path):
     notes = read_weights_file(str(trained / "smoke.safetensors")).notes
-    assert notes["steps"] == "sensor 3, light 3"
+    assert notes["steps"] == "sensor 3, light 3, tone 3"
     measured = json.loads(notes["validation"])
     assert {"sensor: gain", "sensor: clean", "light: phantom:2@100_raw"} <= set(measured)
     assert "sensor: gain" in (trained / "smoke.md").read_text()
@@ -132,7 +132,7 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
     "without",
     [
         ("model.light=false",),
-        ("model.light.statistics=true", "tone.working_sizes=[160]"),
+        ("model.light.statistics=false",),
         ("model.sensor=false",),
         ("model.structure=false", "model.sensor.guided=false"),
         ("model.sensor.widths=[]",),
@@ -156,7 +156,7 @@ def test_a_network_without_a_part_and_a_run_without_validation_are_trained(
 def test_a_trained_stage_is_told_its_tone_without_changing_light_and_veil(
     trained: Path, tmp_path: Path
 ):
-    begun = (f"start.weights={trained / 'smoke.safetensors'}", "model.light.statistics=true")
+    begun = (f"start.weights={trained / 'smoke.safetensors'}", "tone.noise=0.1")
     assert main(command(tmp_path, *begun, only("tone"))) == EXIT_DONE
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"recipe.json", "tone", "tone.safetensors", "results.png"}
