@@ -3,7 +3,8 @@
 Those in wheels are found where they are installed. Pillow and imagecodecs ship theirs in their
 source packages only, which are looked for, unpacked, in a folder that `UPSTREAM_SOURCES` names:
 
-    pip download --no-deps --no-binary :all: pillow==13.0.0 imagecodecs==2026.3.6 -d sources
+    pip download --no-deps --no-binary pillow pillow==13.0.0 -d sources
+    pip download --no-deps --no-binary imagecodecs imagecodecs==2026.3.6 -d sources
     (cd sources && for file in *.tar.gz; do tar xzf $file; done)
     UPSTREAM_SOURCES=sources pytest tests/imaging/test_upstream.py
 """

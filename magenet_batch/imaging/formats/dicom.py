@@ -74,7 +74,11 @@ def decode(
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
-    """Refuse a file without pixels: a damaged image, or an object that is not an image."""
+    """Refuse a file without pixels: of another kind, elsewhere, missing, or never meant."""
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise ImageError("unsupported", "DICOM with floating-point pixels is not supported")
+    if "PixelDataProviderURL" in dataset:
+        raise ImageError("unsupported", "its pixels are on a server (JPIP): retrieve them first")
     kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
     if "Rows" in dataset or "Image" in kind or not kind:
         raise ImageError("corrupt", "this dicom is truncated: its pixels are missing")
