@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from magenet_batch.errors import UsageError
-from magenet_batch.storage import StorePath, is_store, refuse_other_schemes
+from magenet_batch.storage import StorePath, expanded, is_store, refuse_other_schemes
 
 _FILE = "file:"
 
@@ -111,7 +111,7 @@ def root_of(given: str) -> Root:
         UsageError: it is a URI of an unsupported kind.
     """
     refuse_other_schemes(given)
-    return StoreRoot(given) if is_store(given) else LocalRoot(Path(given).expanduser())
+    return StoreRoot(given) if is_store(given) else LocalRoot(expanded(given))
 
 
 def from_here(paths: Sequence[str]) -> list[str]:

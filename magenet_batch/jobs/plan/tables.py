@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.storage import StorePath, is_store
+from magenet_batch.storage import StorePath, expanded, is_store
 
 STANDARD_INPUT = "-"
 """Archive argument that stands for a list of paths on standard input."""
@@ -28,8 +28,8 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def is_manifest(given: str) -> bool:
     """Whether an archive argument is a manifest: by its extension, `-`, or a Parquet data set."""
     if given == STANDARD_INPUT or os.path.splitext(given)[1].lower() in MANIFEST_SUFFIXES:  # noqa: PTH122
-        return given == STANDARD_INPUT or is_store(given) or not Path(given).expanduser().is_dir()
-    return not is_store(given) and is_data_set(Path(given).expanduser())
+        return given == STANDARD_INPUT or is_store(given) or not expanded(given).is_dir()
+    return not is_store(given) and is_data_set(expanded(given))
 
 
 def is_data_set(folder: Path) -> bool:
