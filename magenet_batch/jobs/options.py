@@ -153,9 +153,9 @@ class JobOptions(BaseModel):
         for path in (*self.archive, self.out, self.weights, self.root or ""):
             if "\0" in path:
                 raise UsageError(f"{path!r}: a path cannot contain a null byte.")
-        for what, path in (*(("ARCHIVE", a) for a in self.archive), ("-o", self.out),
+        for what, given in (*(("ARCHIVE", a) for a in self.archive), ("-o", self.out),
                            ("--root", self.root)):  # fmt: skip
-            if path is not None and not path.strip():
+            if given is not None and not given.strip():
                 raise UsageError(f"{what} is empty. Is a variable of the shell not set?")
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
