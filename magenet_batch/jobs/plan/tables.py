@@ -90,7 +90,7 @@ def _data_set(folder: Path) -> pa.Table:
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Columns of string and binary views as plain ones, which every function of Arrow takes."""
+    """Columns of views as plain ones, which every function of Arrow takes."""
     for index, column in enumerate(table.schema):
         plain = _plain_type(column.type)
         if plain != column.type:
@@ -99,14 +99,32 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type without views of text, bytes and lists, also inside other types.
+
+    Extension types of views become what they store.
+    """
+
+    def plain(field: pa.Field) -> pa.Field:
+        return field.with_type(_plain_type(field.type))
+
+    types = pa.types
     if kind == pa.string_view():
         return pa.string()
     if kind == pa.binary_view():
         return pa.binary()
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+    if types.is_struct(kind):
+        return pa.struct([plain(field) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(plain(kind.key_field), plain(kind.item_field), kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(plain(kind.value_field), kind.list_size)
+    if types.is_large_list(kind) or types.is_large_list_view(kind):
+        return pa.large_list(plain(kind.value_field))
+    if types.is_list(kind) or types.is_list_view(kind):
+        return pa.list_(plain(kind.value_field))
+    if isinstance(kind, pa.BaseExtensionType):
+        stored = _plain_type(kind.storage_type)
+        return kind if stored == kind.storage_type else stored
     return kind
 
 
