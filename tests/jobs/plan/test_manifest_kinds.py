@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -253,6 +254,6 @@ def test_every_type_travels_and_every_report_shows_it(archive, options, tmp_path
     told = build_report(out, format="csv")
     assert "1970-01-01 00:00:00.000000001" in told
     assert "29349-01-26" in told and "1073741824 D" in told
-    next((out / "images").rglob("*.png")).unlink()
+    shutil.rmtree(out / "images")
     again = given.model_copy(update={"retry_failed": True})
     assert run_job(again, enhancer_factory=fake_factory).exit_code == 0
