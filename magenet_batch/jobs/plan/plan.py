@@ -49,7 +49,7 @@ from magenet_batch.jobs.plan.outputs import (
     refuse_own_place,
 )
 from magenet_batch.jobs.plan.shards import shard_size_for
-from magenet_batch.jobs.plan.tables import STANDARD_INPUT, is_manifest
+from magenet_batch.jobs.plan.tables import MANIFEST_SUFFIXES, STANDARD_INPUT, is_manifest
 from magenet_batch.storage import (
     Location,
     expanded,
@@ -302,7 +302,9 @@ def make_plan(options: JobOptions) -> Plan:
     table = table.filter(pa.array(settled(table, seconds=options.settle))).combine_chunks()
     if table.num_rows == 0:
         archives = ", ".join(map(masked, options.archive))
-        raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines()]))
+        lists = not skipped.suffixes.keys().isdisjoint(MANIFEST_SUFFIXES)
+        hint = ["Is one of these files a manifest? Give its own name instead."] * lists
+        raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines(), *hint]))
     refuse_collisions(table)
     refuse_inside(table, out=options.out_path)
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)

@@ -144,6 +144,15 @@ def test_relative_paths_of_a_list_start_at_the_working_directory(
     assert named(make_plan(options(archive=("-",)))) == expected
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".list"])
+def test_relative_paths_of_a_list_in_a_file_start_at_its_folder(
+    suffix, archive, options, expected, monkeypatch
+):
+    monkeypatch.chdir("/")
+    given = options(archive=(str(write(suffix, archive)),))
+    assert named(make_plan(given)) == expected
+
+
 def test_a_list_with_a_root_is_relative_to_it(archive, options, expected, monkeypatch):
     monkeypatch.chdir("/")
     standard_input(monkeypatch, "\n".join(PATHS).encode())

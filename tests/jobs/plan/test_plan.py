@@ -108,6 +108,8 @@ def test_an_empty_archive_says_why(options, tmp_path):
     touch(tmp_path / "texts" / "a.txt")
     with pytest.raises(UsageError, match=r"No images in[\s\S]*1 .txt"):
         make_plan(options(archive=(str(tmp_path / "texts"),)))
+    with pytest.raises(UsageError, match="one of these files a manifest"):
+        make_plan(options(archive=(str(tmp_path / "texts"),)))
     with pytest.raises(UsageError, match="no such folder or file"):
         make_plan(options(archive=(str(tmp_path / "nowhere"),)))
 
