@@ -58,7 +58,7 @@ def load_table(given: str) -> pa.Table | list[str]:
     """
     suffix = os.path.splitext(given)[1].lower()  # noqa: PTH122
     if given == STANDARD_INPUT:
-        return _lines(standard_input())
+        return _lines(standard_input(), "standard input")
     try:
         if not is_store(given) and Path(given).is_dir():
             return _without_views(_data_set(Path(given)))
@@ -68,7 +68,7 @@ def load_table(given: str) -> pa.Table | list[str]:
     if suffix in _DELIMITERS:
         return _delimited(content, given, _DELIMITERS[suffix])
     if suffix in _LISTS:
-        return _lines(content)
+        return _lines(content, given)
     try:
         return _without_views(pq.read_table(pa.BufferReader(content)))
     except (pa.ArrowException, OSError) as error:
@@ -128,8 +128,13 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _lines(content: bytes) -> list[str]:
+def _lines(content: bytes, name: str) -> list[str]:
     """Paths separated by line ends, or by null bytes as from `find -print0`."""
+    if content[:2] in _UTF_16:  # as PowerShell writes lists
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise UsageError(f"{name}: damaged UTF-16 text. Save it as UTF-8.") from error
     if b"\0" in content:
         return [os.fsdecode(part) for part in content.split(b"\0") if part]
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")

@@ -159,6 +159,14 @@ def test_a_list_with_a_root_is_relative_to_it(archive, options, expected, monkey
     assert named(make_plan(options(archive=("-",), root=str(archive)))) == expected
 
 
+def test_a_list_may_be_utf_16_as_powershell_writes_it(archive, options, expected, monkeypatch):
+    (archive / "m.txt").write_bytes("\r\n".join(PATHS).encode("utf-16"))
+    assert named(make_plan(options(archive=(str(archive / "m.txt"),)))) == expected
+    standard_input(monkeypatch, "a.png".encode("utf-16") + b"\0")
+    with pytest.raises(UsageError, match="standard input: damaged UTF-16"):
+        make_plan(options(archive=("-",)))
+
+
 def test_a_list_in_a_file_with_a_name_that_is_no_text(archive, options, monkeypatch):
     odd = os.fsdecode(b"odd\xff.png")
     (archive / "a.png").rename(archive / odd)
