@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.storage import StorePath, expanded, is_store
+from magenet_batch.storage import StorePath, expanded, given_location, is_store, readable
 
 STANDARD_INPUT = "-"
 """Archive argument that stands for a list of paths on standard input."""
@@ -22,6 +22,7 @@ _PARQUET = (".parquet", ".pq")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LISTS = (".txt", ".list")
 MANIFEST_SUFFIXES = (*_PARQUET, *_DELIMITERS, *_LISTS)
+_HEAD = 4096
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -62,17 +63,37 @@ def load_table(given: str) -> pa.Table | list[str]:
     try:
         if not is_store(given) and Path(given).is_dir():
             return _without_views(_data_set(Path(given)))
-        content = StorePath(given).read_bytes() if is_store(given) else Path(given).read_bytes()
+        if suffix not in (*_DELIMITERS, *_LISTS):
+            return _parquet(given)
+        content = StorePath(given).read_bytes() if is_store(given) else _text_of(Path(given))
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{given}: cannot be read: {error}") from error
+    except MemoryError as error:
+        raise UsageError(f"{given}: there is not enough memory to read it.") from error
     if suffix in _DELIMITERS:
         return _delimited(content, given, _DELIMITERS[suffix])
-    if suffix in _LISTS:
-        return _lines(content, given)
+    return _lines(content, given)
+
+
+def _parquet(given: str) -> pa.Table:
+    """A Parquet file; its end is checked before the rest of a local file is read."""
     try:
-        return _without_views(pq.read_table(pa.BufferReader(content)))
-    except (pa.ArrowException, OSError) as error:
+        return _without_views(pq.read_table(readable(given_location(given)), partitioning=None))
+    except pa.ArrowException as error:
         raise UsageError(f"{given}: not a readable Parquet file: {error}") from error
+
+
+def _text_of(path: Path) -> bytes:
+    """Content of a text file, unless it begins with nothing but null bytes.
+
+    Raises:
+        OSError: it cannot be read, or is no text.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if len(head) == _HEAD and not head.strip(b"\0"):
+            raise OSError("it begins with null bytes and is no text")
+        return head + file.read()
 
 
 @lru_cache(maxsize=1)

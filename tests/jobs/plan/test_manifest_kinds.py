@@ -105,6 +105,23 @@ def test_csv_that_cannot_be_used_is_refused(content, message, archive, options):
         make_plan(options(archive=(str(archive / "m.csv"),)))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".parquet"])
+def test_a_huge_file_of_nothing_is_refused_before_it_is_loaded(suffix, archive, options):
+    with (archive / f"m{suffix}").open("wb") as file:
+        file.truncate(1 << 32)  # sparse
+    with pytest.raises(UsageError, match=r"null bytes|not a readable Parquet file"):
+        make_plan(options(archive=(str(archive / f"m{suffix}"),)))
+
+
+def test_a_list_larger_than_memory_is_refused_in_words(archive, options, monkeypatch):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "_text_of", read)
+    with pytest.raises(UsageError, match="not enough memory"):
+        make_plan(options(archive=(str(write(".csv", archive)),)))
+
+
 def test_a_partitioned_folder_is_one_manifest(archive, options, expected, tmp_path):
     whole = pa.table({"path": PATHS, "site": SITES})
     pq.write_to_dataset(whole, tmp_path / "set", partition_cols=["site"])
