@@ -16,7 +16,7 @@ from pydicom.uid import UID, RLELossless
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import compressed
 from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, full_range
-from magenet_batch.imaging.formats.colour_model import LABELS, doubt, to_rgb
+from magenet_batch.imaging.formats.colour_model import LABELS, OVERRIDDEN, doubt, to_rgb
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -58,7 +58,7 @@ def decode(
     _check(dataset, max_pixels=max_pixels, stored=len(stored))
     frames = int(dataset.get("NumberOfFrames") or 1)
     index = choose_page(frames, page)
-    if colour_model is not None and dataset.PhotometricInterpretation in ("RGB", "YBR_FULL"):
+    if colour_model is not None and dataset.PhotometricInterpretation in OVERRIDDEN:
         dataset.PhotometricInterpretation = LABELS[colour_model]
     samples, colours, notes = _samples(dataset, stored, UID(syntax), index, frames)
     pixels, bits, doubts = _in_colour(dataset, samples, colours)
