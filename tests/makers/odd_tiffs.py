@@ -171,6 +171,8 @@ def refused() -> Iterator[Odd]:
         yield Odd(f"tiff {order} cut", whole[:900], refusal=("corrupt", "truncated"))
         moved = tiff(samples(8), bits=8, photometric=RGB, order=order, tags={279: (4, (1 << 20,))})
         yield Odd(f"tiff {order} strip beyond the end", moved, refusal=("corrupt", "beyond"))
+        bare = tiff(samples(8, 1), bits=8, photometric=PALETTE, order=order)
+        yield Odd(f"tiff {order} without its palette", bare, refusal=("corrupt", "palette is"))
         few = tiff(samples(8, 2), bits=8, photometric=RGB, order=order)
         yield Odd(f"tiff {order} RGB of two samples", few, refusal=("corrupt", "2 samples"))
 
@@ -190,6 +192,10 @@ def stacks() -> Iterator[Odd]:
     for page in (1, 2, 3):
         yield Odd(f"tiff, page {page} of 3", pages, PICTURE // page, page=page)
     yield Odd("tiff, page 4 of 3", pages, refusal=("unsupported", "page 4 does not"), page=4)
+    for kind, name in ((1, "thumbnail"), (4, "mask")):
+        beside = _pages((PICTURE, 0), (PICTURE[::2, ::2], kind))
+        yield Odd(f"tiff, a picture and its {name}", beside, PICTURE)
+        yield Odd(f"tiff, a {name} alone", _pages((PICTURE, kind)), PICTURE)
     grey = three[..., 0].astype(np.uint16)
     yield Odd("tiff, ImageJ pages", _written(grey, imagej=True), refusal=several)
     described = b"ImageJ=1.53\nimages=3\nslices=3\n\0"
@@ -240,6 +246,19 @@ def _with_second(data: bytes, tag: int, value: int) -> bytes:
         kind = {3: "H", 4: "I"}[int(found.dtype)]
         at = found.valueoffset + struct.calcsize(kind)
     return data[:at] + struct.pack(f"<{kind}", value) + data[at + struct.calcsize(kind) :]
+
+
+def _pages(*pages: tuple[np.ndarray, int]) -> bytes:
+    """Pages, each with its NewSubfileType, which tifffile would not write for every picture."""
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as file:
+        for pixels, _ in pages:
+            file.write(pixels, photometric="rgb", subfiletype=1)
+    data = bytearray(out.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for page, (_, kind) in zip(file.pages, pages, strict=True):
+            struct.pack_into("<I", data, page.aspage().tags[254].valueoffset, kind)
+    return bytes(data)
 
 
 def _truncated(stack: np.ndarray) -> bytes:

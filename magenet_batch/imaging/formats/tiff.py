@@ -28,6 +28,7 @@ _MOST_PAGES = 4096
 _MOST_STRIPS = 1 << 20
 _ICC, _ORIENTATION = 34675, 274
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
+_BESIDE = 1 | 4  # reduced images and masks (TIFF 6.0, NewSubfileType)
 _KINDS = tifffile.PHOTOMETRIC
 _WAYS = tifffile.COMPRESSION
 _COMPRESSIONS = {
@@ -42,7 +43,8 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     """Read a TIFF file."""
     _check_directories(data)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = [p for p in file.pages if not int(getattr(p, "subfiletype", 0)) & 1]
+        pictures = [p for p in file.pages if not int(getattr(p, "subfiletype", 0)) & _BESIDE]
+        pages = pictures or list(file.pages)
         chosen = pages[choose_page(len(pages), page)].aspage()
         check_size(
             chosen.imagewidth, chosen.imagelength, max_pixels=max_pixels, stored=len(data)
@@ -180,6 +182,8 @@ def _check_colours(page: tifffile.TiffPage) -> None:
     if page.photometric not in read:
         name = getattr(page.photometric, "name", str(page.photometric))
         raise ImageError("unsupported", f"TIFF colours {name} are not supported: convert it to RGB")
+    if page.photometric == kinds.PALETTE and page.colormap is None:
+        raise ImageError("corrupt", "its palette is missing")
     if page.photometric == kinds.RGB and page.samplesperpixel < 3:
         raise ImageError("corrupt", f"RGB with {page.samplesperpixel} samples per pixel")
 
