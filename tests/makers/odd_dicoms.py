@@ -103,6 +103,13 @@ def contradictory() -> Iterator[Odd]:
         wrong = changed(grey, BitsStored=12, HighBit=11, BitsAllocated=16)
         yield Odd(f"dicom {name}, 8 bits stated as 12", wrong,
                   refusal=("corrupt", "have 8 bits, its header states 12"))  # fmt: skip
+    yield Odd("dicom, three frames where it says one", changed(dicom(PICTURE // 2, frames=3),
+              NumberOfFrames=1), PICTURE // 2, note="bytes after its pixels")  # fmt: skip
+    label = {"PhotometricInterpretation": "YBR_FULL_422"}
+    grey = np.full((24, 32, 3), 128, np.uint8)
+    grey[..., 0] = PICTURE[..., 0]  # luminance alone
+    yield Odd("dicom, YBR_FULL_422 of full resolution", changed(dicom(grey), **label),
+              rgb(PICTURE[..., :1]), note="colours have full resolution")  # fmt: skip
     elsewhere = {
         "floating point": ({"FloatPixelData": b"\0" * 16}, "floating-point pixels"),
         "doubles": ({"DoubleFloatPixelData": b"\0" * 16}, "floating-point pixels"),

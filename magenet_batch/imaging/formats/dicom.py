@@ -108,7 +108,8 @@ def _samples(
     """Samples of one frame, `(H, W)` or `(H, W, 3)`, their photometric interpretation, notes."""
     colours = str(dataset.PhotometricInterpretation)
     if syntax in _NATIVE:
-        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours, ()
+        values, notes = _native(dataset, stored, index, frames, big_endian=syntax == _BIG_ENDIAN)
+        return values, colours, notes
     if syntax == RLELossless:
         array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
         return array, colours, ()
@@ -119,11 +120,16 @@ def _samples(
     )
 
 
-def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) -> np.ndarray:
-    """Uncompressed samples of one frame (PS3.5, 8.1 and 8.2; PS3.3, C.7.6.3.1.2)."""
+def _native(
+    dataset: Dataset, stored: bytes, index: int, frames: int, *, big_endian: bool
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Uncompressed samples of one frame, and notes (PS3.5, 8.1 and 8.2; PS3.3, C.7.6.3.1.2)."""
     height, width = int(dataset.Rows), int(dataset.Columns)
     samples, wide = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated) == 16
     half = dataset.PhotometricInterpretation == "YBR_FULL_422"
+    notes: tuple[str, ...] = ()
+    if half and len(stored) >= frames * height * width * samples:
+        half, notes = False, ("its colours have full resolution, though it says YBR_FULL_422",)
     if half and (wide or width % 2):
         raise ImageError("corrupt", "subsampled colours need 8 bits and an even width")
     count = height * width * (2 if half else samples)
@@ -137,12 +143,16 @@ def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) ->
     if half:
         pairs = values.reshape(height, width // 2, 4)
         luminance = pairs[..., :2].reshape(height, width)
-        return np.stack([luminance, *np.repeat(pairs[..., 2:], 2, axis=1).transpose(2, 0, 1)], 2)
+        return np.stack(
+            [luminance, *np.repeat(pairs[..., 2:], 2, axis=1).transpose(2, 0, 1)], 2
+        ), notes
+    if len(stored) - frames * count * kind.itemsize > 1:
+        notes += ("bytes after its pixels were ignored",)
     if samples == 1:
-        return values.reshape(height, width)
+        return values.reshape(height, width), notes
     if dataset.get("PlanarConfiguration"):
-        return np.moveaxis(values.reshape(samples, height, width), 0, -1)
-    return values.reshape(height, width, samples)
+        return np.moveaxis(values.reshape(samples, height, width), 0, -1), notes
+    return values.reshape(height, width, samples), notes
 
 
 def _in_colour(
