@@ -13,8 +13,8 @@ def command(
         Path, typer.Argument(help="Folder of sharp images.", exists=True, file_okay=False)
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder to write the copies to.")
-    ] = Path("degraded"),
+        str, typer.Option("-o", "--output", help="Folder to write the copies to.")
+    ] = "degraded",
     preset: Annotated[
         str,
         typer.Option(
@@ -34,10 +34,15 @@ def command(
     ] = None,
 ) -> None:
     """Write degraded copies of sharp images, and the parameters that repeat them exactly."""
+    from magenet_batch.errors import UsageError
     from magenet_batch.evaluation.copies import write_copies
+    from magenet_batch.storage import StorePath, given_location
 
+    place = given_location(output)
+    if isinstance(place, StorePath):
+        raise UsageError(f"{output}: copies are written to a folder on this machine.")
     count = write_copies(
-        folder, output, preset=preset, copies=copies, seed=seed, replay=replay,
+        folder, place, preset=preset, copies=copies, seed=seed, replay=replay,
         say=lambda text: typer.echo(text, err=True),
     )  # fmt: skip
     typer.echo(f"{count} images and degradations.parquet in {output}")

@@ -23,7 +23,9 @@ _ACCEPTED = (
     "Give a path, a PIL image (RGB, L, I;16 or P), what read_image returned, or a NumPy array: "
     "uint8, uint16 or floats from 0 to 1, grey (H, W) or (H, W, 1), or RGB (H, W, 3)."
 )
-_PIL_MODES = ("RGB", "L", "I;16")
+_PIL_MODES = ("RGB", "L", "I;16", "I;16L", "I;16B", "I;16N")
+_PIL_WIDE = ("I", "F")
+"""Modes that Pillow converts to RGB by clipping, which spoils them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ def _from_pil(image: Any) -> np.ndarray:
         raise InputError(f"{type(image).__name__} is not a supported image type. {_ACCEPTED}")
     if mode == "P" and not getattr(image, "has_transparency_data", False):
         image, mode = image.convert("RGB"), "RGB"
+    if mode in _PIL_WIDE:
+        raise InputError(
+            f"this PIL image has the mode {mode}, which does not define its range: scale "
+            f"np.asarray(image) to floats from 0 to 1. {_ACCEPTED}"
+        )
     if mode not in _PIL_MODES:
         raise InputError(
             f"this PIL image has the mode {mode}: convert it with image.convert('RGB'). {_ACCEPTED}"
@@ -98,7 +105,13 @@ def _from_pil(image: Any) -> np.ndarray:
         raise ImageError("corrupt", f"this image cannot be decoded completely: {error}") from error
 
 
-def _from_array(array: np.ndarray) -> GivenImage:
+def _from_array(given: np.ndarray) -> GivenImage:
+    if np.ma.is_masked(given):
+        raise InputError(
+            "this masked array hides some pixels: fill them with image.filled(0), or give "
+            "image.data."
+        )
+    array = np.asarray(given)  # a matrix, for example, keeps two dimensions whatever is done
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
         raise InputError(f"an array of the shape {array.shape} is not an image: {_hint(array)}")
     if not array.size:
@@ -127,15 +140,15 @@ def _as_integers(array: np.ndarray) -> np.ndarray:
         return array.astype(native, copy=False)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
-            f"an array of the type {array.dtype} does not define its range: convert it, "
-            f"for example with image.astype(np.uint8). {_ACCEPTED}"
+            f"an array of the type {array.dtype} does not define its range: divide it by its full "
+            f"scale, or convert values from 0 to 255 with image.astype(np.uint8). {_ACCEPTED}"
         )
     if not np.isfinite(array).all():
         raise InputError("the array has values that are not finite (NaN or infinity).")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
         raise InputError(
-            f"floats must be from 0 to 1; these are from {low:g} to {high:g}. Divide them by their "
-            "full scale (255 for 8 bits), or clip them."
+            f"floats must be from 0 to 1; these are from {low:.9g} to {high:.9g}. Divide them by "
+            "their full scale (255 for 8 bits), or clip them."
         )
     return np.rint(array.astype(np.float64) * 65535).astype(np.uint16)

@@ -7,9 +7,10 @@ from typing import Literal
 OutputFormat = Literal["source", "jpeg", "png", "tiff"]
 
 SUFFIXES: dict[str, str] = {
-    ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".png": "png", ".tif": "tiff",
-    ".tiff": "tiff", ".bmp": "bmp", ".webp": "webp", ".jp2": "jpeg2000", ".j2k": "jpeg2000",
-    ".j2c": "jpeg2000", ".jpx": "jpeg2000", ".dcm": "dicom", ".dicom": "dicom", ".dic": "dicom",
+    ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg", ".mpo": "jpeg",
+    ".png": "png", ".tif": "tiff", ".tiff": "tiff", ".bmp": "bmp", ".webp": "webp",
+    ".jp2": "jpeg2000", ".j2k": "jpeg2000", ".j2c": "jpeg2000", ".jpx": "jpeg2000",
+    ".dcm": "dicom", ".dicom": "dicom", ".dic": "dicom",
 }  # fmt: skip
 """Extensions of images and the formats that they stand for."""
 

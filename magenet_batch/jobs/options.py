@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,7 +25,7 @@ from magenet_batch.settings import (
     OriginalAction,
     Sidecar,
 )
-from magenet_batch.storage import Location, is_store, location_of
+from magenet_batch.storage import Location, expanded, is_store, location_of
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,10 @@ class JobOptions(BaseModel):
         for path in (*self.archive, self.out, self.weights, self.root or ""):
             if "\0" in path:
                 raise UsageError(f"{path!r}: a path cannot contain a null byte.")
+        for what, given in (*(("ARCHIVE", a) for a in self.archive), ("-o", self.out),
+                           ("--root", self.root)):  # fmt: skip
+            if given is not None and not given.strip():
+                raise UsageError(f"{what} is empty. Is a variable of the shell not set?")
         choose_policy(self.policy, self.policy_set)
         if self.part is not None:
             Part.parse(self.part)
@@ -219,7 +222,7 @@ class JobOptions(BaseModel):
             "exclude": list(self.exclude),
             "limit": self.limit,
             "path_column": self.path_column,
-            "root": None if self.root is None else str(Path(self.root).expanduser().resolve()),
+            "root": None if self.root is None else str(expanded(self.root).resolve()),
             "shard_size": self.shard_size,
             "weights": self.weights,
             "weights_hash": weights_hash,
@@ -248,4 +251,4 @@ def _recorded(archive: str) -> str:
     """An archive as `run.json` names it: an absolute path, or an address without patients."""
     if is_dicomweb(archive):
         return masked(archive)  # other studies are noticed by their images
-    return archive if is_store(archive) else str(Path(archive).expanduser().resolve())
+    return archive if is_store(archive) else str(expanded(archive).resolve())

@@ -8,7 +8,7 @@ from typing import Any
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.policy import POLICIES
 from magenet_batch.models.catalog import shipped_names
-from magenet_batch.storage import is_store
+from magenet_batch.storage import expanded, is_store
 
 
 def recorded_options(identity: dict[str, Any]) -> ImageOptions:
@@ -33,5 +33,5 @@ def recorded_weights(identity: dict[str, Any], runs: list[dict[str, Any]]) -> st
     if name in shipped_names() or is_store(name):
         return name
     folder = str(runs[-1].get("folder") or "") if runs else ""
-    path = Path(folder) / Path(name).expanduser()
+    path = Path(folder) / expanded(name)
     return str(path) if path.is_file() else name

@@ -100,18 +100,22 @@ def plain_values(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def _in_range(times: pa.Array) -> pa.Array:
-    """Times as text; a timestamp too far for a calendar is its number of units since 1970.
+    """Times as text; what is too far for a calendar is its number of units since 1970.
 
     In a zone that this machine does not know, a timestamp is told as what is stored: UTC.
     """
-    if not pa.types.is_timestamp(times.type):
+    if pa.types.is_time(times.type):
         return pc.cast(times, pa.string())
+    if pa.types.is_date(times.type):
+        times, unit = pc.cast(times, pa.date32()), "D"
+    else:
+        unit = times.type.unit
     try:
         text = pc.cast(times, pa.string())
     except pa.ArrowInvalid:
-        text = pc.cast(pc.cast(times, pa.timestamp(times.type.unit, "UTC")), pa.string())
-    number = pc.cast(pc.cast(times, pa.int64()), pa.string())
-    far = pc.binary_join_element_wise(number, times.type.unit, " ")
+        text = pc.cast(pc.cast(times, pa.timestamp(unit, "UTC")), pa.string())
+    count = pc.cast(times, pa.int32() if unit == "D" else pa.int64())
+    far = pc.binary_join_element_wise(pc.cast(count, pa.string()), unit, " ")
     return pc.if_else(pc.starts_with(text, "<value out of range"), far, text)
 
 

@@ -127,8 +127,8 @@ def lies_in(place: str, name: str | None) -> bool:
 
 
 def preview_name(key: str) -> str:
-    """Where the small picture of an enhanced image that was withheld goes."""
-    return f"{PREVIEWS}/{key}.jpg"
+    """Where the small picture of an enhanced image that was withheld goes; shortened likewise."""
+    return _fitting(PREVIEWS, key, ".jpg")
 
 
 def set_aside_name(output: str) -> str:

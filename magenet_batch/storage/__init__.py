@@ -21,6 +21,7 @@ from magenet_batch.storage.atomic import (
 from magenet_batch.storage.location import (
     Location,
     Sizes,
+    expanded,
     given_location,
     is_below,
     location_of,
@@ -47,6 +48,7 @@ __all__ = [
     "brief",
     "connect",
     "draft_of",
+    "expanded",
     "given_location",
     "is_below",
     "is_store",

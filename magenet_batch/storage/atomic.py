@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,6 +72,20 @@ def write_parquet(table: pa.Table, path: Location) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
+def _refuse_special(path: Path) -> None:
+    """Refuse what is there and neither a file nor a folder: a file must not replace it.
+
+    Raises:
+        StorageError: it is a device, a pipe or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(f"{path} is a device or a pipe, not a file. Give the name of a file.")
+
+
 def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None = None) -> None:
     """Make a file under a temporary name in the same folder, then rename it.
 
@@ -84,8 +99,10 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
             folder.
 
     Raises:
-        StorageError: the folder cannot be written to.
+        StorageError: the folder cannot be written to, or the path is a device or a pipe, which a
+            file must not replace.
     """
+    _refuse_special(path)
     for tries_left in reversed(range(PUT_TRIES)):
         temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
         try:
@@ -122,13 +139,18 @@ def remove_file(path: Location, *, root: Location | None = None) -> None:
 
 @contextlib.contextmanager
 def draft_of(target: Location) -> Iterator[Path]:
-    """A file on this machine to write to, which replaces the target when it is complete."""
+    """A file on this machine to write to, which replaces the target when it is complete.
+
+    Raises:
+        StorageError: the target is a device or a pipe.
+    """
     if isinstance(target, StorePath):
         with TemporaryDirectory(prefix="magenet-") as folder:
             draft = Path(folder, "draft")
             yield draft
             target.write_bytes(draft.read_bytes())
         return
+    _refuse_special(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield draft

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magenet_batch.errors import StorageError
+from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.storage.store import FileStat, StorePath, is_store, refuse_other_schemes
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def location_of(text: str) -> Location:
         UsageError: the text is a URI of another kind.
     """
     place = given_location(text)
-    return place if isinstance(place, StorePath) else place.expanduser().resolve()
+    return place if isinstance(place, StorePath) else expanded(text).resolve()
 
 
 def given_location(text: str) -> Location:
@@ -36,6 +36,20 @@ def given_location(text: str) -> Location:
     """
     refuse_other_schemes(text)
     return StorePath(text) if is_store(text) else Path(text)
+
+
+def expanded(text: str) -> Path:
+    """Parse a local path; `~` and `~NAME` at its beginning become home folders.
+
+    Raises:
+        UsageError: there is no such home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{text}: no home folder of this name. For a folder with this name, write ./{text}"
+        ) from error
 
 
 def make_location(place: Location) -> None:

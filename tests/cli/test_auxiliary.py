@@ -15,7 +15,12 @@ from PIL import Image
 from magenet_batch.imaging.metadata import Provenance
 from magenet_batch.imaging.read import read_image
 from magenet_batch.imaging.write import encode_image
-from magenet_batch.records.layout import LONGEST_NAME, evidence_name
+from magenet_batch.records.layout import (
+    LONGEST_NAME,
+    evidence_name,
+    preview_name,
+    sidecar_name,
+)
 
 _Y, _X = np.mgrid[:96, :96]
 _INSIDE = ((_X - 48) ** 2 + (_Y - 48) ** 2 < 44**2)[..., None]
@@ -94,13 +99,21 @@ def test_absolute_paths_do_not_need_a_working_directory(archive, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a" * 251 + ".png", "é" * 125 + "x.png", "b.png"])
-def test_the_name_of_evidence_fits(name, tmp_path):
-    made = evidence_name(f"folder/{name}")
+@pytest.mark.parametrize(
+    ("name_of", "place", "suffix"),
+    [
+        (evidence_name, "evidence", ".jpg"),
+        (preview_name, "review/previews", ".jpg"),
+        (sidecar_name, "images", ".magenet.json"),
+    ],
+)
+def test_names_of_what_lies_beside_an_image_fit(name_of, place, suffix, name, tmp_path):
+    made = name_of(f"folder/{name}")
     folder, _, last = made.rpartition("/")
-    assert folder == "evidence/folder" and last.endswith(".jpg")
+    assert folder == f"{place}/folder" and last.endswith(suffix)
     assert len(last.encode()) <= LONGEST_NAME
     (tmp_path / last).write_bytes(b"")
-    other = evidence_name(f"folder/{name[:-5]}z.png")
+    other = name_of(f"folder/{name[:-5]}z.png")
     assert other != made
 
 

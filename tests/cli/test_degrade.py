@@ -55,3 +55,9 @@ def test_what_would_do_harm_is_refused(folder: Path, capsys: pytest.CaptureFixtu
     pq.write_table(pa.table({"a": [1]}), evil)
     assert main(["degrade", source, "-o", str(folder / "c"), "--replay", str(evil)]) == EXIT_USAGE
     assert not (folder / "c").exists()
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/copies", "ftp://host/copies"])
+def test_copies_go_to_a_folder(folder: Path, capsys: pytest.CaptureFixture[str], place: str):
+    assert main(["degrade", str(folder), "-o", place]) == EXIT_USAGE
+    assert place in capsys.readouterr().err

@@ -14,6 +14,7 @@ from magenet_batch.imaging.arrays import given_image
 from magenet_batch.imaging.read import read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+GREY = RGB[..., 0]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,20 @@ def test_pil_images_are_taken(mode):
     assert found.original.shape == ((24, 32, 3) if mode in ("RGB", "P") else (24, 32))
 
 
+def test_matrices_and_arrays_that_mask_nothing_are_arrays():
+    expected = given_image(GREY).pixels
+    for image in (np.matrix(GREY), np.ma.masked_less(GREY, 0)):
+        np.testing.assert_array_equal(given_image(image).pixels, expected)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
+def test_pil_images_of_sixteen_bits_keep_them_in_every_byte_order(mode):
+    deep = GREY.astype(np.uint16) * 257
+    stored = deep.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    image = Image.frombytes(mode, GREY.shape[::-1], stored)
+    np.testing.assert_array_equal(given_image(image).pixels[..., 0], deep)
+
+
 def test_paths_and_read_images_are_taken(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(RGB).save(path)
@@ -93,6 +108,11 @@ def test_paths_and_read_images_are_taken(tmp_path):
         (Image.new("RGBA", (8, 8)), r"mode RGBA: convert it with image\.convert\('RGB'\)"),
         (Image.new("CMYK", (8, 8)), "mode CMYK"),
         (Image.new("1", (8, 8)), "mode 1"),
+        (Image.new("I", (8, 8)), "mode I, which does not define its range: scale"),
+        (Image.new("F", (8, 8)), "mode F, which does not define its range: scale"),
+        (np.full((8, 8), 1 + 1e-7), "from 1.0000001 to 1.0000001"),
+        (np.ma.masked_less(GREY, 9), "masked array hides some pixels"),
+        (np.ma.masked_invalid(np.full((8, 8), np.nan)), "masked array hides some pixels"),
         ([[1, 2], [3, 4]], "list is not a supported image type"),
         (None, "NoneType is not a supported image type"),
     ],

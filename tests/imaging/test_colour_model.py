@@ -54,6 +54,25 @@ def test_an_eye_in_rgb_that_says_ycbcr_is_noted(seed):
     np.testing.assert_array_equal(right.pixels, eye(seed))
 
 
+@pytest.mark.parametrize("label", ["YBR_ICT", "YBR_RCT"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG_LS])
+def test_labels_of_jpeg_2000_elsewhere_mean_rgb_or_are_noted(label, syntax):
+    pixels = eye()
+    image = read_image(labelled(pixels, label, syntax))
+    assert image.notes == ()
+    np.testing.assert_array_equal(image.pixels, pixels)
+    data = labelled(ybr(pixels), label, syntax)
+    assert f"YCbCr labelled as {label}" in read_image(data).notes[0]
+    right = read_image(data, colour_model="ybr")
+    assert right.notes == () and np.abs(right.pixels.astype(int) - pixels).max() <= 3
+
+
+@pytest.mark.parametrize("model", [None, "ybr", "rgb"])
+def test_mixed_colours_of_jpeg_2000_are_what_they_are(model):
+    data = dicom(eye(), colours="YBR_RCT", syntax=JPEG_2000)
+    np.testing.assert_array_equal(read_image(data, colour_model=model).pixels, eye())
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_right_labels_are_believed(seed):
     pixels = eye(seed)

@@ -1,5 +1,8 @@
 """Hundreds of odd files: each gives exactly the right pixels, or the right reason."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from odd_dicoms import odd_dicoms
@@ -8,8 +11,9 @@ from odd_rasters import odd_rasters
 from odd_tiffs import odd_tiffs
 
 from magenet_batch.errors import ImageError
-from magenet_batch.imaging.read import read_image
+from magenet_batch.imaging.read import detect_format, read_image
 
+FORMATS = Path(__file__).parents[2] / "docs/formats.md"
 CORPUS = [*odd_tiffs(), *odd_rasters(), *odd_jpegs(), *odd_dicoms()]
 
 
@@ -28,6 +32,33 @@ def test_the_pixels_are_right_or_the_reason_is(odd):
         assert odd.note in "; ".join(image.notes)
     else:
         assert image.notes == ()
+
+
+def kind_of(odd):
+    if odd.name.startswith("mpo"):
+        return "mpo"
+    try:
+        return detect_format(odd.data)
+    except ImageError:
+        return None
+
+
+def test_the_page_of_formats_counts_the_corpus():
+    said = FORMATS.read_text(encoding="utf-8")
+    refused = sum(odd.pixels is None for odd in CORPUS)
+    noted = sum(bool(odd.note) for odd in CORPUS)
+    for number in (
+        f"{len(CORPUS)} files",
+        f"({len(CORPUS) - refused})",
+        f"({noted})",
+        f"({refused})",
+    ):
+        assert number in said
+    counts = Counter(map(kind_of, CORPUS))
+    names = {"tiff": "TIFF", "png": "PNG", "bmp": "BMP", "jpeg2000": "JPEG 2000", "webp": "WebP",
+             "dicom": "DICOM", "jpeg": "JPEG", "mpo": "MPO"}  # fmt: skip
+    for kind, name in names.items():
+        assert f"{counts[kind]} {name}" in said
 
 
 def test_the_corpus_is_large_and_its_names_are_unique():

@@ -3,7 +3,8 @@
 Those in wheels are found where they are installed. Pillow and imagecodecs ship theirs in their
 source packages only, which are looked for, unpacked, in a folder that `UPSTREAM_SOURCES` names:
 
-    pip download --no-deps --no-binary :all: pillow==13.0.0 imagecodecs==2026.3.6 -d sources
+    pip download --no-deps --no-binary pillow pillow==13.0.0 -d sources
+    pip download --no-deps --no-binary imagecodecs imagecodecs==2026.3.6 -d sources
     (cd sources && for file in *.tar.gz; do tar xzf $file; done)
     UPSTREAM_SOURCES=sources pytest tests/imaging/test_upstream.py
 """
@@ -87,3 +88,11 @@ def test_upstream_files_are_read_or_refused_for_the_right_reason(name, outcome, 
 
 def test_the_list_is_long():
     assert len(LINES) > 1000 and sum(line[1] == "read" for line in LINES) > 600
+
+
+def test_the_page_of_formats_counts_the_list():
+    said = (Path(__file__).parents[2] / "docs/formats.md").read_text(encoding="utf-8")
+    for of_sources in (False, True):
+        outcomes = [line[1] for line in LINES if ("-" in line[0].split("/")[0]) == of_sources]
+        read = outcomes.count("read")
+        assert f"{len(outcomes)}: {read} read, {len(outcomes) - read} refused" in said

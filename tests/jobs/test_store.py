@@ -12,6 +12,7 @@ from jobs_fakes import fake_factory, outputs
 from magenet_batch.errors import ImageError, UsageError
 from magenet_batch.jobs.plan.listing import Choice, Skipped
 from magenet_batch.jobs.plan.objects import list_store
+from magenet_batch.jobs.plan.plan import make_plan
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.work.content import read_object
 from magenet_batch.storage import is_store
@@ -92,6 +93,26 @@ def test_a_manifest_in_a_store_names_objects_beside_it(bucket, options, tmp_path
     assert rows["image_id"].to_pylist() == ["eyes/a.png", "eyes/left/eye.jpg"]
     assert rows["status"].to_pylist() == ["enhanced", "enhanced"]
     assert rows["site"].to_pylist() == ["x", "y"]
+
+
+def test_a_list_in_a_store_names_objects_beside_it(bucket, options):
+    with bucket.open_output_stream("photos/eyes/list.txt") as stream:
+        stream.write(b"./a.png\ns3://photos/eyes/left/eye.jpg\n")
+    plan = make_plan(options(archive=("s3://photos/eyes/list.txt",)))
+    sources = plan.table["source"].to_pylist()
+    assert sources == ["s3://photos/eyes/a.png", "s3://photos/eyes/left/eye.jpg"]
+
+
+def test_a_single_object_is_an_archive(bucket, options):
+    plan = make_plan(options(archive=("s3://photos/eyes/a.png",)))
+    assert plan.table["source"].to_pylist() == ["s3://photos/eyes/a.png"]
+    assert plan.table["image_id"].to_pylist() == ["a.png"] and plan.bytes > 0
+
+
+@pytest.mark.parametrize("name", ["eyes/none", "eyes/none.png", "eyes/a.zip"])
+def test_a_name_in_a_store_with_nothing_below_it_is_said(bucket, options, name):
+    with pytest.raises(UsageError, match=r"nothing below this name.*manifest"):
+        make_plan(options(archive=(f"s3://photos/{name}",)))
 
 
 def test_names_that_no_path_can_have_are_refused_before_any_work(bucket, endpoint):

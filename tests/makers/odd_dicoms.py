@@ -29,9 +29,11 @@ _CLASSES = {
 }
 
 
-def changed(data: bytes, **values: object) -> bytes:
-    """The file with some attributes changed after its pixels were written."""
+def changed(data: bytes, *, without: bool = False, **values: object) -> bytes:
+    """The file with some attributes changed after its pixels were written, or left out."""
     d = pydicom.dcmread(io.BytesIO(data))
+    if without:
+        del d.PixelData
     for name, value in values.items():
         setattr(d, name, value)
     out = io.BytesIO()
@@ -86,6 +88,38 @@ def padded() -> Iterator[Odd]:
                   refusal=("corrupt", "truncated"))  # fmt: skip
 
 
+def contradictory() -> Iterator[Odd]:
+    """Compressed pixels with other bits than the header states, and pixels that are not there."""
+    deep, low = samples(16, 1)[..., 0], samples(12, 1)[..., 0]
+    for syntax in (JPEG_LS, JPEG_LOSSLESS, JPEG_2000):
+        name, twelve = str(syntax)[-2:], {"BitsStored": 12, "HighBit": 11}
+        wrong = changed(dicom(deep, syntax=syntax), **twelve)
+        yield Odd(f"dicom {name}, 16 bits stated as 12", wrong,
+                  refusal=("corrupt", "have 16 bits, its header states 12"))  # fmt: skip
+        unused = changed(dicom(low, syntax=syntax), **twelve)
+        yield Odd(f"dicom {name}, 16 bits of which 12 are used and stated", unused,
+                  rgb(full(low[..., None], 12)))  # fmt: skip
+        grey = dicom(PICTURE[..., 0], syntax=syntax)
+        wrong = changed(grey, BitsStored=12, HighBit=11, BitsAllocated=16)
+        yield Odd(f"dicom {name}, 8 bits stated as 12", wrong,
+                  refusal=("corrupt", "have 8 bits, its header states 12"))  # fmt: skip
+    yield Odd("dicom, three frames where it says one", changed(dicom(PICTURE // 2, frames=3),
+              NumberOfFrames=1), PICTURE // 2, note="bytes after its pixels")  # fmt: skip
+    label = {"PhotometricInterpretation": "YBR_FULL_422"}
+    grey = np.full((24, 32, 3), 128, np.uint8)
+    grey[..., 0] = PICTURE[..., 0]  # luminance alone
+    yield Odd("dicom, YBR_FULL_422 of full resolution", changed(dicom(grey), **label),
+              rgb(PICTURE[..., :1]), note="colours have full resolution")  # fmt: skip
+    elsewhere = {
+        "floating point": ({"FloatPixelData": b"\0" * 16}, "floating-point pixels"),
+        "doubles": ({"DoubleFloatPixelData": b"\0" * 16}, "floating-point pixels"),
+        "on a server": ({"PixelDataProviderURL": "https://pacs.example/1"}, "on a server"),
+    }
+    for name, (values, words) in elsewhere.items():
+        yield Odd(f"dicom, pixels {name}", changed(dicom(PICTURE), without=True, **values),
+                  refusal=("unsupported", words))  # fmt: skip
+
+
 def refused() -> Iterator[Odd]:
     """What would be read wrong."""
     whole = dicom(PICTURE)
@@ -115,4 +149,4 @@ def refused() -> Iterator[Odd]:
 
 def odd_dicoms() -> list[Odd]:
     """All of them."""
-    return [*depths(), *padded(), *refused()]
+    return [*depths(), *padded(), *contradictory(), *refused()]

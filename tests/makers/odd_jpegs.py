@@ -107,6 +107,20 @@ def unread() -> Iterator[Odd]:
         yield Odd(f"jpeg of 12 bits, {name}", bytes(data), refusal=("unsupported", "12 bits"))
     lossless = imagecodecs.ljpeg_encode(SCENE[..., 0], bitspersample=8)
     yield Odd("jpeg, lossless", bytes(lossless), refusal=("unsupported", "kind 0xc3"))
+    start = BASES["4:4:4"].index(b"\xff\xc0")
+    for factors in (b"\x31\x11\x11", b"\x44\x11\x11", b"\x11\x22\x22"):
+        data = bytearray(BASES["4:4:4"])
+        data[start + 11 : start + 20 : 3] = factors
+        yield Odd(f"jpeg, colours of resolution {factors.hex()}", bytes(data),
+                  refusal=("unsupported", "colours of unusual resolution"))  # fmt: skip
+        cut = bytes(data[: data.index(b"\xff\xda")])
+        yield Odd(f"jpeg, colours of resolution {factors.hex()}, cut in its header", cut,
+                  refusal=("corrupt", "cannot be decoded"))  # fmt: skip
+    for channels in (2, 5):
+        data = bytearray(BASES["4:4:4"])
+        data[start + 9] = channels
+        yield Odd(f"jpeg of {channels} channels", bytes(data),
+                  refusal=("unsupported", f"JPEG of {channels} channels"))  # fmt: skip
     bare = b"\xff\xd8\xff\xfe\0\x04ab\xff\xd9"
     yield Odd("jpeg without a frame", bare, refusal=("corrupt", "no frame header"))
 

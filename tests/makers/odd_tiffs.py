@@ -85,8 +85,6 @@ def depths() -> Iterator[Odd]:
         for bits in (2, 4, 6, 8, 10, 12, 14, 16):
             for photometric in (WHITE, BLACK, RGB):
                 for kind in (None, UNSPECIFIED, ASSOCIATED, UNASSOCIATED):
-                    if photometric == WHITE and kind == UNASSOCIATED:
-                        continue  # what alpha over black means is not defined
                     channels = (3 if photometric == RGB else 1) + (kind is not None)
                     values = samples(bits, channels)
                     yield Odd(
@@ -173,6 +171,8 @@ def refused() -> Iterator[Odd]:
         yield Odd(f"tiff {order} cut", whole[:900], refusal=("corrupt", "truncated"))
         moved = tiff(samples(8), bits=8, photometric=RGB, order=order, tags={279: (4, (1 << 20,))})
         yield Odd(f"tiff {order} strip beyond the end", moved, refusal=("corrupt", "beyond"))
+        bare = tiff(samples(8, 1), bits=8, photometric=PALETTE, order=order)
+        yield Odd(f"tiff {order} without its palette", bare, refusal=("corrupt", "palette is"))
         few = tiff(samples(8, 2), bits=8, photometric=RGB, order=order)
         yield Odd(f"tiff {order} RGB of two samples", few, refusal=("corrupt", "2 samples"))
 
@@ -192,6 +192,10 @@ def stacks() -> Iterator[Odd]:
     for page in (1, 2, 3):
         yield Odd(f"tiff, page {page} of 3", pages, PICTURE // page, page=page)
     yield Odd("tiff, page 4 of 3", pages, refusal=("unsupported", "page 4 does not"), page=4)
+    for kind, name in ((1, "thumbnail"), (4, "mask")):
+        beside = _pages((PICTURE, 0), (PICTURE[::2, ::2], kind))
+        yield Odd(f"tiff, a picture and its {name}", beside, PICTURE)
+        yield Odd(f"tiff, a {name} alone", _pages((PICTURE, kind)), PICTURE)
     grey = three[..., 0].astype(np.uint16)
     yield Odd("tiff, ImageJ pages", _written(grey, imagej=True), refusal=several)
     described = b"ImageJ=1.53\nimages=3\nslices=3\n\0"
@@ -212,6 +216,51 @@ def stacks() -> Iterator[Odd]:
               grey[0][..., None].repeat(3, 2))  # fmt: skip
 
 
+def incomplete() -> Iterator[Odd]:
+    """Strips that were never written, and damaged JPEG strips, which decoders fill with grey."""
+    for how in (None, "zlib", "lzw", "packbits", "zstd", "lzma", "jpeg"):
+        whole = _written(PICTURE, photometric="rgb", compression=how, rowsperstrip=8, metadata=None)
+        for tag, what in ((273, "place"), (279, "length")):
+            missing = _with_second(whole, tag, 0)
+            yield Odd(f"tiff, {how} strip without {what}", missing,
+                      refusal=("corrupt", "strips or tiles are missing"))  # fmt: skip
+    jpeg = _written(PICTURE, photometric="rgb", compression="jpeg", rowsperstrip=8, metadata=None)
+    with tifffile.TiffFile(io.BytesIO(jpeg)) as file:
+        at, length = (
+            found[1] for found in (file.pages[0].dataoffsets, file.pages[0].databytecounts)
+        )
+    half = at + length * 3 // 4
+    emptied = jpeg[:half] + b"\0" * (at + length - half) + jpeg[at + length :]
+    yield Odd("tiff, JPEG strip with zeros", emptied, refusal=("corrupt", "tiff cannot be decoded"))
+    yield Odd("tiff, JPEG strip that is cut", _with_second(jpeg, 279, half - at),
+              refusal=("corrupt", "tiff cannot be decoded"))  # fmt: skip
+    for how in ("webp", "png", "jpeg2000", "lerc"):
+        yield Odd(f"tiff, {how}", _written(PICTURE, photometric="rgb", compression=how),
+                  refusal=("unsupported", f"compressed with {how.upper()}"))  # fmt: skip
+
+
+def _with_second(data: bytes, tag: int, value: int) -> bytes:
+    """The file with another value for the second strip."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        found = file.pages[0].tags[tag]
+        kind = {3: "H", 4: "I"}[int(found.dtype)]
+        at = found.valueoffset + struct.calcsize(kind)
+    return data[:at] + struct.pack(f"<{kind}", value) + data[at + struct.calcsize(kind) :]
+
+
+def _pages(*pages: tuple[np.ndarray, int]) -> bytes:
+    """Pages, each with its NewSubfileType, which tifffile would not write for every picture."""
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as file:
+        for pixels, _ in pages:
+            file.write(pixels, photometric="rgb", subfiletype=1)
+    data = bytearray(out.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for page, (_, kind) in zip(file.pages, pages, strict=True):
+            struct.pack_into("<I", data, page.aspage().tags[254].valueoffset, kind)
+    return bytes(data)
+
+
 def _truncated(stack: np.ndarray) -> bytes:
     out = io.BytesIO()
     with tifffile.TiffWriter(out, shaped=True) as file:
@@ -221,4 +270,4 @@ def _truncated(stack: np.ndarray) -> bytes:
 
 def odd_tiffs() -> list[Odd]:
     """All of them."""
-    return [*depths(), *layouts(), *refused(), *stacks()]
+    return [*depths(), *layouts(), *refused(), *incomplete(), *stacks()]

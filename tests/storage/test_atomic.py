@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from magenet_batch.errors import StorageError
-from magenet_batch.storage import put_whole, write_atomic
+from magenet_batch.storage import draft_of, put_whole, write_atomic
 from magenet_batch.storage.atomic import PUT_TRIES
 
 
@@ -80,6 +80,15 @@ def test_a_temporary_file_that_vanishes_every_time_is_an_error(tmp_path: Path):
     with pytest.raises(StorageError, match="cannot be written"):
         put_whole(tmp_path / "a.bin", lambda temporary: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_never_replaced(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="a device or a pipe"):
+        write_atomic(tmp_path / "pipe", b"x")
+    with pytest.raises(StorageError, match="a device or a pipe"), draft_of(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_error_of_a_worker_travels_whole():

@@ -8,10 +8,12 @@ import numpy as np
 _STEP = 4  # every fourth row and column is enough
 _LIT = 0.12  # of full scale
 _FEW, _MOST = 0.1, 0.8
-_MAY_HOLD_RGB = {"RGB", "YBR_FULL"}
+_READ_AS_RGB = {"RGB", "YBR_ICT", "YBR_RCT"}  # the latter two outside JPEG 2000, which undoes them
 
 LABELS = {"rgb": "RGB", "ybr": "YBR_FULL"}
 """Colour models that a user can state, and their photometric interpretations."""
+OVERRIDDEN = _READ_AS_RGB | {"YBR_FULL"}
+"""Photometric interpretations that a user can override."""
 
 
 def to_rgb(samples: np.ndarray) -> np.ndarray:
@@ -32,12 +34,14 @@ def doubt(samples: np.ndarray, *, label: str) -> tuple[str, ...]:
     Returns:
         A note if the other colour model fits and the stated one does not; else nothing.
     """
-    if label not in _MAY_HOLD_RGB:
+    if label not in OVERRIDDEN:
         return ()
     few = samples[::_STEP, ::_STEP]
     as_rgb, as_ybr = _ordered(few), _ordered(to_rgb(few))
-    if label == "RGB" and as_rgb < _FEW and as_ybr > _MOST:
-        return ("its colours look like YCbCr labelled as RGB: check, and use --colour-model ybr",)
+    if label in _READ_AS_RGB and as_rgb < _FEW and as_ybr > _MOST:
+        return (
+            f"its colours look like YCbCr labelled as {label}: check, and use --colour-model ybr",
+        )
     if label == "YBR_FULL" and as_ybr < _FEW and as_rgb > _MOST:
         return ("its colours look like RGB labelled as YCbCr: check, and use --colour-model rgb",)
     return ()

@@ -47,14 +47,16 @@ def decode_frame(
     if not frame.rstrip(b"\x00\xff").endswith(b"\xff\xd9"):
         raise ImageError("corrupt", "its compressed pixels are truncated")
     if syntax in _JPEG_LS:
-        return _checked(imagecodecs.jpegls_decode(frame), shape), colours, notes
+        pixels = _checked(imagecodecs.jpegls_decode(frame), shape)
+        return _within(pixels, header.bits, bits), colours, notes
     if syntax in _LOSSLESS_JPEG or header.marker == 0xC3:
         if header.components != 1:
             raise ImageError("unsupported", "DICOM with lossless JPEG is only supported in grey")
-        return _checked(imagecodecs.ljpeg_decode(frame), shape), colours, notes
+        pixels = _checked(imagecodecs.ljpeg_decode(frame), shape)
+        return _within(pixels, header.bits, bits), colours, notes
     pixels, more = jpeg.decode_pixels(frame, header=header, unmarked_is_rgb=colours == "RGB")
     grey = header.components == 1
-    pixels = _checked(pixels[..., 0] if grey else pixels, shape)
+    pixels = _within(_checked(pixels[..., 0] if grey else pixels, shape), header.bits, bits)
     return pixels, colours if grey else "RGB", notes + more
 
 
@@ -70,10 +72,20 @@ def _jpeg2000(
         now = colours if colours != "YBR_ICT" and colours != "YBR_RCT" else "RGB"
     else:
         now = "RGB"
-    samples = np.asarray(imagecodecs.jpeg2k_decode(frame))
-    if header.bits > bits:
-        raise ImageError("corrupt", f"its pixels have {header.bits} bits, its header states {bits}")
-    return _checked(samples, shape), now
+    samples = _checked(np.asarray(imagecodecs.jpeg2k_decode(frame)), shape)
+    return _within(samples, header.bits, bits), now
+
+
+def _within(samples: np.ndarray, found: int, said: int) -> np.ndarray:
+    """Samples whose range is that of the DICOM header (PS3.5, 8.2).
+
+    More bits than stated do no harm if they are not used; fewer would darken the picture.
+    """
+    if found < said or (found > said and int(samples.max()) >> said):
+        raise ImageError(
+            "corrupt", f"its compressed pixels have {found} bits, its header states {said}"
+        )
+    return samples
 
 
 def _check_shape(found: tuple[int, int], said: tuple[int, int]) -> None:

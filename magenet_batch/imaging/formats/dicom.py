@@ -16,7 +16,7 @@ from pydicom.uid import UID, RLELossless
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import compressed
 from magenet_batch.imaging.formats.base import Decoded, check_size, choose_page, full_range
-from magenet_batch.imaging.formats.colour_model import LABELS, doubt, to_rgb
+from magenet_batch.imaging.formats.colour_model import LABELS, OVERRIDDEN, doubt, to_rgb
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -58,7 +58,7 @@ def decode(
     _check(dataset, max_pixels=max_pixels, stored=len(stored))
     frames = int(dataset.get("NumberOfFrames") or 1)
     index = choose_page(frames, page)
-    if colour_model is not None and dataset.PhotometricInterpretation in ("RGB", "YBR_FULL"):
+    if colour_model is not None and dataset.PhotometricInterpretation in OVERRIDDEN:
         dataset.PhotometricInterpretation = LABELS[colour_model]
     samples, colours, notes = _samples(dataset, stored, UID(syntax), index, frames)
     pixels, bits, doubts = _in_colour(dataset, samples, colours)
@@ -74,7 +74,11 @@ def decode(
 
 
 def _refuse_without_pixels(dataset: Dataset) -> NoReturn:
-    """Refuse a file without pixels: a damaged image, or an object that is not an image."""
+    """Refuse a file without pixels: of another kind, elsewhere, missing, or never meant."""
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise ImageError("unsupported", "DICOM with floating-point pixels is not supported")
+    if "PixelDataProviderURL" in dataset:
+        raise ImageError("unsupported", "its pixels are on a server (JPIP): retrieve them first")
     kind = UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name[:64]
     if "Rows" in dataset or "Image" in kind or not kind:
         raise ImageError("corrupt", "this dicom is truncated: its pixels are missing")
@@ -104,7 +108,8 @@ def _samples(
     """Samples of one frame, `(H, W)` or `(H, W, 3)`, their photometric interpretation, notes."""
     colours = str(dataset.PhotometricInterpretation)
     if syntax in _NATIVE:
-        return _native(dataset, stored, index, big_endian=syntax == _BIG_ENDIAN), colours, ()
+        values, notes = _native(dataset, stored, index, frames, big_endian=syntax == _BIG_ENDIAN)
+        return values, colours, notes
     if syntax == RLELossless:
         array, _ = get_decoder(syntax).as_array(dataset, index=index, raw=True)
         return array, colours, ()
@@ -115,11 +120,16 @@ def _samples(
     )
 
 
-def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) -> np.ndarray:
-    """Uncompressed samples of one frame (PS3.5, 8.1 and 8.2; PS3.3, C.7.6.3.1.2)."""
+def _native(
+    dataset: Dataset, stored: bytes, index: int, frames: int, *, big_endian: bool
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Uncompressed samples of one frame, and notes (PS3.5, 8.1 and 8.2; PS3.3, C.7.6.3.1.2)."""
     height, width = int(dataset.Rows), int(dataset.Columns)
     samples, wide = int(dataset.SamplesPerPixel), int(dataset.BitsAllocated) == 16
     half = dataset.PhotometricInterpretation == "YBR_FULL_422"
+    notes: tuple[str, ...] = ()
+    if half and len(stored) >= frames * height * width * samples:
+        half, notes = False, ("its colours have full resolution, though it says YBR_FULL_422",)
     if half and (wide or width % 2):
         raise ImageError("corrupt", "subsampled colours need 8 bits and an even width")
     count = height * width * (2 if half else samples)
@@ -133,12 +143,16 @@ def _native(dataset: Dataset, stored: bytes, index: int, *, big_endian: bool) ->
     if half:
         pairs = values.reshape(height, width // 2, 4)
         luminance = pairs[..., :2].reshape(height, width)
-        return np.stack([luminance, *np.repeat(pairs[..., 2:], 2, axis=1).transpose(2, 0, 1)], 2)
+        return np.stack(
+            [luminance, *np.repeat(pairs[..., 2:], 2, axis=1).transpose(2, 0, 1)], 2
+        ), notes
+    if len(stored) - frames * count * kind.itemsize > 1:
+        notes += ("bytes after its pixels were ignored",)
     if samples == 1:
-        return values.reshape(height, width)
+        return values.reshape(height, width), notes
     if dataset.get("PlanarConfiguration"):
-        return np.moveaxis(values.reshape(samples, height, width), 0, -1)
-    return values.reshape(height, width, samples)
+        return np.moveaxis(values.reshape(samples, height, width), 0, -1), notes
+    return values.reshape(height, width, samples), notes
 
 
 def _in_colour(

@@ -14,6 +14,7 @@ from magenet_batch.imaging.formats.base import Decoded, check_size
 from magenet_batch.imaging.formats.jpeg_segments import (
     FrameHeader,
     frame_header,
+    has_scan,
     open_picture,
     tidy,
     without_padding,
@@ -23,6 +24,7 @@ from magenet_batch.imaging.formats.jpeg_segments import (
 _PADDING = "extraneous bytes before marker 0xd9"
 _PADDED = "zeros after its compressed pixels were left out"
 _PROFILE = "bad ICC marker"
+_SAMPLING = "subsampling level"
 _NO_PROFILE = "its colour profile is in pieces that do not fit together, and was left out"
 
 
@@ -81,6 +83,12 @@ def _strictly(
             pixels = simplejpeg.decode_jpeg(data, colorspace=colours, strict=True, **smaller)
             return np.asarray(pixels), notes
         except ValueError as error:
+            if _SAMPLING in str(error) and has_scan(data):
+                raise ImageError(
+                    "unsupported",
+                    "JPEG with colours of unusual resolution is not supported: convert it to PNG "
+                    "or TIFF",
+                ) from error
             found = [mend for words, mend in harmless.items() if words in str(error)]
             mended = found[0][0](data) if found else data
             if len(mended) == len(data):
@@ -95,6 +103,8 @@ def _refuse_unread(header: FrameHeader) -> None:
             f"JPEG of {header.bits} bits and kind {header.marker:#x} is not supported: "
             "convert it to PNG or TIFF",
         )
+    if header.components not in (1, 3, 4):
+        raise ImageError("unsupported", f"JPEG of {header.components} channels is not supported")
 
 
 def decode_pixels(

@@ -86,6 +86,20 @@ def frame_header(data: bytes) -> FrameHeader:
     raise ImageError("corrupt", "this jpeg is truncated: it has no frame header")
 
 
+def has_scan(data: bytes) -> bool:
+    """Whether the segments of a JPEG are whole up to the header of its first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in NO_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            return at <= len(data)
+    return False
+
+
 def open_picture(data: bytes, *, page: int | None) -> Picture:
     """Choose a picture of a file, and mend its headers.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import imagecodecs
 import numpy as np
@@ -20,6 +21,8 @@ from magenet_batch.imaging.formats.base import (
 _ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
 _TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 _UNREAD = "Unsupported BMP"
+# Pillow warns about damage beside the pixels; a file's problem is reported once, in its row.
+warnings.filterwarnings("ignore", module=r"PIL\b")
 Image.MAX_IMAGE_PIXELS = None  # our own limit comes first, and gives a reason
 
 

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from magenet_batch.errors import ImageError
+from magenet_batch.imaging.formats import jpeg
 from magenet_batch.imaging.formats.base import (
     Decoded,
     check_size,
@@ -18,6 +19,7 @@ from magenet_batch.imaging.formats.base import (
     full_range,
     plausible_density,
 )
+from magenet_batch.imaging.formats.jpeg_segments import frame_header, tidy
 
 # tifffile logs a line for every damaged tag; a file's problem is reported once, in its row.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
@@ -26,7 +28,13 @@ _MOST_PAGES = 4096
 _MOST_STRIPS = 1 << 20
 _ICC, _ORIENTATION = 34675, 274
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
+_BESIDE = 1 | 4  # reduced images and masks (TIFF 6.0, NewSubfileType)
 _KINDS = tifffile.PHOTOMETRIC
+_WAYS = tifffile.COMPRESSION
+_COMPRESSIONS = {
+    _WAYS.NONE, _WAYS.LZW, _WAYS.JPEG, _WAYS.ADOBE_DEFLATE, _WAYS.DEFLATE, _WAYS.PACKBITS,
+    _WAYS.LZMA, _WAYS.ZSTD,
+}  # fmt: skip
 CARRIED_TEXT = (270, 271, 272, 306, 315, 33432)
 """Description, maker, model, date, artist and copyright: the same tags in TIFF and EXIF."""
 
@@ -35,13 +43,14 @@ def decode(data: bytes, *, max_pixels: int, page: int | None) -> Decoded:
     """Read a TIFF file."""
     _check_directories(data)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pages = [p for p in file.pages if not int(getattr(p, "subfiletype", 0)) & 1]
+        pictures = [p for p in file.pages if not int(getattr(p, "subfiletype", 0)) & _BESIDE]
+        pages = pictures or list(file.pages)
         chosen = pages[choose_page(len(pages), page)].aspage()
         check_size(
             chosen.imagewidth, chosen.imagelength, max_pixels=max_pixels, stored=len(data)
         )  # fmt: skip
         _check_layout(chosen, max_pixels)
-        _check_strips(chosen, len(data))
+        _check_strips(chosen, data)
         _check_colours(chosen)
         _refuse_hidden(file, chosen)
         bits = int(chosen.bitspersample)
@@ -116,7 +125,8 @@ def _coloured(page: tifffile.TiffPage, pixels: np.ndarray, bits: int) -> np.ndar
         return result
     pixels = full_range(pixels, bits=bits)
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        return np.iinfo(pixels.dtype).max - pixels
+        grey = pixels if pixels.ndim == 2 else pixels[..., :1]  # what follows is not a colour
+        np.subtract(np.iinfo(pixels.dtype).max, grey, out=grey)
     return pixels
 
 
@@ -144,6 +154,9 @@ def _check_layout(page: tifffile.TiffPage, max_pixels: int) -> None:
         raise ImageError(
             "unsupported", f"pixels of type {page.dtype} are not supported; uint8 and uint16 are"
         )
+    if page.compression not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", str(page.compression))
+        raise ImageError("unsupported", f"TIFF compressed with {name} is not supported")
     if len(set(np.atleast_1d(page.bitspersample).tolist())) > 1:
         raise ImageError("unsupported", "channels of different bit depths are not supported")
     if not 1 <= page.samplesperpixel <= 8 or page.imagedepth != 1:
@@ -164,25 +177,39 @@ def _check_colours(page: tifffile.TiffPage) -> None:
     """
     kinds = tifffile.PHOTOMETRIC
     read = {kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE}
-    if page.compression == tifffile.COMPRESSION.JPEG:
+    if page.compression == _WAYS.JPEG:
         read.add(kinds.YCBCR)
     if page.photometric not in read:
         name = getattr(page.photometric, "name", str(page.photometric))
         raise ImageError("unsupported", f"TIFF colours {name} are not supported: convert it to RGB")
+    if page.photometric == kinds.PALETTE and page.colormap is None:
+        raise ImageError("corrupt", "its palette is missing")
     if page.photometric == kinds.RGB and page.samplesperpixel < 3:
         raise ImageError("corrupt", f"RGB with {page.samplesperpixel} samples per pixel")
 
 
-def _check_strips(page: tifffile.TiffPage, size: int) -> None:
-    """Check that all strips or tiles of pixels lie inside the file.
+def _check_strips(page: tifffile.TiffPage, data: bytes) -> None:
+    """Check that all strips or tiles of pixels are there, inside the file, and whole.
 
-    Decoders of compressed strips would fill the missing part with grey.
+    tifffile leaves out those without offset or length, and its JPEG decoder fills what is missing
+    with grey.
     """
     if len(page.dataoffsets) > _MOST_STRIPS:
         raise ImageError("corrupt", f"its header states {len(page.dataoffsets)} strips or tiles")
     for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if offset + length > size:
+        if offset + length > len(data):
             raise ImageError("corrupt", "this tiff is truncated: its pixels extend beyond its end")
+        if not offset or not (length or page.is_contiguous):
+            raise ImageError("corrupt", "this tiff is incomplete: strips or tiles are missing")
+        if page.compression == _WAYS.JPEG:
+            _check_jpeg(page, data[offset : offset + length])
+
+
+def _check_jpeg(page: tifffile.TiffPage, strip: bytes) -> None:
+    """Decode a JPEG strip or tile strictly, with the tables of all (TIFF Technical Note 2)."""
+    tables = (page.jpegtables or b"")[2:-2]
+    strip, _ = tidy(strip[:2] + tables + strip[2:])
+    jpeg.decode_pixels(strip, header=frame_header(strip))
 
 
 def _exif(page: tifffile.TiffPage) -> bytes | None:

@@ -40,6 +40,7 @@ from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location, readable, remove_file, write_json
 
 _MARK = b"magenet.remeasured"
+_GRADES = ("grade_before", "grade_after")
 _BEFORE = (
     "fov_x", "fov_y", "fov_radius", "fov_coverage", "fov_offset", "vessels_seen", "burned_in_text",
     *(f"{name}_before" for name in ("grade", *GRADES, *QUALITY_MEASURES)),
@@ -110,7 +111,7 @@ def remeasure(
 
         def keep(shard: int, found: list[Row | str]) -> None:
             changes = {p: row for p, row in enumerate(found) if isinstance(row, dict)}
-            _count(ledger.read(shard).to_pylist(), changes, result)
+            _count(ledger.read(shard, columns=["flags", *_GRADES]).to_pylist(), changes, result)
             result.failed.extend(line for line in found if isinstance(line, str))
             ledger.change(shard, changes, note={_MARK: mark})
 
@@ -198,9 +199,8 @@ def _count(rows: list[Row], changes: dict[int, Row], result: Remeasured) -> None
     result.images += len(rows)
     for position, new in changes.items():
         old = rows[position]
-        grades = ("grade_before", "grade_after")
         result.flags_changed += new.get("flags", old["flags"]) != old["flags"]
-        result.grades_changed += any(new.get(g, old[g]) != old[g] for g in grades)
+        result.grades_changed += any(new.get(g, old[g]) != old[g] for g in _GRADES)
 
 
 def _mark(out: Location) -> bytes:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from magenet_batch.errors import JobError
 from magenet_batch.jobs.ledger.replaced import remove_replaced
 from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
-from magenet_batch.records.columns import same_values
+from magenet_batch.records.columns import plain_rows, same_values
 from magenet_batch.records.layout import (
     GENERATIONS,
     ROWS,
@@ -219,7 +219,7 @@ class Ledger:
             kept = self.read(shard)
             outputs = self.plan.slice(shard, list(rows)).column("output").to_pylist()
             for (position, new), output in zip(rows.items(), outputs, strict=True):
-                before, after = (t.to_pylist()[0] for t in (kept.slice(position, 1), new))
+                before, after = (plain_rows(t)[0] for t in (kept.slice(position, 1), new))
                 remove_replaced(self.out, before, after, enhanced=output)
         pieces: list[pa.Table] = []
         for position in range(count):

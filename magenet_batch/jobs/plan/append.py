@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import takewhile
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from magenet_batch.jobs.plan.relist import BESIDE_ABOVE, HEAD_START_S
 from magenet_batch.jobs.plan.tables import is_manifest
 from magenet_batch.records.layout import PLAN
 from magenet_batch.records.run_info import now
+from magenet_batch.storage import expanded
 
 WAIT_FOR_PLAN_S = 60.0
 """How long other parts wait for the first, which plans what joins."""
@@ -183,4 +183,4 @@ class Appending:
 
 
 def _is_folder(given: str) -> bool:
-    return Path(given).expanduser().is_dir() and not is_manifest(given)
+    return expanded(given).is_dir() and not is_manifest(given)

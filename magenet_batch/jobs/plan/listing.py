@@ -11,11 +11,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from magenet_batch.errors import ImageError, UsageError
 from magenet_batch.imaging.names import SUFFIXES, bare_name
 from magenet_batch.records.layout import PLAN, RUN
 from magenet_batch.storage import Location
 
 IMAGE_SUFFIXES = tuple(SUFFIXES)
+_HEAD = 4096
+_ARCHIVE = (
+    "ARCHIVE is a folder of images, a single image, a manifest (.parquet, .pq, .csv, .tsv, .txt, "
+    ".list, or - for a list on standard input), s3://BUCKET/..., or dicomweb+https://HOST/..."
+)
 _DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but not an image
 
 
@@ -133,6 +139,40 @@ class Choice(NamedTuple):
                 skipped.suffixes[suffix] += 1
             return False
         return True
+
+
+def single_image(path: Path, given: str) -> Found:
+    """One file that was given as an archive.
+
+    A file that is named like an image is taken whatever it holds: its row says what is wrong.
+
+    Args:
+        path: the file, absolute.
+        given: the argument, for errors.
+
+    Raises:
+        UsageError: there is no such file, or it neither is an image nor is named like one.
+    """
+    if not path.is_file():
+        why = "neither a folder nor a file" if path.exists() else "no such folder or file"
+        raise UsageError(f"{given}: {why}. {_ARCHIVE}")
+    if path.suffix.lower() not in IMAGE_SUFFIXES and not _is_image(path):
+        raise UsageError(f"{given}: neither an image nor a manifest. {_ARCHIVE}")
+    return Found(path.name, str(path), *file_version(path))
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file begins like an image, also one of a kind that is not read."""
+    from magenet_batch.imaging.read import detect_format  # slow to import, and rarely needed
+
+    try:
+        with path.open("rb") as file:
+            detect_format(file.read(_HEAD))
+    except ImageError as error:
+        return error.reason != "not_an_image"
+    except OSError:
+        return True  # its row says why
+    return True
 
 
 def is_job_output(folder: str | Path) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_version
-from magenet_batch.jobs.plan.roots import LocalRoot, Root, common_folder, from_here, root_of
+from magenet_batch.jobs.plan.roots import LocalRoot, Root, absolute, common_folder, root_of
 from magenet_batch.jobs.plan.tables import STANDARD_INPUT, load_table
 from magenet_batch.records.schema import COLUMN_NAMES
 from magenet_batch.storage import is_store
@@ -31,9 +31,9 @@ def read_manifest(
         given: a Parquet, CSV or TSV file with one row per image, a folder of Parquet files, or a
             list of paths in a text file or, as `-`, on standard input; all files also as URIs.
         path_column: column of the paths; None detects it among `PATH_COLUMNS`.
-        root: folder or location that paths are relative to. None is the manifest's own folder; for
-            lists it is the deepest folder that contains all images, and relative paths are
-            relative to the working directory.
+        root: folder or location that paths are relative to. None is the manifest's own folder, or
+            the working directory for standard input; images of a list are then named from the
+            deepest folder that contains all of them.
         choice: globs to include and exclude; the extension does not matter here.
         skipped: counts what the globs leave out.
 
@@ -49,7 +49,8 @@ def read_manifest(
     if isinstance(table, list):
         name = "standard input" if given == STANDARD_INPUT else given
         if root is None:
-            table = from_here(table)
+            here = None if given == STANDARD_INPUT else _folder_of(given)
+            table = absolute(table, folder=here)
         base = root_of(root) if root is not None else LocalRoot(common_folder(table))
         found, _ = _found(table, f"{name}, line", base, choice, skipped)
         return found, None

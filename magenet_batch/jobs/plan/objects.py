@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs.plan.listing import Choice, Found, Skipped
+from magenet_batch.jobs.plan.listing import IMAGE_SUFFIXES, Choice, Found, Skipped
 from magenet_batch.records.layout import PLAN, RUN
 from magenet_batch.storage import StorePath, brief, connect
 
@@ -13,7 +13,7 @@ _NOT_IN_PATHS = frozenset({"", ".", ".."})
 
 
 def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
-    """List the images below a location in a store, sorted by name.
+    """List the images below a location in a store, sorted by name; or a single object.
 
     Args:
         uri: URI such as `s3://bucket/folder`.
@@ -26,10 +26,20 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
     """
     from pyarrow.fs import FileSelector, FileType
 
-    scheme, _, root = str(StorePath(uri)).partition("://")
+    place = StorePath(uri)
+    scheme, _, root = str(place).partition("://")
     files = connect(scheme)
+    if place.suffix.lower() in IMAGE_SUFFIXES and place.is_file():
+        (entry,) = files.get_file_info([root])
+        yield Found(place.name, str(place), entry.size, entry.mtime_ns)
+        return
     try:
         entries = files.get_file_info(FileSelector(root, recursive=True))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{uri}: nothing below this name. Give a folder, an image, or a manifest "
+            "(.parquet, .pq, .csv, .tsv, .txt, .list)."
+        ) from error
     except OSError as error:
         raise UsageError(f"{uri} cannot be listed: {brief(error)}") from error
     jobs = _job_outputs([entry.path for entry in entries])
@@ -37,7 +47,7 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
         if entry.type != FileType.File:
             continue
         key = entry.path.removeprefix(root).removeprefix("/")
-        if any(part.startswith(".") for part in key.split("/")):
+        if any(part.startswith(".") and part not in _NOT_IN_PATHS for part in key.split("/")):
             skipped.hidden += 1
         elif jobs and any(entry.path.startswith(folder) for folder in jobs):
             skipped.outputs += 1

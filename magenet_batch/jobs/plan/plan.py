@@ -31,7 +31,14 @@ from magenet_batch.jobs.plan.generations import (
     spans_of,
 )
 from magenet_batch.jobs.plan.instances import list_instances
-from magenet_batch.jobs.plan.listing import Choice, Found, Skipped, file_version, list_folder
+from magenet_batch.jobs.plan.listing import (
+    Choice,
+    Found,
+    Skipped,
+    file_version,
+    list_folder,
+    single_image,
+)
 from magenet_batch.jobs.plan.manifest import read_manifest
 from magenet_batch.jobs.plan.objects import list_store
 from magenet_batch.jobs.plan.outputs import (
@@ -42,9 +49,10 @@ from magenet_batch.jobs.plan.outputs import (
     refuse_own_place,
 )
 from magenet_batch.jobs.plan.shards import shard_size_for
-from magenet_batch.jobs.plan.tables import STANDARD_INPUT, is_manifest
+from magenet_batch.jobs.plan.tables import MANIFEST_SUFFIXES, STANDARD_INPUT, is_manifest
 from magenet_batch.storage import (
     Location,
+    expanded,
     is_below,
     is_store,
     readable,
@@ -294,7 +302,9 @@ def make_plan(options: JobOptions) -> Plan:
     table = table.filter(pa.array(settled(table, seconds=options.settle))).combine_chunks()
     if table.num_rows == 0:
         archives = ", ".join(map(masked, options.archive))
-        raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines()]))
+        lists = not skipped.suffixes.keys().isdisjoint(MANIFEST_SUFFIXES)
+        hint = ["Is one of these files a manifest? Give its own name instead."] * lists
+        raise UsageError("\n".join([f"No images in {archives}.", *skipped.lines(), *hint]))
     refuse_collisions(table)
     refuse_inside(table, out=options.out_path)
     return Plan(table, options.shard_size or shard_size_for(table.num_rows), skipped)
@@ -352,7 +362,7 @@ def listed(
             continue
         _refuse_web(given)
         refuse_other_schemes(given)
-        archive = Path(given).expanduser().absolute()
+        archive = expanded(given).absolute()
         if archive.is_dir():
             refuse_own_folder(archive, given, out=options.out_path)
             skipped.own_output = is_below(options.out_path, archive.resolve())
@@ -361,17 +371,9 @@ def listed(
             files = list_folder(archive, choice=fresh, out=options.out_path, skipped=skipped)
             yield from _parts(files, prefix, options)
             continue
-        if not archive.is_file():
-            raise UsageError(
-                f"{given}: no such folder or file. ARCHIVE is a folder of images, a single image, "
-                "a manifest (.parquet, .csv, .tsv, .txt, or - for a list on standard input), "
-                "s3://BUCKET/..., or dicomweb+https://HOST/..."
-            )
+        found = single_image(archive, given)
         refuse_own_folder(archive, given, out=options.out_path)
-        yield _part(
-            [Found(archive.name, str(archive), *file_version(archive))], "",
-            wanted=options.output_format,
-        )  # fmt: skip
+        yield _part([found], "", wanted=options.output_format)
 
 
 def _without(prefix: str, known: Set[str]) -> Set[str]:
@@ -396,7 +398,7 @@ def _manifest(
     """The plan's rows of a manifest, with its other columns."""
     if not is_store(given) and given != STANDARD_INPUT:
         refuse_other_schemes(given)
-        path = Path(given).expanduser().absolute()
+        path = expanded(given).absolute()
         if not path.exists():
             raise UsageError(f"{given}: no such manifest.")
         refuse_own_folder(path, given, out=options.out_path)

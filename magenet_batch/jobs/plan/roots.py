@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from magenet_batch.errors import UsageError
-from magenet_batch.storage import StorePath, is_store, refuse_other_schemes
+from magenet_batch.storage import StorePath, expanded, is_store, refuse_other_schemes
 
 _FILE = "file:"
 
@@ -111,11 +111,16 @@ def root_of(given: str) -> Root:
         UsageError: it is a URI of an unsupported kind.
     """
     refuse_other_schemes(given)
-    return StoreRoot(given) if is_store(given) else LocalRoot(Path(given).expanduser())
+    return StoreRoot(given) if is_store(given) else LocalRoot(expanded(given))
 
 
-def from_here(paths: Sequence[str]) -> list[str]:
-    """Paths of a list, made absolute: relative ones start at the working directory.
+def absolute(paths: Sequence[str], *, folder: str | None) -> list[str]:
+    """Paths of a list, made absolute.
+
+    Args:
+        paths: paths and URIs.
+        folder: folder or location in a store where relative paths start; None for the working
+            directory.
 
     Raises:
         UsageError: a URI is of an unsupported kind, or there is no working directory.
@@ -123,8 +128,11 @@ def from_here(paths: Sequence[str]) -> list[str]:
     local = [p if is_store(p) or not p.strip() else _local(p, "the list") for p in paths]
     if all(posixpath.isabs(p) or is_store(p) for p in local):
         return local
-    here = _here()
-    return [p if is_store(p) or not p.strip() else posixpath.join(here, p) for p in local]
+    here = _here() if folder is None else folder
+    return [
+        p if is_store(p) or not p.strip() else posixpath.join(here, posixpath.normpath(p))
+        for p in local
+    ]
 
 
 def common_folder(paths: Iterable[str]) -> Path:

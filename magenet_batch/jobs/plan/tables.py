@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
-from magenet_batch.storage import StorePath, is_store
+from magenet_batch.storage import StorePath, expanded, given_location, is_store, readable
 
 STANDARD_INPUT = "-"
 """Archive argument that stands for a list of paths on standard input."""
@@ -22,14 +22,15 @@ _PARQUET = (".parquet", ".pq")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LISTS = (".txt", ".list")
 MANIFEST_SUFFIXES = (*_PARQUET, *_DELIMITERS, *_LISTS)
+_HEAD = 4096
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def is_manifest(given: str) -> bool:
     """Whether an archive argument is a manifest: by its extension, `-`, or a Parquet data set."""
     if given == STANDARD_INPUT or os.path.splitext(given)[1].lower() in MANIFEST_SUFFIXES:  # noqa: PTH122
-        return given == STANDARD_INPUT or is_store(given) or not Path(given).expanduser().is_dir()
-    return not is_store(given) and is_data_set(Path(given).expanduser())
+        return given == STANDARD_INPUT or is_store(given) or not expanded(given).is_dir()
+    return not is_store(given) and is_data_set(expanded(given))
 
 
 def is_data_set(folder: Path) -> bool:
@@ -58,21 +59,41 @@ def load_table(given: str) -> pa.Table | list[str]:
     """
     suffix = os.path.splitext(given)[1].lower()  # noqa: PTH122
     if given == STANDARD_INPUT:
-        return _lines(standard_input())
+        return _lines(standard_input(), "standard input")
     try:
         if not is_store(given) and Path(given).is_dir():
             return _without_views(_data_set(Path(given)))
-        content = StorePath(given).read_bytes() if is_store(given) else Path(given).read_bytes()
+        if suffix not in (*_DELIMITERS, *_LISTS):
+            return _parquet(given)
+        content = StorePath(given).read_bytes() if is_store(given) else _text_of(Path(given))
     except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{given}: cannot be read: {error}") from error
+    except MemoryError as error:
+        raise UsageError(f"{given}: there is not enough memory to read it.") from error
     if suffix in _DELIMITERS:
         return _delimited(content, given, _DELIMITERS[suffix])
-    if suffix in _LISTS:
-        return _lines(content)
+    return _lines(content, given)
+
+
+def _parquet(given: str) -> pa.Table:
+    """A Parquet file; its end is checked before the rest of a local file is read."""
     try:
-        return _without_views(pq.read_table(pa.BufferReader(content)))
-    except (pa.ArrowException, OSError) as error:
+        return _without_views(pq.read_table(readable(given_location(given)), partitioning=None))
+    except pa.ArrowException as error:
         raise UsageError(f"{given}: not a readable Parquet file: {error}") from error
+
+
+def _text_of(path: Path) -> bytes:
+    """Content of a text file, unless it begins with nothing but null bytes.
+
+    Raises:
+        OSError: it cannot be read, or is no text.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if len(head) == _HEAD and not head.strip(b"\0"):
+            raise OSError("it begins with null bytes and is no text")
+        return head + file.read()
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +111,7 @@ def _data_set(folder: Path) -> pa.Table:
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Columns of string and binary views as plain ones, which every function of Arrow takes."""
+    """Columns of views as plain ones, which every function of Arrow takes."""
     for index, column in enumerate(table.schema):
         plain = _plain_type(column.type)
         if plain != column.type:
@@ -99,19 +120,42 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type without views of text, bytes and lists, also inside other types.
+
+    Extension types of views become what they store.
+    """
+
+    def plain(field: pa.Field) -> pa.Field:
+        return field.with_type(_plain_type(field.type))
+
+    types = pa.types
     if kind == pa.string_view():
         return pa.string()
     if kind == pa.binary_view():
         return pa.binary()
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+    if types.is_struct(kind):
+        return pa.struct([plain(field) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(plain(kind.key_field), plain(kind.item_field), kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(plain(kind.value_field), kind.list_size)
+    if types.is_large_list(kind) or types.is_large_list_view(kind):
+        return pa.large_list(plain(kind.value_field))
+    if types.is_list(kind) or types.is_list_view(kind):
+        return pa.list_(plain(kind.value_field))
+    if isinstance(kind, pa.BaseExtensionType):
+        stored = _plain_type(kind.storage_type)
+        return kind if stored == kind.storage_type else stored
     return kind
 
 
-def _lines(content: bytes) -> list[str]:
+def _lines(content: bytes, name: str) -> list[str]:
     """Paths separated by line ends, or by null bytes as from `find -print0`."""
+    if content[:2] in _UTF_16:  # as PowerShell writes lists
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise UsageError(f"{name}: damaged UTF-16 text. Save it as UTF-8.") from error
     if b"\0" in content:
         return [os.fsdecode(part) for part in content.split(b"\0") if part]
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")

@@ -6,6 +6,8 @@ import json
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from jobs_fakes import FakeEnhancer, StopAt, outputs, rows, write_image
 
@@ -111,6 +113,18 @@ def test_what_was_only_assessed_is_measured_as_then(tmp_path):
     expected = rows(tmp_path / "out")
     assert main(["remeasure", out, "--threads", "1"]) == EXIT_DONE
     assert rows(tmp_path / "out") == expected
+
+
+def test_columns_of_a_manifest_may_hold_what_python_cannot(tmp_path):
+    write_image(tmp_path / "0.png")
+    far = pa.array([300_000_000_000_000], pa.timestamp("s", "UTC"))
+    pq.write_table(pa.table({"path": ["0.png"], "far": far}), tmp_path / "m.parquet")
+    made = JobOptions(archive=(str(tmp_path / "m.parquet"),), out=str(tmp_path / "out"),
+                      workers=0, gpus=0, assess=True)  # fmt: skip
+    run.run_job(made)
+    assert remeasure(made.out_path, threads=1).images == 1
+    (table,) = (pq.read_table(file) for file in (tmp_path / "out/rows").glob("*.parquet"))
+    assert table["far"].combine_chunks().cast(far.type).equals(far)
 
 
 def test_through_the_command_line(job, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import numpy as np
 import pytest
 from certificates import self_signed
@@ -9,6 +11,7 @@ from dicomweb_job import PASSWORD, TOKEN, USER
 from dicomweb_server import FakeDicomweb, Orthanc, basic, photograph, why_no_orthanc
 from jobs_fakes import FakeEnhancer
 from safetensors.numpy import save_file
+from tls_proxy import TlsProxy
 
 from magenet_batch.cli.main import main
 from magenet_batch.dicomweb import connect_server, server
@@ -55,6 +58,22 @@ def orthanc(running_orthanc):
     for study in running_orthanc.get("/studies"):
         running_orthanc.delete(f"/studies/{study}")
     return running_orthanc
+
+
+@pytest.fixture
+def encrypted(orthanc, monkeypatch, tmp_path):
+    """A proxy with a certificate of its own before Orthanc, which holds two photographs.
+
+    Orthanc 1.10.1 of Debian has TLS itself, but ends with a segmentation fault at its first use.
+    """
+    pytest.importorskip("cryptography")
+    certificate = self_signed(tmp_path / "hospital.pem")
+    monkeypatch.setenv("DICOMWEB_CA_BUNDLE", str(certificate))
+    for number in range(2):
+        orthanc.put(photograph(number))
+    found = TlsProxy(urlsplit(orthanc.url).port, certificate=certificate)
+    yield found
+    found.stop()
 
 
 @pytest.fixture(params=["fake", "orthanc"])

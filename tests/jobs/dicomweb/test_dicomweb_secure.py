@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from dicomweb_job import STUDY, TOKEN, rows, written
+from certificates import self_signed
+from dicomweb_job import PASSWORD, STUDY, TOKEN, rows, written
 
 from magenet_batch.dicomweb import connect_server
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED
@@ -28,6 +29,21 @@ def test_there_and_back_over_tls_with_a_token_that_is_nowhere_kept(
     connect_server.cache_clear()
     code, _, said = enhance(f"{secure.url}/studies/{STUDY}", "--retry-failed")
     assert code == EXIT_FAILED and "its certificate is not trusted" in said
+
+
+def test_there_and_back_through_a_proxy_to_orthanc(
+    encrypted, orthanc, enhance, call, monkeypatch, tmp_path
+):
+    service = f"https://127.0.0.1:{encrypted.port}/dicom-web"
+    assert enhance(f"{service}/studies/{STUDY}")[0] == EXIT_DONE
+    code, out, said = call("send", "out", service)
+    assert code == EXIT_DONE and "2 stored" in out and PASSWORD not in out + said + written()
+    assert len(orthanc.get("/instances")) == 4 and encrypted.connections
+    for bundle in ("", str(self_signed(tmp_path / "another.pem"))):
+        monkeypatch.setenv("DICOMWEB_CA_BUNDLE", bundle)
+        connect_server.cache_clear()
+        code, _, said = enhance(f"{service}/studies/{STUDY}", "--retry-failed")
+        assert code == EXIT_FAILED and "its certificate is not trusted" in said
 
 
 @pytest.mark.ray

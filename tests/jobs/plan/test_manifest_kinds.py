@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from magenet_batch.errors import UsageError
 from magenet_batch.jobs.plan import tables
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.run import run_job
+from magenet_batch.records.columns import same_values
 from magenet_batch.report.build import FORMATS, build_report
 
 PATHS = ["right/eye.jpg", "a.png", "deep/er/x.tif"]
@@ -103,6 +105,23 @@ def test_csv_that_cannot_be_used_is_refused(content, message, archive, options):
         make_plan(options(archive=(str(archive / "m.csv"),)))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".parquet"])
+def test_a_huge_file_of_nothing_is_refused_before_it_is_loaded(suffix, archive, options):
+    with (archive / f"m{suffix}").open("wb") as file:
+        file.truncate(1 << 32)  # sparse
+    with pytest.raises(UsageError, match=r"null bytes|not a readable Parquet file"):
+        make_plan(options(archive=(str(archive / f"m{suffix}"),)))
+
+
+def test_a_list_larger_than_memory_is_refused_in_words(archive, options, monkeypatch):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "_text_of", read)
+    with pytest.raises(UsageError, match="not enough memory"):
+        make_plan(options(archive=(str(write(".csv", archive)),)))
+
+
 def test_a_partitioned_folder_is_one_manifest(archive, options, expected, tmp_path):
     whole = pa.table({"path": PATHS, "site": SITES})
     pq.write_to_dataset(whole, tmp_path / "set", partition_cols=["site"])
@@ -142,10 +161,27 @@ def test_relative_paths_of_a_list_start_at_the_working_directory(
     assert named(make_plan(options(archive=("-",)))) == expected
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".list"])
+def test_relative_paths_of_a_list_in_a_file_start_at_its_folder(
+    suffix, archive, options, expected, monkeypatch
+):
+    monkeypatch.chdir("/")
+    given = options(archive=(str(write(suffix, archive)),))
+    assert named(make_plan(given)) == expected
+
+
 def test_a_list_with_a_root_is_relative_to_it(archive, options, expected, monkeypatch):
     monkeypatch.chdir("/")
     standard_input(monkeypatch, "\n".join(PATHS).encode())
     assert named(make_plan(options(archive=("-",), root=str(archive)))) == expected
+
+
+def test_a_list_may_be_utf_16_as_powershell_writes_it(archive, options, expected, monkeypatch):
+    (archive / "m.txt").write_bytes("\r\n".join(PATHS).encode("utf-16"))
+    assert named(make_plan(options(archive=(str(archive / "m.txt"),)))) == expected
+    standard_input(monkeypatch, "a.png".encode("utf-16") + b"\0")
+    with pytest.raises(UsageError, match="standard input: damaged UTF-16"):
+        make_plan(options(archive=("-",)))
 
 
 def test_a_list_in_a_file_with_a_name_that_is_no_text(archive, options, monkeypatch):
@@ -194,15 +230,32 @@ def test_objects_and_files_in_one_manifest(archive, options):
     ]
 
 
-def test_views_of_text_are_text(archive, options):
-    table = pa.table({
-        "path": pa.array(["a.png"], pa.string_view()),
-        "tags": pa.array([["x"]], pa.list_(pa.string_view())),
-    })  # fmt: skip
-    pq.write_table(table, archive / "m.parquet")
+VIEWS = {
+    "text": pa.array(["x", None], pa.string_view()),
+    "bytes": pa.array([b"\xff", None], pa.binary_view()),
+    "list": pa.array([[1], None], pa.list_view(pa.int8())),
+    "large list": pa.array([[1], None], pa.large_list_view(pa.int8())),
+    "in a list": pa.array([["x", None], None], pa.list_(pa.string_view())),
+    "in a large list": pa.array([["x"], None], pa.large_list(pa.string_view())),
+    "in a list of one": pa.array([["x"], None], pa.list_(pa.string_view(), 1)),
+    "in a list view": pa.array([["x"], None], pa.list_view(pa.string_view())),
+    "in a struct": pa.array([{"a": ["x"]}, None],
+                            pa.struct([("a", pa.list_view(pa.string_view()))])),
+    "in a map": pa.array([[("k", "v")], None], pa.map_(pa.string_view(), pa.string_view())),
+    "in an extension": pa.ExtensionArray.from_storage(
+        pa.opaque(pa.string_view(), "kind", "maker"), pa.array(["x", None], pa.string_view())),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_views_become_what_they_show(kind, archive, options):
+    column = VIEWS[kind]
+    paths = pa.array(["b.png", "a.png"], pa.string_view())
+    pq.write_table(pa.table({"path": paths, "extra": column}), archive / "m.parquet")
     plan = make_plan(options(archive=(str(archive / "m.parquet"),)))
-    assert plan.table["image_id"].to_pylist() == ["a.png"]
-    assert plan.table["tags"].to_pylist() == [["x"]]
+    assert plan.table["image_id"].to_pylist() == ["b.png", "a.png"]
+    assert "view" not in str(plan.table.schema.field("extra").type)
+    assert plan.table["extra"].to_pylist() == column.to_pylist()
 
 
 def test_every_type_travels_and_every_report_shows_it(archive, options, tmp_path):
@@ -212,7 +265,7 @@ def test_every_type_travels_and_every_report_shows_it(archive, options, tmp_path
         "exact": pa.array([1, None, 2], pa.timestamp("ns")),
         "far": pa.array([300_000_000_000_000, None, 1], pa.timestamp("ms")),
         "odd_zone": pa.array([1, None, 2], pa.timestamp("us", "Mars/Olympus")),
-        "far_date": pa.array([10_000_000, None, 1], pa.date32()),
+        "far_date": pa.array([10_000_000, None, 1 << 30], pa.date32()),
         "long": pa.array([1, None, 2], pa.duration("ns")),
         "nested": pa.array([{"when": [1]}, None, {"when": []}],
                            pa.struct([("when", pa.list_(pa.timestamp("ns")))])),
@@ -229,9 +282,12 @@ def test_every_type_travels_and_every_report_shows_it(archive, options, tmp_path
     rows = pa.concat_tables([pq.read_table(f) for f in sorted((out / "rows").glob("*.parquet"))])
     for name, column in columns.items():
         kept = rows["manifest_raw" if name == "raw" else name]
-        assert kept.cast(column.type).combine_chunks().is_null().equals(column.is_null())
+        assert same_values(kept.cast(column.type), pa.chunked_array([column])).all()
     for format in FORMATS:
         assert build_report(out, format=format)
     told = build_report(out, format="csv")
     assert "1970-01-01 00:00:00.000000001" in told
-    assert "29349-01-26" in told
+    assert "29349-01-26" in told and "1073741824 D" in told
+    shutil.rmtree(out / "images")
+    again = given.model_copy(update={"retry_failed": True})
+    assert run_job(again, enhancer_factory=fake_factory).exit_code == 0

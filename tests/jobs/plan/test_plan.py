@@ -108,8 +108,45 @@ def test_an_empty_archive_says_why(options, tmp_path):
     touch(tmp_path / "texts" / "a.txt")
     with pytest.raises(UsageError, match=r"No images in[\s\S]*1 .txt"):
         make_plan(options(archive=(str(tmp_path / "texts"),)))
+    with pytest.raises(UsageError, match="one of these files a manifest"):
+        make_plan(options(archive=(str(tmp_path / "texts"),)))
     with pytest.raises(UsageError, match="no such folder or file"):
         make_plan(options(archive=(str(tmp_path / "nowhere"),)))
+
+
+@pytest.mark.parametrize("name", ["list.xlsx", "list.json", "list.csv.gz", "archive.zip", "list"])
+def test_a_file_that_is_neither_image_nor_manifest_is_refused_at_once(options, tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\3\4 one.png")
+    with pytest.raises(UsageError, match=r"neither an image nor a manifest.*\.tsv"):
+        make_plan(options(archive=(str(tmp_path / name),)))
+
+
+@pytest.mark.parametrize("name", ["eye", "eye.1", "eye.xlsx", "eye.mpo", "eye.jfif"])
+def test_a_single_image_may_have_any_name(options, tmp_path, name):
+    write_image(tmp_path / "eye.jpg").rename(tmp_path / name)
+    assert ids(make_plan(options(archive=(str(tmp_path / name),)))) == [name]
+
+
+def test_a_damaged_image_is_an_image_and_a_pipe_is_not(options, tmp_path):
+    touch(tmp_path / "eye.jpg")
+    assert ids(make_plan(options(archive=(str(tmp_path / "eye.jpg"),)))) == ["eye.jpg"]
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=r"neither a folder nor a file.*standard input"):
+        make_plan(options(archive=(str(tmp_path / "pipe"),)))
+
+
+@pytest.mark.parametrize("given", [{"archive": ("",)}, {"out": " "}, {"root": ""}])
+def test_empty_paths_are_not_the_working_directory(options, given):
+    with pytest.raises(UsageError, match="is empty"):
+        make_plan(options(**given))
+
+
+@pytest.mark.parametrize("name", ["archive", "out", "root"])
+def test_home_folders_of_nobody_are_refused_in_words(options, manifest, name):
+    wrong = "~no-such-user/eyes"
+    given = {"archive": (manifest(["a.jpg"]),), name: (wrong,) if name == "archive" else wrong}
+    with pytest.raises(UsageError, match=r"no home folder.*write \./~no-such-user"):
+        make_plan(options(**given))
 
 
 def test_a_plan_survives_its_file(options, tmp_path):
