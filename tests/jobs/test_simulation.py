@@ -1,0 +1,89 @@
+"""A sample of the simulation; `tools/simulate.py --steps 1000000` runs more, from any seed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from magenet_batch.jobs.ledger import ledger, store_lock
+from magenet_batch.jobs.ledger.lease import Lease
+from magenet_batch.records.layout import rows_file
+from magenet_batch.storage import write_parquet
+
+pytest.importorskip("greenlet")
+TOOLS = Path(__file__).parent.parent.parent / "tools"
+STORES = ("conditional", "plain", "lagging")
+STEPS = {"conditional": 80_000, "plain": 40_000, "lagging": 40_000}
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
+    return importlib.import_module("simulate")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", STORES)
+def test_promises_are_kept(tool, store):
+    found = tool.simulate(steps=STEPS[store], seed=20261126, stores=[store])
+    assert found["broken"] is None
+    assert found["steps"] >= STEPS[store]
+    assert min(found["commands"][how] for how in ("finished", "refused", "failed")) > 0
+
+
+def test_a_seed_decides_everything(tool):
+    schedule = tool.draw("7", "conditional")
+    first, second = tool.run(schedule), tool.run(schedule)
+    assert first == second and first.steps > 100
+    assert tool.draw("8", "conditional") != schedule
+
+
+def renew_blindly(lock) -> bool:
+    """As the heartbeat did: put the object again, whatever happened to it."""
+    lock.path.write_bytes(lock._content())
+    lock._version = lock.path.read_version().version
+    return True
+
+
+def write_over(table, out, shard, *, sidecars=()) -> None:
+    write_parquet(table, rows_file(out, shard))
+
+
+def break_renewal(monkeypatch):
+    monkeypatch.setattr(store_lock._NamedLock, "renew", renew_blindly)
+
+
+def break_expiry(monkeypatch):
+    monkeypatch.setattr(Lease, "valid", property(lambda lease: not lease.lost))
+
+
+def break_check_after_put(monkeypatch):
+    monkeypatch.setattr(store_lock, "_refuse_others", lambda *given: None)
+
+
+def break_fence(monkeypatch):
+    monkeypatch.setattr(ledger.Ledger, "require_lease", lambda self: None)
+
+
+def break_first_rows(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("simulation.hosts"), "write_first_rows", write_over)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("store", "broken", "promise"), [
+    ("conditional", break_renewal, "processes hold the lock"),
+    ("conditional", break_expiry, "processes hold the lock"),
+    ("conditional", break_check_after_put, "processes hold the lock"),
+    ("plain", break_check_after_put, "processes hold the lock"),
+    ("conditional", break_fence, "is replaced by a row"),
+    ("conditional", break_first_rows, "is replaced by a row"),
+])  # fmt: skip
+def test_what_is_broken_on_purpose_is_found(tool, monkeypatch, store, broken, promise):
+    broken(monkeypatch)
+    found = tool.simulate(steps=40_000, seed=1, stores=[store])["broken"]
+    assert found is not None and promise in found["promise"]
+    happenings = found["schedule"].splitlines()[1:]
+    assert 1 <= len(happenings) <= 5, "it is shrunk"
