@@ -46,7 +46,7 @@ def write_first_rows(
 ) -> None:
     """Write the rows of a shard that has none: the commit.
 
-    Rows that are there already stay. A worker that was cut off and given up for dead may finish a
+    Rows that are there already stay. A worker that was cut off and taken for dead may finish a
     shard long after another has, or after some of its images have been tried again.
 
     Args:

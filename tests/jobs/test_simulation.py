@@ -72,6 +72,14 @@ def break_first_rows(monkeypatch):
     monkeypatch.setattr(importlib.import_module("simulation.hosts"), "write_first_rows", write_over)
 
 
+def test_a_slow_holder_of_a_part_is_ended_before_the_whole_job_starts(tool, monkeypatch):
+    """Found by the simulation: else its next renewal succeeds, and both work."""
+    schedule = tool.draw("1-299", "conditional")
+    assert tool.run(schedule).broken is None
+    monkeypatch.setattr(store_lock, "_end", lambda lock, holder: True)
+    assert "is replaced by a row" in tool.run(schedule).broken
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("store", "broken", "promise"), [
     ("conditional", break_renewal, "processes hold the lock"),

@@ -70,6 +70,10 @@ class Lease:
         elif self._revives or self.valid:
             self._until = began + LEASE_S
 
+    def end(self) -> None:
+        """End the lease, before the lock is released: another job may hold it from then on."""
+        self.lost = True
+
     def require(self) -> None:
         """Check that the lease is valid; wait for an expired one to be renewed.
 

@@ -65,15 +65,14 @@ def job_lock(out: Location, *, part: Part | None = None, host: Host = THIS_HOST)
         handle, content = _acquire(path, host)
     except OSError as error:
         raise refused(error, path, root=out) from error
+    renew = partial(_renew, path, handle, content)
+    lease = Lease(out, how="file", renew=renew, began=began, host=host, revives=True)
     try:
         _refuse_others(path, part, host)
-        lease = Lease(
-            out, how="file", renew=partial(_renew, path, handle, content), began=began, host=host,
-            revives=True,
-        )  # fmt: skip
         with host.repeating(lease.renew, every=HEARTBEAT_S):
             yield lease
     finally:
+        lease.end()
         _release(path, handle, content)
 
 

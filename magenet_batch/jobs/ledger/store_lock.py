@@ -83,6 +83,7 @@ def store_lock(out: StorePath, *, part: Part | None, host: Host = THIS_HOST) -> 
             _refuse_others(out, lock.path, part, host)
             yield lease
     finally:
+        lease.end()
         with contextlib.suppress(MagenetError):  # it expires by itself
             lock.release()
 
@@ -205,7 +206,7 @@ def _clock_of(probe: StorePath) -> float:
 def _refuse_others(out: StorePath, mine: StorePath, part: Part | None, host: Host) -> None:
     """Refuse if another job than a sibling part is running here; end dead locks.
 
-    A dead lock is ended before this job goes on, because its holder may only have been slow.
+    A dead lock is ended before this job continues, because its holder may only have been slow.
     """
     for lock, holder, lives in _locks(out, clock=mine.stat().st_mtime, host=host):
         if lock == mine or holder.get("released"):
