@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import say, tell
+
 
 def command(
     folder: Annotated[
@@ -38,6 +40,6 @@ def command(
 
     count = write_copies(
         folder, output, preset=preset, copies=copies, seed=seed, replay=replay,
-        say=lambda text: typer.echo(text, err=True),
+        say=say,
     )  # fmt: skip
-    typer.echo(f"{count} images and degradations.parquet in {output}")
+    tell(f"{count} images and degradations.parquet in {output}")

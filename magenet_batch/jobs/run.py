@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from magenet_batch.dicomweb import masked
-from magenet_batch.errors import JobError, WeightsError
+from magenet_batch.errors import JobError, WeightsError, printable
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
 from magenet_batch.jobs.engine.local_executor import LocalExecutor, travels
@@ -339,7 +339,7 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
             "\n".join(
                 [
                     f"The output folder {ledger.out} is incomplete:",
-                    *(f"  {line}" for line in [*wrong[:10], *more]),
+                    *(f"  {printable(line)}" for line in [*wrong[:10], *more]),
                     "Add --retry-failed to the same command to recreate missing outputs.",
                 ]
             )

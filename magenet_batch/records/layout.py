@@ -89,7 +89,7 @@ def lock_name(part: Part | None) -> str:
 
 
 def probe_name(token: str) -> str:
-    """Object that tells what a store can do and what its clock shows; removed at once."""
+    """File that tells what the clock of a folder shows; removed at once."""
     return f".magenet-probe-{token}.tmp"
 
 

@@ -20,6 +20,7 @@ from magenet_batch.jobs.ledger.holder import (
     refusal,
 )
 from magenet_batch.jobs.ledger.lease import Lease
+from magenet_batch.jobs.ledger.log import NO_LINK
 from magenet_batch.jobs.ledger.store_lock import store_holders, store_lock
 from magenet_batch.records.layout import LOCK_GLOB, lock_name, probe_name
 from magenet_batch.records.part import Part
@@ -99,7 +100,7 @@ def _refuse_others(mine: Path, part: Part | None, host: Host) -> None:
 def _held(path: Path, host: Host, *, clock: Callable[[], float]) -> dict[str, Any]:
     """The living holder of a lock; empty if there is none."""
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = os.open(path, os.O_RDWR | NO_LINK)
     except OSError:
         return {}
     try:
@@ -115,7 +116,7 @@ def _acquire(path: Path, host: Host) -> tuple[int, bytes]:
     """The open lock file, and what was written to it."""
     clock = partial(_clock_of, path.with_name(probe_name(host.token())))
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
         try:
             holder = read_holder(_read(handle))
             if not _take(handle) or _lives(holder, path, host, clock=clock):

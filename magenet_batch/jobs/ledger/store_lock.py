@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ from magenet_batch.jobs.ledger.holder import (
     refusal,
 )
 from magenet_batch.jobs.ledger.lease import Lease
-from magenet_batch.records.layout import LOCK_GLOB, lock_name, probe_name
+from magenet_batch.records.layout import LOCK_GLOB, lock_name
 from magenet_batch.records.part import Part
 from magenet_batch.storage import ConditionsUnsupportedError, StorePath, Version
 
@@ -72,10 +72,8 @@ def store_lock(out: StorePath, *, part: Part | None, host: Host = THIS_HOST) -> 
     Raises:
         JobError: another job is running there.
     """
-    why = _conditions_missing(out / probe_name(host.token()))
-    lock = _NamedLock(out, part, host) if why is None else _OwnLock(out, part, host)
     began = host.clock()
-    lock.take()
+    lock, why = _taken(out, part, host)
     how = "conditional puts" if why is None else f"listing, because {why}"
     lease = Lease(out, how=how, renew=lock.renew, began=began, host=host, revives=why is None)
     try:
@@ -90,7 +88,7 @@ def store_lock(out: StorePath, *, part: Part | None, host: Host = THIS_HOST) -> 
 
 def store_holders(out: StorePath, *, host: Host = THIS_HOST) -> list[dict[str, Any]]:
     """Processes that work on a location now: id, host and start."""
-    return [found.holder for found in _locks(out, clock=host.wall(), host=host) if found.lives]
+    return [found.holder for found in _locks(out, clock=host.wall, host=host) if found.lives]
 
 
 class _NamedLock:
@@ -98,7 +96,7 @@ class _NamedLock:
 
     def __init__(self, out: StorePath, part: Part | None, host: Host) -> None:
         self.path = out / lock_name(part)
-        self._out, self._host = out, host
+        self._out, self._part, self._host = out, part, host
         self._holder = {**host.process(), "token": host.token(), "renewed": 0}
         self._version: Version = None
 
@@ -117,14 +115,20 @@ class _NamedLock:
             except FileNotFoundError:
                 continue
             holder = read_holder(data)
-            if holder.get("token") != self._holder["token"]:
-                clock = _clock_of(self._out / probe_name(self._host.token()))
-                if _lives(holder, changed=changed, clock=clock, host=self._host):
-                    raise JobError(refusal(self._out, holder))
+            mine = holder.get("token") == self._holder["token"]
+            if not mine and _lives(holder, changed=changed, clock=self._clock, host=self._host):
+                raise JobError(refusal(self._out, holder))
             self._version = self.path.put_if(self._content(), over=version)
             if self._version is not None:
                 return
         raise JobError(refusal(self._out, {}))
+
+    def is_exact(self) -> bool:
+        """Try whether the store heeds conditions: some ignore them. Only after `take`."""
+        before = self._version
+        if self.path.put_if(self._content(), over=None) is not None or not self.renew():
+            return False
+        return self.path.put_if(self._content(), over=before) is None
 
     def renew(self) -> bool:
         """Put the object again; False if it is another's by now."""
@@ -146,6 +150,9 @@ class _NamedLock:
         """Mark the object as released, if it is still this holder's."""
         self.path.put_if(RELEASED, over=self._version)
 
+    def _clock(self) -> float:
+        return _clock_of(self.path.with_name(_own_name(self._part, self._host)))
+
     def _content(self) -> bytes:
         # Stores name a state of an object by a hash of its content: no two may be the same.
         self._holder["renewed"] += 1
@@ -156,7 +163,7 @@ class _OwnLock:
     """An object for each job, whose listing decides."""
 
     def __init__(self, out: StorePath, part: Part | None, host: Host) -> None:
-        self.path = out / f"{_stem(part)}{host.token()}.lock"
+        self.path = out / _own_name(part, host)
         self._content = json.dumps(host.process()).encode()
 
     def take(self) -> None:
@@ -175,29 +182,38 @@ class _OwnLock:
         self.path.unlink(missing_ok=True)
 
 
-def _conditions_missing(probe: StorePath) -> str | None:
-    """Try whether a store heeds conditions: some take such puts and ignore the condition.
+def _taken(
+    out: StorePath, part: Part | None, host: Host
+) -> tuple[_NamedLock | _OwnLock, str | None]:
+    """Take a lock of the best kind that the store has.
 
     Returns:
-        Why conditional puts cannot be used; None if they can.
+        The lock, and why conditional puts cannot be used; None if they can.
+
+    Raises:
+        JobError: another job is running there.
     """
+    named = _NamedLock(out, part, host)
+    why = "the store ignores the conditions of puts"
     try:
-        first = probe.put_if(b"1", over=None)
-        heeds = probe.put_if(b"2", over=None) is None
-        if first is not None and heeds:
-            heeds = probe.put_if(b"3", over=first) is not None
-            heeds = heeds and probe.put_if(b"4", over=first) is None
+        named.take()
+        if named.is_exact():
+            return named, None
+        named.path.unlink(missing_ok=True)
     except ConditionsUnsupportedError as error:
-        return error.why
-    with contextlib.suppress(MagenetError):  # a bucket that does not permit deletion
-        probe.unlink(missing_ok=True)
-    return None if heeds else "the store ignores the conditions of puts"
+        why = error.why
+    own = _OwnLock(out, part, host)
+    own.take()
+    return own, why
 
 
 def _clock_of(probe: StorePath) -> float:
-    """The time on the store's clock."""
-    probe.write_bytes(b"")
-    now = probe.stat().st_mtime
+    """The time on the store's clock; one long ago if another job has removed the probe."""
+    probe.write_bytes(RELEASED)
+    try:
+        now = probe.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
     with contextlib.suppress(MagenetError):
         probe.unlink(missing_ok=True)
     return now
@@ -208,8 +224,13 @@ def _refuse_others(out: StorePath, mine: StorePath, part: Part | None, host: Hos
 
     A dead lock is ended before this job continues, because its holder may only have been slow.
     """
-    for lock, holder, lives in _locks(out, clock=mine.stat().st_mtime, host=host):
-        if lock == mine or holder.get("released"):
+    now = mine.stat().st_mtime
+    for lock, holder, lives in _locks(out, clock=lambda: now, host=host):
+        if lock == mine:
+            continue
+        if holder.get("released"):
+            if _is_own(lock.name):  # of a process that died while it looked at the clock
+                lock.unlink(missing_ok=True)
             continue
         if not lives:
             lives = not _end(lock, holder)
@@ -232,7 +253,7 @@ def _end(lock: StorePath, holder: dict[str, Any]) -> bool:
         return "token" not in holder
 
 
-def _locks(out: StorePath, *, clock: float, host: Host) -> Iterator[Found]:
+def _locks(out: StorePath, *, clock: Callable[[], float], host: Host) -> Iterator[Found]:
     """Yield all lock objects."""
     for name, facts in sorted(out.stats().items()):
         if not fnmatchcase(name, LOCK_GLOB):
@@ -246,17 +267,28 @@ def _locks(out: StorePath, *, clock: float, host: Host) -> Iterator[Found]:
         )
 
 
-def _lives(holder: dict[str, Any], *, changed: float, clock: float, host: Host) -> bool:
+def _lives(
+    holder: dict[str, Any], *, changed: float, clock: Callable[[], float], host: Host
+) -> bool:
     """Whether the holder of a lock is alive; times by the store's clock."""
     if holder.get("released"):
         return False
     if holder.get("host") == host.name:
         return host.lives(holder)
-    return clock - changed < STALE_AFTER_S
+    return clock() - changed < STALE_AFTER_S
 
 
 def _stem(part: Part | None) -> str:
     return f"{lock_name(part).removesuffix('.lock')}."
+
+
+def _own_name(part: Part | None, host: Host) -> str:
+    """Name of a lock of one job alone."""
+    return f"{_stem(part)}{host.token()}.lock"
+
+
+def _is_own(name: str) -> bool:
+    return name.count(".") > 2
 
 
 def _is_sibling(name: str, part: Part | None) -> bool:
