@@ -107,21 +107,23 @@ class _NamedLock:
             JobError: the holder is alive.
         """
         for _ in range(_TAKE_TRIES):
-            self._version = self.path.put_if(self._content(), over=None)
-            if self._version is not None:
-                return
-            try:
-                data, version, changed = self.path.read_version()
-            except FileNotFoundError:
-                continue
-            holder = read_holder(data)
-            mine = holder.get("token") == self._holder["token"]
-            if not mine and _lives(holder, changed=changed, clock=self._clock, host=self._host):
-                raise JobError(refusal(self._out, holder))
-            self._version = self.path.put_if(self._content(), over=version)
+            self._version = self.path.put_if(self._content(), over=self._dead())
             if self._version is not None:
                 return
         raise JobError(refusal(self._out, {}))
+
+    def _dead(self) -> Version | None:
+        """The object of a holder that is dead; None if there is no object."""
+        try:
+            data, version, changed = self.path.read_version()
+        except FileNotFoundError:
+            return None
+        holder = read_holder(data)
+        # The answer to an earlier try may have been lost: then it is this holder's own.
+        mine = holder.get("token") == self._holder["token"]
+        if not mine and _lives(holder, changed=changed, clock=self._clock, host=self._host):
+            raise JobError(refusal(self._out, holder))
+        return version
 
     def is_exact(self) -> bool:
         """Try whether the store heeds conditions: some ignore them. Only after `take`."""
