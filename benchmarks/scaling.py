@@ -32,7 +32,7 @@ from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.plan.plan import PLAN_COLUMNS, Plan
 from magenet_batch.jobs.plan.shards import shard_size_for
-from magenet_batch.jobs.run import _units
+from magenet_batch.jobs.work.remaining import remaining_units
 from magenet_batch.jobs.work.worker import Counters, Outcome, WorkUnit
 
 
@@ -102,7 +102,7 @@ def drive(folder: Path, *, workers: int, rate: float) -> dict[str, float]:
     began, cpu = time.perf_counter(), time.process_time()
     plan = Plan.load(folder / "plan.parquet")
     ledger = Ledger(folder, plan)
-    units = _units(ledger, retry_failed=False, stop=threading.Event())
+    units = remaining_units(ledger, retry_failed=False, stop=threading.Event())
     ready, ready_cpu = time.perf_counter(), time.process_time()
     engine = Engine(
         SleepingWorkers(workers / rate if rate else 0.0), ledger=ledger, workers=workers,

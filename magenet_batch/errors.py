@@ -116,6 +116,20 @@ class ImageError(MagenetError):
         return type(self), (self.reason, str(self))
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """Escape characters that a terminal obeys instead of showing: names of files can have any.
+
+    Args:
+        text: any text.
+        keep: unprintable characters that stay, such as line breaks of a whole message.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Suggest the valid spelling nearest to a wrong word, and list the choices.
 

@@ -54,7 +54,7 @@ def store_server():
 @pytest.fixture
 def endpoint(store_server):
     """The address of an S3 server that denies nothing."""
-    store_server.denied = None
+    store_server.denied, store_server.conditions = None, "heeded"
     return store_server.url
 
 

@@ -283,6 +283,18 @@ def faults(results: Numbers) -> str:
     return table(head, rows)
 
 
+def simulation(results: Numbers) -> str:
+    """What was simulated."""
+    found = results["simulation"]
+    head = ["seed", "steps", "schedules", "commands that finished", "that were refused",
+            "that failed", "broken promises", "seconds"]  # fmt: skip
+    how = found["commands"]
+    row = [f"{found['seed']}", f"{found['steps']:,}", f"{found['schedules']:,}",
+           *(f"{how[name]:,}" for name in ("finished", "refused", "failed")),
+           "0" if found["broken"] is None else "1", f"{found['seconds']:.0f}"]  # fmt: skip
+    return table(head, [row])
+
+
 def resume(results: Numbers) -> str:
     found = results["resume"]
     head = [
@@ -342,6 +354,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md resume": ("resume", resume),
     "docs/benchmarks.md append": ("append", append),
     "docs/benchmarks.md fault_sweep": ("fault_sweep", faults),
+    "docs/benchmarks.md simulation": ("simulation", simulation),
     "docs/benchmarks.md pairs": ("pairs", of_quality.pairs),
     "docs/benchmarks.md adapt": ("adapt", of_quality.adapted),
     "docs/benchmarks.md bands": ("bands", of_quality.bands),

@@ -47,6 +47,7 @@ import jobs_fakes
 
 from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, MagenetError
 from magenet_batch.jobs.check.verify import verify
+from magenet_batch.jobs.ledger.store_lock import RELEASED
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.run import run_job
 from magenet_batch.records.reading import open_rows
@@ -334,7 +335,7 @@ class Sweep:
             | {"removed": row["removed"] is not None}
             for row in rows
         ]
-        strange = [n for n in files if n.endswith((".tmp", ".lock"))]
+        strange = [n for n, c in files.items() if n.endswith((".tmp", ".lock")) and c != RELEASED]
         strange += [
             str(one) for one in verify(out, threads=1).findings if one.image_id != "gone.png"
         ]

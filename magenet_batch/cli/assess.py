@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.console import make_progress, say, tell
 from magenet_batch.cli.job_options import (
     Address,
     Append,
@@ -57,5 +57,5 @@ def command(
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
     say(summary.text())
     if as_json:
-        typer.echo(json.dumps(summary.as_json()))
+        tell(json.dumps(summary.as_json()))
     raise typer.Exit(summary.exit_code)

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from magenet_batch.errors import printable
+
 if TYPE_CHECKING:
     from magenet_batch.jobs.engine.progress import Progress
+
+
+def tell(text: str) -> None:
+    """Print data to standard output."""
+    typer.echo(printable(text, keep="\n"))
 
 
 def say(text: str) -> None:
     """Print a message for the user to standard error, as long as there is a reader."""
     try:
-        typer.echo(text, err=True)
+        typer.echo(printable(text, keep="\n"), err=True)
     except OSError:  # a reader that left, or a full disk: no reason to stop a job
         silence()
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import say, tell
+
 
 def command(
     folder: Annotated[
@@ -43,6 +45,6 @@ def command(
         raise UsageError(f"{output}: copies are written to a folder on this machine.")
     count = write_copies(
         folder, place, preset=preset, copies=copies, seed=seed, replay=replay,
-        say=lambda text: typer.echo(text, err=True),
+        say=say,
     )  # fmt: skip
-    typer.echo(f"{count} images and degradations.parquet in {output}")
+    tell(f"{count} images and degradations.parquet in {output}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.console import make_progress, say, tell
 from magenet_batch.settings import DEFAULT_WEIGHTS, PROGRAM
 from magenet_batch.storage import Location
 
@@ -43,7 +43,7 @@ def command(
         f"one deliberately truncated ({archive.corrupt})"
     )
     if archive_only:
-        typer.echo(str(archive.folder.resolve()))
+        tell(str(archive.folder.resolve()))
         return
     from magenet_batch.jobs.options import JobOptions
     from magenet_batch.jobs.run import run_job
@@ -57,7 +57,7 @@ def command(
     if summary.interrupted:
         raise typer.Exit(summary.exit_code)
     report = write_report(options.out_path)
-    typer.echo(_where_to_look(archive.folder.resolve(), options.out_path, report))
+    tell(_where_to_look(archive.folder.resolve(), options.out_path, report))
     # Only the truncated file may fail.
     if summary.counts.failed > 1:
         raise typer.Exit(summary.exit_code)

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import tell
 from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, MissingExtraError, require_extra
 from magenet_batch.models.catalog import shipped_names
 
@@ -43,12 +44,12 @@ def command(
     """Check this machine, and print how to fix what is missing."""
     findings = examine()
     if as_json:
-        typer.echo(json.dumps([asdict(f) for f in findings], indent=2))
+        tell(json.dumps([asdict(f) for f in findings], indent=2))
     else:
         for f in findings:
-            typer.echo(f"{'ok  ' if f.ok else 'BAD '} {f.name}: {f.found}")
+            tell(f"{'ok  ' if f.ok else 'BAD '} {f.name}: {f.found}")
             if f.advice:
-                typer.echo(f"     {f.advice}")
+                tell(f"     {f.advice}")
     raise typer.Exit(EXIT_DONE if all(f.ok for f in findings) else EXIT_FAILED)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.console import make_progress, say, tell
 from magenet_batch.cli.job_options import (
     WORK,
     Address,
@@ -105,7 +105,7 @@ def command(
     summary = run_job(options, progress=make_progress(), say=say, command=[PROGRAM, *sys.argv[1:]])
     say(summary.text())
     if as_json:
-        typer.echo(json.dumps(summary.as_json()))
+        tell(json.dumps(summary.as_json()))
     raise typer.Exit(summary.exit_code)
 
 
@@ -122,6 +122,6 @@ def _show_plan(options: JobOptions, *, as_json: bool) -> None:
             "images": len(plan), "bytes": plan.bytes, "shards": plan.shards,
             "shard_size": plan.shard_size, "estimate": guess,
         }  # fmt: skip
-        typer.echo(json.dumps(facts))
+        tell(json.dumps(facts))
     else:
-        typer.echo(f"{describe_plan(plan)}\n{guess}")
+        tell(f"{describe_plan(plan)}\n{guess}")

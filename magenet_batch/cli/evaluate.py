@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import say, tell
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
 _FOLDER = {"exists": True, "file_okay": False}
@@ -62,5 +63,5 @@ def command(
         real=tuple(real or ()), against=tuple(against.split(",")),
         presets=tuple(presets.split(",")), images=images, size=size, seed=seed, device=device,
     )  # fmt: skip
-    typer.echo(evaluate(options, say=lambda text: typer.echo(text, err=True)))
-    typer.echo(f"written to {output}: index.html, summary.md, measures.parquet", err=True)
+    tell(evaluate(options, say=say))
+    say(f"written to {output}: index.html, summary.md, measures.parquet")

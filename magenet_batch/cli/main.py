@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from magenet_batch import __version__
-from magenet_batch.cli.console import require_streams, say
+from magenet_batch.cli.console import require_streams, say, tell
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, MagenetError
 from magenet_batch.settings import PROGRAM
 
@@ -70,7 +70,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
+        tell(f"{PROGRAM} {__version__}")
         raise typer.Exit(EXIT_DONE)
 
 

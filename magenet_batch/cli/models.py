@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import tell
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
 
@@ -21,13 +22,13 @@ def command(
         rows = [
             {"name": w.name, "path": str(w.path), "hash": w.hash, "notes": w.notes} for w in found
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        tell(json.dumps(rows, indent=2))
         return
     if not found:
-        typer.echo("No weights in the package. Train weights: magenet train recipes/small.toml")
+        tell("No weights in the package. Train weights: magenet train recipes/small.toml")
     for weights in found:
         default = ", the default" if weights.name == DEFAULT_WEIGHTS else ""
         size = weights.path.stat().st_size / 1e6
-        typer.echo(f"{weights.name}: {size:.1f} MB, {weights.hash}{default}")
+        tell(f"{weights.name}: {size:.1f} MB, {weights.hash}{default}")
         for key, value in weights.notes.items():
-            typer.echo(f"  {key}: {value}")
+            tell(f"  {key}: {value}")

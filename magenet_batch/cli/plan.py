@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import say
+from magenet_batch.cli.console import say, tell
 from magenet_batch.cli.job_options import (
     WORK,
     Archive,
@@ -89,4 +89,4 @@ def command(
     forecast = make_forecast(options, sample=sample, deadline=until, price=price, say=say)
     if forecast is None:
         raise typer.Exit(EXIT_INTERRUPTED)
-    typer.echo(json.dumps(forecast.as_json()) if as_json else forecast.text())
+    tell(json.dumps(forecast.as_json()) if as_json else forecast.text())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.console import make_progress, say, tell
 from magenet_batch.settings import DEFAULT_OUT
 
 
@@ -29,5 +29,5 @@ def command(
     result = remeasure(
         given_location(out), threads=threads or cpu_count(), progress=make_progress(), say=say
     )
-    typer.echo(json.dumps(result.as_json()) if as_json else result.text())
+    tell(json.dumps(result.as_json()) if as_json else result.text())
     raise typer.Exit(result.exit_code)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import tell
 from magenet_batch.cli.no_pandas import do_without_pandas
 from magenet_batch.settings import DEFAULT_OUT
 
@@ -66,6 +67,6 @@ def command(
     written = write_report(
         place, format=format, target=goal, individual=most if individual else 0, review=review
     )
-    typer.echo(str(written))
+    tell(str(written))
     if show:
         typer.launch(str(written))

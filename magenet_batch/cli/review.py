@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import say
+from magenet_batch.cli.console import say, tell
 from magenet_batch.settings import DEFAULT_OUT
 
 
@@ -50,7 +50,7 @@ def command(
         if review.interrupted and not dry_run:
             review.apply([])
         waiting = read_waiting(review.out)
-        typer.echo(json.dumps(waiting.as_json()) if as_json else waiting.text())
+        tell(json.dumps(waiting.as_json()) if as_json else waiting.text())
         return
     who, when = reviewer or _login(), now()
     if apply is not None:
@@ -59,7 +59,7 @@ def command(
     else:
         decisions = review.undo_all(reviewer=who, when=when)
     result = review.preview(decisions) if dry_run else review.apply(decisions)
-    typer.echo(json.dumps(result.as_json()) if as_json else result.text())
+    tell(json.dumps(result.as_json()) if as_json else result.text())
     raise typer.Exit(result.exit_code)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import make_progress, say
+from magenet_batch.cli.console import make_progress, say, tell
 
 
 def command(
@@ -32,5 +32,5 @@ def command(
     result = send(
         given_location(out), parse_base(url), dry_run=dry_run, progress=make_progress(), say=say
     )
-    typer.echo(json.dumps(result.as_json()) if as_json else result.text())
+    tell(json.dumps(result.as_json()) if as_json else result.text())
     raise typer.Exit(result.exit_code)

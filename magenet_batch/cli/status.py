@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from magenet_batch.cli.console import tell
 from magenet_batch.settings import DEFAULT_OUT
 
 
@@ -19,4 +20,4 @@ def command(
     from magenet_batch.storage import given_location
 
     status = read_status(given_location(out))
-    typer.echo(json.dumps(status.as_json()) if as_json else status.text())
+    tell(json.dumps(status.as_json()) if as_json else status.text())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import say
+from magenet_batch.cli.console import say, tell
 
 
 def command(
@@ -49,7 +49,7 @@ def command(
     if dry_run:
         from magenet_batch.training.estimate import outlook
 
-        typer.echo(loaded.model_dump_json(indent=2))
+        tell(loaded.model_dump_json(indent=2))
         say(outlook(loaded))
         return
     from magenet_batch.training.run import train

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.console import make_progress
+from magenet_batch.cli.console import make_progress, tell
 from magenet_batch.settings import DEFAULT_OUT
 
 
@@ -34,5 +34,5 @@ def command(
         given_location(out), originals=not outputs_only, set_aside=set_aside, threads=threads,
         progress=make_progress(),
     )  # fmt: skip
-    typer.echo(json.dumps(result.as_json()) if as_json else result.text())
+    tell(json.dumps(result.as_json()) if as_json else result.text())
     raise typer.Exit(result.exit_code)

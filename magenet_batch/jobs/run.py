@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from magenet_batch.dicomweb import masked
-from magenet_batch.errors import JobError, WeightsError
+from magenet_batch.errors import JobError, WeightsError, printable
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
 from magenet_batch.jobs.engine.local_executor import LocalExecutor, travels
@@ -20,6 +20,7 @@ from magenet_batch.jobs.engine.machine import (
     gpu_count,
 )
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
+from magenet_batch.jobs.ledger.lease import Lease
 from magenet_batch.jobs.ledger.ledger import Ledger, sweep, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
@@ -30,7 +31,7 @@ from magenet_batch.jobs.plan.append import Appending
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
-from magenet_batch.jobs.work.update import update_rows
+from magenet_batch.jobs.work.remaining import remaining_units
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
 from magenet_batch.records.card import data_card
@@ -107,12 +108,12 @@ def run_job(
             options, images=1
         )  # refuses what this machine does not have, before anything is written
     make_location(out)
-    with job_lock(out, part=part):
+    with job_lock(out, part=part) as lease:
         if part is None:
             sweep_records(out)
         state = open_state(out, plan, identity=options.identity(weights.hash), part=part)
-        ledger = _ledger(state, weights)
-        job = _Job(options, state, ledger, weights, progress or SilentProgress(), say)
+        ledger = _ledger(state, weights, lease)
+        job = _Job(options, state, ledger, lease, weights, progress or SilentProgress(), say)
         stop = stop or threading.Event()
         if plan is not None:
             return job.finish(began=began, stop=stop, command=command)
@@ -128,10 +129,10 @@ def run_job(
             check.give_up()
 
 
-def _ledger(state: JobState, weights: Weights) -> Ledger:
+def _ledger(state: JobState, weights: Weights, lease: Lease) -> Ledger:
     return Ledger(
         state.out, state.plan, weights=weights.name, weights_hash=weights.hash, part=state.part,
-        sidecars=has_sidecars(state.record["identity"]),
+        sidecars=has_sidecars(state.record["identity"]), lease=lease,
     )  # fmt: skip
 
 
@@ -142,6 +143,7 @@ class _Job:
     options: JobOptions
     state: JobState
     ledger: Ledger
+    lease: Lease
     weights: Weights
     progress: Progress
     say: Say
@@ -150,7 +152,7 @@ class _Job:
         """Continue with a plan that has grown, if there is one."""
         if plan is not None:
             self.state.plan = plan
-            self.ledger = _ledger(self.state, self.weights)
+            self.ledger = _ledger(self.state, self.weights, self.lease)
 
     def finish(
         self,
@@ -165,7 +167,7 @@ class _Job:
         grown: Plan | None = self.state.plan
         while grown is not None:
             self.on(grown)
-            units = _units(self.ledger, retry_failed=self.options.retry_failed, stop=stop)
+            units = remaining_units(self.ledger, retry_failed=self.options.retry_failed, stop=stop)
             worked += sum(len(u.positions) for u in units)
             finished = not units or self.run(units, stop=stop, command=[*map(masked, command)])
             if not units and self.state.unclean:  # killed between its last image and its end
@@ -206,7 +208,9 @@ class _Job:
         # Killed runs leave half-written files behind, also next to images that are done by now.
         unswept = self.state.unclean
         self.state.begin(command=command, means=allocation.text())
-        log.write("begin", images=images, shards=len(units), means=allocation.text())
+        log.write(
+            "begin", images=images, shards=len(units), means=allocation.text(), lock=self.lease.how
+        )
         ended = "failed"
         began = time.monotonic()
         try:
@@ -327,27 +331,6 @@ def allocation_for(
     )  # fmt: skip
 
 
-def _units(ledger: Ledger, *, retry_failed: bool, stop: threading.Event) -> list[WorkUnit]:
-    """Remaining work: shards without rows, changed images, and failed ones to be retried."""
-    done = ledger.done()
-    units = [
-        WorkUnit(shard, tuple(range(ledger.plan.shard_rows(shard))), whole=True)
-        for shard in ledger.shards
-        if shard not in done
-    ]
-    again = update_rows(ledger, stop=stop)
-    for shard in sorted(done) if retry_failed else ():
-        if ledger.sidecars:
-            ledger.restore_sidecars(shard)
-        again[shard] = again.get(shard, set()).union(ledger.to_retry(shard))
-    units.extend(
-        WorkUnit(shard, tuple(sorted(positions)), whole=False)
-        for shard, positions in sorted(again.items())
-        if positions
-    )
-    return units
-
-
 def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
     """Raise an error that lists the problems found at the end of a job, if there are any."""
     if wrong:
@@ -356,7 +339,7 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
             "\n".join(
                 [
                     f"The output folder {ledger.out} is incomplete:",
-                    *(f"  {line}" for line in [*wrong[:10], *more]),
+                    *(f"  {printable(line)}" for line in [*wrong[:10], *more]),
                     "Add --retry-failed to the same command to recreate missing outputs.",
                 ]
             )

@@ -16,7 +16,7 @@ out/
   run.json                   the job's identity and every run
   croissant.json             the data card, when the job is complete
   log.jsonl                  events of the job
-  .magenet.lock              only while a job is running
+  .magenet.lock              while a job is running; in a store it may stay, and says so
 ```
 """
 
@@ -86,6 +86,11 @@ def log_name(part: Part | None) -> str:
 def lock_name(part: Part | None) -> str:
     """Lock of a job, or of a part of one."""
     return ".magenet.lock" if part is None else f".magenet-{part.label}.lock"
+
+
+def probe_name(token: str) -> str:
+    """File that tells what the clock of a folder shows; removed at once."""
+    return f".magenet-probe-{token}.tmp"
 
 
 def original_name(key: str) -> str:

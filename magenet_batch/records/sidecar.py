@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from magenet_batch.records.columns import plain_rows
 from magenet_batch.records.layout import rows_file, sidecar_name
 from magenet_batch.records.schema import TIMING_COLUMNS, Row
-from magenet_batch.storage import Location, write_atomic, write_parquet
+from magenet_batch.storage import (
+    Location,
+    StorePath,
+    Version,
+    parquet_bytes,
+    write_atomic,
+    write_new,
+    write_parquet,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +41,13 @@ def sidecar_content(row: Row) -> bytes:
     return (json.dumps(values, indent=1, ensure_ascii=False, default=str) + "\n").encode()
 
 
-def write_rows(table: pa.Table, out: Location, shard: int, *, sidecars: Iterable[int] = ()) -> None:
-    """Write the rows of a shard: the commit.
+def write_first_rows(
+    table: pa.Table, out: Location, shard: int, *, sidecars: Iterable[int] = ()
+) -> None:
+    """Write the rows of a shard that has none: the commit.
+
+    Rows that are there already stay. A worker that was cut off and taken for dead may finish a
+    shard long after another has, or after some of its images have been tried again.
 
     Args:
         table: all rows of the shard.
@@ -45,10 +58,49 @@ def write_rows(table: pa.Table, out: Location, shard: int, *, sidecars: Iterable
     Raises:
         StorageError: something cannot be written.
     """
-    positions = list(sidecars)
-    for row in plain_rows(table.take(positions)) if positions else ():
+    file = rows_file(out, shard)
+    if not file.exists():
+        _write_sidecars(table, out, sidecars)
+        write_new(file, parquet_bytes(table), root=out)
+
+
+def replace_rows(
+    table: pa.Table,
+    out: Location,
+    shard: int,
+    *,
+    over: Version | None,
+    sidecars: Iterable[int] = (),
+) -> bool:
+    """Write the rows of a shard over those that were read: the commit.
+
+    Args:
+        table: all rows of the shard.
+        out: the output folder.
+        shard: number of the shard.
+        over: the version that was read, from `StorePath.read_version`; None where there is none.
+        sidecars: positions of the rows whose sidecars are written before.
+
+    Returns:
+        False if the rows have changed since they were read; then they stay.
+
+    Raises:
+        StorageError: something cannot be written.
+    """
+    _write_sidecars(table, out, sidecars)
+    file = rows_file(out, shard)
+    if over is None or not isinstance(file, StorePath):
+        write_parquet(table, file)
+        return True
+    content = parquet_bytes(table)
+    # The answer to a first attempt may have been lost.
+    return file.put_if(content, over=over) is not None or file.read_bytes() == content
+
+
+def _write_sidecars(table: pa.Table, out: Location, positions: Iterable[int]) -> None:
+    wanted = list(positions)
+    for row in plain_rows(table.take(wanted)) if wanted else ():
         write_atomic(out / sidecar_name(row["image_id"]), sidecar_content(row), root=out)
-    write_parquet(table, rows_file(out, shard))
 
 
 def _value(value: Any) -> Any:

@@ -11,12 +11,27 @@ from __future__ import annotations
 
 from magenet_batch.storage.atomic import (
     draft_of,
+    parquet_bytes,
     put_whole,
     refused,
     remove_file,
     write_atomic,
     write_json,
+    write_new,
     write_parquet,
+)
+from magenet_batch.storage.conditional import (
+    ConditionalPuts,
+    ConditionsUnsupportedError,
+    Version,
+    Versioned,
+)
+from magenet_batch.storage.connection import (
+    Client,
+    brief,
+    connect,
+    is_store,
+    refuse_other_schemes,
 )
 from magenet_batch.storage.location import (
     Location,
@@ -31,20 +46,18 @@ from magenet_batch.storage.location import (
     readable,
     stats_in,
 )
-from magenet_batch.storage.store import (
-    FileStat,
-    StorePath,
-    brief,
-    connect,
-    is_store,
-    refuse_other_schemes,
-)
+from magenet_batch.storage.store import FileStat, StorePath
 
 __all__ = [
+    "Client",
+    "ConditionalPuts",
+    "ConditionsUnsupportedError",
     "FileStat",
     "Location",
     "Sizes",
     "StorePath",
+    "Version",
+    "Versioned",
     "brief",
     "connect",
     "draft_of",
@@ -56,6 +69,7 @@ __all__ = [
     "make_location",
     "names_in",
     "names_like",
+    "parquet_bytes",
     "put_whole",
     "readable",
     "refuse_other_schemes",
@@ -64,5 +78,6 @@ __all__ = [
     "stats_in",
     "write_atomic",
     "write_json",
+    "write_new",
     "write_parquet",
 ]

@@ -9,11 +9,13 @@ import os
 import stat
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from magenet_batch.errors import StorageError
+from magenet_batch.storage.conditional import ConditionsUnsupportedError
 from magenet_batch.storage.location import Location
 from magenet_batch.storage.store import StorePath
 
@@ -40,13 +42,52 @@ def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -
         path.write_bytes(data)
         return
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    put_whole(path, partial(_write_flushed, data=data), root=root)
 
-    put_whole(path, write, root=root)
+
+def write_new(path: Location, data: bytes, *, root: Location | None = None) -> None:
+    """Write a file or an object that does not exist yet; an existing one stays as it is.
+
+    Of several writers at the same moment the first one wins. Where a file system has no links, or
+    a store no conditional puts, the last of them may.
+
+    Args:
+        path: the file.
+        data: content.
+        root: location that the error names if nothing more can be written.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    if not isinstance(path, StorePath):
+        put_whole(path, partial(_write_flushed, data=data), root=root, place=_place_new)
+        return
+    if path.exists():
+        return
+    try:
+        path.put_if(data, over=None)
+    except ConditionsUnsupportedError:
+        path.write_bytes(data)
+
+
+def _write_flushed(file: Path, *, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _place_new(temporary: Path, path: Path) -> None:
+    """Give a file its final name, unless that name is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        if not path.exists():  # a file system without links
+            temporary.replace(path)
+            return
+    temporary.unlink(missing_ok=True)
 
 
 def write_json(value: Any, path: Location) -> None:
@@ -64,12 +105,18 @@ def write_parquet(table: pa.Table, path: Location) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
+    write_atomic(path, parquet_bytes(table))
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as the content of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_atomic(path, sink.getvalue().to_pybytes())
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def _refuse_special(path: Path) -> None:
@@ -86,7 +133,13 @@ def _refuse_special(path: Path) -> None:
         raise StorageError(f"{path} is a device or a pipe, not a file. Give the name of a file.")
 
 
-def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None = None) -> None:
+def put_whole(
+    path: Path,
+    make: Callable[[Path], None],
+    *,
+    root: Location | None = None,
+    place: Callable[[Path, Path], None] | None = None,
+) -> None:
     """Make a file under a temporary name in the same folder, then rename it.
 
     The folder is created if it is missing. A temporary file can be swept away by another job that
@@ -97,6 +150,7 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
         make: makes the file at the path that it is given.
         root: location that the error names if nothing more can be written; None for the file's own
             folder.
+        place: gives the file its final name; None replaces an existing file.
 
     Raises:
         StorageError: the folder cannot be written to, or the path is a device or a pipe, which a
@@ -108,7 +162,10 @@ def put_whole(path: Path, make: Callable[[Path], None], *, root: Location | None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             make(temporary)
-            temporary.replace(path)
+            if place is None:
+                temporary.replace(path)
+            else:
+                place(temporary, path)
             return
         except FileNotFoundError as error:
             if not tries_left:

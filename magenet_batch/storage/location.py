@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from magenet_batch.errors import StorageError, UsageError
-from magenet_batch.storage.store import FileStat, StorePath, is_store, refuse_other_schemes
+from magenet_batch.storage.connection import is_store, refuse_other_schemes
+from magenet_batch.storage.store import FileStat, StorePath
 
 if TYPE_CHECKING:
     import pyarrow as pa

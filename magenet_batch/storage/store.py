@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import mimetypes
-import os
-import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache, total_ordering
+from functools import total_ordering
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from magenet_batch.errors import StorageError, UsageError
+from magenet_batch.storage.conditional import Version, Versioned
+from magenet_batch.storage.connection import THIS_CLIENT, Client, brief
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -20,11 +20,6 @@ KEY_BYTES = 1024
 """Maximum length of an object's name in S3 and Google Cloud Storage, bytes of UTF-8."""
 ONE_PUT_BYTES = 4_000_000
 """Maximum size for a single request; every version of pyarrow splits only larger objects."""
-TRIES = 5
-"""Number of attempts before S3 counts as unreachable: an outage of some seconds, or a store that
-throttles requests, ends no job."""
-_URI = re.compile(r"(s3|gs)://[^/]+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class FileStat(NamedTuple):
@@ -43,13 +38,15 @@ class StorePath:
 
     Args:
         uri: URI such as `s3://bucket/folder`.
+        client: connects to the store; locations that are derived from this one share it.
 
     Raises:
         UsageError: the URI has empty parts.
         StorageError: the store refuses or does not respond; from every method that queries it.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, client: Client = THIS_CLIENT) -> None:
+        self.client = client
         self._scheme, _, path = uri.partition("://")
         self._path = path.strip("/")
         if "//" in self._path:
@@ -73,7 +70,22 @@ class StorePath:
         return hash(str(self))
 
     def __truediv__(self, name: str) -> StorePath:
-        return StorePath(f"{self}/{name}")
+        return self._of(f"{self}/{name}")
+
+    @property
+    def scheme(self) -> str:
+        """`s3` or `gs`."""
+        return self._scheme
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._path.partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """Name of the object in its bucket."""
+        return self._path.partition("/")[2]
 
     @property
     def name(self) -> str:
@@ -88,7 +100,7 @@ class StorePath:
     @property
     def parent(self) -> StorePath:
         """The location without its last component."""
-        return StorePath(str(self).rpartition("/")[0])
+        return self._of(str(self).rpartition("/")[0])
 
     def with_name(self, name: str) -> StorePath:
         """The location with another last component."""
@@ -165,7 +177,7 @@ class StorePath:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise self._refused("read", error) from error
+            raise self.refused("read", error) from error
 
     def read_text(self, *, encoding: str = "utf-8") -> str:
         """Content of an object as text."""
@@ -177,18 +189,44 @@ class StorePath:
         Raises:
             StorageError: the name is too long, or the store refuses the object.
         """
-        if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
+        if len(self.key.encode()) > KEY_BYTES:
             why = f"names in a store are limited to {KEY_BYTES} bytes"
             raise StorageError(f"{self} cannot be written: {why}", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         # A stream that is opened lazily, and fails to start a multipart upload, writes an empty
         # object when it is closed. Opened at once, it fails before there is anything to close.
-        store = self._store if len(data) <= ONE_PUT_BYTES else connect(self._scheme, late=False)
+        store = self.client.files(self._scheme, late=len(data) <= ONE_PUT_BYTES)
         try:
             with store.open_output_stream(self._path, metadata={"Content-Type": kind}) as stream:
                 stream.write(data)
         except OSError as error:
-            raise self._refused("written", error) from error
+            raise self.refused("written", error) from error
+
+    def read_version(self) -> Versioned:
+        """Content of an object, with what `put_if` needs to replace exactly this.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            ConditionsUnsupportedError: the store has no conditional puts.
+        """
+        try:
+            return self.client.conditional(self._scheme, self.bucket).read(self.key)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self.refused("read", error) from error
+
+    def put_if(self, data: bytes, *, over: Version | None) -> Version | None:
+        """Write an object if it is still in a known state; see `ConditionalPuts.put`.
+
+        Raises:
+            ConditionsUnsupportedError: the store has no conditional puts.
+        """
+        try:
+            puts = self.client.conditional(self._scheme, self.bucket)
+            return puts.put(self.key, data, over=over)
+        except OSError as error:
+            raise self.refused("written", error) from error
 
     def write_text(self, text: str, *, encoding: str = "utf-8") -> None:
         """Write an object that is text."""
@@ -202,23 +240,26 @@ class StorePath:
             if not missing_ok:
                 raise
         except OSError as error:
-            raise self._refused("removed", error) from error
+            raise self.refused("removed", error) from error
 
     def require_bucket(self) -> None:
         """Check that the bucket exists before any work starts."""
-        bucket = StorePath(f"{self._scheme}://{self._path.partition('/')[0]}")
+        bucket = self._of(f"{self._scheme}://{self.bucket}")
         if not bucket.exists():
             raise StorageError(f"{self}: no such bucket. Create it, or choose another with -o.")
 
     @property
     def _store(self) -> FileSystem:
-        return connect(self._scheme)
+        return self.client.files(self._scheme)
+
+    def _of(self, uri: str) -> StorePath:
+        return StorePath(uri, client=self.client)
 
     def _info(self) -> FileInfo:
         try:
             return self._store.get_file_info(self._path)
         except OSError as error:
-            raise self._refused("looked at", error) from error
+            raise self.refused("looked at", error) from error
 
     def _list(self) -> list[FileInfo]:
         from pyarrow.fs import FileSelector
@@ -226,9 +267,10 @@ class StorePath:
         try:
             return list(self._store.get_file_info(FileSelector(self._path, allow_not_found=True)))
         except OSError as error:
-            raise self._refused("listed", error) from error
+            raise self.refused("listed", error) from error
 
-    def _refused(self, what: str, error: OSError) -> StorageError:
+    def refused(self, what: str, error: Exception) -> StorageError:
+        """Translate a store's error; `what` could not be done with this location."""
         why = brief(error).rstrip(".")
         return StorageError(
             f"{self} cannot be {what}: {why}. Check the bucket, the credentials and the "
@@ -237,61 +279,5 @@ class StorePath:
         )  # fmt: skip
 
 
-def is_store(text: str) -> bool:
-    """Whether a text names a location in an object store."""
-    return _URI.match(text) is not None
-
-
-def refuse_other_schemes(text: str) -> None:
-    """Refuse URIs of unsupported stores, which would otherwise count as folder names.
-
-    Raises:
-        UsageError: the text starts like a URI.
-    """
-    if _SCHEME.match(text) and not is_store(text):
-        raise UsageError(
-            f"{text}: not a supported location. Give a folder, s3://BUCKET/FOLDER or "
-            "gs://BUCKET/FOLDER; S3-compatible stores are reached through "
-            "AWS_ENDPOINT_URL."
-        )
-
-
-def brief(error: BaseException) -> str:
-    """Message of a store's error, on one line."""
-    return str(error).strip().splitlines()[0].partition(" (Request")[0][:200]
-
-
 def _file_stat(found: FileInfo) -> FileStat:
     return FileStat(int(found.size or 0), (found.mtime_ns or 0) / 1e9)
-
-
-@lru_cache(maxsize=4)
-def connect(scheme: str, *, late: bool = True) -> FileSystem:
-    """Connection to a store with bounded timeouts; one per process.
-
-    Args:
-        scheme: `s3` or `gs`.
-        late: whether the upload of an object starts when its stream is closed, which makes it one
-            request instead of three; only for objects that fit into one request.
-
-    Raises:
-        UsageError: the store cannot be used from this machine.
-    """
-    from pyarrow.fs import AwsStandardS3RetryStrategy, GcsFileSystem, S3FileSystem
-
-    try:
-        if scheme == "gs":
-            return GcsFileSystem()
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        how: dict[str, Any] = {"endpoint_override": endpoint} if endpoint else {}
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if "allow_delayed_open" in (
-            S3FileSystem.__doc__ or ""
-        ):  # missing in old versions of pyarrow
-            how["allow_delayed_open"] = late
-        return S3FileSystem(
-            region=region, connect_timeout=20, request_timeout=120,
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES), **how,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}") from error

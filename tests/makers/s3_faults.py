@@ -66,12 +66,12 @@ class FaultyServer(DenyingServer):
 
     def _answer(self, environ, start_response):
         if self._process is None:
-            return self.store(environ, start_response)
+            return super()._answer(environ, start_response)
         with self._lock:
             self._seen[environ["REQUEST_METHOD"]] += 1
             chosen = self._seen.total() == self._at
         if not chosen:
-            return self.store(environ, start_response)
+            return super()._answer(environ, start_response)
         if self._fault == "kill":
             self._kill()
         if self._fault in ("denied", "kill"):

@@ -42,12 +42,12 @@ def test_a_store_that_is_busy_is_asked_again(empty_bucket, deny):
 
     def busy(request):
         asked.append(request)
-        return len(asked) < storage.store.TRIES
+        return len(asked) < storage.connection.TRIES
 
     deny(busy, status="503 Slow Down", code="SlowDown")
     place = StorePath(f"{OUT}/x.png")
     place.write_bytes(b"x")
-    assert len(asked) == storage.store.TRIES
+    assert len(asked) == storage.connection.TRIES
     deny(None)
     assert place.read_bytes() == b"x"
 

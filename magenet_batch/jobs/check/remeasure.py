@@ -96,7 +96,8 @@ def remeasure(
     """
     ledger = ledger_of(out)
     shown = progress or SilentProgress()
-    with job_lock(out):
+    with job_lock(out) as lease:
+        ledger.lease = lease
         sweep_records(out)
         if (out / PENDING).is_file():
             raise UsageError(f"Applying decisions was interrupted: run `magenet review {out}`.")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED
+from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED, printable
 
 _SHOWN = 10
 WORDS = {
@@ -85,7 +85,7 @@ class Verification:
             found = [one for one in self.findings if one.what == kind]
             if found:
                 lines.append(f"{len(found):,} {sentence}:")
-                lines += [f"  {_printable(one.image_id)}" for one in found[:_SHOWN]]
+                lines += [f"  {printable(one.image_id)}" for one in found[:_SHOWN]]
                 lines += [f"  and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
         kinds = {one.what for one in self.findings}
         if not kinds:
@@ -142,7 +142,7 @@ class Remeasured:
         ]
         if self.failed:
             lines.append(f"{len(self.failed):,} could not be measured, their rows stay:")
-            lines += [f"  {_printable(line)}" for line in self.failed[:_SHOWN]]
+            lines += [f"  {printable(line)}" for line in self.failed[:_SHOWN]]
             if len(self.failed) > _SHOWN:
                 lines.append(f"  and {len(self.failed) - _SHOWN:,} more")
         if self.interrupted:
@@ -150,7 +150,3 @@ class Remeasured:
         else:
             lines.append(f"Next: magenet report {self.out}")
         return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)

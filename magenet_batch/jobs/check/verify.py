@@ -70,7 +70,8 @@ def verify(
     """
     ledger = ledger_of(out)
     shown = progress or SilentProgress()
-    with job_lock(out):
+    with job_lock(out) as lease:
+        ledger.lease = lease
         sweep_records(out)
         done = sorted(ledger.done())
         known = {s: found for s in done if (found := _known(ledger, s, originals)) is not None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -37,13 +37,13 @@ class Running:
 
     Attributes:
         unit: the unit.
-        seen: the worker's counters when they last changed.
-        since: time of that change, monotonic seconds.
+        since: when its counters last changed, by the engine's clock.
+        seen: the worker's counters at that time.
     """
 
     unit: WorkUnit
+    since: float
     seen: Counters = field(default_factory=Counters)
-    since: float = field(default_factory=time.monotonic)
 
 
 class Engine:
@@ -58,6 +58,7 @@ class Engine:
         log: records events.
         image_timeout: seconds without a finished image after which a worker is killed.
         start_timeout: seconds without any ready worker after which the job fails.
+        clock: seconds since some moment.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Engine:
         log: Log,
         image_timeout: float = IMAGE_TIMEOUT_S,
         start_timeout: float = START_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor = executor
         self._ledger = ledger
@@ -87,12 +89,14 @@ class Engine:
         self._running: dict[WorkerId, Running] = {}
         self._pieces: dict[int, dict[int, pa.Table]] = {}
         self._wanted: dict[int, set[int]] = {}
+        self._first: set[int] = set()
         self._finished = Counters()
         self._start_deaths = 0
         self._deaths = 0
         self.lost = 0
         """Workers that died during work so far; they may have left half-written files behind."""
-        self._alive_at = time.monotonic()
+        self._clock = clock
+        self._alive_at = clock()
 
     def run(self, units: Iterable[WorkUnit]) -> bool:
         """Run all units.
@@ -104,12 +108,14 @@ class Engine:
             True when all is done, False if it was stopped before.
 
         Raises:
-            JobError: workers cannot stay alive, or the output folder cannot be written to.
+            JobError: workers cannot stay alive, or the job's lock was lost.
             MagenetError: an error that a worker raised at start-up.
         """
         for unit in units:
             self._queue.append(unit)
-            if not unit.whole:
+            if unit.whole:
+                self._first.add(unit.shard)
+            else:
                 self._wanted.setdefault(unit.shard, set()).update(unit.positions)
         draining = False
         while self._queue or self._suspects or self._running:
@@ -124,6 +130,7 @@ class Engine:
                 self._dispatch()
             for event in self._executor.wait(WAIT_S, tick=self._report):
                 self._handle(event, draining=draining)
+            self._ledger.refuse_lost_lease()
             self._check_times()
             self._report()
         return True
@@ -142,7 +149,7 @@ class Engine:
                 return
             worker = self._idle.popleft()
             part = self._ledger.plan.slice(unit.shard, unit.positions)
-            self._running[worker] = Running(unit)
+            self._running[worker] = Running(unit, self._clock())
             self._executor.submit(worker, unit, part)
 
     def _choose(self) -> WorkUnit | None:
@@ -238,13 +245,14 @@ class Engine:
             pieces[position] = rows.slice(index, 1)
         wanted = self._wanted.get(unit.shard, set(unit.positions))
         if wanted <= pieces.keys():
-            self._ledger.commit(unit.shard, pieces)
+            write = self._ledger.commit if unit.shard in self._first else self._ledger.merge
+            write(unit.shard, pieces)
             del self._pieces[unit.shard]
             self._wanted.pop(unit.shard, None)
 
     def _check_times(self) -> None:
         """Kill workers that finish nothing; the time counts from the last finished image."""
-        now = time.monotonic()
+        now = self._clock()
         for worker, running in list(self._running.items()):
             counters = self._executor.counters(worker)
             if counters != running.seen:

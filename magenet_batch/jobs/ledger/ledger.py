@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import JobError
+from magenet_batch.jobs.ledger.lease import Lease
 from magenet_batch.jobs.ledger.replaced import remove_replaced
 from magenet_batch.jobs.plan.plan import Plan, Task, extra_of, planned_columns, tasks_of
 from magenet_batch.records.columns import plain_rows, same_values
@@ -31,8 +33,17 @@ from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.records.schema import NEW_COLUMNS, Row
-from magenet_batch.records.sidecar import write_rows
-from magenet_batch.storage import Location, Sizes, StorePath, names_like, readable, remove_file
+from magenet_batch.records.sidecar import replace_rows, write_first_rows
+from magenet_batch.storage import (
+    ConditionsUnsupportedError,
+    Location,
+    Sizes,
+    StorePath,
+    Version,
+    names_like,
+    readable,
+    remove_file,
+)
 
 _CRASHED = "the worker crashed repeatedly on this image, even when nothing else was running"
 _TIMED_OUT = "processing this image repeatedly took too long, even when nothing else was running"
@@ -98,6 +109,7 @@ class Ledger:
         weights_hash: hash of the weights.
         part: restricts the ledger to the shards of a part; None for all shards.
         sidecars: whether rows are also written beside the images.
+        lease: of the job's lock, which changes of rows need; None to only read.
     """
 
     def __init__(
@@ -109,8 +121,10 @@ class Ledger:
         weights_hash: str | None = None,
         part: Part | None = None,
         sidecars: bool = False,
+        lease: Lease | None = None,
     ) -> None:
         self.out = out
+        self.lease = lease
         self.sidecars = sidecars
         self._sizes = Sizes(out)
         self.plan = plan
@@ -160,12 +174,15 @@ class Ledger:
 
     def read(self, shard: int, *, columns: list[str] | None = None) -> pa.Table:
         """The rows of a finished shard; columns that an older version did not write are null."""
+        return self._parsed(shard, readable(rows_file(self.out, shard)), columns=columns)
+
+    def _parsed(
+        self, shard: int, file: Path | pa.BufferReader, *, columns: list[str] | None = None
+    ) -> pa.Table:
         path = rows_file(self.out, shard)
         try:
-            with pq.ParquetFile(
-                readable(path)
-            ) as file:  # takes a fifth of the time of `read_table`
-                table = file.read(columns=columns, use_threads=False)
+            with pq.ParquetFile(file) as opened:  # takes a fifth of the time of `read_table`
+                table = opened.read(columns=columns, use_threads=False)
             if set(columns or ()) - set(table.column_names) - set(NEW_COLUMNS):
                 raise pa.ArrowInvalid("columns are missing")
             return in_order(table, names=columns)
@@ -174,6 +191,15 @@ class Ledger:
                 f"{path} cannot be read ({error}). "
                 "Delete this file and re-run the same command: its images will be processed again."
             ) from error
+
+    def _to_change(self, shard: int) -> tuple[pa.Table, Version | None]:
+        """The rows of a finished shard, and what tells whether they have changed since."""
+        path = rows_file(self.out, shard)
+        if isinstance(path, StorePath):
+            with contextlib.suppress(ConditionsUnsupportedError):
+                found = path.read_version()
+                return self._parsed(shard, pa.BufferReader(found.data)), found.version
+        return self.read(shard), None
 
     def to_retry(self, shard: int) -> tuple[int, ...]:
         """Positions in a finished shard that failed, or whose output has disappeared since.
@@ -204,31 +230,53 @@ class Ledger:
         return rows_table([row], extra_of(part))
 
     def commit(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
-        """Write a shard's rows from pieces; positions that are not given keep their old row.
+        """Write the first rows of a shard from pieces; rows that are there already stay.
+
+        Args:
+            shard: number of the shard.
+            rows: a table of one row for each position of the shard.
+        """
+        self.require_lease()
+        pieces = pa.concat_tables([rows[p] for p in range(self.plan.shard_rows(shard))])
+        sidecars = range(len(pieces)) if self.sidecars else ()
+        write_first_rows(pieces, self.out, shard, sidecars=sidecars)
+
+    def merge(self, shard: int, rows: Mapping[int, pa.Table]) -> None:
+        """Replace some rows of a finished shard.
 
         Files of replaced rows that no new row names are removed before: until the new rows are in
         place, the images are processed again anyway.
 
         Args:
             shard: number of the shard.
-            rows: a table of one row for each position.
+            rows: a table of one row for each position that is replaced.
         """
-        count = self.plan.shard_rows(shard)
-        kept: pa.Table | None = None
-        if len(rows) < count or rows_file(self.out, shard).is_file():
-            kept = self.read(shard)
-            outputs = self.plan.slice(shard, list(rows)).column("output").to_pylist()
-            for (position, new), output in zip(rows.items(), outputs, strict=True):
-                before, after = (plain_rows(t)[0] for t in (kept.slice(position, 1), new))
-                remove_replaced(self.out, before, after, enhanced=output)
-        pieces: list[pa.Table] = []
-        for position in range(count):
-            if position in rows:
-                pieces.append(rows[position])
-            else:
-                assert kept is not None
-                pieces.append(kept.slice(position, 1))
-        self._write(pa.concat_tables(pieces), shard, rows)
+        kept, version = self._to_change(shard)
+        self.require_lease()
+        outputs = self.plan.slice(shard, list(rows)).column("output").to_pylist()
+        for (position, new), output in zip(rows.items(), outputs, strict=True):
+            before, after = (plain_rows(t)[0] for t in (kept.slice(position, 1), new))
+            remove_replaced(self.out, before, after, enhanced=output)
+        pieces = [rows[p] if p in rows else kept.slice(p, 1) for p in range(len(kept))]
+        self._write(pa.concat_tables(pieces), shard, rows, over=version)
+
+    def require_lease(self) -> None:
+        """Check that no other job may change the rows now.
+
+        Raises:
+            JobError: the lock of this job was lost.
+        """
+        if self.lease is not None:
+            self.lease.require()
+
+    def refuse_lost_lease(self) -> None:
+        """Raise if the lock was lost; unlike `require_lease`, wait for nothing.
+
+        Raises:
+            JobError: the lock of this job was lost.
+        """
+        if self.lease is not None and self.lease.lost:
+            self.lease.require()
 
     def change(
         self, shard: int, changes: Mapping[int, Row], *, note: Mapping[bytes, bytes] | None = None
@@ -240,7 +288,7 @@ class Ledger:
             changes: position -> column -> value.
             note: entries to add to the file's metadata.
         """
-        table = self.read(shard)
+        table, version = self._to_change(shard)
         for name in sorted({name for row in changes.values() for name in row}):
             place = table.column_names.index(name)
             values = table.column(place).to_pylist()
@@ -250,7 +298,7 @@ class Ledger:
             table = table.set_column(place, kind, pa.array(values, kind.type))
         if note is not None:
             table = table.replace_schema_metadata({**(table.schema.metadata or {}), **note})
-        self._write(table, shard, changes)
+        self._write(table, shard, changes, over=version)
 
     def follow_plan(self, shard: int, positions: Sequence[int]) -> None:
         """Take over what the plan says of some images of a finished shard into their rows.
@@ -259,7 +307,7 @@ class Ledger:
             shard: its number.
             positions: the images; the version of a source that was removed stays.
         """
-        table = self.read(shard)
+        table, version = self._to_change(shard)
         planned = planned_columns(self.plan.slice(shard, positions))
         there = planned.column("removed").is_null().to_numpy()
         for name in planned.column_names:
@@ -271,17 +319,26 @@ class Ledger:
             both = [*table.column(place).chunks, *planned.column(name).cast(kind.type).chunks]
             column = pa.chunked_array(both, kind.type).take(pa.array(index))
             table = table.set_column(place, kind, column)
-        self._write(table, shard, positions)
+        self._write(table, shard, positions, over=version)
 
     def restore_sidecars(self, shard: int) -> None:
         """Write the missing sidecars of a finished shard."""
         ids = self.read(shard, columns=["image_id"]).column("image_id").to_pylist()
         missing = [p for p, key in enumerate(ids) if not self._sizes.of(sidecar_name(key))]
         if missing:
-            self._write(self.read(shard), shard, missing)
+            table, version = self._to_change(shard)
+            self._write(table, shard, missing, over=version)
 
-    def _write(self, table: pa.Table, shard: int, changed: Iterable[int]) -> None:
-        write_rows(table, self.out, shard, sidecars=changed if self.sidecars else ())
+    def _write(
+        self, table: pa.Table, shard: int, changed: Iterable[int], *, over: Version | None
+    ) -> None:
+        self.require_lease()
+        sidecars = changed if self.sidecars else ()
+        if not replace_rows(table, self.out, shard, over=over, sidecars=sidecars):
+            raise JobError(
+                f"{rows_file(self.out, shard)} was changed by another job. "
+                "Finished images are kept; re-run the same command to resume."
+            )
 
     def tables(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """Yield some columns of every finished shard, one shard in memory at a time."""

@@ -10,6 +10,9 @@ from typing import Any
 from magenet_batch.records.run_info import now
 from magenet_batch.storage import Location, StorePath, refused
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""Flag to open no link: in a folder that others can write to, it could lead to any file."""
+
 
 class Log:
     """Appends events to `log.jsonl`, one JSON object per line.
@@ -37,10 +40,14 @@ class Log:
             self._path.write_text(self._stored)
             return
         try:
-            with self._path.open("ab") as file:
+            with open(self._path, "ab", opener=_open_no_link) as file:
                 file.write(_line_end(self._path) + line.encode())
         except OSError as error:
             raise refused(error, self._path) from error
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_LINK, 0o666)
 
 
 def _line_end(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.errors import UsageError
+from magenet_batch.errors import UsageError, printable
 from magenet_batch.imaging.names import OutputFormat, suffix_to_append
 from magenet_batch.records.layout import original_name
 from magenet_batch.storage import Location, StorePath
@@ -53,7 +53,7 @@ def refuse_inside(table: pa.Table, *, out: Location) -> None:
     if pc.any(inside).as_py():
         first = table.filter(inside).column("source")[0].as_py()
         raise UsageError(
-            f"{first} is inside the output folder {out}: it could be overwritten. "
+            f"{printable(first)} is inside the output folder {out}: it could be overwritten. "
             "Choose another folder with -o."
         )
 
@@ -100,7 +100,7 @@ def _refuse(outputs: list[str], sources: pa.ChunkedArray) -> None:
     if not clashes:
         return
     shown = [
-        f"  {sources[first].as_py()} and {sources[index].as_py()}: {why}"
+        f"  {printable(sources[first].as_py())} and {printable(sources[index].as_py())}: {why}"
         for first, index, why in clashes[:5]
     ]
     more = [f"  and {len(clashes) - 5} more"] if len(clashes) > 5 else []

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from magenet_batch.dicomweb import is_dicomweb, masked
-from magenet_batch.errors import JobError, UsageError
+from magenet_batch.errors import JobError, UsageError, printable
 from magenet_batch.imaging.names import OutputFormat
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.generations import (
@@ -473,7 +473,7 @@ def describe_plan(plan: Plan) -> str:
         f"of at most {plan.shard_size}",
     ]
     pairs = zip(table["source"].to_pylist(), table["output"].to_pylist(), strict=True)
-    lines.extend(f"  {source} -> {output}" for source, output in pairs)
+    lines.extend(f"  {printable(source)} -> {printable(output)}" for source, output in pairs)
     if len(plan) > 3:
         lines.append(f"  and {len(plan) - 3} more")
     if len(plan.extra_schema):

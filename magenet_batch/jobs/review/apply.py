@@ -111,7 +111,8 @@ class Review:
         """
         result = ReviewResult(str(self.out))
         decisions = list(decisions)
-        with job_lock(self.out):
+        with job_lock(self.out) as lease:
+            self._ledger.lease = lease
             left = self._pending()
             if left:
                 self._say(f"Finishing an interrupted review: {len(left):,} decisions.")

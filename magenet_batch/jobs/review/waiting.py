@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from magenet_batch.errors import printable
 from magenet_batch.records.outcome import because
 from magenet_batch.records.reading import open_rows
 from magenet_batch.records.run_info import read_run
@@ -39,8 +40,7 @@ class Waiting:
     def text(self) -> str:
         """For people."""
         lines = [f"{len(self.images):,} to review, {self.decided:,} reviewed."]
-        shown = [("".join(c if c.isprintable() else "?" for c in i), s, w)
-                 for i, s, w in self.images[:SHOWN]]  # fmt: skip
+        shown = [(printable(i), s, w) for i, s, w in self.images[:SHOWN]]
         width = min(60, max((len(i) for i, _, _ in shown), default=0))
         verbs = {"enhanced": "delivered, flagged", "withheld": "withheld"}
         lines += [f"  {i:<{width}}  {verbs.get(s, s)}: {w}" for i, s, w in shown]

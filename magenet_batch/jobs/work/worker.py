@@ -17,7 +17,7 @@ from magenet_batch.jobs.plan.plan import Task, extra_of, tasks_of
 from magenet_batch.jobs.work.process import EnhancerFactory, ImageProcessor, Work
 from magenet_batch.records.rows import rows_table
 from magenet_batch.records.schema import Row
-from magenet_batch.records.sidecar import write_rows
+from magenet_batch.records.sidecar import write_first_rows
 from magenet_batch.storage import location_of
 
 
@@ -148,7 +148,7 @@ class Worker:
         if not unit.whole:
             return Outcome(finished=True, rows=table, counters=self._counters)
         sidecars = range(len(table)) if self._sidecars else ()
-        write_rows(table, self._out, unit.shard, sidecars=sidecars)
+        write_first_rows(table, self._out, unit.shard, sidecars=sidecars)
         return Outcome(finished=True, rows=None, counters=self._counters)
 
     def _pipeline(self, tasks: Sequence[Task], on_image: Callable[[], None]) -> list[Row] | None:
