@@ -101,7 +101,7 @@ def resume(folder: Path) -> dict[str, float]:
         return same
 
     ArchiveCheck._same = timed  # type: ignore[method-assign]
-    ArchiveCheck.give_up = ArchiveCheck.finish  # type: ignore[method-assign]
+    ArchiveCheck.abandon = ArchiveCheck.finish  # type: ignore[method-assign]
     stop = threading.Event()
     clock = Stop(stop)
     imports = time.process_time()

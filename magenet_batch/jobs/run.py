@@ -27,6 +27,7 @@ from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refu
 from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.append import Appending
+from magenet_batch.jobs.plan.background import BackgroundListing
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
@@ -116,7 +117,7 @@ def run_job(
         stop = stop or threading.Event()
         if plan is not None:
             return job.finish(began=began, stop=stop, command=command)
-        check = (
+        check: BackgroundListing = (
             Appending(options, state.plan, say=say)
             if options.append
             else ArchiveCheck(options, state.plan, stop=stop, say=say)
@@ -125,7 +126,7 @@ def run_job(
             job.on(check.begin())
             return job.finish(began=began, stop=stop, command=command, check=check)
         finally:
-            check.give_up()
+            check.abandon()
 
 
 def _ledger(state: JobState, weights: Weights) -> Ledger:
@@ -158,7 +159,7 @@ class _Job:
         began: float,
         stop: threading.Event,
         command: Sequence[str],
-        check: ArchiveCheck | Appending | None = None,
+        check: BackgroundListing | None = None,
     ) -> JobSummary:
         """Do the remaining work, check that everything is there, and count it."""
         before, worked, finished = self.ledger.images_done(), 0, False
