@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from magenet_batch.errors import JobError
 from magenet_batch.records.layout import state_files
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, sha256_of
 
 
 class RunRecord(NamedTuple):
@@ -109,7 +108,7 @@ def _job_id(records: list[RunRecord]) -> str:
     """Twelve hexadecimal digits that tell one job from another, also on the same archive."""
     begun = min(str(record.content.get("created", "")) for record in records)
     text = json.dumps([begun, records[0].identity], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return sha256_of(text.encode())[:12]
 
 
 def has_sidecars(identity: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from magenet_batch.storage.atomic import (
     write_json,
     write_parquet,
 )
+from magenet_batch.storage.digest import sha256_of
 from magenet_batch.storage.location import (
     Location,
     Sizes,
@@ -59,6 +60,7 @@ __all__ = [
     "refuse_other_schemes",
     "refused",
     "remove_file",
+    "sha256_of",
     "stats_in",
     "write_atomic",
     "write_json",
