@@ -9,7 +9,7 @@ or lost contrast or grade. The thresholds are written into every row; the limits
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.quality.limits import LEAST, LEAST_SEEN, LIMITS, MOST
@@ -145,9 +145,7 @@ on: docs/quality.md); a fidelity of 0.5 corresponds to the limit of some measure
 enhances only what is clearly usable, and delivers nothing that is close to a limit. `all` enhances
 and delivers everything whatever its grade and fidelity, but withholds painted surfaces and faded
 lesions, as every policy does by default."""
-THRESHOLDS = (
-    "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
-)  # fmt: skip
+THRESHOLDS = tuple(field.name for field in fields(Policy) if field.name != "name")
 """What `--policy-set` can change."""
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from magenet_batch.errors import ImageError, StorageError, WeightsError
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
-from magenet_batch.jobs.policy import Policy
+from magenet_batch.jobs.policy import THRESHOLDS, Policy
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
 from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
@@ -28,7 +28,7 @@ MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_co
             "area_contrast", "macula_contrast")  # fmt: skip
 TOLERANCE = 0.02
 """How far measures of the same image may lie apart that another machine made."""
-_EVERYTHING = Policy("review", **dict.fromkeys(f.name for f in fields(Policy) if f.name != "name"))
+_EVERYTHING = Policy("review", **dict.fromkeys(THRESHOLDS))
 
 
 @dataclass
