@@ -160,14 +160,14 @@ def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
         UsageError: there is no such policy or threshold, or its value is not 0..1 or `off`.
     """
     if name not in POLICIES:
-        raise UsageError(f"no policy is named '{name}'; {nearest(name, POLICIES)}")
+        raise UsageError(f"No policy is named '{name}': {nearest(name, POLICIES)}.")
     policy = POLICIES[name]
     for change in changes:
         key, equals, text = change.partition("=")
         if key not in THRESHOLDS or not equals:
             raise UsageError(
-                f"--policy-set {change}: use the form THRESHOLD=VALUE, such as fidelity=0.5; "
-                f"{nearest(key, THRESHOLDS)}"
+                f"--policy-set {change}: use the form THRESHOLD=VALUE, such as fidelity=0.5. "
+                f"For THRESHOLD, {nearest(key, THRESHOLDS)}."
             )
         policy = replace(policy, **{key: _threshold(change, text)})  # type: ignore[arg-type]
     return policy
@@ -181,7 +181,7 @@ def _threshold(change: str, text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UsageError(f"--policy-set {change}: give a number from 0 to 1, or off")
+        raise UsageError(f"--policy-set {change}: give a number from 0 to 1, or off.")
     return value
 
 

@@ -414,7 +414,7 @@ def load_enhancer(
     enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend, look=look)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(
-            f"the weights {weights} differ between workers: this one has "
+            f"The weights {weights} differ between workers: this one has "
             f"{enhancer.weights_hash}, the job started with {expected}. "
             "Give every node the same file."
         )

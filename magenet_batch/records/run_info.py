@@ -65,11 +65,11 @@ def read_record(path: Location) -> RunRecord:
     try:
         found = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise JobError(f"{path} cannot be read ({error})") from error
+        raise JobError(f"{path} cannot be read ({error}).") from error
     if not isinstance(found.content.get("identity"), dict):
-        raise JobError(f"{path} cannot be read (it holds no identity)")
+        raise JobError(f"{path} cannot be read (it holds no identity).")
     if not isinstance(found.content.get("runs"), list):
-        raise JobError(f"{path} cannot be read (it holds no runs)")
+        raise JobError(f"{path} cannot be read (it holds no runs).")
     return found
 
 

@@ -54,7 +54,7 @@ class StorePath:
         self._path = path.strip("/")
         if "//" in self._path:
             raise UsageError(
-                f"{uri}: write single slashes; names with empty components are not supported"
+                f"{uri}: write single slashes. Names with empty components are not supported."
             )
 
     def __str__(self) -> str:
@@ -179,7 +179,7 @@ class StorePath:
         """
         if len(self._path.partition("/")[2].encode()) > KEY_BYTES:
             why = f"names in a store are limited to {KEY_BYTES} bytes"
-            raise StorageError(f"{self} cannot be written: {why}", why=why)
+            raise StorageError(f"{self} cannot be written: {why}.", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         # A stream that is opened lazily, and fails to start a multipart upload, writes an empty
         # object when it is closed. Opened at once, it fails before there is anything to close.
@@ -294,4 +294,4 @@ def connect(scheme: str, *, late: bool = True) -> FileSystem:
             retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES), **how,
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}") from error
+        raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}.") from error

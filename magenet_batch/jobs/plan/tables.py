@@ -64,7 +64,7 @@ def load_table(given: str) -> pa.Table | list[str]:
             return _without_views(_data_set(Path(given)))
         content = StorePath(given).read_bytes() if is_store(given) else Path(given).read_bytes()
     except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{given}: cannot be read: {error}") from error
+        raise UsageError(f"{given}: cannot be read ({error}).") from error
     if suffix in _DELIMITERS:
         return _delimited(content, given, _DELIMITERS[suffix])
     if suffix in _LISTS:
@@ -72,7 +72,7 @@ def load_table(given: str) -> pa.Table | list[str]:
     try:
         return _without_views(pq.read_table(pa.BufferReader(content)))
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{given}: not a readable Parquet file: {error}") from error
+        raise UsageError(f"{given}: not a readable Parquet file ({error}).") from error
 
 
 @lru_cache(maxsize=1)
@@ -133,7 +133,7 @@ def _delimited(content: bytes, name: str, delimiter: str) -> pa.Table:
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
-        raise UsageError(f"{name}: not a readable CSV file: {error}") from error
+        raise UsageError(f"{name}: not a readable CSV file ({error}).") from error
     rows = [row for row in rows if row]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):

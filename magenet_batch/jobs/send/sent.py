@@ -72,7 +72,7 @@ def shards_to_send(out: Location, server: str) -> Iterator[SentShard]:
             opened = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
             table = opened.read(_COLUMNS, use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+            raise UsageError(f"{path}: not readable as Parquet ({error}).") from error
         outputs = [
             output
             for key, output, kind in zip(*(c.to_pylist() for c in table.columns), strict=True)
