@@ -201,7 +201,7 @@ def collect(wanted: list[Job]) -> dict[str, np.ndarray]:
 def add_photograph(
     samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, job: Job
 ) -> None:
-    """A real photograph as it is; a sharp one also degraded, filtered, and beyond help."""
+    """A real photograph as it is; a sharp one also degraded, filtered, and unusable."""
     path, stored = f"{job.folder}/{job.path.name}", ("half", "jpeg")[job.number % 2]
     if job.folder in REAL:
         samples.add(image.pixels, np.nan, REAL_ONE, path=path, stored=stored)
@@ -227,7 +227,7 @@ def add_photograph(
 def add_again(
     samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, job: Job
 ) -> None:
-    """A sharp photograph and degraded copies of it, every one stored in both ways."""
+    """A sharp photograph and its degraded copies, each stored in both ways."""
     path = f"{job.folder}/{job.path.name}"
     pictures = [(image.pixels, 0.0, SHARP_ONE)]
     for _ in range(AGAIN_COPIES):

@@ -16,7 +16,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def bands(results: Numbers) -> str:
-    """Where the error lies, and what would be left of it."""
+    """Where the error lies, and what would remain."""
     found = results["bands"]["presets"]
     names = list(next(iter(next(iter(found.values())).values()))["share"])
     rows = [
@@ -68,7 +68,7 @@ def filters(results: Numbers) -> str:
 
 
 def planting(results: Numbers) -> str:
-    """What was planted in the outputs of held-out images, and how much of it was caught."""
+    """What was planted in the outputs of held-out images, and how much was caught."""
     found = results["planting"]["held_out"]
     alarms, least = found["false_alarms"], results["planting"]["least_fidelity"]
     quiet = found["images"] - found["blurred_or_noisy"]

@@ -83,7 +83,7 @@ def background_grain(pixels: np.ndarray, vessels: np.ndarray, fov: FieldOfView) 
 def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.ndarray:
     """Where an image has structure like a line that can be seen.
 
-    The 6 % of the lit field of view that the segmenter finds likeliest, of it the connected parts
+    The 6 % of the lit field of view that the segmenter finds likeliest, and of these the connected parts
     that are at least 25 pixels long: grain and what lies in the dark are no lines.
 
     Args:

@@ -23,7 +23,7 @@ class EvaluationImage:
         name: file name without folder.
         pixels: (H, W, 3) RGB uint8.
         fov: its field of view.
-        mask: (H, W) bool, inside of it.
+        mask: (H, W) bool, the pixels inside it.
     """
 
     name: str

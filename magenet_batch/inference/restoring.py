@@ -203,7 +203,7 @@ def _strips(square: Square, height: int, width: int) -> Iterator[tuple[slice, sl
     """Rows and columns of the picture, strip by strip, and the window of the square they lie in.
 
     A notch can reach beyond the square. What lies beside the square comes last, with the window
-    of the square's outermost line, whose light holds for all of it.
+    of the square's outermost line, whose light applies there.
     """
     side = square.side
     for top in range(0, side, STRIP):

@@ -1,6 +1,6 @@
 """What a grader looks at: how well vessels can be seen, where, and in what light.
 
-All of it is taken at the measuring scale, a field of view 512 pixels wide, from structures of 1.5
+Everything is measured at the measuring scale, a field of view 512 pixels wide, from structures of 1.5
 pixels and more, so that the size in which an image is stored, and mild compression, hardly matter.
 """
 

@@ -121,7 +121,7 @@ def _fitting(place: str, key: str, suffix: str) -> str:
 
 
 def lies_in(place: str, name: str | None) -> bool:
-    """Whether a name from a row, relative to the output folder, lies below a folder of it."""
+    """Whether a name from a row, relative to the output folder, lies below one of its folders."""
     return name is not None and name.startswith(f"{place}/") and ".." not in name.split("/")
 
 

@@ -45,7 +45,7 @@ def job_lock(out: Location, *, part: Part | None = None) -> Iterator[None]:
 
     Args:
         out: the output folder; must exist.
-        part: part of the job; None for all of it.
+        part: part of the job; None for the whole job.
 
     Raises:
         JobError: another job is running in this folder.

@@ -46,7 +46,7 @@ def store_lock(out: StorePath, *, part: Part | None) -> Iterator[None]:
 
     Args:
         out: the location.
-        part: part of the job; None for all of it.
+        part: part of the job; None for the whole job.
 
     Raises:
         JobError: another job is running there.
