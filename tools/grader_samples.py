@@ -97,7 +97,7 @@ def degraded(
 
 
 def hopeless(image: EvaluationImage, rng: np.random.Generator) -> np.ndarray:
-    """Make a hopeless picture: out of focus, dark (all over or on one side), washed out or empty."""
+    """Make a hopeless picture: out of focus, dark (all over or one side), washed out or empty."""
     kind = rng.integers(5)
     inside = image.mask[..., None]
     if kind == 0:
