@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from magenet_batch.cli.no_pandas import do_without_pandas
 from magenet_batch.settings import DEFAULT_OUT
 
 _OUTPUT, _CONTENT = "Output", "Content"
@@ -62,7 +61,6 @@ def command(
     ] = False,
 ) -> None:
     """Turn the rows of a job into a report."""
-    do_without_pandas()
     from magenet_batch.errors import UsageError
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv
