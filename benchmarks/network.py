@@ -5,7 +5,7 @@
 For a 512 x 512 image: MAGE-Net `small` and `base`, a plain U-Net of usual widths, and a ResNet
 generator of nine blocks (Johnson et al., ECCV 2016; the generator of I-SECRET, Cheng et al., MICCAI
 2021). Each network is measured in its own process, so that peak memory is its own. With --training:
-images per second of a training step, the share of it that is spent outside the network, and peak
+images per second of a training step, the share that is spent outside the network, and peak
 memory, for the recipes of both sizes, on phantoms. Steps of `base` use a small batch: that of the
 recipe is for a GPU.
 """

@@ -44,7 +44,7 @@ def make_archive(folder: Path, *, images: int, size: int) -> Path:
 
 
 def used(process: psutil.Process) -> tuple[float, float]:
-    """CPU seconds of a process and its children, and of it and the busiest of them alone."""
+    """CPU seconds of a process and all its children; and of the process and its busiest child."""
     each = []
     for one in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
@@ -111,7 +111,7 @@ def main() -> None:
             for way, some in runs.items()
         },
     }  # fmt: skip
-    print("| workers are | first image after (s) | processor until then (s) | of it command and "
+    print("| workers are | first image after (s) | processor until then (s) | command and "
           "busiest process (s) | whole run (s) |")  # fmt: skip
     print("| --- | --- | --- | --- | --- |")
     for way, one in found["ways"].items():

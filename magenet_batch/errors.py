@@ -161,6 +161,6 @@ def require_extra(extra: str, *, modules: Iterable[str], purpose: str) -> None:
     if missing:
         they = "is" if len(missing) == 1 else "are"
         raise MissingExtraError(
-            f"{purpose} needs {' and '.join(missing)}, which {they} not installed. "
-            f"Install with: pip install '{DISTRIBUTION}[{extra}]'"
+            f"{purpose} needs {' and '.join(missing)}, which {they} not installed: "
+            f"run pip install '{DISTRIBUTION}[{extra}]'."
         )

@@ -4,11 +4,11 @@
     python studies/ablation.py --only complete,"plain U-Net" --minutes 20 \\
         -o runs/scratch --result studies/results/scratch.json
 
-Every variant is trained from nothing by its recipe for as many steps of the same batches,
-and measured on the same validation images as in training (idrid/val_clean at 256 px, preset
-`evaluation`). One seed each: differences of a few tenths of a decibel are noise. A run that is
-finished is not repeated; one that was interrupted goes on. The second command gives minutes instead
-of steps: what a user gets in that time.
+Every variant is trained from scratch by its recipe for the same number of steps on the same
+batches, and measured on the validation images of training (idrid/val_clean at 256 px, preset
+`evaluation`). With one seed each, differences of a few tenths of a decibel are noise. A finished
+run is not repeated; an interrupted one is resumed. The second command gives minutes instead of
+steps: it shows what a user gets in that time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHOWN = ("psnr_gain", "ssim_degraded", "ssim_enhanced", "psnr_clean", "ssim_clea
 
 
 def train(name: str, *, folder: Path, changes: list[str]) -> None:
-    """Train a variant, or go on, by the command that a user would give."""
+    """Train a variant, or resume it, with the command of a user."""
     recipe, own = VARIANTS[name]
     told = [*changes, *own, f"run.output={folder}"]
     command = [sys.executable, "-m", "magenet_batch.cli.main", "train", recipe]

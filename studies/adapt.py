@@ -54,7 +54,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--batch", type=int, default=6)
-    parser.add_argument("--images", type=int, default=0, help="at most so many measured; 0: all")
+    parser.add_argument(
+        "--images", type=int, default=0, help="maximum number of images to measure; 0: all"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/adapt"))
     parser.add_argument("--result", type=Path, default=RESULTS / "adapt.json")
     told = parser.parse_args()

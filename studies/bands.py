@@ -3,7 +3,7 @@
     python studies/bands.py [--weights small] [--images 62] [--size 256]
 
 Degraded copies of idrid/val_clean, as in training's validation. The difference to the clean image
-is split, inside the field of view, into its mean per channel, what is left of it in 4 x 4, 16 x 16
+is split, inside the field of view, into its mean per channel, what remains in 4 x 4, 16 x 16
 and 64 x 64 averages, and the rest; the parts are nearly orthogonal. For each: its share of the
 squared error, and the PSNR if all parts up to it were right. Compared with giving every image the
 mean colour of the training images, which needs no network. Writes studies/results/bands.json.

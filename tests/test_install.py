@@ -48,13 +48,13 @@ def test_enhancing_needs_nothing_of_training():
 def test_a_missing_extra_is_named_with_the_line_that_brings_it(missing):
     missing("tensorboard")
     with pytest.raises(MissingExtraError) as caught:
-        require_extra("train", modules=("tensorboard", "json"), purpose="training")
+        require_extra("train", modules=("tensorboard", "json"), purpose="Training")
     assert str(caught.value) == (
-        "training needs tensorboard, which is not installed. "
-        "Install with: pip install 'magenet-batch[train]'"
+        "Training needs tensorboard, which is not installed: "
+        "run pip install 'magenet-batch[train]'."
     )
     assert isinstance(caught.value, ImportError)
-    require_extra("train", modules=("json",), purpose="training")
+    require_extra("train", modules=("json",), purpose="Training")
 
 
 def test_training_without_its_extra_is_refused_before_it_begins(

@@ -9,8 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "magenet_batch"
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").glob("*.toml")]
-MODULES = sorted(PACKAGE.rglob("*.py"))
+PAGES = [
+    *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb"),
+    *(ROOT / "recipes").glob("*.toml"), *PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.js"),
+    *PACKAGE.rglob("*.md"), ROOT / "Makefile", ROOT / "Dockerfile", ROOT / "mkdocs.yml",
+]  # fmt: skip
+SCRIPTS = ("benchmarks", "studies", "tools")
+MODULES = sorted(
+    [*PACKAGE.rglob("*.py"), *(path for name in SCRIPTS for path in (ROOT / name).glob("*.py"))]
+)
 INSTEAD = {
     r"(go(es)?|going|gone|went) on": "resume, continue",
     r"at the most|at the least": "a maximum of, at least",
@@ -66,7 +73,7 @@ def found(text: str) -> list[str]:
     return [match[0] for match in BANNED.finditer(" ".join(text.split()))]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_no_old_phrase_in_a_module(path: Path):
     assert [(line, words) for line, text in texts(path) if (words := found(text))] == []
 

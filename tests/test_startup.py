@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -25,14 +24,20 @@ RUN = "from magenet_batch.cli.main import main; code = main({!r}); assert code =
 )
 def test_starts_light_and_fast(code: str):
     times = []
-    for _ in range(3):  # the best of three: the machine may be busy
-        began = time.perf_counter()
+    for _ in range(3):  # the best of three, in CPU seconds: the machine may be busy
+        began = children_s()
         done = subprocess.run([sys.executable, "-c", code + CHECK], capture_output=True, text=True)
-        times.append(time.perf_counter() - began)
+        times.append(children_s() - began)
         assert done.returncode == 0, done.stderr
         if times[-1] < 1.0:
             break
     assert min(times) < 1.0, f"{min(times):.2f} s"
+
+
+def children_s() -> float:
+    """CPU seconds of all processes that this one has waited for."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 @pytest.mark.parametrize(("given", "then"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

@@ -102,7 +102,7 @@ class Points:
         self._lock = threading.Lock()
 
     def hit(self, name: str, *, half: Callable[[], object] = lambda: None) -> None:
-        """Count an operation; if it is the one, do half of it and fail, or die."""
+        """Count an operation; if it is the one, do half and fail, or die."""
         with self._lock:
             self.seen[name] += 1
             if self.seen.total() != self._at:

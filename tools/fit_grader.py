@@ -1,19 +1,20 @@
-"""Fits the quality grader of the package, on synthetic severities and on photographs graded by eye.
+"""Fit the quality grader of the package to synthetic severities and to visually graded photographs.
 
     python tools/fit_grader.py [--data ../shared/data] [--features eval/grader] [--sharp 0]
     python tools/fit_grader.py --part 0/2 & python tools/fit_grader.py --part 1/2; wait
     python tools/fit_grader.py --unseen
 
-Trains on six cameras: the sharp photographs of IDRiD, GRAPE, HRF, FIVES and RFMiD (good), copies
-in other colours (good), degraded copies (by severity), filtered ones, hopeless pictures made of
-them (reject), many stored in another way too; and on the real photographs of idrid/real_degraded,
-hygd, fives/degraded and rfmid/degraded. Those were graded by eye, by a vision model that looked at
-contact sheets (260 pixels each): grader_labels.csv has its grades, and names the sharp photographs
-that are not good after all. One patient in five is held out for calibration. With --part I/N only a
-part of the features is taken, for another process to take the others. The features take 20 minutes
-of one core, the fit half a minute, --unseen two. No image of the folders that studies/assess.py
-tests on is read. Writes magenet_batch/quality/shipped/grader.safetensors and
-tools/results/grader.json.
+The training pictures come from six cameras: sharp photographs of IDRiD, GRAPE, HRF, FIVES and RFMiD
+(good), recoloured copies (good), degraded copies (graded by their severity), filtered copies, and
+hopeless pictures made from them (reject); many of them also stored at another size or quality. To
+these are added the real photographs of idrid/real_degraded, hygd, fives/degraded and
+rfmid/degraded, which a vision model graded from contact sheets (260 pixels each).
+grader_labels.csv has its grades, and lists the sharp photographs that turned out not to be good.
+
+One patient in five is held out for calibration. --part I/N computes only one part of the features,
+so that several processes can share the work. The features take 20 minutes on one core, the fit half
+a minute, --unseen two minutes. Images of the folders that studies/assess.py tests on are never
+read. Writes magenet_batch/quality/shipped/grader.safetensors and tools/results/grader.json.
 """
 
 from __future__ import annotations
@@ -50,21 +51,21 @@ RESULTS = Path(__file__).parent / "results"
 WEIGHTS = {
     SHARP_ONE: 1.0, DEGRADED: 1.0, FILTERED: 0.3, HOPELESS: 0.3, REAL_ONE: 1.5, RECOLOURED: 0.2,
 }  # fmt: skip
-"""What a picture of each kind counts."""
+"""Weight of a picture in the fit, by kind."""
 REAL_IN_CALIBRATION = 4.0
-"""How much more a real photograph counts where the thresholds are set: they are what is graded."""
+"""Additional weight of real photographs in calibration, because they are what users grade."""
 Arrays = dict[str, np.ndarray]
 
 
 def load(folder: Path) -> Arrays:
-    """All features that were taken, with the grades by eye in place of missing severities."""
+    """Load all computed features; visual grades replace severities where these are missing."""
     parts = [dict(np.load(path)) for path in sorted(folder.glob("*.npz"))]
     found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     by_eye = labels_by_eye()
     grade = np.array([by_eye.get(path, "") for path in found["path"]])
     looked = np.array([LOOKED_AT.get(g, np.nan) for g in grade])
     real = found["kind"] == REAL_ONE
-    # A sharp photograph that is not good after all is a real one; its copies are not used.
+    # A sharp photograph that is not good counts as a real one; its copies are not used.
     spoilt = (found["kind"] == SHARP_ONE) & ~np.isnan(looked)
     keep = np.where(real | spoilt, ~np.isnan(looked), grade == "")
     found["target"] = np.where(real | spoilt, looked, found["target"])
@@ -76,19 +77,19 @@ def load(folder: Path) -> Arrays:
 
 
 def held_out(path: str) -> bool:
-    """One patient in five: names such as `106_OD_1` begin with the patient."""
+    """Whether an image is held out: one patient in five, as in `106_OD_1` the number 106."""
     camera, *_, name = path.split("/")
     return zlib.crc32(f"{camera} {Path(name).stem.split('_')[0]}".encode()) % 5 == 0
 
 
 def fit(found: Arrays, train: np.ndarray, *, trees: int, depth: int) -> tuple[Arrays, np.ndarray]:
-    """Boosted trees (Friedman 2001) to one latent number, then two thresholds on it.
+    """Fit boosted trees (Friedman 2001) to one latent number, then two thresholds.
 
     Args:
-        found: from `load`.
-        train: which samples to fit on; the thresholds are set on the rest.
-        trees: their number.
-        depth: of each.
+        found: samples, from `load`.
+        train: samples to fit the trees to, (N,) bool; the thresholds are fitted to the others.
+        trees: number of trees.
+        depth: depth of each tree.
 
     Returns:
         The grader's arrays, and the latent number of every sample.
@@ -97,7 +98,7 @@ def fit(found: Arrays, train: np.ndarray, *, trees: int, depth: int) -> tuple[Ar
 
     target = 8 * (found["target"] - 0.45)
     weight = np.array([WEIGHTS[kind] for kind in found["kind"]])
-    # Stored copies have the same target: that is how it learns that storing changes nothing.
+    # Stored copies have the same target, so that the grader learns to ignore how images are stored.
     again = train & ~np.isnan(found["y"]).any(1)
     forest = GradientBoostingRegressor(
         n_estimators=trees, max_depth=depth, learning_rate=0.04, subsample=0.5, max_features=0.3,
@@ -116,18 +117,18 @@ def fit(found: Arrays, train: np.ndarray, *, trees: int, depth: int) -> tuple[Ar
         torch.tensor(z[rest]), torch.tensor(label[rest]), torch.tensor(counted[rest])
     )
     arrays = pack([one.tree_ for one in forest.estimators_[:, 0]])
-    # The grader takes the mean over its trees, boosting their sum.
+    # The grader averages its trees; boosting adds them.
     arrays["value"] *= np.float32(forest.learning_rate * trees)
     return arrays | {"cuts": np.float32(cut), "scale": np.float32([scale])}, z
 
 
 def labels(severe: np.ndarray) -> np.ndarray:
-    """Grades of severities: 0 good, 1 usable, 2 reject."""
+    """Convert severities to grades: 0 good, 1 usable, 2 reject."""
     return (severe >= GOOD_BELOW).astype(int) + (severe >= REJECT_FROM)
 
 
 def pack(trees: list) -> dict[str, np.ndarray]:
-    """All trees as one list of nodes; a leaf is its own child."""
+    """Join all trees into one list of nodes; a leaf is its own child."""
     sizes = [tree.node_count for tree in trees]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     children = []
@@ -154,7 +155,7 @@ def pack(trees: list) -> dict[str, np.ndarray]:
 def calibrate(
     z: torch.Tensor, label: torch.Tensor, weight: torch.Tensor
 ) -> tuple[np.ndarray, float]:
-    """Thresholds and steepness of least log loss on images that were held out."""
+    """Find the thresholds and the slope that minimise the log loss on held-out images."""
     cuts = torch.nn.Parameter(torch.tensor([-1.0, 1.5]))
     scale = torch.nn.Parameter(torch.tensor(0.0))
     optimiser = torch.optim.LBFGS([cuts, scale], max_iter=200)
@@ -173,13 +174,13 @@ def calibrate(
 
 
 def chances(arrays: Arrays, z: np.ndarray) -> np.ndarray:
-    """(N, 3) probabilities of the grades."""
+    """Compute the probabilities of the grades, (N, 3)."""
     above = 1 / (1 + np.exp(-arrays["scale"] * (z[:, None] - arrays["cuts"])))
     return np.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], 1)
 
 
 def calibration_error(p: np.ndarray, label: np.ndarray) -> float:
-    """Expected calibration error of the likeliest grade, in ten bins (Naeini et al., AAAI 2015)."""
+    """Expected calibration error of the most likely grade, ten bins (Naeini et al., AAAI 2015)."""
     most, right = p.max(1), p.argmax(1) == label
     bins = np.clip((most * 10).astype(int), 0, 9)
     return float(
@@ -191,7 +192,7 @@ def calibration_error(p: np.ndarray, label: np.ndarray) -> float:
 
 
 def confusion(p: np.ndarray, label: np.ndarray) -> dict[str, object]:
-    """How many pictures of each true grade (rows) got each grade (columns), and calibration."""
+    """Confusion matrix (rows: true grades, columns: predicted grades), accuracy and calibration."""
     counts = np.zeros((3, 3), int)
     np.add.at(counts, (label, p.argmax(1)), 1)
     return {
@@ -202,7 +203,7 @@ def confusion(p: np.ndarray, label: np.ndarray) -> dict[str, object]:
 
 
 def judge(arrays: Arrays, z: np.ndarray, found: Arrays) -> dict[str, object]:
-    """How well it does on the patients that were held out, camera by camera."""
+    """Measure the grader on the held-out patients, overall and by camera."""
     from scipy.stats import spearmanr
 
     held, train = found["held"], ~found["held"]
@@ -225,7 +226,7 @@ def judge(arrays: Arrays, z: np.ndarray, found: Arrays) -> dict[str, object]:
 
 
 def unseen(found: Arrays, *, trees: int, depth: int) -> dict[str, object]:
-    """Each camera graded by a grader that saw all the others: what a new camera must expect."""
+    """Grade each camera with a grader fitted to all others, which is like a new camera."""
     result = {}
     for camera in np.unique(found["camera"]):
         away = found["camera"] == camera
@@ -237,7 +238,7 @@ def unseen(found: Arrays, *, trees: int, depth: int) -> dict[str, object]:
 
 
 def latent(arrays: Arrays, x: np.ndarray) -> np.ndarray:
-    """As the package computes it."""
+    """Compute the latent number of each sample as the package does."""
     from magenet_batch.quality.grade import Grader
 
     grader = Grader(**arrays)
@@ -248,9 +249,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--features", type=Path, default=Path("eval/grader"))
-    parser.add_argument("--part", default="", help="I/N: only this part of the features")
-    parser.add_argument("--sharp", type=int, default=0, help="maximum of sharp photographs")
-    parser.add_argument("--unseen", action="store_true", help="leave each camera out, seven fits")
+    parser.add_argument("--part", default="", help="compute only part I/N of the features")
+    parser.add_argument(
+        "--sharp", type=int, default=0, help="maximum number of sharp photographs; 0 for all"
+    )
+    parser.add_argument("--unseen", action="store_true", help="also leave out each camera in turn")
     parser.add_argument("--trees", type=int, default=400)
     parser.add_argument("--depth", type=int, default=4)
     arguments = parser.parse_args()

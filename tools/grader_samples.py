@@ -1,7 +1,7 @@
-"""Pictures that the grader is fitted on, and what it sees in them. Used by fit_grader.py.
+"""Training pictures of the grader and their features. Used by fit_grader.py.
 
-Every random choice of an image comes from its folder and number alone, so that the same pictures
-are made in any order and in any number of processes.
+Random choices depend only on an image's folder and number, so that any order and any number of
+processes make the same pictures.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ SHARP = {
     "idrid/train_clean": 1, "grape/clean": 2, "hrf/train-vessels": 2, "fives/train-vessels": 2,
     "rfmid/clean": 2, "skimage/clean": 2,
 }  # fmt: skip
-"""Folder of sharp photographs -> how often each is degraded: rarer cameras more often."""
+"""Folder of sharp photographs -> degraded copies of each; rarer cameras have more."""
 REAL = ("idrid/real_degraded", "hygd/degraded", "hygd/mixed", "fives/degraded", "rfmid/degraded")
-"""Folders of which every photograph was graded by eye."""
+"""Folders whose photographs were all graded visually."""
 FIRST = {"idrid/train_clean": 120, "grape/clean": 80}
-"""How many of the large folders come as early as all of the small ones."""
+"""Photographs of the large folders that come as early as those of the small folders."""
 SIZES = (768, 560, 560)
 COPIES, HOPELESS_COPIES = 3, 2
 AGAIN = {"idrid/train_clean": 130, "grape/clean": 40, "hrf/train-vessels": 15}
-"""How many of a folder are degraded once more, at AGAIN_SIZE, each copy stored in both ways."""
+"""Photographs of a folder that are degraded once more, at AGAIN_SIZE, each stored in both ways."""
 AGAIN_SIZE, AGAIN_COPIES = 1024, 2
 LOOKED_AT = {"good": 0.12, "usable": 0.45, "reject": 0.85}
-"""Grade by eye -> the severity that it stands for."""
+"""Visual grade -> the severity that represents it."""
 SHARP_ONE, DEGRADED, FILTERED, HOPELESS, REAL_ONE, RECOLOURED = range(6)
 
 
 class Job(NamedTuple):
-    """One photograph, and whether it is the second time that it comes."""
+    """One photograph; `again` is true the second time that it is used."""
 
     folder: str
     path: Path
@@ -65,7 +65,7 @@ def labels_by_eye() -> dict[str, str]:
 
 
 def jobs(data: Path, *, sharp: int = 0) -> list[Job]:
-    """All photographs: real ones first, then sharp ones of all folders in turn, some of them twice.
+    """List all photographs: real ones first, then sharp ones of all folders in turn, some twice.
 
     Args:
         data: the folder of the photographs.
@@ -91,13 +91,13 @@ def jobs(data: Path, *, sharp: int = 0) -> list[Job]:
 def degraded(
     image: EvaluationImage, rng: np.random.Generator, how: Preset = BROAD
 ) -> tuple[np.ndarray, float]:
-    """A degraded copy and its severity."""
+    """Make a degraded copy and compute its severity."""
     params = sample_degradation(rng, how)
     return degrade_pixels(image.pixels, params, mask=image.mask), severity(params)
 
 
 def hopeless(image: EvaluationImage, rng: np.random.Generator) -> np.ndarray:
-    """Out of focus, dark all over or on one side, washed out, or a disc with nothing in it."""
+    """Make a hopeless picture: out of focus, dark (all over or one side), washed out or empty."""
     kind = rng.integers(5)
     inside = image.mask[..., None]
     if kind == 0:
@@ -122,7 +122,7 @@ def hopeless(image: EvaluationImage, rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(image: EvaluationImage, rng: np.random.Generator) -> EvaluationImage:
-    """As another camera might show it: gamma, saturation and the channels' gains. Still sharp."""
+    """Imitate another camera with gamma, saturation and gains of channels. The result is sharp."""
     x = (image.pixels.astype(np.float32) / 255) ** np.float32(np.exp(rng.normal(0, 0.2)))
     grey = (x @ np.float32([0.3, 0.59, 0.11]))[..., None]
     x = grey + (x - grey) * rng.uniform(0.4, 1.25)
@@ -132,7 +132,7 @@ def recoloured(image: EvaluationImage, rng: np.random.Generator) -> EvaluationIm
 
 
 def restored(pixels: np.ndarray, how: str) -> np.ndarray:
-    """The same photograph, stored in another way: its grade must not change."""
+    """Store a photograph in another way, which must not change its grade."""
     if how == "half":
         half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         return cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
@@ -141,7 +141,7 @@ def restored(pixels: np.ndarray, how: str) -> np.ndarray:
 
 
 def features_of(pixels: np.ndarray) -> np.ndarray | None:
-    """What the grader sees, None without a field of view."""
+    """Compute the features; None without a field of view."""
     fov = find_fov(pixels)
     if fov is None:
         return None
@@ -151,7 +151,7 @@ def features_of(pixels: np.ndarray) -> np.ndarray | None:
 
 @dataclass
 class Samples:
-    """Features of pictures and, where made, of the same pictures stored in another way.
+    """Features of pictures and, if computed, of the same pictures stored in another way.
 
     `target` is the severity, NaN of real photographs: their grade is in `grader_labels.csv`.
     """
@@ -177,7 +177,7 @@ class Samples:
         self.path.append(path)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything as arrays, for numpy.savez."""
+        """Return everything as arrays, for numpy.savez."""
         return {
             "x": np.array(self.x), "y": np.array(self.y), "target": np.array(self.target),
             "kind": np.array(self.kind), "path": np.array(self.path),
@@ -185,7 +185,7 @@ class Samples:
 
 
 def collect(wanted: list[Job]) -> dict[str, np.ndarray]:
-    """Samples of these photographs."""
+    """Collect the samples of these photographs."""
     samples = Samples()
     for count, job in enumerate(wanted):
         if count % 25 == 0:
@@ -201,7 +201,7 @@ def collect(wanted: list[Job]) -> dict[str, np.ndarray]:
 def add_photograph(
     samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, job: Job
 ) -> None:
-    """A real photograph as it is; a sharp one also degraded, filtered, and beyond help."""
+    """Add a real photograph as it is; a sharp one also degraded, filtered and made unusable."""
     path, stored = f"{job.folder}/{job.path.name}", ("half", "jpeg")[job.number % 2]
     if job.folder in REAL:
         samples.add(image.pixels, np.nan, REAL_ONE, path=path, stored=stored)
@@ -227,7 +227,7 @@ def add_photograph(
 def add_again(
     samples: Samples, image: EvaluationImage, rng: np.random.Generator, *, job: Job
 ) -> None:
-    """A sharp photograph and degraded copies of it, every one stored in both ways."""
+    """Add a sharp photograph and its degraded copies, each stored in both ways."""
     path = f"{job.folder}/{job.path.name}"
     pictures = [(image.pixels, 0.0, SHARP_ONE)]
     for _ in range(AGAIN_COPIES):

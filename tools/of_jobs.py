@@ -71,7 +71,7 @@ def start(results: Numbers) -> str:
     rows = [[way, *(f"{one[key]:.1f}" for key in keys)] for way, one in found["ways"].items()]
     head = [
         "workers are", "first image after (s)", "processor until then (s)",
-        "of it command and busiest process (s)", "whole run (s)",
+        "command and busiest process (s)", "whole run (s)",
     ]  # fmt: skip
     said = (
         f"{found['images']} images of {found['size']} px, {found['workers']} workers; the "

@@ -16,7 +16,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def bands(results: Numbers) -> str:
-    """Where the error lies, and what would be left of it."""
+    """Where the error lies, and what would remain."""
     found = results["bands"]["presets"]
     names = list(next(iter(next(iter(found.values())).values()))["share"])
     rows = [
@@ -68,10 +68,10 @@ def filters(results: Numbers) -> str:
 
 
 def planting(results: Numbers) -> str:
-    """What was planted in the outputs of held-out images, and how much of it was caught."""
+    """What was planted in the outputs of held-out images, and how much was caught."""
     found = results["planting"]["held_out"]
-    alarms = found["false_alarms"]
-    clean = found["images"] - found["with_dirt"]
+    alarms, least = found["false_alarms"], results["planting"]["least_fidelity"]
+    quiet = found["images"] - found["blurred_or_noisy"]
     rows = [
         [kind, str(caught["planted"]), f"{caught['share']:.0%}"]
         for kind, caught in found["caught"].items()
@@ -79,10 +79,10 @@ def planting(results: Numbers) -> str:
     rows += [
         ["nothing: flagged for vessels or lesions", str(found["images"]),
          f"{alarms['anatomy']:.1%}"],
-        ["nothing, and no dirt on the lens: the same", str(clean),
-         f"{alarms['anatomy_without_dirt']:.1%}"],
+        ["nothing, neither blurred nor noisy: the same", str(quiet),
+         f"{alarms['anatomy_without_blur_and_noise']:.1%}"],
         ["nothing: flagged for colour", str(found["images"]), f"{alarms['colour_shift']:.0%}"],
-        ["nothing: not delivered (fidelity below 0.2)", str(found["images"]),
+        [f"nothing: withheld (fidelity below {least:g})", str(found["images"]),
          f"{found['undelivered']:.0%}"],
     ]  # fmt: skip
     return table(["planted", "outputs", "caught"], rows)

@@ -10,14 +10,17 @@ import typer
 from magenet_batch.cli.console import say, tell
 from magenet_batch.settings import DEFAULT_WEIGHTS
 
-_FOLDER = {"exists": True, "file_okay": False}
+_IMAGES, _COMPARISON, _OUTPUT = "Images", "Comparison", "Output"
+_FOLDER = {"exists": True, "file_okay": False, "rich_help_panel": _IMAGES}
 
 
 def command(
     weights: Annotated[
         str,
         typer.Option(
-            "--weights", help="Measure these weights: a shipped name or a .safetensors file."
+            "--weights",
+            help="Measure these weights: a shipped name or a .safetensors file.",
+            rich_help_panel=_COMPARISON,
         ),
     ] = DEFAULT_WEIGHTS,
     clean: Annotated[
@@ -40,22 +43,43 @@ def command(
         str,
         typer.Option(
             help="Compare with these, comma-separated: identity, clahe, luminosity, dcp, "
-            "dcp_inverted, graham, unsharp, polyblur, or NAME=FILE for other weights."
+            "dcp_inverted, graham, unsharp, polyblur, or NAME=FILE for other weights.",
+            rich_help_panel=_COMPARISON,
         ),
     ] = "clahe,luminosity,dcp,graham",
     presets: Annotated[
         str,
-        typer.Option(help="Degrade by these presets, comma-separated; 'kinds' is each kind alone."),
+        typer.Option(
+            help="Degrade by these presets, comma-separated; 'kinds' is each kind alone.",
+            rich_help_panel=_COMPARISON,
+        ),
     ] = "evaluation,mild,kinds,clean",
-    images: Annotated[int, typer.Option(min=0, help="Maximum images per folder; 0 means all.")] = 0,
-    size: Annotated[int, typer.Option(min=64, help="Longest side of the pairs, in pixels.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed for the degradations.")] = 1,
-    device: Annotated[str, typer.Option(help="Compute on auto, cpu, cuda or cuda:N.")] = "auto",
+    images: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Maximum images per folder; 0 means all.", rich_help_panel=_IMAGES
+        ),
+    ] = 0,
+    size: Annotated[
+        int,
+        typer.Option(min=64, help="Longest side of the pairs, in pixels.", rich_help_panel=_IMAGES),
+    ] = 512,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Random seed for the degradations.", rich_help_panel=_COMPARISON),
+    ] = 1,
+    device: Annotated[
+        str,
+        typer.Option(help="Compute on auto, cpu, cuda or cuda:N.", rich_help_panel=_COMPARISON),
+    ] = "auto",
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder to write the results to.")
+        Path,
+        typer.Option(
+            "-o", "--output", help="Folder to write the results to.", rich_help_panel=_OUTPUT
+        ),
     ] = Path("eval"),
 ) -> None:
-    """Measure weights on images that they never saw, beside doing nothing and classical methods."""
+    """Measure weights on images that they never saw; compare with classical methods."""
     from magenet_batch.evaluation.evaluate import EvaluateOptions, evaluate
 
     options = EvaluateOptions(

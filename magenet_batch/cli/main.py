@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from typing import Annotated
@@ -15,44 +14,26 @@ from magenet_batch.cli.console import require_streams, say, tell
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, MagenetError
 from magenet_batch.settings import PROGRAM
 
-COMMANDS = (
-    "enhance",
-    "assess",
-    "plan",
-    "watch",
-    "status",
-    "report",
-    "review",
-    "verify",
-    "remeasure",
-    "send",
-    "train",
-    "evaluate",
-    "degrade",
-    "demo",
-    "models",
-    "doctor",
-)
-"""Modules of `magenet_batch.cli`, each with a function `command`, in the order of the help."""
-
-_EXAMPLES = {
-    "enhance": "Example: magenet enhance /archive -o out --workers 8 --gpus 4",
-    "assess": "Example: magenet assess /archive -o grades",
-    "plan": "Example: magenet plan /archive --deadline 24h --price 0.40",
-    "watch": "Example: magenet watch /inbox -o out --metrics-port 9464",
-    "status": "Example: magenet status out",
-    "report": "Example: magenet report out --format html --open",
-    "review": "Example: magenet review out --apply decisions.csv",
-    "verify": "Example: magenet verify out",
-    "remeasure": "Example: magenet remeasure out",
-    "send": "Example: magenet send out https://HOST/dicom-web",
-    "train": "Example: magenet train recipes/small.toml --set run.output=runs/mine",
-    "evaluate": "Example: magenet evaluate --clean photographs --against clahe -o eval",
-    "degrade": "Example: magenet degrade photographs -o copies --copies 3",
-    "demo": "Example: magenet demo -o demo",
-    "models": "Example: magenet models --json",
-    "doctor": "Example: magenet doctor",
+COMMANDS = {
+    "enhance": "magenet enhance /archive -o out --workers 8 --gpus 4",
+    "assess": "magenet assess /archive -o grades",
+    "plan": "magenet plan /archive --deadline 24h --price 0.40",
+    "watch": "magenet watch /inbox -o out --metrics-port 9464",
+    "status": "magenet status out",
+    "report": "magenet report out --format html --open",
+    "review": "magenet review out --apply decisions.csv",
+    "verify": "magenet verify out",
+    "remeasure": "magenet remeasure out",
+    "send": "magenet send out https://HOST/dicom-web",
+    "train": "magenet train recipes/small.toml --set run.output=runs/mine",
+    "evaluate": "magenet evaluate --clean photographs --against clahe -o eval",
+    "degrade": "magenet degrade photographs -o copies --copies 3",
+    "demo": "magenet demo -o demo",
+    "models": "magenet models --json",
+    "doctor": "magenet doctor",
 }
+"""Command -> an example for its help, in the order of the help. Each is a module of `cli` with a
+function `command`."""
 
 # Torch reads this when it is loaded. Threads that wait for each other must not spin: they would
 # take the cores from threads that read and measure images, or from other programs, and the network
@@ -85,10 +66,9 @@ def _frame(
 
 
 def _register() -> None:
-    for name in COMMANDS:
-        module = f"magenet_batch.cli.{name}"
-        if importlib.util.find_spec(module) is not None:
-            app.command(name, epilog=_EXAMPLES[name])(importlib.import_module(module).command)
+    for name, example in COMMANDS.items():
+        module = importlib.import_module(f"magenet_batch.cli.{name}")
+        app.command(name, epilog=f"Example: {example}")(module.command)
 
 
 _register()

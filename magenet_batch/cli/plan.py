@@ -77,7 +77,7 @@ def command(
     evidence: Evidence = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a sample of an archive, and say how long all of it will take.
+    """Measure a sample of an archive, and estimate the time for the whole archive.
 
     The sample is enhanced into a temporary folder with the given options. Give them as for
     `magenet enhance`.

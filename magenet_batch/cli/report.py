@@ -9,14 +9,18 @@ from typing import Annotated
 import typer
 
 from magenet_batch.cli.console import tell
-from magenet_batch.cli.no_pandas import do_without_pandas
 from magenet_batch.settings import DEFAULT_OUT
+
+_OUTPUT, _CONTENT = "Output", "Content"
 
 
 def command(
     out: Annotated[str, typer.Argument(help="Output folder of a job.")] = DEFAULT_OUT,
     format: Annotated[
-        str, typer.Option("--format", "-f", help="Write html, json, csv, md or text.")
+        str,
+        typer.Option(
+            "--format", "-f", help="Write html, json, csv, md or text.", rich_help_panel=_OUTPUT
+        ),
     ] = "html",
     target: Annotated[
         str | None,
@@ -25,6 +29,7 @@ def command(
             "--output",
             metavar="FILE",
             help="File to write. Default: OUT/report.html; the others go to standard output.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     individual: Annotated[
@@ -32,18 +37,31 @@ def command(
         typer.Option(
             "--individual",
             help="Also write a page for each flagged image, in OUT/report/, with all its measures.",
+            rich_help_panel=_CONTENT,
         ),
     ] = False,
     most: Annotated[
-        int, typer.Option(min=1, help="Maximum number of pages; images with most flags first.")
+        int,
+        typer.Option(
+            min=1,
+            help="Maximum number of pages; images with most flags first.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = 200,
     review: Annotated[
-        int, typer.Option(min=0, help="Maximum number of images to review on the page.")
+        int,
+        typer.Option(
+            min=0,
+            help="Maximum number of images to review on the page.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = 40,
-    show: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
+    show: Annotated[
+        bool,
+        typer.Option("--open", help="Open the report in a browser.", rich_help_panel=_OUTPUT),
+    ] = False,
 ) -> None:
-    """Turn the rows of a job into a report. Never imports torch or ray."""
-    do_without_pandas()
+    """Turn the rows of a job into a report."""
     from magenet_batch.errors import UsageError
     from magenet_batch.report.build import build_report, write_report
     from magenet_batch.report.text import write_csv

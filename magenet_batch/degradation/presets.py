@@ -98,5 +98,5 @@ def preset(name: str) -> Preset:
     """
     base, _, kind = name.partition(":")
     if base not in PRESETS:
-        raise UsageError(f"no degradation preset is named '{base}'; {nearest(base, PRESETS)}")
+        raise UsageError(f"No degradation preset is named '{base}': {nearest(base, PRESETS)}.")
     return PRESETS[base].only(kind) if kind else PRESETS[base]

@@ -60,5 +60,5 @@ def kind_called(name: str) -> Kind[Any]:
         UsageError: there is no such kind.
     """
     if name not in _BY_NAME:
-        raise UsageError(f"no degradation is named '{name}'; {nearest(name, KINDS)}")
+        raise UsageError(f"No degradation is named '{name}': {nearest(name, KINDS)}.")
     return _BY_NAME[name]

@@ -84,7 +84,7 @@ class Server:
     def instances(
         self, study: str, *, series: str | None = None, query: Mapping[str, str] | None = None
     ) -> list[tuple[Instance, Entry]]:
-        """Instances of a study or series, sorted, each with what the server tells of it.
+        """Instances of a study or series, sorted, each with its entry on the server.
 
         Args:
             study: identifier of the study.
@@ -119,7 +119,7 @@ class Server:
 
         Args:
             instance: the instance.
-            entry: what `instances` told of it. A server need not include its derivation; its
+            entry: as `instances` gives it. A server need not include its derivation; its
                 metadata are then requested.
         """
         if not instance.sop.startswith(_OWN_ARC):

@@ -61,7 +61,9 @@ def pick_real_cases(evaluation: Evaluation, folder: Path) -> list[Case]:
     ranked = sorted(sharpness, key=lambda name: (-agreement.get(name, 0.0), name))
     paths = {path.name: path for path in list_images(folder, limit=evaluation.images)}
     cases = []
-    for word, place in _places(len(ranked), ("Vessels kept best", "Median", "Vessels kept least")):
+    for word, place in _places(
+        len(ranked), ("Vessels agree best", "Median", "Vessels agree least")
+    ):
         image = load_image(paths[ranked[place]], size=2 * evaluation.size)
         if image is None:
             continue

@@ -81,10 +81,10 @@ def background_grain(pixels: np.ndarray, vessels: np.ndarray, fov: FieldOfView) 
 
 
 def lines_of(pixels: np.ndarray, fov: FieldOfView, segmenter: Segmenter) -> np.ndarray:
-    """Where an image has structure like a line that can be seen.
+    """Find visible structures that look like lines.
 
-    The 6 % of the lit field of view that the segmenter finds likeliest, of it the connected parts
-    that are at least 25 pixels long: grain and what lies in the dark are no lines.
+    Of the 6 % of the lit field of view that the segmenter considers most likely to be vessels, the
+    connected parts that are at least 25 pixels long. Grain and dark regions contain no lines.
 
     Args:
         pixels: (H, W, 3) RGB uint8, the original.

@@ -62,7 +62,9 @@ def write_copies(
         UsageError: if there is no image, no such preset, or the output is the folder itself.
     """
     if output.resolve() == folder.resolve():
-        raise UsageError(f"the copies would lie among the originals in {folder}: choose another -o")
+        raise UsageError(
+            f"The copies would lie among the originals in {folder}. Choose another folder with -o."
+        )
     plan = (
         list(_replayed(replay))
         if replay
@@ -108,9 +110,9 @@ def _replayed(path: Path) -> Iterator[Copy]:
             Copy(r["image"], r["output"], DegradationParams.from_record(r["record"])) for r in rows
         ]
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise UsageError(f"{path} holds no recorded degradations: {error}") from error
+        raise UsageError(f"{path}: no recorded degradations ({error}).") from error
     for copy in copies:
         for name in (copy.image, copy.output):
             if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise UsageError(f"{path} names {name!r}, which is outside its folder")
+                raise UsageError(f"{path}: names {name!r}, which is outside its folder.")
         yield copy

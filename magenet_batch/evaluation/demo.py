@@ -111,7 +111,7 @@ def make_demo_archive(folder: Path, *, images: int = 12, seed: int = 0) -> DemoA
         UsageError: fewer than 2 images are requested, or the folder holds other things.
     """
     if images < 2:
-        raise UsageError(f"--images {images}: give at least 2, one of them will be corrupt")
+        raise UsageError(f"--images {images}: give at least 2, one of which will be corrupt.")
     _refuse_foreign(folder)
     rows, corrupt, number_degraded = [], "", 0
     for number in range(images):

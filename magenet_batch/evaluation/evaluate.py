@@ -74,7 +74,7 @@ def evaluate(options: EvaluateOptions, *, say: Callable[[str], None]) -> str:
         WeightsError: if weights cannot be loaded.
     """
     if not (options.clean or options.vessels or options.lesions or options.real):
-        raise UsageError("there is nothing to evaluate: give --clean, --vessels, --lesions, --real")
+        raise UsageError("Nothing to evaluate. Give --clean, --vessels, --lesions or --real.")
     methods, hashes = build_methods(options.weights, against=options.against, device=options.device)
     evaluation = Evaluation(
         methods, seed=options.seed, images=options.images, size=options.size, say=say

@@ -23,7 +23,7 @@ class EvaluationImage:
         name: file name without folder.
         pixels: (H, W, 3) RGB uint8.
         fov: its field of view.
-        mask: (H, W) bool, inside of it.
+        mask: (H, W) bool, the pixels inside it.
     """
 
     name: str
@@ -45,7 +45,7 @@ def list_images(folder: Path, *, limit: int = 0) -> list[Path]:
     inside = folder / "images" if (folder / "images").is_dir() else folder
     paths = sorted(p for p in inside.rglob("*") if p.suffix.lower() in PHOTOGRAPHS)
     if not paths:
-        raise UsageError(f"there is no image in {inside}")
+        raise UsageError(f"{inside}: no image in this folder.")
     if not limit or limit >= len(paths):
         return paths
     return [paths[round(i * (len(paths) - 1) / max(limit - 1, 1))] for i in range(limit)]
@@ -71,7 +71,7 @@ def load_mask(path: Path, *, shape: tuple[int, int]) -> np.ndarray:
     """
     drawn = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if drawn is None:
-        raise UsageError(f"the mask {path} cannot be read")
+        raise UsageError(f"{path}: this mask cannot be read.")
     share = cv2.resize((drawn > 127).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     return share > 0.4
 

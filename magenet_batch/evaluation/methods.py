@@ -41,7 +41,7 @@ def build_methods(
             methods[name] = BASELINES[name]
         elif name:
             hint = " or NAME=FILE for other weights" if not Path(name).suffix else ""
-            raise UsageError(f"no method is called '{name}'; {nearest(name, BASELINES)}{hint}")
+            raise UsageError(f"No method is called '{name}': {nearest(name, BASELINES)}{hint}.")
     return methods, hashes
 
 

@@ -3,7 +3,7 @@
 After Soares et al., IEEE TMI 25(9), 2006: every pixel is described by its own darkness and by the
 strongest response of Gabor wavelets over all directions, at several scales; here a logistic
 regression on these and their products decides. Everything is relative to the light around a pixel.
-It is fitted on clean photographs by `tools/fit_segmenter.py`; nothing of it is used in
+It is fitted on clean photographs by `tools/fit_segmenter.py`; none of its parts is used in
 training networks, so that what they do to vessels can be judged by it.
 """
 

@@ -177,7 +177,7 @@ def _real_losses(table: Table) -> list[str]:
         for measure in ("sharpness", "contrast"):
             rose = _rose(table, part="real", preset=name, measure=measure)
             if rose is not None and rose[0] < rose[1] / 2:
-                said.append(f"{name}: {measure} rose in {rose[0]} of {_on(rose[1])} alone.")
+                said.append(f"{name}: {measure} rose in only {rose[0]} of {_on(rose[1])}.")
     return said
 
 

@@ -92,12 +92,12 @@ def _from_pil(image: Any) -> np.ndarray:
         image, mode = image.convert("RGB"), "RGB"
     if mode in _PIL_WIDE:
         raise InputError(
-            f"this PIL image has the mode {mode}, which does not define its range: scale "
+            f"This PIL image has the mode {mode}, which does not define its range: scale "
             f"np.asarray(image) to floats from 0 to 1. {_ACCEPTED}"
         )
     if mode not in _PIL_MODES:
         raise InputError(
-            f"this PIL image has the mode {mode}: convert it with image.convert('RGB'). {_ACCEPTED}"
+            f"This PIL image has the mode {mode}: convert it with image.convert('RGB'). {_ACCEPTED}"
         )
     try:
         return np.asarray(image)
@@ -108,14 +108,14 @@ def _from_pil(image: Any) -> np.ndarray:
 def _from_array(given: np.ndarray) -> GivenImage:
     if np.ma.is_masked(given):
         raise InputError(
-            "this masked array hides some pixels: fill them with image.filled(0), or give "
+            "This masked array hides some pixels: fill them with image.filled(0), or give "
             "image.data."
         )
     array = np.asarray(given)  # a matrix, for example, keeps two dimensions whatever is done
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3)):
-        raise InputError(f"an array of the shape {array.shape} is not an image: {_hint(array)}")
+        raise InputError(f"An array of the shape {array.shape} is not an image: {_hint(array)}")
     if not array.size:
-        raise InputError(f"an array of the shape {array.shape} has no pixels.")
+        raise InputError(f"An array of the shape {array.shape} has no pixels.")
     pixels = _as_integers(array)
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         pixels = np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
@@ -140,15 +140,15 @@ def _as_integers(array: np.ndarray) -> np.ndarray:
         return array.astype(native, copy=False)
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
-            f"an array of the type {array.dtype} does not define its range: divide it by its full "
+            f"An array of the type {array.dtype} does not define its range: divide it by its full "
             f"scale, or convert values from 0 to 255 with image.astype(np.uint8). {_ACCEPTED}"
         )
     if not np.isfinite(array).all():
-        raise InputError("the array has values that are not finite (NaN or infinity).")
+        raise InputError("The array has values that are not finite (NaN or infinity).")
     low, high = float(array.min()), float(array.max())
     if low < 0 or high > 1:
         raise InputError(
-            f"floats must be from 0 to 1; these are from {low:.9g} to {high:.9g}. Divide them by "
+            f"Floats must be from 0 to 1; these are from {low:.9g} to {high:.9g}. Divide them by "
             "their full scale (255 for 8 bits), or clip them."
         )
     return np.rint(array.astype(np.float64) * 65535).astype(np.uint16)

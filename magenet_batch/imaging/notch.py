@@ -1,6 +1,6 @@
 """Find the notch of a field of view: a small tab of retina at its edge.
 
-The field of view is described as a disc. A notch lies outside of it, tells which way is up, and
+The field of view is described as a disc. A notch lies outside the disc, tells which way is up, and
 shows retina all the same. It is told from burnt-in text, leaked light and lesser faults of the fit
 by its shape, by its colour, and by the border that surrounds it.
 """

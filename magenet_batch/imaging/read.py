@@ -6,7 +6,6 @@ before anything is decoded. A truncated file is an error: no half-grey image get
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats import detect, jpeg
 from magenet_batch.imaging.formats.base import as_rgb, upright
 from magenet_batch.settings import MAX_PIXELS, ColourModel
+from magenet_batch.storage import sha256_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -125,7 +125,7 @@ def read_image(
     icc, notes = _profile(decoded.icc)
     return FundusImage(
         pixels, found.name, decoded.bit_depth or 8 * pixels.dtype.itemsize, icc,
-        decoded.exif, len(data), hashlib.sha256(data).hexdigest(), decoded.dataset,
+        decoded.exif, len(data), sha256_of(data), decoded.dataset,
         _turned(decoded.full_size, decoded.orientation),
         _turned(decoded.density, decoded.orientation), decoded.gamma, decoded.frame,
         decoded.notes + extra + notes,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.edge import border_share, edge_levels
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.notch import notch_weights
+from magenet_batch.inference.copies import STRIP, ReducedCopy
 from magenet_batch.inference.look import clear_gain
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
@@ -29,9 +29,6 @@ from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued, inner, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
-
-_ALIGNMENT = 8
-_STRIP = 256  # rows of the original that are processed at a time
 
 
 @dataclass(frozen=True)
@@ -51,33 +48,6 @@ class Estimates:
     compression: float
     veil: float
     unevenness: float
-
-
-@dataclass(frozen=True)
-class _Copy:
-    """The reduced square: pixels (S, S, 3) float32, mask (S, S), integer factor of its reduction.
-
-    `mask` is what is restored, `disc` what is measured: the same without notches. `covered` is the
-    share of its side that the square around the field of view covers.
-    """
-
-    pixels: np.ndarray
-    mask: np.ndarray
-    disc: np.ndarray
-    factor: int
-    square: Square
-    covered: float
-
-    def fitted(self, map_11SS: torch.Tensor | None) -> torch.Tensor | None:
-        """Resize a map of the square around the field of view to this copy, which can be larger."""
-        if map_11SS is None:
-            return None
-        size = len(self.mask)
-        covered = round(size * self.covered)
-        fitted = F.interpolate(
-            map_11SS, size=(covered, covered), mode="bilinear", align_corners=False
-        )
-        return F.pad(fitted, (0, size - covered, 0, size - covered))
 
 
 class Restoring:
@@ -128,7 +98,7 @@ class Restoring:
         """
         notch = notch_weights(pixels, fov)
         whole = mask if notch is None else mask | (notch > 0.5)
-        copy = self._copied(pixels, fov, whole, mask)
+        copy = ReducedCopy.of(pixels, fov, whole, mask, working=self._working)
         inside = self._tensor(copy.disc[..., None])
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
@@ -175,44 +145,6 @@ class Restoring:
         pixels = (x_13SS.clamp(0, 1)[0].permute(1, 2, 0).cpu().numpy()) * mask[..., None]
         return self._tensor(continued(pixels, mask))
 
-    def _copied(
-        self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray, disc: np.ndarray
-    ) -> _Copy:
-        """Reduce the square by an integer factor, black outside the mask."""
-        around = Square.around(fov)
-        factor = max(1, round(around.side / self._working))
-        step = _ALIGNMENT * factor
-        side = -(-around.side // step) * step
-        square = Square(around.top, around.left, side)
-        full = float(np.iinfo(pixels.dtype).max)
-        size = side // factor
-        reduced = np.zeros((size, size, 3), np.float32)
-        lit = np.zeros((size, size), np.float32)
-        rows_at_once = max(1, _STRIP // factor)
-        for first in range(0, size, rows_at_once):
-            last = min(first + rows_at_once, size)
-            window = Window(first * factor, last * factor, 0, side)
-            rows, columns, to_rows, to_columns = square.overlap(window, *mask.shape)
-            strip: np.ndarray = np.zeros((window.bottom - window.top, side, 3), np.float32)
-            inside: np.ndarray = np.zeros(strip.shape[:2], np.float32)
-            inside[to_rows, to_columns] = mask[rows, columns]
-            strip[to_rows, to_columns] = pixels[rows, columns]
-            strip *= inside[..., None] / full
-            if factor > 1:
-                shape = (size, last - first)
-                strip = cv2.resize(strip, shape, interpolation=cv2.INTER_AREA)
-                inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
-            reduced[first:last], lit[first:last] = strip, inside
-        mask_of_copy = (lit > 0.999).astype(np.uint8)
-        disc_of_copy = mask_of_copy
-        if disc is not mask:
-            rows, columns, to_rows, to_columns = square.overlap(square.whole(), *disc.shape)
-            whole = np.zeros((side, side), np.uint8)
-            whole[to_rows, to_columns] = 255 * disc[rows, columns].astype(np.uint8)
-            share = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
-            disc_of_copy = (share == 255).astype(np.uint8)
-        return _Copy(reduced, mask_of_copy, disc_of_copy, factor, square, around.side / side)
-
     def _light(self, y: torch.Tensor, inside: torch.Tensor, sensed: Sensed) -> Fields | None:
         """Predict the light from a small copy of the sensor stage's output."""
         stage = self._network.light
@@ -230,7 +162,7 @@ class Restoring:
         self,
         pixels: np.ndarray,
         weight: np.ndarray,
-        copy: _Copy,
+        copy: ReducedCopy,
         change: torch.Tensor,
         light: Planes | None,
         clear: torch.Tensor | None,
@@ -271,11 +203,11 @@ def _strips(square: Square, height: int, width: int) -> Iterator[tuple[slice, sl
     """Rows and columns of the picture, strip by strip, and the window of the square they lie in.
 
     A notch can reach beyond the square. What lies beside the square comes last, with the window
-    of the square's outermost line, whose light holds for all of it.
+    of the square's outermost line, whose light applies there.
     """
     side = square.side
-    for top in range(0, side, _STRIP):
-        whole = Window(top, min(top + _STRIP, side), 0, side)
+    for top in range(0, side, STRIP):
+        whole = Window(top, min(top + STRIP, side), 0, side)
         rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
         yield (
             rows, columns,
@@ -295,7 +227,9 @@ def _enlarged(x_BCHW: torch.Tensor, window: Window, side: int) -> torch.Tensor:
     return cut_resized(x_BCHW, window, height=side, width=side)
 
 
-def _estimates(sensed: Sensed, fields: Fields | None, copy: _Copy, diameter: float) -> Estimates:
+def _estimates(
+    sensed: Sensed, fields: Fields | None, copy: ReducedCopy, diameter: float
+) -> Estimates:
     veil = unevenness = 0.0
     if fields is not None:
         veil = float(fields.veil.mean())

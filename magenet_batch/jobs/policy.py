@@ -9,7 +9,7 @@ or lost contrast or grade. The thresholds are written into every row; the limits
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from magenet_batch.errors import UsageError, nearest
 from magenet_batch.quality.limits import LEAST, LEAST_SEEN, LIMITS, MOST
@@ -145,9 +145,7 @@ on: docs/quality.md); a fidelity of 0.5 corresponds to the limit of some measure
 enhances only what is clearly usable, and delivers nothing that is close to a limit. `all` enhances
 and delivers everything whatever its grade and fidelity, but withholds painted surfaces and faded
 lesions, as every policy does by default."""
-THRESHOLDS = (
-    "good", "reject", "seen", "fidelity", "invented", "contrast", "area", "macula", "grade",
-)  # fmt: skip
+THRESHOLDS = tuple(field.name for field in fields(Policy) if field.name != "name")
 """What `--policy-set` can change."""
 
 
@@ -162,14 +160,14 @@ def choose_policy(name: str, changes: tuple[str, ...] = ()) -> Policy:
         UsageError: there is no such policy or threshold, or its value is not 0..1 or `off`.
     """
     if name not in POLICIES:
-        raise UsageError(f"no policy is named '{name}'; {nearest(name, POLICIES)}")
+        raise UsageError(f"No policy is named '{name}': {nearest(name, POLICIES)}.")
     policy = POLICIES[name]
     for change in changes:
         key, equals, text = change.partition("=")
         if key not in THRESHOLDS or not equals:
             raise UsageError(
-                f"--policy-set {change}: use the form THRESHOLD=VALUE, such as fidelity=0.5; "
-                f"{nearest(key, THRESHOLDS)}"
+                f"--policy-set {change}: use the form THRESHOLD=VALUE, such as fidelity=0.5. "
+                f"For THRESHOLD, {nearest(key, THRESHOLDS)}."
             )
         policy = replace(policy, **{key: _threshold(change, text)})  # type: ignore[arg-type]
     return policy
@@ -183,7 +181,7 @@ def _threshold(change: str, text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise UsageError(f"--policy-set {change}: give a number from 0 to 1, or off")
+        raise UsageError(f"--policy-set {change}: give a number from 0 to 1, or off.")
     return value
 
 

@@ -28,6 +28,7 @@ from magenet_batch.jobs.ledger.state import JobState, is_known, open_state, refu
 from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.append import Appending
+from magenet_batch.jobs.plan.background import BackgroundListing
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
@@ -117,7 +118,7 @@ def run_job(
         stop = stop or threading.Event()
         if plan is not None:
             return job.finish(began=began, stop=stop, command=command)
-        check = (
+        check: BackgroundListing = (
             Appending(options, state.plan, say=say)
             if options.append
             else ArchiveCheck(options, state.plan, stop=stop, say=say)
@@ -126,7 +127,7 @@ def run_job(
             job.on(check.begin())
             return job.finish(began=began, stop=stop, command=command, check=check)
         finally:
-            check.give_up()
+            check.abandon()
 
 
 def _ledger(state: JobState, weights: Weights, lease: Lease) -> Ledger:
@@ -160,7 +161,7 @@ class _Job:
         began: float,
         stop: threading.Event,
         command: Sequence[str],
-        check: ArchiveCheck | Appending | None = None,
+        check: BackgroundListing | None = None,
     ) -> JobSummary:
         """Do the remaining work, check that everything is there, and count it."""
         before, worked, finished = self.ledger.images_done(), 0, False
@@ -396,7 +397,7 @@ def load_enhancer(
     enhancer = Enhancer.load(weights, device=device, threads=threads, blend=blend, look=look)
     if expected is not None and enhancer.weights_hash != expected:
         raise WeightsError(
-            f"the weights {weights} differ between workers: this one has "
+            f"The weights {weights} differ between workers: this one has "
             f"{enhancer.weights_hash}, the job started with {expected}. "
             "Give every node the same file."
         )

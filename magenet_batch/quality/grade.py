@@ -65,10 +65,10 @@ class Grader:
                 arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise WeightsError(
-                f"the grader's weights {path} cannot be read ({error}): install magenet again"
+                f"{path}: the grader cannot be read ({error}). Install magenet again."
             ) from error
         if features != ",".join(FEATURES) or set(arrays) != set(cls.__dataclass_fields__):
-            raise WeightsError(f"{path} holds no grader of this version: install magenet again")
+            raise WeightsError(f"{path}: no grader of this version. Install magenet again.")
         return cls(**arrays)
 
     def latent(self, features: np.ndarray) -> float:

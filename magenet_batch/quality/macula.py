@@ -1,4 +1,4 @@
-"""Is the macula kept? Its place, found without annotation, and how dark it is there."""
+"""Does the macula stay dark? Finds it without annotation and measures its depth."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from magenet_batch.quality.measures import MeasuringCopy
 
 # Pixels of a field of view 512 wide: an optic disc is about 68 across at 45 degrees.
 _CENTRE = 14  # radius of the dark centre
-_RING = (50, 82)  # radii of the ring about it
+_RING = (50, 82)  # radii of the ring around it
 _VESSELS = 13  # dark lines up to this width are filled before looking
-_ZONE = 0.6  # radii of the field of view from its centre within which it is looked for
+_ZONE = 0.6  # radii of the field of view from its centre within which the search runs
 _LEAST_RING = 0.8  # share of the ring that must be in the field of view
-_STEP = 4  # the place is looked for at a quarter of the size
+_STEP = 4  # the search runs at a quarter of the size
 
 
-class Place(NamedTuple):
-    """A place at the measuring scale, pixels; the same in every image with this field of view."""
+class MaculaPosition(NamedTuple):
+    """Centre of the macula at the measuring scale, in pixels.
+
+    It holds for every image with the same field of view: an original and its enhanced copy.
+    """
 
     x: int
     y: int
 
 
-def find_macula(pixels: np.ndarray, fov: FieldOfView) -> Place | None:
-    """The darkest smooth spot of a macula's size in the central zone.
+def find_macula(pixels: np.ndarray, fov: FieldOfView) -> MaculaPosition | None:
+    """Find the darkest smooth spot of a macula's size in the central zone.
 
-    Vessels are filled by a closing of green; then the place is taken where the mean of a disc is
-    least relative to the mean of the ring about it.
+    A closing of green fills the vessels. The position is where the mean of a disc is lowest
+    relative to the mean of the ring around it.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -42,7 +45,7 @@ def find_macula(pixels: np.ndarray, fov: FieldOfView) -> Place | None:
     return find_macula_on(MeasuringCopy.of(pixels, fov))
 
 
-def find_macula_on(copy: MeasuringCopy) -> Place | None:
+def find_macula_on(copy: MeasuringCopy) -> MaculaPosition | None:
     """The same of an image that is at the measuring scale already."""
     mask = copy.mask
     line = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_VESSELS, _VESSELS))
@@ -62,28 +65,28 @@ def find_macula_on(copy: MeasuringCopy) -> Place | None:
         return None
     depth = np.where(allowed, 1 - centre_mean / np.maximum(ring_mean, 1e-3), -np.inf)
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return Place(int(column) * _STEP + _STEP // 2, int(row) * _STEP + _STEP // 2)
+    return MaculaPosition(int(column) * _STEP + _STEP // 2, int(row) * _STEP + _STEP // 2)
 
 
-def macula_depth(pixels: np.ndarray, fov: FieldOfView, place: Place) -> float | None:
-    """1 - centre / ring in green at a place; medians, which vessels hardly move.
+def macula_depth(pixels: np.ndarray, fov: FieldOfView, position: MaculaPosition) -> float | None:
+    """Measure 1 - centre / ring in green at a position; medians, which vessels hardly move.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
         fov: its field of view.
-        place: from `find_macula` of the original.
+        position: from `find_macula` of the original.
 
     Returns:
         Above 0 where the centre is darker; None where nothing can be measured.
     """
-    return macula_depth_on(MeasuringCopy.of(pixels, fov), place)
+    return macula_depth_on(MeasuringCopy.of(pixels, fov), position)
 
 
-def macula_depth_on(copy: MeasuringCopy, place: Place) -> float | None:
+def macula_depth_on(copy: MeasuringCopy, position: MaculaPosition) -> float | None:
     """The same of an image that is at the measuring scale already."""
     mask, green = copy.mask, copy.green
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    distance = np.hypot(columns - place.x, rows - place.y)
+    distance = np.hypot(columns - position.x, rows - position.y)
     centre = (distance <= _CENTRE) & mask
     ring = (distance >= _RING[0]) & (distance <= _RING[1]) & mask
     if not centre.any() or not ring.any():

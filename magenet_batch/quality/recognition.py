@@ -25,6 +25,9 @@ _LIT = 0.06  # level above the border from which something is lit
 _CORE = 0.7  # of the largest inner radius: what is left of discs that touch
 _ALIKE = 0.75  # inner radius of a field to that of the largest
 _ROUND = (0.8, 1.35)  # area of a field to that of its inner circle
+_LONG = 1.45  # length of two fields that were cropped and joined, over their height
+_FULL = 0.85  # share of their bounding box that is lit
+_WAIST = 0.93  # height where they meet, over their own
 _WHITE = 0.08  # share of a picture of an eye from outside that is white
 _BLACK = 0.04  # typical level of the field of view below which eight bits show nothing
 _LEAST_DIAMETER = 200  # pixels of the field of view below which no vessel can be told from none
@@ -72,6 +75,8 @@ def count_fields(small: np.ndarray) -> int:
     away = cv2.distanceTransform(cv2.copyMakeBorder(lit, 1, 1, 1, 1, 0), cv2.DIST_L2, 5)[1:-1, 1:-1]
     most = float(away.max())
     count, cores = cv2.connectedComponents((away > _CORE * most).astype(np.uint8))
+    if _are_joined(lit) or _are_joined(lit.T):
+        return 2
     if count < 3:
         return 1
     # Every lit pixel belongs to the core nearest to it; a disc is as large as its inner circle.
@@ -86,6 +91,21 @@ def count_fields(small: np.ndarray) -> int:
         fields = np.pi * radius**2 > _FIELD * lit.size and radius > _ALIKE * most
         discs += bool(fields and _ROUND[0] < area < _ROUND[1])
     return max(1, discs)
+
+
+def _are_joined(lit: np.ndarray) -> bool:
+    """Whether two cropped fields stand side by side: long, and lower where their corners meet."""
+    rows, columns = (np.flatnonzero(lit.any(axis)) for axis in (1, 0))
+    if not len(columns) or np.ptp(columns) < _LONG * np.ptp(rows):
+        return False
+    box = lit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if box.mean() < _FULL:
+        return False
+    heights = box.sum(0)
+    third = len(heights) // 3
+    left, middle, right = heights[:third], heights[third:-third], heights[-third:]
+    least, most = sorted((float(left.max()), float(right.max())))
+    return bool(least > _ALIKE * most and middle.min() < _WAIST * least)
 
 
 def is_colour(small: np.ndarray, fov: FieldOfView) -> bool:

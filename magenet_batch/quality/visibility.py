@@ -1,7 +1,7 @@
-"""What a grader looks at: how well vessels can be seen, where, and in what light.
+"""Features of the grader: how visible vessels are, where, and in what light.
 
-All of it is taken at the measuring scale, a field of view 512 pixels wide, from structures of 1.5
-pixels and more, so that the size in which an image is stored, and mild compression, hardly matter.
+Everything is measured at the measuring scale, a field of view 512 pixels wide, on structures of
+1.5 pixels and more, so that image size and mild compression hardly matter.
 """
 
 from __future__ import annotations

@@ -22,12 +22,11 @@ out/
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 
 from magenet_batch.records.part import Part
-from magenet_batch.storage import Location, names_in, names_like
+from magenet_batch.storage import Location, names_in, names_like, sha256_of
 
 IMAGES, EVIDENCE, ROWS = "images", "evidence", "rows"
 PREVIEWS, SET_ASIDE, PENDING = "review/previews", "review/set-aside", "review/pending.json"
@@ -54,7 +53,7 @@ def finished_shards(out: Location) -> set[int]:
 
 def sent_file(out: Location, server: str, shard: int) -> Location:
     """The record of what was sent of a shard to a server, whose address may not be a name."""
-    digest = hashlib.sha256(server.encode()).hexdigest()[:12]
+    digest = sha256_of(server.encode())[:12]
     return out / SENT / digest / f"part-{shard:06d}.json"
 
 
@@ -121,13 +120,13 @@ def _fitting(place: str, key: str, suffix: str) -> str:
     folder, _, name = f"{place}/{key}{suffix}".rpartition("/")
     whole = os.fsencode(name)
     if len(whole) > LONGEST_NAME:
-        digest = hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
+        digest = sha256_of(os.fsencode(key))[:16]
         name = f"{whole[: LONGEST_NAME - 32].decode('utf-8', 'ignore')}~{digest}{suffix}"
     return f"{folder}/{name}"
 
 
 def lies_in(place: str, name: str | None) -> bool:
-    """Whether a name from a row, relative to the output folder, lies below a folder of it."""
+    """Whether a name from a row, relative to the output folder, lies below one of its folders."""
     return name is not None and name.startswith(f"{place}/") and ".." not in name.split("/")
 
 

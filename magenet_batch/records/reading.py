@@ -43,7 +43,7 @@ def planned_images(out: Location) -> int | None:
     try:
         rows: int = pq.ParquetFile(readable(path)).metadata.num_rows
     except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+        raise UsageError(f"{path}: not readable as Parquet ({error}).") from error
     return rows
 
 
@@ -64,7 +64,7 @@ class Rows:
         try:
             return pq.ParquetFile(readable(path), pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+            raise UsageError(f"{path}: not readable as Parquet ({error}).") from error
 
     def read(self, number: int, names: Iterable[str]) -> pa.Table:
         """Read columns of one file, with `FILE` and `PLACE`; missing columns are null.
@@ -84,7 +84,7 @@ class Rows:
         try:
             table = opened.read([n for n in wanted if n in there], use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(f"{self.files[number]}: not readable as Parquet: {error}") from error
+            raise UsageError(f"{self.files[number]}: not readable as Parquet ({error}).") from error
         rows = table.num_rows
         columns = []
         for name in wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from magenet_batch.errors import JobError
 from magenet_batch.records.layout import state_files
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, sha256_of
 
 
 class RunRecord(NamedTuple):
@@ -66,11 +65,11 @@ def read_record(path: Location) -> RunRecord:
     try:
         found = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise JobError(f"{path} cannot be read ({error})") from error
+        raise JobError(f"{path} cannot be read ({error}).") from error
     if not isinstance(found.content.get("identity"), dict):
-        raise JobError(f"{path} cannot be read (it holds no identity)")
+        raise JobError(f"{path} cannot be read (it holds no identity).")
     if not isinstance(found.content.get("runs"), list):
-        raise JobError(f"{path} cannot be read (it holds no runs)")
+        raise JobError(f"{path} cannot be read (it holds no runs).")
     return found
 
 
@@ -109,7 +108,7 @@ def _job_id(records: list[RunRecord]) -> str:
     """Twelve hexadecimal digits that tell one job from another, also on the same archive."""
     begun = min(str(record.content.get("created", "")) for record in records)
     text = json.dumps([begun, records[0].identity], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return sha256_of(text.encode())[:12]
 
 
 def has_sidecars(identity: dict[str, Any]) -> bool:

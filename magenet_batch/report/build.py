@@ -37,7 +37,7 @@ def build_report(
         UsageError: no such format, or the folder holds no rows.
     """
     if format not in FORMATS:
-        raise UsageError(f"no report format is called '{format}': {nearest(format, FORMATS)}")
+        raise UsageError(f"No report format is called '{format}': {nearest(format, FORMATS)}.")
     if format == "csv":
         text = io.StringIO()
         write_csv(out, text)

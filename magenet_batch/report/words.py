@@ -54,6 +54,11 @@ def words(name: str) -> str:
     return " ".join("field of view" if part == "fov" else part for part in name.split("_"))
 
 
+def status_words(status: str) -> str:
+    """An image's status in the words of the page: what is kept came as it is."""
+    return "as it came" if status == "kept" else visible(status)
+
+
 def because(reason: str) -> str:
     """Why an image was not delivered enhanced, in a few words."""
     return outcome.because(visible(reason))

@@ -33,6 +33,7 @@ from magenet_batch.storage.connection import (
     is_store,
     refuse_other_schemes,
 )
+from magenet_batch.storage.digest import sha256_of
 from magenet_batch.storage.location import (
     Location,
     Sizes,
@@ -75,6 +76,7 @@ __all__ = [
     "refuse_other_schemes",
     "refused",
     "remove_file",
+    "sha256_of",
     "stats_in",
     "write_atomic",
     "write_json",

@@ -234,7 +234,7 @@ def refused(
             "Make room, then re-run the same command to resume.",
             why=why, persistent=True,
         )  # fmt: skip
-    return StorageError(f"{path} cannot be {what}: {why}", why=why)
+    return StorageError(f"{path} cannot be {what}: {why}.", why=why)
 
 
 def _remove(path: Path) -> None:

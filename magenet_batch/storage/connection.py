@@ -103,4 +103,4 @@ def connect(scheme: str, *, late: bool = True) -> FileSystem:
             retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES), **how,
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}") from error
+        raise UsageError(f"{scheme}:// cannot be used here: {brief(error)}.") from error

@@ -51,7 +51,7 @@ class StorePath:
         self._path = path.strip("/")
         if "//" in self._path:
             raise UsageError(
-                f"{uri}: write single slashes; names with empty components are not supported"
+                f"{uri}: write single slashes. Names with empty components are not supported."
             )
 
     def __str__(self) -> str:
@@ -191,7 +191,7 @@ class StorePath:
         """
         if len(self.key.encode()) > KEY_BYTES:
             why = f"names in a store are limited to {KEY_BYTES} bytes"
-            raise StorageError(f"{self} cannot be written: {why}", why=why)
+            raise StorageError(f"{self} cannot be written: {why}.", why=why)
         kind = mimetypes.guess_type(self.name)[0] or "application/octet-stream"
         # A stream that is opened lazily, and fails to start a multipart upload, writes an empty
         # object when it is closed. Opened at once, it fails before there is anything to close.

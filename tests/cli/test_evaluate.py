@@ -85,7 +85,7 @@ def test_wrong_words_are_said_before_anything_is_measured(
 ):
     weights = ["--weights", str(folder / "w.safetensors")]
     assert main(["evaluate", *weights, "-o", str(tmp_path)]) == EXIT_USAGE
-    assert "nothing to evaluate" in capsys.readouterr().err
+    assert "Nothing to evaluate" in capsys.readouterr().err
     clean = ["--clean", str(folder / "vessels")]
     assert main(["evaluate", *weights, *clean, "--against", "clahee"]) == EXIT_USAGE
     assert "did you mean 'clahe'" in capsys.readouterr().err

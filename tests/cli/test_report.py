@@ -32,7 +32,7 @@ def _magenet(*arguments):
         "try:\n"
         "    sys.exit(main())\n"
         "finally:\n"
-        "    heavy = {'torch', 'ray', 'pandas'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'ray'} & set(sys.modules)\n"
         "    print('heavy:', sorted(heavy), file=sys.stderr)\n"
     )
     return subprocess.run(

@@ -177,8 +177,8 @@ def test_every_command_and_format_counts_the_same(home, reviewed):
         assert counted[0]["headline"] in text
         assert "1 delivered as they came: 1 grey." in text
         assert "1 failed: 1 not an image." in text
-        assert re.search(rf"2 withheld: (1 hardly anything to be seen, {reason}"
-                         rf"|{reason}, 1 hardly anything to be seen)\.", text)  # fmt: skip
+        assert re.search(rf"2 withheld: (1 almost nothing visible, {reason}"
+                         rf"|{reason}, 1 almost nothing visible)\.", text)  # fmt: skip
         assert ("2 reviewed: 1 to deliver, 1 to withhold." in text) == reviewed
         assert ("1 to review: 1 withheld." in text) == (not reviewed)
     tiles, statuses = numbers_of_page(page)

@@ -18,7 +18,7 @@ from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, JobError, UsageError
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.ledger.status import read_status
-from magenet_batch.jobs.plan import append
+from magenet_batch.jobs.plan import append, background
 from magenet_batch.jobs.run import run_job
 from magenet_batch.records.layout import GENERATIONS
 
@@ -263,7 +263,7 @@ def test_parts_of_a_growing_job(options, archive, tmp_path, monkeypatch):
 
 def test_of_very_many_images_new_ones_come_first(options, archive, tmp_path, monkeypatch):
     monkeypatch.setattr(append, "BESIDE_ABOVE", 1)
-    monkeypatch.setattr(append, "HEAD_START_S", 0.0)
+    monkeypatch.setattr(background, "HEAD_START_S", 0.0)
     run_job(options(), enhancer_factory=fake_factory)
     grow(archive)
     summary = run_job(options(append=True), enhancer_factory=fake_factory)

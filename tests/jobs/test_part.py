@@ -127,4 +127,4 @@ def test_status_tells_what_is_done_and_changes_nothing(options, tmp_path, capsys
 
 def test_a_folder_without_a_job_has_no_status(tmp_path, capsys):
     assert main(["status", str(tmp_path)]) == EXIT_USAGE
-    assert "contains no job" in capsys.readouterr().err
+    assert "no job in this folder" in capsys.readouterr().err

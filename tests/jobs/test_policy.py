@@ -73,6 +73,19 @@ def test_where_nothing_visible_was_gained_the_original_is_delivered(found, reaso
     assert POLICIES["all"].after(found) is None
 
 
+def test_a_job_can_deliver_what_changed_invisibly(graded, options, tmp_path, monkeypatch):
+    graded(0.4, 0.6, 0.0)
+    monkeypatch.setattr(
+        measuring, "measure_fidelity", lambda *images, **maps: {"change": 0.001, "fidelity": 1.0}
+    )
+    monkeypatch.setattr(measuring, "compare_copies", lambda *copies, **maps: {})
+    for index, (value, status) in enumerate({"off": "enhanced", "0.002": "kept"}.items()):
+        out = tmp_path / f"out{index}"
+        given = options(policy="standard", policy_set=(f"visible={value}",), out=str(out))
+        run_job(given, enhancer_factory=fake_factory)
+        assert {r["status"] for r in rows(out)} == {status}
+
+
 def test_unchanged_images_come_as_they_are_and_are_no_withheld_ones(
     graded, options, archive, tmp_path, monkeypatch
 ):

@@ -5,7 +5,7 @@ import pytest
 
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.phantom import make_phantom
-from magenet_batch.quality.macula import Place, find_macula, macula_depth
+from magenet_batch.quality.macula import MaculaPosition, find_macula, macula_depth
 
 
 def planted(size: int, *, depth: float, x: float, y: float) -> tuple[np.ndarray, FieldOfView]:
@@ -53,4 +53,4 @@ def test_where_nothing_fits_there_is_nothing_to_say():
     pixels, fov = planted(512, depth=0.3, x=0.5, y=0.5)
     slit = FieldOfView(256, 256, 256, 250, 0, 262, 512, 512, 512)
     assert find_macula(pixels, slit) is None
-    assert macula_depth(pixels, fov, Place(-1000, -1000)) is None
+    assert macula_depth(pixels, fov, MaculaPosition(-1000, -1000)) is None

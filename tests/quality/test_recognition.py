@@ -40,6 +40,22 @@ def test_strangers_are_recognised(seed: int, picture: str, what: str):
     assert kind(getattr(strangers, picture)(seed)) == what
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("upright", [False, True])
+def test_cropped_fields_that_touch_are_several(seed: int, upright: bool):
+    pixels = make_phantom(seed, size=400).pixels
+    one = pixels[60:340, 20:380]  # its corners remain dark, as in cameras that crop
+    assert count_fields(reduced(one)) == 1
+    both = np.hstack([one, one[:, ::-1]])
+    assert count_fields(reduced(np.rot90(both) if upright else both)) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_crop_of_one_field_is_one(seed: int):
+    pixels = make_phantom(seed, size=400).pixels
+    assert count_fields(reduced(pixels[130:290])) == 1
+
+
 @pytest.mark.parametrize("picture", ["document", "tomogram", "black"])
 def test_what_has_no_field_of_view_is_told_by_that(picture: str):
     pixels = getattr(strangers, picture)()

@@ -56,6 +56,6 @@ def test_a_policy_is_told_in_words_whatever_it_holds():
 
 
 def test_reasons_are_words():
-    assert because("low_fidelity") == "the anatomy was not kept"
+    assert because("low_fidelity") == "the anatomy was altered"
     assert because("new_reason") == "new reason"
     assert because("") == "no reason given"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 
 from pydicom.dataelem import DataElement
@@ -11,6 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from magenet_batch.imaging.formats.basic_profile import EMPTIED, REMOVED, REPLACED, UIDS
+from magenet_batch.storage import sha256_of
 
 METHOD = "Basic Application Confidentiality Profile, PS3.15 2026c"
 CODES = (("113100", "Basic Application Confidentiality Profile"),)
@@ -94,6 +94,11 @@ def _acted_on(element: DataElement) -> DataElement:
 
 
 def other_uid(value: str) -> UID:
-    """The identifier that replaces another one: a hash of it, below 2.25."""
-    digest = hashlib.sha256(f"magenet de-identified\n{value}".encode()).digest()
+    """The identifier that replaces another one."""
+    return hashed_uid("magenet de-identified", value)
+
+
+def hashed_uid(*parts: str) -> UID:
+    """An identifier below 2.25, the arc of UUIDs (ITU-T X.667), made from a hash."""
+    digest = bytes.fromhex(sha256_of("\n".join(parts).encode()))
     return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")

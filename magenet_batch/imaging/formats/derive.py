@@ -7,9 +7,7 @@ gives the same bytes, and other weights give another instance.
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
-import uuid
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -20,11 +18,12 @@ from pydicom.uid import UID
 from magenet_batch import __version__
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.formats.base import to_bits
-from magenet_batch.imaging.formats.deidentify import deidentify
+from magenet_batch.imaging.formats.deidentify import deidentify, hashed_uid
 from magenet_batch.imaging.formats.dicom_pixels import srgb_profile, stored_pixels
 from magenet_batch.imaging.formats.dicom_tags import DROPPED, MINIMAL, OF_PATIENT, PLACEHOLDERS
 from magenet_batch.imaging.metadata import MetadataPolicy, Provenance
 from magenet_batch.settings import Deidentify, DicomSyntax
+from magenet_batch.storage import sha256_of
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _ONE_FRAME = {_SECONDARY_CAPTURE, "1.2.840.10008.5.1.4.1.1.77.1.4"}
@@ -150,9 +149,9 @@ def _scale_spacing(new: Dataset, source: Dataset, pixels: np.ndarray) -> None:
 
 def _identify(new: Dataset, source: Dataset, pixels: np.ndarray, how: str) -> None:
     """Assign new identifiers to instance and series; study and patient stay the same."""
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    new.SOPInstanceUID = _uid("instance", str(source.SOPInstanceUID), digest, how)
-    new.SeriesInstanceUID = _uid("series", str(source.SeriesInstanceUID), how)
+    digest = sha256_of(np.ascontiguousarray(pixels).data)
+    new.SOPInstanceUID = hashed_uid("magenet", "instance", str(source.SOPInstanceUID), digest, how)
+    new.SeriesInstanceUID = hashed_uid("magenet", "series", str(source.SeriesInstanceUID), how)
     number = _number(source, "SeriesNumber")
     new.SeriesNumber = None if number is None else (100 * number + 1) % 2**31
     kind = str(source.SOPClassUID)
@@ -169,12 +168,6 @@ def _number(source: Dataset, name: str) -> int | None:
         return int(source[name].value)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-
-
-def _uid(*parts: str) -> UID:
-    """An identifier below 2.25, the arc of UUIDs (ITU-T X.667), made from a hash."""
-    digest = hashlib.sha256("\n".join(("magenet", *parts)).encode()).digest()
-    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
 
 
 def _describe(
@@ -266,7 +259,7 @@ def _fill(
 def _saved(new: Dataset, syntax: UID) -> bytes:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
-    meta.ImplementationClassUID = _uid("implementation")
+    meta.ImplementationClassUID = hashed_uid("magenet", "implementation")
     meta.ImplementationVersionName = f"MAGENET_{__version__}"[:16]
     new.file_meta = meta
     out = io.BytesIO()

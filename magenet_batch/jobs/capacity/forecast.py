@@ -126,7 +126,7 @@ def make_forecast(
     price: float | None = None,
     say: Say = lambda text: None,
 ) -> Forecast | None:
-    """List an archive, measure a sample of it, and forecast the job.
+    """List an archive, measure a sample, and forecast the job.
 
     Args:
         options: options of the job.

@@ -6,7 +6,6 @@ interrupted verification resumes from these records; a finished one removes them
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterable
@@ -34,7 +33,14 @@ from magenet_batch.records.run_info import now
 from magenet_batch.records.schema import Row
 from magenet_batch.records.sidecar import sidecar_content
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location, names_in, remove_file, write_atomic, write_json
+from magenet_batch.storage import (
+    Location,
+    names_in,
+    remove_file,
+    sha256_of,
+    write_atomic,
+    write_json,
+)
 
 _COLUMNS = ["image_id", "status", "sha256", "output", "output_sha256", "removed"]
 LAST = "last.json"
@@ -122,7 +128,7 @@ def _output_problem(out: Location, row: Row) -> str | None:
         return "output_missing"
     if row["output_sha256"] is None:
         return None if content else "output_damaged"
-    return None if _digest(content) == row["output_sha256"] else "output_damaged"
+    return None if sha256_of(content) == row["output_sha256"] else "output_damaged"
 
 
 def _sidecar_problem(out: Location, row: Row) -> str | None:
@@ -138,11 +144,7 @@ def _original_problem(task: Task, row: Row) -> str | None:
         content = read_source(task, max_pixels=MAX_PIXELS)
     except ImageError:
         return "original_missing"
-    return None if _digest(content) == row["sha256"] else "original_changed"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return None if sha256_of(content) == row["sha256"] else "original_changed"
 
 
 def _set_aside(out: Location, findings: Iterable[Finding]) -> None:
@@ -158,7 +160,7 @@ def _record(
     ledger: Ledger, shard: int, findings: list[Finding], *, originals: bool
 ) -> dict[str, Any]:
     found = {
-        "rows": _digest(rows_file(ledger.out, shard).read_bytes()), "originals": originals,
+        "rows": sha256_of(rows_file(ledger.out, shard).read_bytes()), "originals": originals,
         "findings": [one._asdict() for one in findings],
     }  # fmt: skip
     write_json(found, verified_file(ledger.out, shard))
@@ -170,7 +172,7 @@ def _known(ledger: Ledger, shard: int, originals: bool) -> dict[str, Any] | None
     path = verified_file(ledger.out, shard)
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = found["rows"] == _digest(rows_file(ledger.out, shard).read_bytes())
+        same = found["rows"] == sha256_of(rows_file(ledger.out, shard).read_bytes())
         return found if same and found["originals"] == originals else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

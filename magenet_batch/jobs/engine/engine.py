@@ -228,7 +228,7 @@ class Engine:
         units = next_units(unit)
         if not units:
             position = unit.positions[0]
-            self._log.write("image_given_up", shard=unit.shard, position=position)
+            self._log.write("image_abandoned", shard=unit.shard, position=position)
             row = self._ledger.failed_row(unit.shard, position, timed_out=timed_out)
             self._count(Counters(images=1, failed=1))
             self._keep(unit, row)

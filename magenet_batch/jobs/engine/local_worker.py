@@ -146,7 +146,7 @@ def _told(error: Exception) -> MagenetError:
             return error
         except Exception:
             return JobError(str(error))
-    return JobError(f"A worker failed: {type(error).__name__}: {error}")
+    return JobError(f"A worker failed: {type(error).__name__}: {error}.")
 
 
 if __name__ == "__main__":

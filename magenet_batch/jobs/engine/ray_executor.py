@@ -201,7 +201,7 @@ class RayExecutor:
     def _raised(self, worker: WorkerId, error: RayTaskError, *, starting: bool) -> Event:
         cause = error.cause if isinstance(error.cause, MagenetError) else None
         if cause is None:
-            cause = JobError(f"A worker failed: {_last_line(error)}")
+            cause = JobError(f"A worker failed: {_last_line(error)}.")
         if starting:
             self.kill(worker)
             return Lost(worker, str(cause), cause)

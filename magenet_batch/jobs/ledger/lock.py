@@ -46,7 +46,7 @@ def job_lock(out: Location, *, part: Part | None = None, host: Host = THIS_HOST)
 
     Args:
         out: the output folder; must exist.
-        part: part of the job; None for all of it.
+        part: part of the job; None for the whole job.
         host: the machine.
 
     Yields:

@@ -140,7 +140,7 @@ def read_status(out: Location) -> JobStatus:
     states = state_files(out)
     if not states:
         raise UsageError(
-            f"{out} contains no job: give the folder that `magenet enhance -o` wrote to"
+            f"{out}: no job in this folder. Give the folder that `magenet enhance -o` wrote to."
         )
     ledger = Ledger(out, Plan.load(out / PLAN))
     running = living_holders(out)

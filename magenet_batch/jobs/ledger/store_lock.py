@@ -63,7 +63,7 @@ def store_lock(out: StorePath, *, part: Part | None, host: Host = THIS_HOST) -> 
 
     Args:
         out: the location.
-        part: part of the job; None for all of it.
+        part: part of the job; None for the whole job.
         host: the machine.
 
     Yields:

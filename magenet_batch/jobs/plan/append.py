@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from itertools import takewhile
@@ -11,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from magenet_batch.dicomweb import masked
-from magenet_batch.errors import MagenetError, UsageError
+from magenet_batch.errors import UsageError
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.background import BESIDE_ABOVE, BackgroundListing
 from magenet_batch.jobs.plan.generations import save_generation
 from magenet_batch.jobs.plan.growth import (
     Growth,
@@ -22,7 +22,6 @@ from magenet_batch.jobs.plan.growth import (
 )
 from magenet_batch.jobs.plan.listing import Skipped
 from magenet_batch.jobs.plan.plan import Plan, listed, settled
-from magenet_batch.jobs.plan.relist import BESIDE_ABOVE, HEAD_START_S
 from magenet_batch.jobs.plan.tables import is_manifest
 from magenet_batch.records.layout import PLAN
 from magenet_batch.records.run_info import now
@@ -32,12 +31,12 @@ WAIT_FOR_PLAN_S = 60.0
 """How long other parts wait for the first, which plans what joins."""
 
 
-class Appending:
+class Appending(BackgroundListing):
     """Lists an archive again, and adds a generation to the plan if it differs.
 
     In folders of very many images, new ones are found by their names within seconds, and the work
-    begins with them. Whether known images changed or were removed takes longer: that is found
-    beside the work, and worked on afterwards.
+    begins with them. It takes longer to tell whether known images changed or were removed: this is
+    found beside the work, and processed afterwards.
 
     Args:
         options: options of the job; of a divided job, the first part plans.
@@ -46,15 +45,8 @@ class Appending:
     """
 
     def __init__(self, options: JobOptions, plan: Plan, *, say: Callable[[str], None]) -> None:
-        self._options = options
-        self._plan = plan
-        self._say = say
-        self._skipped = Skipped()
-        self._given_up = False
-        self._awaited = threading.Event()
-        self._error: Exception | None = None
+        super().__init__(options, plan, say=say)
         self._growth: Growth | None = None
-        self._thread: threading.Thread | None = None
 
     def begin(self) -> Plan:
         """Find what joins, and return the plan to work on.
@@ -71,47 +63,18 @@ class Appending:
             growth = self._settled(Growth.of_new(new, self._plan))
             if growth:
                 self._save(growth)
-                self._thread = threading.Thread(target=self._run_later, name="append", daemon=True)
-                self._thread.start()
+                self._run_in_thread()
                 return self._plan
-        self._growth = self._compared()
-        self._tell()
+        self._run()
+        self._report()
         return self._plan
 
-    def finish(self) -> Plan | None:
-        """Wait for what was looked for beside the work.
+    def _list(self) -> None:
+        self._growth = self._compared()
 
-        Returns:
-            The plan, if there is more to work on.
-
-        Raises:
-            MagenetError: the archive could not be listed, or the generation not be saved.
-        """
-        if self._thread is None:
-            return None
-        self._awaited.set()
-        self._thread.join()
-        self._thread = None
-        before = self._plan
-        self._tell()
-        return None if self._plan is before else self._plan
-
-    @property
-    def failed(self) -> bool:
-        """Whether the archive could not be listed."""
-        return self._error is not None
-
-    def give_up(self) -> None:
-        """Abandon the listing, for a job that ends before its work is done."""
-        self._given_up = True
-        self._awaited.set()
-
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """Report the listing, and save what it found."""
-        if self._error is not None:
-            raise self._error
-        for line in self._skipped.lines():
-            self._say(line)
+        super()._report()
         if self._growth and (growth := self._settled(self._growth)):
             self._save(growth)
 
@@ -140,13 +103,6 @@ class Appending:
         blocks = list(listed(self._options, Skipped(), known=known))
         return pa.concat_tables([self._plan.table.slice(0, 0), *blocks]).combine_chunks()
 
-    def _run_later(self) -> None:
-        self._awaited.wait(HEAD_START_S)
-        try:
-            self._growth = self._compared()
-        except (MagenetError, OSError, pa.ArrowException) as error:
-            self._error = error
-
     def _compared(self) -> Growth:
         """Compare the whole archive with the plan.
 
@@ -154,7 +110,7 @@ class Appending:
             UsageError: the archive holds no image: probably it is not mounted.
         """
         blocks = listed(self._options, self._skipped)
-        growth = compare(self._plan, takewhile(lambda block: not self._given_up, blocks))
+        growth = compare(self._plan, takewhile(lambda block: not self._abandoned, blocks))
         if 0 < self._plan.present == len(growth.removed_at) and not (
             len(growth.new) or len(growth.changed)
         ):

@@ -54,7 +54,7 @@ def estimate(plan: Plan, *, workers: int, gpus: int) -> str:
     size = megapixels(plan)
     if size is None:
         return "no estimate: image sizes are unknown until the images are read"
-    total = f"about {size * len(plan):.0f} megapixels ({size:.1f} an image)"
+    total = f"about {size * len(plan):,.1f} megapixels ({size:.1f} per image)"
     if gpus:
         return f"{total}; no rate has been measured on GPUs yet: try --limit 100"
     seconds = worker_seconds(len(plan), size * len(plan)) / max(workers, 1)

@@ -112,7 +112,7 @@ class Choice(NamedTuple):
         """Decide about one file, and count it if it is left out.
 
         Args:
-            key: relative path with `/`; a glob must match all of it or its last component.
+            key: relative path with `/`; a glob must match the whole path or its last component.
             skipped: counts files that are left out.
             by_suffix: whether the extension decides if there is no `include`.
             path: absolute path; files without an extension are then checked for DICOM.

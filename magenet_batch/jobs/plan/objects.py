@@ -41,7 +41,7 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
             "(.parquet, .pq, .csv, .tsv, .txt, .list)."
         ) from error
     except OSError as error:
-        raise UsageError(f"{uri} cannot be listed: {brief(error)}") from error
+        raise UsageError(f"{uri} cannot be listed: {brief(error)}.") from error
     jobs = _job_outputs([entry.path for entry in entries])
     for entry in sorted(entries, key=lambda e: e.path.split("/")):
         if entry.type != FileType.File:

@@ -460,7 +460,7 @@ def _joined(parts: list[pa.Table]) -> pa.Table:
     try:
         joined = pa.concat_tables(parts, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise UsageError(f"The manifests' columns do not match: {error}") from error
+        raise UsageError(f"The manifests' columns do not match: {error}.") from error
     return joined.replace_schema_metadata(None).combine_chunks()
 
 

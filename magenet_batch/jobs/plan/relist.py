@@ -8,23 +8,16 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from magenet_batch.errors import MagenetError, UsageError
+from magenet_batch.errors import UsageError
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.plan.background import BESIDE_ABOVE, BackgroundListing
 from magenet_batch.jobs.plan.growth import compare
-from magenet_batch.jobs.plan.listing import Skipped
 from magenet_batch.jobs.plan.plan import DATED_COLUMNS, PLAN_COLUMNS, Plan, listed, make_plan
 from magenet_batch.records.columns import same_tables
 from magenet_batch.storage import Location
 
-BESIDE_ABOVE = 50_000
-"""Larger plans are checked while the job works. Their listing takes seconds, and the work needs
-only the frozen plan: images that are done before a change is found are done correctly."""
 
-HEAD_START_S = 5.0
-"""Delay before the check starts, so that it takes no CPU time from the start of the workers."""
-
-
-class ArchiveCheck:
+class ArchiveCheck(BackgroundListing):
     """Lists an archive again and tells whether it still matches the plan.
 
     Small archives are checked before `begin` returns. Large ones are checked in a thread; a change
@@ -40,15 +33,8 @@ class ArchiveCheck:
     def __init__(
         self, options: JobOptions, plan: Plan, *, stop: threading.Event, say: Callable[[str], None]
     ) -> None:
-        self._options = options
-        self._plan = plan
+        super().__init__(options, plan, say=say)
         self._stop = stop
-        self._say = say
-        self._skipped = Skipped()
-        self._given_up = False
-        self._awaited = threading.Event()
-        self._error: Exception | None = None
-        self._thread: threading.Thread | None = None
 
     def begin(self) -> Plan:
         """Check a small archive, or start checking a large one.
@@ -60,55 +46,20 @@ class ArchiveCheck:
             UsageError: the archive has changed.
         """
         if len(self._plan) > BESIDE_ABOVE:
-            self._thread = threading.Thread(target=self._run_later, name="relist", daemon=True)
-            self._thread.start()
+            self._run_in_thread()
         else:
             self._run()
-            self._tell()
+            self._report()
         return self._plan
 
-    def finish(self) -> Plan | None:
-        """Wait for the result of a check in a thread.
-
-        Returns:
-            None: nothing joins the plan.
-
-        Raises:
-            UsageError: the archive has changed.
-        """
-        if self._thread is not None:
-            self._awaited.set()
-            self._thread.join()
-            self._tell()
-        return None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the archive is already known to have changed."""
-        return self._error is not None
-
-    def give_up(self) -> None:
-        """Abandon the check, for a job that ends before its work is done."""
-        self._given_up = True
-        self._awaited.set()
-
-    def _tell(self) -> None:
-        if self._error is not None:
-            raise self._error
-        for line in self._skipped.lines():
-            self._say(line)
-
-    def _run_later(self) -> None:
-        self._awaited.wait(HEAD_START_S)
-        self._run()
-
     def _run(self) -> None:
-        try:
-            if not self._same():
-                refuse_changed(self._options, self._plan)
-        except (MagenetError, OSError, pa.ArrowException) as error:
-            self._error = error
+        super()._run()
+        if self.failed:
             self._stop.set()
+
+    def _list(self) -> None:
+        if not self._same():
+            refuse_changed(self._options, self._plan)
 
     def _same(self) -> bool:
         """Compare block by block, so that the archive is never in memory twice."""
@@ -120,7 +71,7 @@ class ArchiveCheck:
             return False  # manifests are listed whole, with their columns
         at = 0
         for block in listed(self._options, self._skipped):
-            if self._given_up:
+            if self._abandoned:
                 return True
             part = block if limit is None else block.slice(0, limit - at)
             if part.column_names != PLAN_COLUMNS.names or not (

@@ -67,7 +67,7 @@ def load_table(given: str) -> pa.Table | list[str]:
             return _parquet(given)
         content = StorePath(given).read_bytes() if is_store(given) else _text_of(Path(given))
     except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{given}: cannot be read: {error}") from error
+        raise UsageError(f"{given}: cannot be read ({error}).") from error
     except MemoryError as error:
         raise UsageError(f"{given}: there is not enough memory to read it.") from error
     if suffix in _DELIMITERS:
@@ -80,7 +80,7 @@ def _parquet(given: str) -> pa.Table:
     try:
         return _without_views(pq.read_table(readable(given_location(given)), partitioning=None))
     except pa.ArrowException as error:
-        raise UsageError(f"{given}: not a readable Parquet file: {error}") from error
+        raise UsageError(f"{given}: not a readable Parquet file ({error}).") from error
 
 
 def _text_of(path: Path) -> bytes:
@@ -177,7 +177,7 @@ def _delimited(content: bytes, name: str, delimiter: str) -> pa.Table:
     try:
         header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
-        raise UsageError(f"{name}: not a readable CSV file: {error}") from error
+        raise UsageError(f"{name}: not a readable CSV file ({error}).") from error
     rows = [row for row in rows if row]
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):

@@ -50,7 +50,9 @@ class Review:
     def __init__(self, out: Location, *, say: Say = lambda text: None) -> None:
         states = state_files(out)
         if not states:
-            raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote")
+            raise UsageError(
+                f"{out}: no job in this folder. Give the folder that `magenet enhance -o` wrote to."
+            )
         self.out = out
         self.job = read_run(out).id
         self._record = read_record(states[0])

@@ -142,7 +142,7 @@ def _rows(content: bytes, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if missing:
             raise UsageError(
                 f"{name} has no column {' and no '.join(missing)}. Export it from the report, "
-                f"or write a CSV file that begins with: {','.join(REQUIRED)}"
+                f"or write a CSV file that begins with: {','.join(REQUIRED)}."
             )
         for row in reader:
             yield reader.line_num, row

@@ -8,28 +8,27 @@ measure as the one that was judged.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from magenet_batch.errors import ImageError, StorageError, WeightsError
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
-from magenet_batch.jobs.policy import Policy
+from magenet_batch.jobs.policy import THRESHOLDS, Policy
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
 from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location, remove_file
+from magenet_batch.storage import Location, remove_file, sha256_of
 
 MEASURES = ("good_after", "usable_after", "reject_after", "fidelity", "vessel_contrast",
             "area_contrast", "macula_contrast")  # fmt: skip
 TOLERANCE = 0.02
 """How far measures of the same image may lie apart that another machine made."""
-_EVERYTHING = Policy("review", **dict.fromkeys(f.name for f in fields(Policy) if f.name != "name"))
+_EVERYTHING = Policy("review", **dict.fromkeys(THRESHOLDS))
 
 
 @dataclass
@@ -68,7 +67,7 @@ class Files:
             aside = self._make_again(task, row)
         write_output(self.out, task.output, aside)
         self._remove(row.get("output"), but=task.output)
-        return hashlib.sha256(aside).hexdigest()
+        return sha256_of(aside)
 
     def withhold(self, task: Task, row: Row) -> tuple[str | None, str]:
         """Set the enhanced image aside and put the original in its place, as the job was told.
@@ -95,7 +94,7 @@ class Files:
             if enhanced == content:
                 raise ImageError("unreadable", "the original lies where the enhanced image was")
             write_output(self.out, set_aside_name(task.output), enhanced)
-        digest = hashlib.sha256(place.read_bytes()).hexdigest()
+        digest = sha256_of(place.read_bytes())
         name = original_name(task.image_id)
         kept = keep_original(task, content, out=self.out, name=name, how=self.options.kept)
         self._remove(task.output, but=kept)
@@ -126,7 +125,7 @@ class Files:
             found = (self.out / set_aside_name(task.output)).read_bytes()
         except OSError:
             return None
-        same = digest is None or hashlib.sha256(found).hexdigest() == digest
+        same = digest is None or sha256_of(found) == digest
         return found if same else None
 
     def _make_again(self, task: Task, row: Row) -> bytes:
@@ -169,7 +168,7 @@ def _refuse_outside(name: str) -> None:
 def _original(task: Task, row: Row) -> bytes:
     """The content of the original, if it is the one that was judged."""
     content = read_source(task, max_pixels=MAX_PIXELS)
-    if row.get("sha256") and hashlib.sha256(content).hexdigest() != row["sha256"]:
+    if row.get("sha256") and sha256_of(content) != row["sha256"]:
         raise ImageError("unreadable", "the original is another file than the one that was judged")
     return content
 

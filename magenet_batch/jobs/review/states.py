@@ -1,4 +1,4 @@
-"""What a decision makes of an image's row, from what the job and earlier decisions made of it."""
+"""An image's row after a decision, given the row that the job and earlier decisions left."""
 
 from __future__ import annotations
 

@@ -56,7 +56,9 @@ def send(
         StorageError: the output folder cannot be written to.
     """
     if not state_files(out):
-        raise UsageError(f"{out} holds no job: give the folder that `magenet enhance -o` wrote.")
+        raise UsageError(
+            f"{out}: no job in this folder. Give the folder that `magenet enhance -o` wrote to."
+        )
     if dry_run:
         return _counted(out, base, dry=True)
     with job_lock(out):

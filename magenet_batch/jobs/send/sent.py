@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
 from magenet_batch.records.layout import finished_shards, is_renamed, rows_file, sent_file
-from magenet_batch.storage import Location, write_json
+from magenet_batch.storage import Location, sha256_of, write_json
 
 _COLUMNS = ["image_id", "output", "format"]
 
@@ -73,7 +72,7 @@ def shards_to_send(out: Location, server: str) -> Iterator[SentShard]:
             opened = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False)
             table = opened.read(_COLUMNS, use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise UsageError(f"{path}: not readable as Parquet: {error}") from error
+            raise UsageError(f"{path}: not readable as Parquet ({error}).") from error
         outputs = [
             output
             for key, output, kind in zip(*(c.to_pylist() for c in table.columns), strict=True)
@@ -82,7 +81,7 @@ def shards_to_send(out: Location, server: str) -> Iterator[SentShard]:
         if not outputs:
             continue
         file = sent_file(out, server, number)
-        shard = SentShard(file, server, hashlib.sha256(content).hexdigest(), outputs)
+        shard = SentShard(file, server, sha256_of(content), outputs)
         # A record that cannot be read costs a question for each image, nothing else.
         with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
             found = json.loads(file.read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +41,7 @@ from magenet_batch.records.vocabulary import (
     WithheldReason,
 )
 from magenet_batch.settings import MAX_PIXELS
-from magenet_batch.storage import Location
+from magenet_batch.storage import Location, sha256_of
 
 if TYPE_CHECKING:
     from magenet_batch.inference.restoring import Estimates
@@ -271,7 +270,7 @@ class ImageProcessor:
             write_output(self._out, work.task.output, data)
         work.row.update(
             status="enhanced", output=work.task.output, look=self._options.look,
-            output_sha256=hashlib.sha256(data).hexdigest(),
+            output_sha256=sha256_of(data),
         )  # fmt: skip
 
     def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:

@@ -6,7 +6,6 @@ content is that of the row, only the row changes. Everything else is processed a
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +15,7 @@ from magenet_batch.jobs.plan.plan import Task, tasks_of
 from magenet_batch.jobs.work.content import read_source
 from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS
+from magenet_batch.storage import sha256_of
 
 _THREADS = 4
 
@@ -58,4 +58,4 @@ def _describes(row: Row, task: Task) -> bool:
         content = read_source(task, max_pixels=MAX_PIXELS)
     except ImageError:
         return False
-    return bool(hashlib.sha256(content).hexdigest() == row["sha256"])
+    return bool(sha256_of(content) == row["sha256"])

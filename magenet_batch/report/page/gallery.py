@@ -38,7 +38,7 @@ class Pair:
         why: keys of `PICKED_BECAUSE`: why it was selected.
         before: data URI of the source, None when it cannot be read any more.
         after: data URI of the enhanced image, likewise; also None when the image was not enhanced,
-            or no picture was kept of what was withheld.
+            or there is no picture of what was withheld.
         evidence: data URI of a picture of what changed; None when there is none.
         measured: whether the evidence is the job's own picture; a difference of both small
             pictures otherwise.
@@ -76,7 +76,7 @@ class Pair:
         original = "in an object store" if far else "not here any more"
         if self.row.get("status") != "enhanced":
             if self.before and not self.after and self.reviewable:
-                return "No picture was kept of the enhanced image that was withheld."
+                return "There is no picture of the enhanced image that was withheld."
             return "" if self.before else f"The original is {original}."
         if self.before and self.after:
             return ""
@@ -303,7 +303,7 @@ def make_gallery(found: ReportTotals, *, pages: Mapping[str, str] | None = None)
 
 
 def _doubtful(row: Row) -> bool:
-    """Whether an image kept its anatomy less than well."""
+    """Whether the anatomy of an image may have changed."""
     return (row.get("fidelity") or 0.0) < WELL_KEPT
 
 

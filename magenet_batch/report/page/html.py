@@ -43,7 +43,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     names = ("number", "percent", "words", "duration", "size", "moment", "visible", "images",
-             "because", "listed")  # fmt: skip
+             "because", "listed", "status_words")  # fmt: skip
     env.filters.update({name: getattr(words, name) for name in names})
     env.filters.update(faults=faults_in_words, passed=passed, limit_value=limit_value,
                        least_fidelity=views.least_fidelity)  # fmt: skip

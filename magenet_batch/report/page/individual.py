@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from magenet_batch.report.page.html import asset, environment
 from magenet_batch.report.page.reviewing import NO_REVIEW
 from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import number, visible, words
-from magenet_batch.storage import Location, draft_of
+from magenet_batch.storage import Location, draft_of, sha256_of
 
 PICTURE_PX = 1_200
 _PAGE = re.compile(r"[0-9a-f]{20}\.html")
@@ -57,7 +56,7 @@ class Measure:
 
 def page_name(image_id: str) -> str:
     """The file name of an image's page: of a hash, since a name may hold anything."""
-    digest = hashlib.sha256(image_id.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = sha256_of(image_id.encode("utf-8", "surrogatepass"))
     return f"{digest[:20]}.html"
 
 

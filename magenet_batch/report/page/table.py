@@ -9,10 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
-from magenet_batch.records.vocabulary import faults_in_words
+from magenet_batch.records.vocabulary import STATUSES, faults_in_words
 from magenet_batch.report.page.gallery import fell, waits
 from magenet_batch.report.totals.totals import ReportTotals
-from magenet_batch.report.words import because, visible, words
+from magenet_batch.report.words import because, status_words, visible, words
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("image_id", "image"),
@@ -118,7 +118,7 @@ def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -
 
     Returns:
         `columns` (keys), `titles`, `rows` (one list of values per row), `pages` (addresses by
-        place of the row).
+        place of the row), `statuses` (their words).
     """
     rows = found.table_rows()
     drawn = [(key, title) for key, title in COLUMNS if key not in _OPTIONAL or _any(rows, key)]
@@ -137,6 +137,7 @@ def table_data(found: ReportTotals, *, pages: Mapping[str, str] | None = None) -
         "kinds": [_kinds(row) for row in rows],
         "rows": values,
         "pages": links,
+        "statuses": {status: status_words(status) for status in STATUSES},
     }
 
 

@@ -13,7 +13,15 @@ from magenet_batch.report.limits import limit_text
 from magenet_batch.report.page.charts import Series, histogram_chart, stacked_bar
 from magenet_batch.report.totals.groups import MAX_VALUES, Total
 from magenet_batch.report.totals.totals import BETTER, ReportTotals
-from magenet_batch.report.words import images, number, percent, told, visible, words
+from magenet_batch.report.words import (
+    images,
+    number,
+    percent,
+    status_words,
+    told,
+    visible,
+    words,
+)
 
 GROUP_TABLES = 8
 """Maximum number of manifest columns with a table."""
@@ -140,7 +148,7 @@ def _group_rows(result: list[tuple[str, Total]]) -> list[dict[str, Any]]:
             "key": key,
             "total": total,
             "bar": stacked_bar(
-                [(f"part {s}", s, float(total.counts[s])) for s in STATUSES],
+                [(f"part {s}", status_words(s), float(total.counts[s])) for s in STATUSES],
                 title=f"{visible(key)} by status",
             ),
         }
@@ -150,7 +158,7 @@ def _group_rows(result: list[tuple[str, Total]]) -> list[dict[str, Any]]:
 
 def status_bar(found: ReportTotals) -> Markup:
     """All images by status, as one bar."""
-    parts = [(f"part {s}", s, float(found.status[s])) for s in STATUSES]
+    parts = [(f"part {s}", status_words(s), float(found.status[s])) for s in STATUSES]
     return stacked_bar(parts, title="images by status")
 
 

@@ -173,7 +173,7 @@ class ReportTotals:
 
     @property
     def title(self) -> str:
-        """What a report of it is called."""
+        """The title of its report."""
         return "Quality report" if self.assessed_only else "Enhancement report"
 
     def table_rows(self) -> list[Row]:

@@ -284,7 +284,7 @@ def test_rows_of_an_older_version_are_read_and_decided(job):
 
 
 def test_a_folder_without_a_job_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="holds no job"):
+    with pytest.raises(UsageError, match="no job in this folder"):
         applying.Review(tmp_path)
 
 

@@ -27,7 +27,7 @@
   const state = { page: 0, column: -1, down: false };
   const body = one("table").tBodies[0];
   const words = data.rows.map((row) =>
-    [row[at.image_id], row[at.notes], row[at.status]].join("\n").toLowerCase()
+    [row[at.image_id], row[at.notes], data.statuses[row[at.status]]].join("\n").toLowerCase()
   );
   const shown = new Map(all(".pair").map((figure) => [figure.dataset.name, figure]));
 
@@ -85,7 +85,7 @@
       th.append(named(v, index));
       return th;
     }
-    if (name === "status") return made("td", "status " + v, v);
+    if (name === "status") return made("td", "status " + v, data.statuses[v] || v);
     if (name === "notes" && data.flags[index].length) return made("td", "notes doubt", v);
     if (TEXT.includes(name)) return made("td", name, v);
     if (typeof v === "string") return made("td", "manifest", v);
