@@ -18,7 +18,7 @@ SENTENCES = {
     "UsageError", "InputError", "MissingExtraError", "RecipeError", "WeightsError", "JobError",
     "StorageError", "TrainingError", "DicomwebError",
 }  # fmt: skip
-WHOLE = {"error", "todo", "_ACCEPTED", "_hint(array)"}
+WHOLE = {"error", "todo", "_ACCEPTED", "_ARCHIVE", "_hint(array)"}
 """What stands at the end of messages and is a sentence itself."""
 
 

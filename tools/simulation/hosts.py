@@ -35,7 +35,7 @@ class Setting:
         poison: ids of images that kill their workers.
         failing: probability that an image fails for a while.
         image_s: longest time for an image, seconds.
-        pauses: hosts that are stopped, with the time when they go on.
+        pauses: hosts that are stopped, with the time when they continue.
         processes: all processes by number.
         workers: the workers, oldest first.
     """

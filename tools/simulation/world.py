@@ -69,7 +69,7 @@ class Process:
     Args:
         world: the world.
         host: name of the host.
-        pauses: the hosts that are stopped, with the time when they go on.
+        pauses: the hosts that are stopped, with the time when they continue.
     """
 
     def __init__(self, world: World, host: str, pauses: dict[str, float]) -> None:
@@ -108,7 +108,7 @@ class Process:
         return self._pauses.get(self.host, 0.0)
 
     def waker(self) -> Callable[[], None]:
-        """What lets the current thread, which is about to wait, go on; once."""
+        """What lets the current thread, which is about to wait, continue; once."""
         task = self.current()
         used: list[bool] = []
 
@@ -125,7 +125,7 @@ class Process:
         self.wait()
 
     def wait(self) -> None:
-        """Give up control until the current thread is told to go on.
+        """Give up control until the current thread is told to continue.
 
         Raises:
             Killed: the process is dead.

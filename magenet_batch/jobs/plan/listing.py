@@ -20,7 +20,7 @@ IMAGE_SUFFIXES = tuple(SUFFIXES)
 _HEAD = 4096
 _ARCHIVE = (
     "ARCHIVE is a folder of images, a single image, a manifest (.parquet, .pq, .csv, .tsv, .txt, "
-    ".list, or - for a list on standard input), s3://BUCKET/..., or dicomweb+https://HOST/..."
+    ".list, or - for a list on standard input), s3://BUCKET/..., or an address dicomweb+https://HOST/PATH."
 )
 _DIRECTORY = "DICOMDIR"  # the table of contents of a disc: DICOM, but not an image
 
