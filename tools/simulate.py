@@ -4,8 +4,8 @@
         [-o tools/results/simulation.json]
 
 Several hosts run the true engine, ledger and locks against a simulated store, with a clock that no
-one waits for. Requests are lost, delayed, reordered and repeated; hosts stop and continue; processes
-die; workers are taken for dead and work on; clocks disagree. `simulation/run.py` says what is
+one waits for. Requests are lost, delayed, reordered and repeated; hosts stop and continue;
+processes die; workers are taken for dead and work on; clocks disagree. `simulation/run.py` says what is
 checked. A schedule that breaks a promise is shrunk and printed with its seed.
 """
 

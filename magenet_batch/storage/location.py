@@ -49,7 +49,8 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(
-            f"{text}: no home folder of this name. For a folder with this name, write ./{text} instead."
+            f"{text}: no home folder of this name. "
+            f"For a folder with this name, write ./{text} instead."
         ) from error
 
 
