@@ -5,8 +5,8 @@
 
 Several hosts run the true engine, ledger and locks against a simulated store, with a clock that no
 one waits for. Requests are lost, delayed, reordered and repeated; hosts stop and continue;
-processes die; workers are taken for dead and work on; clocks disagree. `simulation/run.py` says what is
-checked. A schedule that breaks a promise is shrunk and printed with its seed.
+processes die; workers are taken for dead and work on; clocks disagree. `simulation/run.py` says
+what is checked. A schedule that breaks a promise is shrunk and printed with its seed.
 """
 
 from __future__ import annotations
