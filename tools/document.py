@@ -73,7 +73,7 @@ def _value(gates: Numbers, gate: str, part: str, digits: int) -> str:
 
 
 def statistics(results: Numbers) -> str:
-    """Gates with and without statistics in the light stage."""
+    """Gates by what of the light stage is told by statistics."""
     lines = (
         ("known camera, `evaluation`, PSNR over nothing (dB)", "psnr_known", "evaluation", 2),
         ("known camera, `mild`, PSNR over nothing (dB)", "psnr_known", "mild", 2),
@@ -85,14 +85,16 @@ def statistics(results: Numbers) -> str:
         ("unseen camera, clean (dB)", "clean_unseen", "lesav", 1),
         ("unseen camera, shift of colour (dE)", "colour", "lesav", 2),
     )  # fmt: skip
-    return compared(
-        results, {"without": "gates_plain", "with statistics": "gates_statistics"}, lines
-    )
+    names = {
+        "none": "gates_plain", "fields and tone": "gates_statistics",
+        "none, later": "gates_vessels", "the tone alone": "gates",
+    }  # fmt: skip
+    return compared(results, names, lines)
 
 
 def weighted(results: Numbers) -> str:
     """Gates by the weight of vessels in the sensor stage's loss."""
-    names = {"1, 0": "gates_plain", "5, 1": "gates", "11, 2": "gates_vessels_heavy"}
+    names = {"1, 0": "gates_plain", "5, 1": "gates_vessels", "11, 2": "gates_vessels_heavy"}
     lines = (
         ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
         ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
