@@ -80,6 +80,7 @@ def statistics(results: Numbers) -> str:
         ("SSIM gap closed, `evaluation`", "ssim_gap", "evaluation", 2),
         ("SSIM gap closed, `mild`", "ssim_gap", "mild", 2),
         ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
+        ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
         ("unseen camera, `evaluation`, PSNR (dB)", "psnr_unseen", "evaluation, raw", 2),
         ("the same, aligned (dB)", "psnr_unseen", "evaluation, aligned", 2),
         ("unseen camera, clean (dB)", "clean_unseen", "lesav", 1),
@@ -87,14 +88,14 @@ def statistics(results: Numbers) -> str:
     )  # fmt: skip
     names = {
         "none": "gates_plain", "fields and tone": "gates_statistics",
-        "none, later": "gates_vessels", "the tone alone": "gates",
+        "none, later": "gates", "the tone alone": "gates_tone",
     }  # fmt: skip
     return compared(results, names, lines)
 
 
 def weighted(results: Numbers) -> str:
     """Gates by the weight of vessels in the sensor stage's loss."""
-    names = {"1, 0": "gates_plain", "5, 1": "gates_vessels", "11, 2": "gates_vessels_heavy"}
+    names = {"1, 0": "gates_plain", "5, 1": "gates", "11, 2": "gates_vessels_heavy"}
     lines = (
         ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
         ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),

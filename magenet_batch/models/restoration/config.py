@@ -59,7 +59,7 @@ class LightConfig(BaseModel):
     size: Literal[64, 128, 256] = 128
     grid: int = Field(default=16, ge=8, le=64)
     widths: tuple[int, int, int, int] = (32, 64, 96, 128)
-    statistics: bool = True
+    statistics: bool = False
 
 
 class RestorationConfig(BaseModel):

@@ -9,12 +9,12 @@ from magenet_batch.models.restoration.bands import BANDS, Bands
 _N = 3 * BANDS
 _FINE = 3  # bands in which signal-dependent noise shows
 STATISTICS = _N * (_N - 1) // 2 + 4 * _N + 3 * _FINE + 6
-_ENOUGH = 160  # pixels across; statistics of larger images leave out pixels in between
+_ENOUGH = 320  # pixels across; statistics of larger images use every other pixel
 _POWER, _SIZE, _ROOT = 1e-9, 1e-5, 1e-3  # small enough to count as zero: (1/255)^2 / 15000
 
 
 def statistics_of(bands: Bands, inner_B1HW: torch.Tensor) -> torch.Tensor:
-    """Statistics of whole images; larger ones are described by some of their pixels.
+    """Statistics of whole images; larger ones are described by every other pixel.
 
     Args:
         bands: output of `detail_bands`.
@@ -24,7 +24,7 @@ def statistics_of(bands: Bands, inner_B1HW: torch.Tensor) -> torch.Tensor:
         (B, `STATISTICS`) float32.
     """
     detail, rest = bands
-    every = max(1, min(rest.shape[-2:]) // _ENOUGH)
+    every = 2 if min(rest.shape[-2:]) >= _ENOUGH else 1
     thinned = [t[..., ::every, ::every] for t in (*detail, rest, inner_B1HW)]
     return band_statistics(thinned[:-2], thinned[-2], thinned[-1])
 
