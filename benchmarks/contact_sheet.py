@@ -97,7 +97,10 @@ def sheet(
             "clahe": clahe(image.pixels, image.fov),
         }
         order = [KINDS[i] for i in rng.permutation(len(KINDS))]
-        kept = delivery(image.pixels, done, image.fov, policy=POLICIES["standard"])["kept"]
+        decided = delivery(
+            image.pixels, done, image.fov, policy=POLICIES["standard"], detector=restorer
+        )
+        kept = decided["kept"]
         say(f"{number} of {len(found)}")
         entry = {"image": image.name, "kept": kept, **dict(zip(LETTERS, order, strict=True))}
         yield row_of(number, [tile(made[kind], image.fov) for kind in order]), entry

@@ -40,6 +40,7 @@ from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.jobs.policy import Policy
+from magenet_batch.jobs.work.measuring import VesselDetector, sharpness_of
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fading import measure_fading
@@ -78,6 +79,10 @@ class Restorer:
             return self._enhancer.enhance(pixels, fov)
         assert self._method is not None
         return Enhancement(self._method(pixels, fov), None, None)
+
+    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+        """Probability of vessel, if a network provides it."""
+        return None if self._enhancer is None else self._enhancer.vessels(pixels, fov)
 
     def __call__(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray:
         return self.enhance(pixels, fov).pixels
@@ -242,10 +247,20 @@ class Bench:
                 "lines": ratio(after, before) if clear else None,
                 "band": ratio(band_deviation(done.pixels, fov), band_deviation(pixels, fov)),
             }  # fmt: skip
-            yield image.name, row | delivery(pixels, done, fov, policy=self._policy)
+            yield (
+                image.name,
+                row | delivery(pixels, done, fov, policy=self._policy, detector=self.restorer),
+            )
 
 
-def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy: Policy) -> Row:
+def delivery(
+    pixels: np.ndarray,
+    done: Enhancement,
+    fov: FieldOfView,
+    *,
+    policy: Policy,
+    detector: VesselDetector,
+) -> Row:
     """Decision of a job about an enhanced image: `kept` says why the original would be delivered.
 
     As in a job, there is no fidelity without vessel maps, which classical methods do not provide.
@@ -259,6 +274,7 @@ def delivery(pixels: np.ndarray, done: Enhancement, fov: FieldOfView, *, policy:
         found = measure_fidelity(
             pixels, done.pixels, fov,
             vessels_before=done.vessels_before, vessels_after=done.vessels_after,
+            sharpness=sharpness_of(done.estimates, detector),
         )  # fmt: skip
         row |= {"fidelity": found["fidelity"], "change": found["change"]}
     recognised = recognise(pixels, fov)

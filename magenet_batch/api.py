@@ -226,7 +226,9 @@ class Enhancer:
         fov = fov_of(given.pixels)
         enhanced = self._network.enhance(given.pixels, fov)
         before = _measured(given.pixels, fov)
-        row = before | measure_change(given.pixels, enhanced, fov, before=before)
+        row = before | measure_change(
+            given.pixels, enhanced, fov, before=before, detector=self._network
+        )
         recognised = recognise(given.pixels, fov)
         return EnhancedImage(
             image=given.like_original(enhanced.pixels), original=given.original,

@@ -52,7 +52,7 @@ def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
     reason = kind or policy.before(row)
     said["grade_before"] = row["grade_before"]
     result = enhancer.enhance(pixels, fov)
-    row |= measure_change(pixels, result, fov, before=row)
+    row |= measure_change(pixels, result, fov, before=row, detector=enhancer)
     if kind is None:
         said |= {"grade_after": row["grade_after"], "lost": grades_lost(row)}
         said |= {name: round(row[name], 4) for name in ("brightness_before", "brightness_after")}

@@ -27,6 +27,7 @@ from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.jobs.policy import POLICIES
+from magenet_batch.jobs.work.measuring import sharpness_of
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.limits import LIMITS
 
@@ -116,7 +117,12 @@ def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple
     def add(kind: str, first: np.ndarray, after: np.ndarray, vessels_first: np.ndarray) -> None:
         last = seen if after is result.pixels else enhancer.vessels(after, image.fov)
         row = measure_fidelity(
-            first, after, image.fov, vessels_before=vessels_first, vessels_after=last
+            first,
+            after,
+            image.fov,
+            vessels_before=vessels_first,
+            vessels_after=last,
+            sharpness=sharpness_of(result.estimates, enhancer),
         )
         found.append((kind, {**row, "sensor": params.blur_sigma > 0 or params.noise_read > 0}))
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from magenet_batch.imaging.colour import resize_area, to_float, to_lab
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.quality.equal_sharpness import Copies, Sharpness
 from magenet_batch.quality.lesions import lesion_changes
 from magenet_batch.quality.limits import LIMITS
 
@@ -21,6 +22,10 @@ _NEAR = 3  # pixels of the vessel map within which two vessels are the same
 _LEAST_LENGTH = 20  # pixels of vessel below which nothing can be said
 RIM = 0.03  # radii from the edge of the field of view within which edges pass for vessels
 _SCALE = 512  # longest side at which colours are compared
+_DOUBTFUL = 0.8  # fidelity below which images are compared again at equal sharpness
+
+
+Changes = dict[str, float | None]
 
 
 def measure_fidelity(
@@ -30,6 +35,7 @@ def measure_fidelity(
     *,
     vessels_before: np.ndarray,
     vessels_after: np.ndarray,
+    sharpness: Sharpness | None = None,
 ) -> dict[str, float | None]:
     """Hold an enhanced image against its original.
 
@@ -39,26 +45,57 @@ def measure_fidelity(
         fov: the field of view of both.
         vessels_before: (h, w) float32 probability of vessel in the original, whole picture.
         vessels_after: the same of the enhanced image.
+        sharpness: how sharp the original is; where it is blurred or noisy, images that differ are
+            compared again at equal sharpness. None compares them as they are.
 
     Returns:
         The keys of `schema.FIDELITY_MEASURES`; None where there is no vessel to speak of.
     """
-    mask = fov.without_rim(RIM).mask(*vessels_before.shape)
-    old, new = vessels_before * mask, vessels_after * mask
-    diameter = max(1.0, 2 * fov.radius * vessels_before.shape[1] / fov.width)
     colours = _colour_changes(before, after, fov)
-    row = {
-        "structure_agreement": soft_dice(old, new),
-        "vessel_new": unmatched_length(new, old),
-        "vessel_lost": unmatched_length(old, new),
-        "vessel_new_longest": longest_unmatched(new, old, radius=diameter / 2),
-        "vessel_lost_longest": longest_unmatched(old, new, radius=diameter / 2),
-    }
+    row = _vessel_changes(vessels_before, vessels_after, fov)
     lesions = lesion_changes(before, after, fov)
     row |= {key: lesions[key] for key in ("lesion_new", "lesion_lost")}
     row |= {"colour_shift": colours["colour_shift"], "lesion_contrast": lesions["lesion_contrast"]}
     row["change"] = colours["change"]
-    return {**row, "fidelity": overall_fidelity(row)}
+    fidelity = overall_fidelity(row)
+    doubtful = fidelity is not None and fidelity < _DOUBTFUL
+    if doubtful and sharpness is not None and sharpness.matters:
+        row |= _at_equal_sharpness(before, after, fov, sharpness)
+        fidelity = overall_fidelity(row)
+    return {**row, "fidelity": fidelity}
+
+
+def _vessel_changes(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> Changes:
+    """What two maps of vessels, (h, w) float32 over the whole picture, differ in."""
+    mask = fov.without_rim(RIM).mask(*before.shape)
+    old, new = before * mask, after * mask
+    radius = max(1.0, 2 * fov.radius * before.shape[1] / fov.width) / 2
+    return {
+        "structure_agreement": soft_dice(old, new),
+        "vessel_new": unmatched_length(new, old),
+        "vessel_lost": unmatched_length(old, new),
+        "vessel_new_longest": longest_unmatched(new, old, radius=radius),
+        "vessel_lost_longest": longest_unmatched(old, new, radius=radius),
+    }
+
+
+def _at_equal_sharpness(
+    before: np.ndarray, after: np.ndarray, fov: FieldOfView, sharpness: Sharpness
+) -> Changes:
+    """Changes of vessels and spots on copies of equal sharpness."""
+    copies = Copies.of(before, after, fov, sharpness)
+    maps = [sharpness.vessels(x, copies.fov) for x in (copies.before, copies.after, copies.blurred)]
+    found: Changes = {}
+    if all(m is not None for m in maps):
+        old, new, blurred = maps
+        assert old is not None and new is not None and blurred is not None
+        found, hidden = (_vessel_changes(old, m, copies.fov) for m in (new, blurred))
+        agreements = (found["structure_agreement"], hidden["structure_agreement"])
+        found |= {name: hidden[name] for name in ("vessel_new", "vessel_new_longest")}
+        found["structure_agreement"] = max((a for a in agreements if a is not None), default=None)
+    lost = lesion_changes(copies.before, copies.after, copies.fov)["lesion_lost"]
+    appeared = lesion_changes(copies.before, copies.blurred, copies.fov)["lesion_new"]
+    return found | {"lesion_lost": lost, "lesion_new": appeared}
 
 
 def overall_fidelity(row: Mapping[str, float | None]) -> float | None:

@@ -161,7 +161,7 @@ def test_weights_that_cannot_be_used_give_a_sentence(tmp_path: Path, damage: str
         save_file({"w": np.zeros(3, np.float32)}, path, {"features": ",".join(FEATURES)})
     elif damage == "features":
         save_file(arrays, path, {"features": "another"})
-    with pytest.raises(WeightsError, match="install magenet again"):
+    with pytest.raises(WeightsError, match="Install magenet again"):
         Grader.load(path)
 
 

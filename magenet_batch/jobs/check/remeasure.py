@@ -10,8 +10,8 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -30,7 +30,7 @@ from magenet_batch.jobs.ledger.log import Log
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import flags_for
 from magenet_batch.jobs.recorded import recorded_options, recorded_weights
-from magenet_batch.jobs.work.measuring import measure_change
+from magenet_batch.jobs.work.measuring import VesselDetector, measure_change
 from magenet_batch.jobs.work.process import ImageProcessor
 from magenet_batch.records.layout import PENDING, REMEASURE, log_name, rows_file, state_files
 from magenet_batch.records.run_info import read_record
@@ -38,6 +38,9 @@ from magenet_batch.records.schema import FIDELITY_MEASURES, QUALITY_MEASURES, Ro
 from magenet_batch.records.vocabulary import GRADES
 from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location, readable, remove_file, write_json
+
+if TYPE_CHECKING:
+    from magenet_batch.inference.restoring import Estimates
 
 _MARK = b"magenet.remeasured"
 _GRADES = ("grade_before", "grade_after")
@@ -50,14 +53,6 @@ _AFTER = (
 )  # fmt: skip
 
 
-class _Vessels(Protocol):
-    """Detects vessels; in practice `inference.enhancer.Enhancer`."""
-
-    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
-        """Probability of vessel, `(h, w)` float32."""
-        ...
-
-
 @dataclass(frozen=True)
 class _Delivered:
     """An enhanced image as it was delivered, in the form of an enhancer's result."""
@@ -65,7 +60,7 @@ class _Delivered:
     pixels: np.ndarray
     vessels_before: np.ndarray | None
     vessels_after: np.ndarray | None
-    estimates: None = None
+    estimates: Estimates | None
 
 
 def remeasure(
@@ -140,7 +135,7 @@ class _Measuring:
             options = replace(options, assess=True)
         self._processor = ImageProcessor(None, out=out, image_options=options)
         self._lock = threading.Lock()
-        self._network: _Vessels | None = None
+        self._network: VesselDetector | None = None
 
     def __call__(self, task: Task, row: Row) -> Row | str:
         """What changes in a row, or why it cannot be measured."""
@@ -164,7 +159,9 @@ class _Measuring:
             if work.fov is None:
                 raise ImageError("no_fov", "no field of view was found")
             made = self._delivered(row, work.image.pixels, work.fov)
-            change = measure_change(work.image.pixels, made, work.fov, before=work.row)
+            change = measure_change(
+                work.image.pixels, made, work.fov, before=work.row, detector=self._loaded()
+            )
             new |= {name: change.get(name) for name in _AFTER}
         new["flags"] = recognised + flags_for(row | new)
         return new | {"version": __version__}
@@ -181,9 +178,11 @@ class _Measuring:
         if pixels.dtype != original.dtype:  # written with 8 bits, read with 16
             pixels = pixels.astype(original.dtype) * 257
         network = self._loaded()
-        return _Delivered(pixels, network.vessels(original, fov), network.vessels(pixels, fov))
+        return _Delivered(
+            pixels, network.vessels(original, fov), network.vessels(pixels, fov), _estimates(row)
+        )
 
-    def _loaded(self) -> _Vessels:
+    def _loaded(self) -> VesselDetector:
         with self._lock:
             if self._network is None:
                 identity, runs = self._record.identity, self._record.runs
@@ -194,6 +193,14 @@ class _Measuring:
                 )  # fmt: skip
                 self._network = loaded
             return self._network
+
+
+def _estimates(row: Row) -> Estimates | None:
+    """What a row says was wrong with the original."""
+    from magenet_batch.inference.restoring import Estimates
+
+    values = {f.name: row[f"estimated_{f.name}"] for f in fields(Estimates)}
+    return None if None in values.values() else Estimates(**values)
 
 
 def _count(rows: list[Row], changes: dict[int, Row], result: Remeasured) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.jobs.policy import flags_for
+from magenet_batch.quality.equal_sharpness import Sharpness
 from magenet_batch.quality.fading import compare_copies
 from magenet_batch.quality.fidelity import measure_fidelity
 from magenet_batch.quality.grade import assess_copy
@@ -80,8 +81,21 @@ def measure_before(pixels: np.ndarray, fov: FieldOfView) -> Row:
     return row | {"vessels_seen": vessels_seen_on(copy)}
 
 
+class VesselDetector(Protocol):
+    """Detects vessels; in practice `inference.enhancer.Enhancer`."""
+
+    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+        """Probability of vessel over the whole picture, `(h, w)` float32, or None."""
+        ...
+
+
 def measure_change(
-    pixels: np.ndarray, enhanced: EnhancementLike, fov: FieldOfView, *, before: Row
+    pixels: np.ndarray,
+    enhanced: EnhancementLike,
+    fov: FieldOfView,
+    *,
+    before: Row,
+    detector: VesselDetector,
 ) -> Row:
     """Grade and measures after, fidelity, fading, estimates and flags, by column name of the row.
 
@@ -90,6 +104,7 @@ def measure_change(
         enhanced: result of the enhancer.
         fov: the field of view.
         before: result of `measure_before`.
+        detector: detects vessels in copies of both, where the original is blurred or noisy.
     """
     first, last = (MeasuringCopy.of(x, fov) for x in (pixels, enhanced.pixels))
     row: Row = {f"{name}_after": value for name, value in assess_copy(last).items()}
@@ -97,7 +112,12 @@ def measure_change(
     if before_map is not None and after_map is not None:
         row.update(
             measure_fidelity(
-                pixels, enhanced.pixels, fov, vessels_before=before_map, vessels_after=after_map
+                pixels,
+                enhanced.pixels,
+                fov,
+                vessels_before=before_map,
+                vessels_after=after_map,
+                sharpness=sharpness_of(enhanced.estimates, detector),
             )
         )
     row.update(compare_copies(first, last, vessels=before_map))
@@ -106,3 +126,10 @@ def measure_change(
         row.update({f"estimated_{name}": value for name, value in found.items()})
     row["flags"] = flags_for(before | row)
     return row
+
+
+def sharpness_of(estimates: Estimates | None, detector: VesselDetector) -> Sharpness | None:
+    """How sharp an original is by the network's estimates; None without them."""
+    if estimates is None:
+        return None
+    return Sharpness(estimates.blur, estimates.noise, lambda *given: detector.vessels(*given))

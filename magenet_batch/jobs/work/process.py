@@ -59,6 +59,10 @@ class EnhancerLike(Protocol):
         """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True."""
         ...
 
+    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+        """Probability of vessel over the whole picture, `(h, w)` float32, or None."""
+        ...
+
 
 EnhancerFactory = Callable[[str, int], EnhancerLike]
 """Makes an enhancer for (device, threads) inside the worker. Must pickle when there are workers."""
@@ -247,11 +251,15 @@ class ImageProcessor:
             work.row["status"] = "assessed"
             return
         if enhanced is not None:
-            assert image is not None and fov is not None
+            assert image is not None and fov is not None and self._enhancer is not None
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
                 recognised = work.row["flags"]
-                work.row.update(measure_change(image.pixels, enhanced, fov, before=work.row))
+                work.row.update(
+                    measure_change(
+                        image.pixels, enhanced, fov, before=work.row, detector=self._enhancer
+                    )
+                )
                 work.row["flags"] = recognised + work.row["flags"]
             work.kept = self._options.policy.after(work.row)
             if self._options.evidence:

@@ -30,7 +30,7 @@ WHOLE = "whole images"
 """Name of this phase."""
 WHOLE_FOLDER = "whole-images"
 """Folder of its files in the folder of a run."""
-_PER_FILE = 64
+_PER_FILE = 16
 _LEAST_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
 
 
@@ -136,9 +136,9 @@ def gather_whole_images(
         for number in range(index * _PER_FILE, min((index + 1) * _PER_FILE, count)):
             made.append(make(number))
             run.reporter.step(number + 1, {}, seconds=time.monotonic() - started)
-            if run.stopped():
-                return None
         write_atomic(path, save(dict(vars(joined(made)))))
+        if run.stopped() and path != paths[-1]:  # every call makes at least one file
+            return None
     return joined([WholeImages(**read_tensors(path)) for path in paths])
 
 

@@ -83,8 +83,8 @@ def test_statistics_are_those_that_inference_takes():
 
 
 def test_a_stop_keeps_whole_files_and_a_resume_makes_the_rest(tmp_path: Path):
-    count = 70
-    run, _ = run_in(tmp_path, stop_after=66)
+    count = 20
+    run, _ = run_in(tmp_path, stop_after=1)
     assert gather_whole_images(make, tmp_path / "x", count=count, run=run) is None
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["000000.safetensors"]
     made: list[int] = []
@@ -93,10 +93,10 @@ def test_a_stop_keeps_whole_files_and_a_resume_makes_the_rest(tmp_path: Path):
         made.append(number)
         return make(number)
 
-    run, _ = run_in(tmp_path)
+    run, _ = run_in(tmp_path, stop_after=1)  # the last file is followed by training
     found = gather_whole_images(counted, tmp_path / "x", count=count, run=run)
     assert found is not None
-    assert made == list(range(64, 70))
+    assert made == list(range(16, 20))
     assert len(found) == count
     assert same(found, joined([make(number) for number in range(count)]))
 
