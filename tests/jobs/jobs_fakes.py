@@ -53,6 +53,9 @@ class FakeEnhancer:
         found = Estimates(blur=2.0, noise=0.5, compression=0.0, veil=0.2, unevenness=0.05)
         return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels, found)
 
+    def vessels(self, pixels, fov):
+        return None
+
 
 def fake_factory(device: str, threads: int) -> FakeEnhancer:
     return FakeEnhancer()

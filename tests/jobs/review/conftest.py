@@ -60,7 +60,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneJob:
     def graded(copy):
         return {"grade": "usable", "good": 0.4, "usable": 0.5, "reject": 0.1} | MEASURES
 
-    def change(pixels, enhanced, fov, *, before):
+    def change(pixels, enhanced, fov, *, before, detector):
         worse = names[before["bytes"]].startswith("worse")
         found = {f"{k}_after": v for k, v in graded(None).items()}
         found |= {"fidelity": 0.9, "vessel_contrast": 0.9 if worse else 1.1}
