@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from magenet_batch.errors import UsageError
+from magenet_batch.imaging.colour import to_eight_bits
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.names import PHOTOGRAPHS
 from magenet_batch.imaging.read import read_image
@@ -53,10 +54,7 @@ def list_images(folder: Path, *, limit: int = 0) -> list[Path]:
 
 def load_image(path: Path, *, size: int) -> EvaluationImage | None:
     """Read an image with its longest side reduced to `size`; None without a field of view."""
-    pixels = read_image(path).pixels
-    if pixels.dtype != np.uint8:
-        pixels = (pixels // 257).astype(np.uint8)
-    pixels = resized(pixels, size=size)
+    pixels = resized(to_eight_bits(read_image(path).pixels), size=size)
     fov = find_fov(pixels)
     if fov is None:
         return None

@@ -12,6 +12,11 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
     return result
 
 
+def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """Reduce (H, W, 3) uint16 to uint8; uint8 is returned as it is."""
+    return pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
+
+
 def to_lab(rgb: np.ndarray) -> np.ndarray:
     """CIE L*a*b* (D65) of sRGB values.
 

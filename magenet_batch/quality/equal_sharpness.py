@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from magenet_batch.imaging.colour import resize_area
+from magenet_batch.imaging.colour import resize_area, to_eight_bits
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.masked import masked_gaussian
 
 _DIAMETER = 560  # of the field of view in the copies that are compared, pixels
 _NOISY = 0.6  # noise, percent of the range, from which lines are drawn by noise
@@ -80,7 +80,7 @@ class Copies:
         scale = min(1.0, _DIAMETER / (2 * fov.radius))
         size = round(before.shape[1] * scale), round(before.shape[0] * scale)
         small = fov.scaled(scale)
-        old, new = (_eight_bits(resize_area(x, *size)) for x in (before, after))
+        old, new = (to_eight_bits(resize_area(x, *size)) for x in (before, after))
         inside = small.mask(*old.shape[:2])
         grain = _AGAINST_NOISE if sharpness.noisy else 0.0
         blur = sharpness.blur * 2 * small.radius / 1000
@@ -90,16 +90,11 @@ class Copies:
         )  # fmt: skip
 
 
-def _eight_bits(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
-
-
 def _smoothed(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
     """Smooth inside the mask by a Gaussian, without what is outside."""
     if sigma < _BLURRED:
         return pixels
     mask = inside.astype(np.float32)
-    weight = np.maximum(cv2.GaussianBlur(mask, (0, 0), sigma), 1e-3)[..., None]
-    smooth = cv2.GaussianBlur(pixels * mask[..., None], (0, 0), sigma) / weight
+    smooth, _ = masked_gaussian(pixels * mask[..., None], mask, sigma)
     result: np.ndarray = np.where(inside[..., None], np.rint(smooth), pixels).astype(np.uint8)
     return result

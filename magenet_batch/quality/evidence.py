@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magenet_batch.imaging.colour import resize_area
+from magenet_batch.imaging.colour import resize_area, to_eight_bits
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.fidelity import RIM
@@ -53,8 +53,7 @@ def draw_evidence(
 
 
 def _small(pixels: np.ndarray, height: int) -> np.ndarray:
-    small = resize_area(pixels, _WIDTH, height)
-    return small if small.dtype == np.uint8 else (small // 257).astype(np.uint8)
+    return to_eight_bits(resize_area(pixels, _WIDTH, height))
 
 
 def _difference(old: np.ndarray, new: np.ndarray, fov: FieldOfView) -> np.ndarray:

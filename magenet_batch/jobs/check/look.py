@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from magenet_batch.errors import UsageError
-from magenet_batch.jobs.engine.progress import Progress
+from magenet_batch.jobs.engine.progress import Progress, SilentProgress
 from magenet_batch.jobs.ledger.ledger import Ledger
 from magenet_batch.jobs.plan.plan import Plan, Task, tasks_of
 from magenet_batch.jobs.work.worker import Counters
@@ -39,14 +40,14 @@ def ledger_of(out: Location) -> Ledger:
 
 def look_at(
     ledger: Ledger,
-    shards: Iterable[int],
+    shards: Sequence[int],
     *,
     columns: list[str] | None,
     each: Callable[[Task, Row], T],
     keep: Callable[[int, list[T]], None],
     threads: int,
-    progress: Progress,
-    stop: threading.Event,
+    progress: Progress | None,
+    stop: threading.Event | None,
 ) -> bool:
     """Call a function for every row of some shards, and keep the results shard by shard.
 
@@ -57,15 +58,18 @@ def look_at(
         each: called in a thread with the planned image and its row.
         keep: called with the results of a shard, in the order of its rows; it commits them.
         threads: number of threads.
-        progress: shows the number of images.
-        stop: set to stop after the current shard; signals set it in the main thread.
+        progress: shows the number of images; None shows nothing.
+        stop: set it from another thread to stop after the current shard; None if only signals stop.
 
     Returns:
         Whether it went through all of them.
     """
     done = 0
+    shown, stop = progress or SilentProgress(), stop or threading.Event()
+    shown.start(sum(map(ledger.plan.shard_rows, shards)))
     with (
-        two_stage_stop(stop, say=progress.note, text=_STOPPING),
+        contextlib.closing(shown),
+        two_stage_stop(stop, say=shown.note, text=_STOPPING),
         ThreadPoolExecutor(threads) as pool,
     ):
         for shard in shards:
@@ -75,5 +79,5 @@ def look_at(
             tasks = tasks_of(ledger.plan.slice(shard, range(len(rows))))
             keep(shard, list(pool.map(each, tasks, rows)))
             done += len(rows)
-            progress.update(Counters(images=done))
+            shown.update(Counters(images=done))
     return True

@@ -23,7 +23,7 @@ from magenet_batch.imaging.read import read_image
 from magenet_batch.jobs import run
 from magenet_batch.jobs.check.look import ledger_of, look_at
 from magenet_batch.jobs.check.result import Remeasured
-from magenet_batch.jobs.engine.progress import Progress, SilentProgress
+from magenet_batch.jobs.engine.progress import Progress
 from magenet_batch.jobs.ledger.ledger import Ledger, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.ledger.log import Log
@@ -90,7 +90,6 @@ def remeasure(
         StorageError: the folder cannot be written to, or a server refuses everything.
     """
     ledger = ledger_of(out)
-    shown = progress or SilentProgress()
     with job_lock(out) as lease:
         ledger.lease = lease
         sweep_records(out)
@@ -102,7 +101,6 @@ def remeasure(
         total, to_do = (sum(map(ledger.plan.shard_rows, some)) for some in (shards, left))
         say(f"{total} rows, {total - to_do} already measured again, {to_do} to do")
         measure = _Measuring(out, say)
-        shown.start(to_do)
         result = Remeasured(str(out), images=total - to_do)
 
         def keep(shard: int, found: list[Row | str]) -> None:
@@ -111,13 +109,10 @@ def remeasure(
             result.failed.extend(line for line in found if isinstance(line, str))
             ledger.change(shard, changes, note={_MARK: mark})
 
-        try:
-            result.interrupted = not look_at(
-                ledger, left, columns=None, each=measure, keep=keep, threads=threads,
-                progress=shown, stop=stop or threading.Event(),
-            )  # fmt: skip
-        finally:
-            shown.close()
+        result.interrupted = not look_at(
+            ledger, left, columns=None, each=measure, keep=keep, threads=threads,
+            progress=progress, stop=stop,
+        )  # fmt: skip
         if not result.interrupted:
             Log(out / log_name(None)).write("remeasure", images=result.images, version=__version__)
             remove_file(out / REMEASURE, root=out)

@@ -15,7 +15,7 @@ from typing import Any
 from magenet_batch.errors import ImageError
 from magenet_batch.jobs.check.look import ledger_of, look_at
 from magenet_batch.jobs.check.result import Finding, Verification
-from magenet_batch.jobs.engine.progress import Progress, SilentProgress
+from magenet_batch.jobs.engine.progress import Progress
 from magenet_batch.jobs.ledger.ledger import Ledger, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
 from magenet_batch.jobs.plan.plan import Task
@@ -75,14 +75,12 @@ def verify(
         StorageError: the folder cannot be written to, or a server refuses everything.
     """
     ledger = ledger_of(out)
-    shown = progress or SilentProgress()
     with job_lock(out) as lease:
         ledger.lease = lease
         sweep_records(out)
         done = sorted(ledger.done())
         known = {s: found for s in done if (found := _known(ledger, s, originals)) is not None}
         left = [shard for shard in done if shard not in known]
-        shown.start(sum(ledger.plan.shard_rows(shard) for shard in left))
 
         def keep(shard: int, found: list[list[Finding]]) -> None:
             findings = [one for several in found for one in several]
@@ -90,14 +88,11 @@ def verify(
                 _set_aside(out, findings)
             known[shard] = _record(ledger, shard, findings, originals=originals)
 
-        try:
-            finished = look_at(
-                ledger, left, columns=None if ledger.sidecars else _COLUMNS, keep=keep,
-                each=partial(_look, out, originals=originals, sidecars=ledger.sidecars),
-                threads=threads, progress=shown, stop=stop or threading.Event(),
-            )  # fmt: skip
-        finally:
-            shown.close()
+        finished = look_at(
+            ledger, left, columns=None if ledger.sidecars else _COLUMNS, keep=keep,
+            each=partial(_look, out, originals=originals, sidecars=ledger.sidecars),
+            threads=threads, progress=progress, stop=stop,
+        )  # fmt: skip
         result = _result(ledger, known.values(), originals=originals, finished=finished)
         if finished:
             write_json(result.as_json(), out / VERIFIED / LAST)

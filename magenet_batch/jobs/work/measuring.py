@@ -132,4 +132,4 @@ def sharpness_of(estimates: Estimates | None, detector: VesselDetector) -> Sharp
     """How sharp an original is by the network's estimates; None without them."""
     if estimates is None:
         return None
-    return Sharpness(estimates.blur, estimates.noise, lambda *given: detector.vessels(*given))
+    return Sharpness(estimates.blur, estimates.noise, detector.vessels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import simplejpeg
 
+from magenet_batch.imaging.colour import to_eight_bits
+
 LONGEST = 1280
 """Longest side of a preview, in pixels."""
 
@@ -16,8 +18,7 @@ def preview_of(pixels: np.ndarray) -> bytes:
         pixels: (H, W, 3) RGB, uint8 or uint16.
     """
     scale = LONGEST / max(pixels.shape[:2])
-    small = reduced(pixels, scale) if scale < 1 else pixels
-    small = small if small.dtype == np.uint8 else (small // 257).astype(np.uint8)
+    small = to_eight_bits(reduced(pixels, scale) if scale < 1 else pixels)
     content: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(small), quality=88)
     return content
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from magenet_batch.errors import ImageError, TrainingError
-from magenet_batch.imaging.colour import resize_area, to_float
+from magenet_batch.imaging.colour import resize_area, to_eight_bits, to_float
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.names import PHOTOGRAPHS
 from magenet_batch.imaging.read import read_image
@@ -244,9 +244,7 @@ def _load_square(
     path: Path, size: int, with_vessels: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Load an image, cut to the square around its field of view, black elsewhere."""
-    pixels = read_image(path).pixels
-    if pixels.dtype != np.uint8:
-        pixels = (pixels // 257).astype(np.uint8)
+    pixels = to_eight_bits(read_image(path).pixels)
     height, width = pixels.shape[:2]
     fov = find_fov(pixels)
     if fov is None:

@@ -44,11 +44,10 @@ from magenet_batch.training.restoration.tone import (
     TONE,
     ToneMoments,
     fit_tone,
-    joined,
     tone_moments,
 )
 from magenet_batch.training.restoration.views import load_photographs
-from magenet_batch.training.restoration.whole import WholeImages
+from magenet_batch.training.restoration.whole import WholeImages, joined
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
 _CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated

@@ -8,7 +8,7 @@ the moments of each image are collected once, and no pixel is needed afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from magenet_batch.models.restoration.light import Fields, LightStage, Teller, p
 from magenet_batch.randomness import generator
 from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun
 from magenet_batch.training.restoration.config import ToneTrainingConfig
-from magenet_batch.training.restoration.whole import WholeImages
+from magenet_batch.training.restoration.whole import WholeImages, joined
 
 Losses = dict[str, torch.Tensor]
 TONE = "tone"
@@ -64,13 +64,6 @@ class ToneMoments:
         gains = log_gains_N3.exp()
         error = self.evened * gains.square() - 2 * self.product * gains + self.wanted
         return error.mean(1).clamp_min(0)
-
-
-def joined(parts: list[ToneMoments]) -> ToneMoments:
-    """Join sets of moments into one."""
-    return ToneMoments(
-        *(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(ToneMoments))
-    )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from magenet_batch.degradation.crops import degrade_crop
 from magenet_batch.degradation.kinds.jpeg import compression
 from magenet_batch.degradation.kinds.noise import REFERENCE_HEIGHT, noise_taps
 from magenet_batch.errors import TrainingError
+from magenet_batch.imaging.colour import to_eight_bits
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.models.restoration.bands import REACH
@@ -110,8 +111,7 @@ def _pictures(config: DataConfig, folders: tuple[str, ...]) -> Iterator[np.ndarr
                 yield make_phantom(seed, size=config.size).pixels
             continue
         for path in image_paths(config, folder):
-            pixels = read_image(path).pixels
-            yield pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
+            yield to_eight_bits(read_image(path).pixels)
 
 
 def draw_crops(

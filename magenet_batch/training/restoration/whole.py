@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -26,12 +27,18 @@ from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import read_tensors
 from magenet_batch.training.part import PhaseOfRun
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 WHOLE = "whole images"
 """Name of this phase."""
 WHOLE_FOLDER = "whole-images"
 """Folder of its files in the folder of a run."""
 _PER_FILE = 16
 _LEAST_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
+
+
+Set = TypeVar("Set", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,7 @@ def gather_whole_images(
     return joined([WholeImages(**read_tensors(path)) for path in paths])
 
 
-def joined(parts: Sequence[WholeImages]) -> WholeImages:
-    """Join sets of images into one."""
-    return WholeImages(
-        *(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(WholeImages))
-    )
+def joined(parts: Sequence[Set]) -> Set:
+    """Join sets of images, dataclasses of tensors with one row per image, into one."""
+    names = (f.name for f in fields(parts[0]))
+    return type(parts[0])(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

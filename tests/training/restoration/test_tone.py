@@ -23,17 +23,16 @@ from magenet_batch.training.restoration.tone import (
     ToneHead,
     ToneMoments,
     fit_tone,
-    joined,
     measure_tone,
     tone_losses,
     tone_moments,
 )
-from magenet_batch.training.restoration.whole import joined as joined_images
+from magenet_batch.training.restoration.whole import joined
 
 SIZE = 64
 IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
 VIEWS = Views(IMAGES, CameraVariety(AugmentConfig()), drawing(PRESETS["whole"], veils=True))
-WHOLE = joined_images([VIEWS.whole(generator(1, "t", k), full=96, size=SIZE) for k in range(5)])
+WHOLE = joined([VIEWS.whole(generator(1, "t", k), full=96, size=SIZE) for k in range(5)])
 CONFIG = ToneTrainingConfig(steps=400, batch=32, dropout=0.0, silent=0.0, noise=0.0, clean=0.25)
 
 
