@@ -3,8 +3,9 @@
     python tools/pack_images.py recipes/default.toml packed --size 640
 
 Every folder that the recipe names is copied, with its masks, at a reduced size: the longest side at
-most --size pixels (JPEG quality 92, 4:4:4; masks PNG). Train there with --set data.root=packed.
-Prints the size of the result.
+most --size pixels (JPEG quality 92, 4:4:4; masks PNG). --only takes some of these folders, which can
+so have a size of their own: real images serve the light stage alone, which sees them small. Train
+there with --set data.root=packed. Prints the size of the result.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from magenet_batch.evaluation.images import list_images, masks_of, resized
 from magenet_batch.imaging.read import read_image
 from magenet_batch.training.recipes.load import load_recipe
 
+_KEYS = ("clean", "real", "vessels", "validation")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -25,9 +28,10 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--quality", type=int, default=92)
+    parser.add_argument("--only", nargs="+", choices=list(_KEYS), default=list(_KEYS))
     arguments = parser.parse_args()
     data = load_recipe(arguments.recipe).data
-    folders = dict.fromkeys([*data.clean, *data.real, *data.vessels, *data.validation])
+    folders = dict.fromkeys(f for key in arguments.only for f in getattr(data, key))
     how = [
         cv2.IMWRITE_JPEG_QUALITY, arguments.quality,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,

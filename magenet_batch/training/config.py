@@ -25,6 +25,8 @@ class RunConfig(BaseModel):
         precision: `auto` is bf16 if the hardware supports it, else fp32; on a CPU without support
             bf16 is many times slower.
         threads: number of CPU threads; 0 for all cores.
+        loaders: processes that prepare the batches of a part ahead, so that a GPU need not wait; 0:
+            the training process makes them. The batches are the same.
         processes: number of processes that train together through Ray Train, each on its own GPU if
             GPUs are used. Every process draws its own batches, which has the effect of multiplying
             `schedule.accumulate`.
@@ -40,6 +42,7 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)
+    loaders: int = Field(default=0, ge=0)
     processes: int = Field(default=1, ge=1)
     parts: tuple[PartName, ...] = ()
 

@@ -10,6 +10,7 @@ from magenet_batch.degradation.sample import preset, sample_degradation
 from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
 from magenet_batch.training.config import StructureTrainingConfig
+from magenet_batch.training.data.ahead import Ahead
 from magenet_batch.training.data.augment import recolour, sample_augmentation, warp
 from magenet_batch.training.data.config import AugmentConfig
 from magenet_batch.training.data.images import TrainingImages
@@ -30,6 +31,8 @@ def train_structure(
     run: PhaseOfRun,
     seed: int,
     autocast: bool,
+    device: torch.device,
+    loaders: int = 0,
 ) -> bool:
     """Train in place, or resume; the module is written only when it is done.
 
@@ -41,15 +44,22 @@ def train_structure(
         run: folder of its checkpoint and curves, and when to stop.
         seed: random seed.
         autocast: run in bf16.
+        device: device of the module.
+        loaders: processes that prepare batches ahead; without, they are made on the device of the
+            images.
 
     Returns:
         Whether the schedule is finished; False after a stop, when the checkpoint was saved.
     """
 
+    ahead = Ahead(
+        lambda step: _batch(photos, config, augment, seed=seed, step=step), loaders=loaders
+    )
+
     def losses(
         student: StructureModule, teacher: StructureModule, step: int, share: float
     ) -> dict[str, torch.Tensor]:
-        image, vessels, mask = _batch(photos, config, augment, seed=seed, step=step)
+        image, vessels, mask = (t.to(device, non_blocking=True) for t in ahead.at(step))
         with torch.autocast(image.device.type, torch.bfloat16, enabled=autocast):
             logits = student(image.contiguous(memory_format=torch.channels_last)).logits
         return {

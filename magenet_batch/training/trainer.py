@@ -203,7 +203,7 @@ class Trainer:
         module.requires_grad_(True)
         done = train_structure(
             module, photos, config=self.recipe.structure, augment=self.recipe.augment, run=run,
-            seed=self.recipe.run.seed, autocast=self.autocast,
+            seed=self.recipe.run.seed, autocast=self.autocast, device=self.device,
         )  # fmt: skip
         module.requires_grad_(False)
         module.zero_grad(set_to_none=True)  # otherwise it would count when gradients are clipped

@@ -28,8 +28,9 @@ def trained(folder: Path, *, stopped: Callable[[], bool]) -> tuple[StructureModu
         module = StructureModule(StructureConfig(widths=(4, 8, 8, 8)))
         run = PhaseOfRun(folder, "recipe", 60.0, Reporter(io.StringIO()), stopped)
         done = train_structure(
-            module, PHOTOS, config=CONFIG, augment=AugmentConfig(), run=run, seed=1, autocast=False
-        )
+            module, PHOTOS, config=CONFIG, augment=AugmentConfig(), run=run, seed=1, autocast=False,
+            device=torch.device("cpu"),
+        )  # fmt: skip
         calls += 1
     return module, calls
 

@@ -99,7 +99,7 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "small": {},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
-        "sensor": SensorConfig(widths=(64, 96, 128), working_size=1024),
+        "sensor": SensorConfig(widths=(64, 96, 128)),
         "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },

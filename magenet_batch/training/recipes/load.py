@@ -24,7 +24,7 @@ else:
 Tables = dict[str, Any]
 
 _FREE_TO_CHANGE = {
-    "run": {"output", "device", "threads", "name", "parts"},
+    "run": {"output", "device", "threads", "loaders", "name", "parts"},
     "schedule": {"steps", "minutes"},
     "sensor": {"steps", "minutes"},
     "light": {"steps", "minutes"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from magenet_batch.models.restoration.light import (
     planes,
 )
 from magenet_batch.randomness import generator
+from magenet_batch.training.data.ahead import Ahead
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.pairs import LightPairs, PairSource
 from magenet_batch.training.restoration.sensor import mean_square, steepness
@@ -30,6 +30,7 @@ _TONE = 1e-3
 _BELIEVED = 1.5e-5  # the same for the decision whether to do anything: 48 dB
 _NONE = 1e-5
 _RAMP = 0.4
+_CPU = torch.device("cpu")
 _REAL_EVERY = 3  # steps between two steps with real images
 
 
@@ -43,6 +44,8 @@ class LightLessons:
         config: configuration of this part.
         seed: random seed.
         autocast: run in bf16.
+        device: device of the trained stage.
+        loaders: processes that prepare batches ahead.
     """
 
     def __init__(
@@ -53,8 +56,11 @@ class LightLessons:
         *,
         seed: int,
         autocast: bool = False,
+        device: torch.device = _CPU,
+        loaders: int = 0,
     ) -> None:
-        self._autocast = autocast
+        self._autocast, self._device = autocast, device
+        self._ahead = Ahead(self._drawn, loaders=loaders)
         self._clean, self._real, self._config, self._seed = clean, real, config, seed
 
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
@@ -65,8 +71,8 @@ class LightLessons:
         has its own error, which trains nothing else.
         """
         config = self._config
-        rng = generator(self._seed, "light", step)
-        pairs = self._clean.pairs(rng, config.batch)
+        clean, real = self._ahead.at(step)
+        pairs = clean.to(self._device)
         x, y, m = pairs.seen, pairs.wanted, pairs.mask
         fields = self._fields(student, x, m)
         least = between(*_LEAST, share)
@@ -87,10 +93,11 @@ class LightLessons:
         )
         final = restored(x, known._replace(toned=fields.toned).believed())
         losses["tone_belief"] = 0.3 * torch.log(mean_square(final - y, m) + _BELIEVED).mean()
-        every = step % _REAL_EVERY == 0
-        weight = every * consistency_weight(share, weight=config.consistency, ramp=_RAMP)
-        if self._real is not None and weight > 0 and config.real_batch:
-            losses["consistency"] = weight * self._disagreement(student, teacher, rng)
+        weight = consistency_weight(share, weight=config.consistency, ramp=_RAMP)
+        if real is not None and weight > 0:
+            losses["consistency"] = weight * self._disagreement(
+                student, teacher, real.to(self._device)
+            )
         losses["total"] = torch.stack(list(losses.values())).sum()
         with torch.no_grad():
             own = mean_square(aligned(x, y, m) - y, m)
@@ -100,17 +107,25 @@ class LightLessons:
             ).mean()
         return losses
 
+    def _drawn(self, step: int) -> tuple[LightPairs, LightPairs | None]:
+        """Draw the pairs of a step, and the real ones if it has any."""
+        config = self._config
+        rng = generator(self._seed, "light", step)
+        clean = self._clean.pairs(rng, config.batch)
+        wanted = config.consistency > 0 and config.real_batch and step % _REAL_EVERY == 0
+        if self._real is None or not wanted:
+            return clean, None
+        return clean, self._real.pairs(rng, config.real_batch)
+
     def _fields(self, stage: nn.Module, x: torch.Tensor, m: torch.Tensor) -> Fields:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._autocast):
             result: Fields = stage(x, m)
             return result
 
     def _disagreement(
-        self, student: nn.Module, teacher: nn.Module, rng: np.random.Generator
+        self, student: nn.Module, teacher: nn.Module, pairs: LightPairs
     ) -> torch.Tensor:
         """Difference between the student on a strong view and its teacher on a weak one."""
-        assert self._real is not None
-        pairs = self._real.pairs(rng, self._config.real_batch)
         strong, weak, m = pairs.seen, pairs.wanted, pairs.mask
         with torch.no_grad():
             fields = self._fields(teacher, weak, m)

@@ -149,11 +149,13 @@ class RestorationRun:
         if self.recipe.structure.weights and not path.is_file():
             raise TrainingError(f"no structure module {path}: set structure.weights = ''")
         if not path.is_file():
-            data = self.recipe.data
+            data, loaders = self.recipe.data, self.recipe.run.loaders
+            photos = load_training_images(data, data.vessels, with_vessels=True)
             done = train_structure(
-                module, load_training_images(data, data.vessels, with_vessels=True).to(self.device),
+                module, photos if loaders else photos.to(self.device),
                 config=self.recipe.structure, augment=AugmentConfig(), run=self._phase,
-                seed=self.recipe.run.seed, autocast=self._autocast,
+                seed=self.recipe.run.seed, autocast=self._autocast, device=self.device,
+                loaders=loaders,
             )  # fmt: skip
             if not done:
                 return False
@@ -191,6 +193,7 @@ class RestorationRun:
         return SensorLessons(
             photographs, self.network.structure, self.recipe.sensor,
             seed=self.recipe.run.seed, autocast=self._autocast, device=self.device,
+            loaders=self.recipe.run.loaders,
         )  # fmt: skip
 
     def _sensor(self) -> bool:
@@ -217,8 +220,9 @@ class RestorationRun:
         config = self.recipe.light
         sources = light_sources(self.recipe, stage, self.device)
         lessons = LightLessons(
-            sources.clean, sources.real, config, seed=self.recipe.run.seed, autocast=self._autocast
-        )
+            sources.clean, sources.real, config, seed=self.recipe.run.seed,
+            autocast=self._autocast, device=self.device, loaders=self.recipe.run.loaders,
+        )  # fmt: skip
         held = sources.held
         trainer = self._trainer(
             "light", stage, lessons.losses,

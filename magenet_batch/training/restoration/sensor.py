@@ -14,6 +14,7 @@ from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import band_statistics
 from magenet_batch.models.structure import StructureModule
 from magenet_batch.randomness import generator
+from magenet_batch.training.data.ahead import Ahead
 from magenet_batch.training.losses import dissimilarity, lost_contrast, structure_difference
 from magenet_batch.training.restoration.config import SensorTrainingConfig
 from magenet_batch.training.restoration.moments import estimate_error
@@ -58,6 +59,7 @@ class SensorLessons:
         seed: random seed.
         autocast: run in bf16.
         device: device of the trained modules; crops are made on the CPU.
+        loaders: processes that prepare training batches ahead.
     """
 
     def __init__(
@@ -69,18 +71,23 @@ class SensorLessons:
         seed: int,
         autocast: bool,
         device: torch.device = _CPU,
+        loaders: int = 0,
     ) -> None:
         check_sizes(photographs, config)
         self._photographs, self._structure = photographs, structure
         self._config, self._seed, self._autocast = config, seed, autocast
         self.device = device
+        self._ahead = Ahead(lambda step: self._crops("sensor", step), loaders=loaders)
 
     def batches(self, purpose: str, *, first: int = 0) -> Iterator[Crops]:
         """Yield batches of crops for a purpose, always the same ones."""
         step = first
         while True:
-            yield draw_crops(generator(self._seed, purpose, step), self._photographs, self._config)
+            yield self._crops(purpose, step)
             step += 1
+
+    def _crops(self, purpose: str, step: int) -> Crops:
+        return draw_crops(generator(self._seed, purpose, step), self._photographs, self._config)
 
     def losses(self, student: nn.Module, teacher: nn.Module, step: int, share: float) -> Losses:
         """Compute the losses of one step: logarithms of the remaining share of each error.
@@ -88,7 +95,7 @@ class SensorLessons:
         A decibel gained then counts the same at every level of error.
         """
         config = self._config
-        crops = next(self.batches("sensor", first=step)).to(self.device)
+        crops = self._ahead.at(step).to(self.device)
         with torch.no_grad():
             guide = self.vessels(crops.seen, crops.side)
         found, sensed = student(

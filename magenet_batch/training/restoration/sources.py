@@ -62,14 +62,15 @@ def light_sources(
 ) -> LightSources:
     """Load the light part's images."""
     config = recipe.light
+    drawn_on = torch.device("cpu") if recipe.run.loaders else device
     data = _even_data(recipe, size=_SOURCE * stage.size)
     views = _clean_views(recipe, data, preset_name=config.preset, texture=config.texture)
     real: PairSource | None = None
     if config.consistency > 0 and data.real:
         photos = load_training_images(data, data.real, skip_bad=True)
-        real = DrawnPairs(_real_views(recipe, photos).to(device), stage.size)
+        real = DrawnPairs(_real_views(recipe, photos).to(drawn_on), stage.size)
     held = tuple((folder, _held(recipe, folder, stage.size, device)) for folder in data.validation)
-    return LightSources(DrawnPairs(views.to(device), stage.size), real, held)
+    return LightSources(DrawnPairs(views.to(drawn_on), stage.size), real, held)
 
 
 def tone_images(
