@@ -38,13 +38,17 @@ class Ahead(Generic[Batch]):
         return next(self._coming)
 
     def _started(self, first: int) -> Iterator[Batch]:
-        # Forked processes share the photographs in memory.
-        return iter(DataLoader(
+        # Forked processes share the photographs in memory. They inherit OpenCV's pool without its
+        # threads, and would wait for them: there must be none.
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        coming = iter(DataLoader(
             _Made(self._make), batch_size=None, sampler=range(first, sys.maxsize),
             num_workers=self._loaders, prefetch_factor=_WAITING, multiprocessing_context="fork",
-            worker_init_fn=_alone, pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),
+            pin_memory=torch.cuda.is_available(), generator=torch.Generator(),
         ))  # fmt: skip
+        cv2.setNumThreads(threads)
+        return coming
 
 
 class _Made(Dataset[Batch]):
@@ -54,8 +58,3 @@ class _Made(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         return self._make(step)
 
-
-def _alone(_: int) -> None:
-    """One thread per process."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import pytest
 import torch
 
@@ -31,6 +32,16 @@ def test_the_random_numbers_of_the_training_process_do_not_change():
     torch.manual_seed(5)
     Ahead(batch, loaders=1).at(0)
     assert torch.equal(torch.rand(4), wanted)
+
+
+def test_each_process_has_one_thread_and_this_one_keeps_its_own():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        assert Ahead(lambda _: cv2.getNumThreads(), loaders=1).at(0) == 1
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_an_error_in_a_process_ends_the_training_with_its_message():
