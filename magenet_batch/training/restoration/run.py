@@ -73,7 +73,7 @@ class RestorationRun:
             torch.set_num_threads(recipe.run.threads)
             cv2.setNumThreads(recipe.run.threads)
         self.device = pick_device(recipe.run.device)
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" or recipe.run.loaders:  # they inherit it
             keep_freed_memory()
         self._autocast = pick_autocast(recipe.run.precision, self.device)
         self._phase = PhaseOfRun(
