@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import torch
 import torch.nn.functional as F
 
@@ -76,7 +78,8 @@ def train_structure(
         STRUCTURE, module, losses=losses, validate=None, schedule=schedule, folder=run.folder,
         reporter=run.reporter, stopped=run.stopped,
     )  # fmt: skip
-    done = trainer.run()
+    with closing(ahead):
+        done = trainer.run()
     module.eval()
     return done
 

@@ -37,6 +37,11 @@ class Ahead(Generic[Batch]):
         self._next = step + 1
         return next(self._coming)
 
+    def close(self) -> None:
+        """End the processes."""
+        self._coming = iter(())
+        self._next = -1
+
     def _started(self, first: int) -> Iterator[Batch]:
         # Forked processes share the photographs in memory. They inherit OpenCV's pool without its
         # threads, and would wait for them: there must be none.

@@ -107,6 +107,10 @@ class LightLessons:
             ).mean()
         return losses
 
+    def close(self) -> None:
+        """End the processes that prepare batches."""
+        self._ahead.close()
+
     def _drawn(self, step: int) -> tuple[LightPairs, LightPairs | None]:
         """Draw the pairs of a step, and the real ones if it has any."""
         config = self._config

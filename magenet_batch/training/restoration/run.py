@@ -7,6 +7,7 @@ own training, with its own files in the run's folder; at the end they are joined
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -209,7 +210,8 @@ class RestorationRun:
             (lambda p: measure_sensor(p, held, batches=batches)) if held else None,
             self.recipe.sensor,
         )  # fmt: skip
-        done = trainer.run()
+        with closing(lessons):
+            done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())
         self.progress["sensor"] = (trainer.progress.step, trainer.progress.seconds)
         return done
@@ -228,7 +230,8 @@ class RestorationRun:
             "light", stage, lessons.losses,
             (lambda s: measure_light(s, held)) if held else None, config,
         )  # fmt: skip
-        done = trainer.run()
+        with closing(lessons):
+            done = trainer.run()
         stage.load_state_dict(trainer.teacher.state_dict())
         self.progress["light"] = (trainer.progress.step, trainer.progress.seconds)
         if done:

@@ -134,6 +134,10 @@ class SensorLessons:
             )
         return losses
 
+    def close(self) -> None:
+        """End the processes that prepare batches."""
+        self._ahead.close()
+
     def vessels(self, x: torch.Tensor, side: float) -> torch.Tensor | None:
         """Vessel logits of crops, at the resolution that the structure module was trained on."""
         if self._structure is None:

@@ -50,3 +50,12 @@ def test_an_error_in_a_process_ends_the_training_with_its_message():
 
     with pytest.raises(TrainingError, match="step 3 has no images"):
         Ahead(broken, loaders=1).at(3)
+
+
+def test_closing_ends_the_processes():
+    ahead = Ahead(batch, loaders=2)
+    at = ahead.at(0)[1]
+    ahead.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(at, 0)
+    assert ahead.at(1)[0] == 1

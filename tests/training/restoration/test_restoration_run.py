@@ -86,11 +86,11 @@ def test_the_structure_module_is_trained_first_and_then_left_alone(trained: Path
     assert any(not torch.equal(weights[f"sense.{k}"], v.half()) for k, v in sense.items())
 
 
-def test_parts_that_are_trained_one_by_one_make_the_same_weights(
+def test_parts_trained_one_by_one_and_on_batches_made_ahead_make_the_same_weights(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     for part in PARTS:
-        assert main(command(tmp_path, only(part))) == EXIT_DONE
+        assert main(command(tmp_path, only(part), "run.loaders=2")) == EXIT_DONE
         assert not (tmp_path / "smoke.safetensors").exists()
     assert "weights:" not in capsys.readouterr().out
     assert main(command(tmp_path)) == EXIT_DONE
