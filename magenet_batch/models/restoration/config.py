@@ -31,6 +31,9 @@ class SensorConfig(BaseModel):
             image, without spatial attention.
         guided: let the structure module's vessel map guide the stage.
         residual: maximum change in addition to the gains, 0..1; 0 switches it off.
+        strength: multiple of its changes that is applied to images without noise. Squared errors
+            teach sharpening that is too weak, because an unsure estimate does best near no change;
+            above 1 gives vessels the contrast that they lost. Training is without it.
         working_size: approximate side of the square around the field of view, pixels; larger images
             are reduced by an integer factor and receive the change of the reduced image.
     """
@@ -40,6 +43,7 @@ class SensorConfig(BaseModel):
     widths: tuple[int, ...] = (24, 32, 48)
     guided: bool = True
     residual: float = Field(default=0.1, ge=0, le=1)
+    strength: float = Field(default=1.0, ge=0, le=2)
     working_size: int = Field(default=768, ge=256, le=4096)
 
 
@@ -100,7 +104,6 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),
-        "light": LightConfig(widths=(64, 128, 192, 256)),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

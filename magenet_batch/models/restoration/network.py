@@ -59,7 +59,8 @@ class Restorer(nn.Module):
     ) -> torch.Tensor:
         """Undo blur, noise and compression as far as Sense believes in them.
 
-        Light and veil stay as they are. Where no image is faulty, the stage does not run.
+        Light and veil stay as they are. Where no image is faulty, the stage does not run. Its
+        changes are multiplied by its strength where there is no noise.
 
         Args:
             x_B3HW: whole images or tiles, RGB, 0..1, continued smoothly outside the field of view;
@@ -75,6 +76,7 @@ class Restorer(nn.Module):
         if self.sensor is None or not bool(share.any()):
             return x_B3HW
         restored: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
+        share = share * (1 + (self.sensor.strength - 1) * (1 - sensed.noisy))
         return torch.lerp(x_B3HW, restored, share.to(restored.dtype)[:, None, None, None])
 
     def light_of(

@@ -48,9 +48,16 @@ class Sensed(NamedTuple):
         It reaches both ends. The grain of a good photograph is not noise: without it, what is left
         of the background looks like vessels.
         """
-        shares = [getattr(self, name) / most for name, most in _UNDOUBTED.items()]
-        worst = torch.stack(shares).amax(0)
-        return ((worst - _CLOSED) / (_OPEN - _CLOSED)).clamp(0, 1)
+        return torch.stack([self._belief(name) for name in ESTIMATES]).amax(0)
+
+    @property
+    def noisy(self) -> torch.Tensor:
+        """Belief that noise is to be undone, (B,), 0..1."""
+        return self._belief("noise")
+
+    def _belief(self, name: str) -> torch.Tensor:
+        found: torch.Tensor = getattr(self, name) / _UNDOUBTED[name]
+        return ((found - _CLOSED) / (_OPEN - _CLOSED)).clamp(0, 1)
 
 
 class Sense(nn.Module):

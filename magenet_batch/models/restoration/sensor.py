@@ -64,6 +64,7 @@ class SensorStage(nn.Module):
         widths = config.widths
         self.guided = config.guided
         self.most = config.residual
+        self.strength = config.strength
         self.reach = REACH
         """Radius in pixels beyond which no input influences an output pixel."""
         self.local = bool(widths)
