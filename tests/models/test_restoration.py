@@ -74,6 +74,28 @@ def test_the_worst_estimate_decides_whether_the_sensor_is_faulty(estimates, beli
     assert float(estimated(*estimates).faulty) == pytest.approx(belief, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("estimates", "multiple"),
+    [
+        ((4, 0, 0), 1.5),
+        ((4, 0.002, 0), 1.5),  # grain
+        ((4, 0.0035, 0), 1.25),
+        ((4, 0.02, 0), 1.0),
+        ((0, 0.02, 0), 1.0),
+    ],
+)
+def test_changes_are_multiplied_where_there_is_no_noise(estimates, multiple: float):
+    network = Restorer(tiny(sensor=SensorConfig(widths=(8, 12, 16), strength=1.5))).eval()
+    stirred(network.sensor)
+    x = picture()
+    sensed = estimated(*estimates)._replace(condition=torch.zeros(1, network.sense.width))
+    vessels = network.vessels(x)
+    whole = network.sensor(x, sensed, vessels) - x
+    assert float(whole.abs().max()) > 0.01
+    found = network.undo_sensor(x, sensed, vessels) - x
+    assert torch.allclose(found, multiple * whole, atol=1e-6)
+
+
 def test_a_photograph_without_faults_keeps_its_bits():
     network = Restorer(tiny()).eval()
     stirred(network.sensor)
