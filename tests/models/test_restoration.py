@@ -1,5 +1,7 @@
 """The restoring network: a new one is the identity, contrast cannot fall, tiles agree."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -263,3 +265,21 @@ def test_every_size_restores_an_image(size: str):
         y = network(picture(96), torch.ones(1, 1, 96, 96))
     assert y.shape == (1, 3, 96, 96)
     assert torch.isfinite(y).all()
+
+
+def test_no_stage_waits_for_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    """Asking a tensor for its values would; those of the device `meta` cannot be asked.
+
+    Only `undo_sensor` asks, whether anything is faulty: a CUDA graph can hold everything else.
+    """
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # not for `meta`
+    network = build_network(tiny()).eval().to("meta")
+    x, mask = (torch.empty(1, c, 64, 64, device="meta") for c in (3, 1))
+    with torch.inference_mode():
+        sensed = network.sensed(x, mask)
+        y = network.sensor(x, sensed, network.vessels(x))
+        fields = network.light_of(y, mask, sensed)
+        restored = planes(fields.believed()).resized(128).apply(x.new_empty(1, 3, 128, 128))
+    assert restored.shape == (1, 3, 128, 128)
+    with pytest.raises(RuntimeError, match="meta"):
+        network.undo_sensor(x, sensed, network.vessels(x))
