@@ -81,6 +81,12 @@ class Planes(NamedTuple):
     offset: torch.Tensor
     saturation: torch.Tensor
 
+    @property
+    def neutral(self) -> bool:
+        """Whether they leave every image as it is."""
+        apart = (self.gain - 1, self.offset, self.saturation - 1)
+        return not bool(torch.stack([t.any() for t in apart]).any())
+
     def resized(self, size: int) -> Planes:
         """Resize smoothly to another size."""
         return self.cut(slice(0, size), slice(0, size), size=size)

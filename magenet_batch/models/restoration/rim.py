@@ -46,11 +46,12 @@ def continued(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     height, width = mask.shape
     size = (max(1, width // _REDUCED), max(1, height // _REDUCED))
     weight = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    light = cv2.resize(pixels * inside[..., None], size, interpolation=cv2.INTER_AREA)
+    light = cv2.resize(cv2.copyTo(pixels, inside), size, interpolation=cv2.INTER_AREA)
     sigma = _SMOOTH / _REDUCED
     low = _spread(light, weight, sigma)
     outside = cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where(inside[..., None] > 0, pixels, outside).astype(np.float32)
+    result: np.ndarray = cv2.copyTo(pixels, inside, outside)
+    return result
 
 
 def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
