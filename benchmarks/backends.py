@@ -42,7 +42,8 @@ from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
 
 SIZE = 512
-COMPILE_S = 420  # seconds after which compiling is stopped
+EIGHT_BITS = ("structure module",)
+"""Parts that are tried in 8 bits; the errors there are so large that no other part is."""
 Run = Callable[[], torch.Tensor]
 
 
@@ -152,19 +153,21 @@ def compiled_here(name: str, *, pairs: int) -> dict[str, float]:
     return {**found, "off": off, "prepare_s": seconds}
 
 
-def compiled(name: str, *, pairs: int) -> dict[str, Any]:
+def compiled(name: str, told: argparse.Namespace) -> dict[str, Any]:
     """The same in a process of its own, which is stopped when it takes too long."""
-    command = [sys.executable, __file__, "--compile", name, "--pairs", str(pairs)]
+    command = [sys.executable, __file__, "--compile", name, "--pairs", str(told.pairs)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_S)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=told.compile_s)
     except subprocess.TimeoutExpired:
-        return {"error": f"did not finish compiling within {COMPILE_S} s"}
+        return {"error": f"did not finish compiling within {told.compile_s} s"}
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1][:200]}
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(part: torch.nn.Module, given: list[torch.Tensor], *, pairs: int) -> dict[str, Any]:
+def measure(
+    part: torch.nn.Module, given: list[torch.Tensor], *, pairs: int, eight_bits: bool
+) -> dict[str, Any]:
     """All back ends of one part."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -174,17 +177,20 @@ def measure(part: torch.nn.Module, given: list[torch.Tensor], *, pairs: int) -> 
         engines = torch_engines(part, given) | {
             "OpenVINO, float32": lambda: openvino(model, arrays, precision="f32"),
             "OpenVINO, bf16": lambda: openvino(model, arrays, precision="bf16"),
-            "OpenVINO, 8 bits": lambda: openvino(
-                quantised(model, arrays, static=True), arrays, precision="f32"
-            ),
             "ONNX Runtime, float32": lambda: onnx_runtime(model, arrays),
-            "ONNX Runtime, 8 bits, dynamic": lambda: onnx_runtime(
-                quantised(model, arrays, static=False), arrays
-            ),
-            "ONNX Runtime, 8 bits, static": lambda: onnx_runtime(
-                quantised(model, arrays, static=True), arrays
-            ),
         }
+        if eight_bits:
+            engines |= {
+                "OpenVINO, 8 bits": lambda: openvino(
+                    quantised(model, arrays, static=True), arrays, precision="f32"
+                ),
+                "ONNX Runtime, 8 bits, dynamic": lambda: onnx_runtime(
+                    quantised(model, arrays, static=False), arrays
+                ),
+                "ONNX Runtime, 8 bits, static": lambda: onnx_runtime(
+                    quantised(model, arrays, static=True), arrays
+                ),
+            }
         for name, prepare in engines.items():
             with torch.inference_mode():
                 wanted = part(*given)
@@ -205,7 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--compile", help=argparse.SUPPRESS)
-    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--compile-s", type=int, default=420, help="stop compiling after this")
     parser.add_argument("-o", "--output", type=Path)
     told = parser.parse_args()
     torch.set_num_threads(1)
@@ -218,12 +224,6 @@ def main() -> None:
         "torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(), "load": os.getloadavg()[0], "size": SIZE,
     }}  # fmt: skip
-    for name, (part, given) in parts(network).items():
-        print(f"\n== {name}")
-        found[name] = measure(part, given, pairs=told.pairs)
-        if not told.no_compile:
-            found[name]["PyTorch, compiled"] = compiled(name, pairs=told.pairs)
-            print(f"{'PyTorch, compiled':34s} {found[name]['PyTorch, compiled']}")
     found["peaks"] = peaks()
     x = torch.from_numpy(photograph(SIZE)).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
@@ -231,8 +231,14 @@ def main() -> None:
         works = stages(laid, x, torch.ones(1, 1, SIZE, SIZE))
         found["roofline"] = {name: roofline(work, found["peaks"]) for name, work in works.items()}
     print(json.dumps({k: found[k] for k in ("peaks", "roofline")}, indent=1))
-    if told.output:
-        told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for name, (part, given) in parts(network).items():
+        print(f"\n== {name}")
+        found[name] = measure(part, given, pairs=told.pairs, eight_bits=name in EIGHT_BITS)
+        if told.compile_s:
+            found[name]["PyTorch, compiled"] = compiled(name, told)
+            print(f"{'PyTorch, compiled':34s} {found[name]['PyTorch, compiled']}")
+        if told.output:
+            told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -283,3 +283,17 @@ def test_no_stage_waits_for_a_gpu(monkeypatch: pytest.MonkeyPatch):
     assert restored.shape == (1, 3, 128, 128)
     with pytest.raises(RuntimeError, match="meta"):
         network.undo_sensor(x, sensed, network.vessels(x))
+
+
+def test_under_autocast_estimates_and_light_keep_all_their_bits():
+    """They decide about the whole image, and cost next to nothing."""
+    network = stirred(build_network(tiny())).eval()
+    x, mask = picture(64), torch.ones(1, 1, 64, 64)
+    found = []
+    for enabled in (False, True):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            sensed = network.sensed(x, mask)
+            fields = network.light_of(x, mask, sensed)
+            found.append([*sensed, *fields])
+    for exact, other in zip(*found, strict=True):
+        assert torch.equal(exact, other)
