@@ -1,4 +1,4 @@
-"""Back ends for the network on one thread of this processor, and the roofline of every stage.
+"""Back ends for the network on one thread of this processor.
 
     pip install -e '.[backends]'
     python benchmarks/backends.py [--pairs 15] [-o benchmarks/results/backends.json]
@@ -10,10 +10,6 @@ precisions, traced and frozen, and compiled; OpenVINO and ONNX Runtime, in float
 PyTorch as the product runs it; the ratio is the median over the pairs, of CPU seconds: above 1, the
 back end is faster. The error is the largest difference from PyTorch over an image, in units of
 1/255. OpenVINO and ONNX Runtime include the copies of their inputs and outputs.
-
-The roofline: for every operation of a stage, the time that its arithmetic takes at the rate of a
-large product of matrices, or the time that reading its inputs and writing its output takes at the
-rate of a large copy, whichever is longer. The share is the sum of these over the time measured.
 """
 
 from __future__ import annotations
@@ -35,8 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from backend_engines import onnx_runtime, openvino, quantised, saved
-from gpu_network import make, photograph, stages
-from roofline import peaks, roofline
+from gpu_network import make, photograph
 
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.network import Restorer
@@ -224,13 +219,6 @@ def main() -> None:
         "torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(), "load": os.getloadavg()[0], "size": SIZE,
     }}  # fmt: skip
-    found["peaks"] = peaks()
-    x = torch.from_numpy(photograph(SIZE)).permute(2, 0, 1)[None].float() / 255
-    with torch.inference_mode():
-        laid = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        works = stages(laid, x, torch.ones(1, 1, SIZE, SIZE))
-        found["roofline"] = {name: roofline(work, found["peaks"]) for name, work in works.items()}
-    print(json.dumps({k: found[k] for k in ("peaks", "roofline")}, indent=1))
     for name, (part, given) in parts(network).items():
         print(f"\n== {name}")
         found[name] = measure(part, given, pairs=told.pairs, eight_bits=name in EIGHT_BITS)

@@ -38,12 +38,12 @@ def _reference(part: Numbers) -> float:
 
 def roofline(results: Numbers) -> str:
     """Every stage: what it computes and moves, the least time for that, and the share reached."""
-    found = results["backends"]
+    found = results["roofline"]
     rates = found["peaks"]
     rows = [
         [name, f"{one['gmac']:.2f}", f"{one['mb']:.0f}", f"{one['arithmetic_ms']:.1f}",
          f"{one['least_ms']:.1f}", f"{one['ms']:.1f}", f"{100 * one['share']:.0f} %"]
-        for name, one in found["roofline"].items()
+        for name, one in found["stages"].items()
     ]  # fmt: skip
     said = (
         f"One thread reaches {rates['gmac_per_second']:.0f} GMAC/s in a product of matrices, and "
