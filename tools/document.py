@@ -351,6 +351,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md training": ("training", training),
     "docs/benchmarks.md backends": ("backends", of_speed.backends),
     "docs/benchmarks.md roofline": ("roofline", of_speed.roofline),
+    "docs/benchmarks.md passes": ("passes", of_speed.passes),
     "docs/benchmarks.md gpu": ("gpu", of_speed.gpu),
     "docs/benchmarks.md job": ("job", of_jobs.job),
     "docs/benchmarks.md start": ("start", of_jobs.start),

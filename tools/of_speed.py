@@ -36,6 +36,23 @@ def _reference(part: Numbers) -> float:
     return min(one["reference_ms"] for one in part.values() if "reference_ms" in one)
 
 
+def passes(results: Numbers) -> str:
+    """What was chosen, and what it was chosen over, in milliseconds."""
+    found = results["passes"]
+    rows = []
+    for name, group in found["forms"].items():
+        (chosen, least), *others = group.items()
+        over = "; ".join(f"{other} {ms:.1f}" for other, ms in others)
+        rows.append([name, f"{chosen} {least:.1f}", over])
+    cost = found["cost"]
+    said = (
+        f"One image: {cost['ratio']:.2f} times the CPU time of `affine` (the fastest of many runs; "
+        f"median of the pairs {cost['median_ratio']:.2f}). Milliseconds of CPU, one thread; the "
+        f"machine's load was {found['load']:.0f}, on two cores."
+    )
+    return f"{said}\n\n{table(['operation', 'chosen', 'instead of'], rows)}"
+
+
 def roofline(results: Numbers) -> str:
     """Every stage: what it computes and moves, the least time for that, and the share reached."""
     found = results["roofline"]

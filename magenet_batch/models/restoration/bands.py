@@ -45,12 +45,13 @@ def detail_bands(x_BCHW: torch.Tensor) -> Bands:
 
 
 def _smoothed(x_BCHW: torch.Tensor, sums: int, spacing: int) -> torch.Tensor:
-    """Smooth by a binomial of `sums` + 1 taps along both axes, as means of two neighbours."""
+    """Smooth by a binomial of `sums` + 1 taps along both axes, as sums of two neighbours."""
     width = sums * spacing // 2
     how = "reflect" if width < min(x_BCHW.shape[-2:]) else "replicate"
     x = F.pad(x_BCHW, (width,) * 4, mode=how)
     for axis in (2, 3):
         for _ in range(sums):
             rest = x.shape[axis] - spacing
-            x = torch.lerp(x.narrow(axis, 0, rest), x.narrow(axis, spacing, rest), 0.5)
-    return x
+            x = x.narrow(axis, 0, rest) + x.narrow(axis, spacing, rest)
+    result: torch.Tensor = x / 4**sums
+    return result
