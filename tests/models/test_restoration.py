@@ -297,3 +297,24 @@ def test_under_autocast_estimates_and_light_keep_all_their_bits():
             found.append([*sensed, *fields])
     for exact, other in zip(*found, strict=True):
         assert torch.equal(exact, other)
+
+
+def test_constants_are_copied_to_the_device_once(monkeypatch: pytest.MonkeyPatch):
+    """A copy from the host waits for a GPU, and no CUDA graph can hold it."""
+    network = stirred(build_network(tiny())).eval()
+    x, mask = picture(64), torch.ones(1, 1, 64, 64)
+
+    def restored() -> torch.Tensor:
+        with torch.inference_mode():
+            sensed = network.sensed(x, mask)
+            y = network.sensor(x, sensed, network.vessels(x))
+            return planes(network.light_of(y, mask, sensed).believed()).resized(64).apply(y)
+
+    before = restored()
+
+    def refused(*_: object, **__: object) -> torch.Tensor:
+        raise AssertionError("a constant is copied again")
+
+    for name in ("tensor", "as_tensor", "from_numpy"):
+        monkeypatch.setattr(torch, name, refused)
+    assert torch.equal(restored(), before)
