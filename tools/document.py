@@ -15,6 +15,7 @@ from pathlib import Path
 
 import of_jobs
 import of_quality
+import of_speed
 from of_quality import Numbers, table
 
 from magenet_batch.jobs.plan.estimate import worker_seconds
@@ -348,6 +349,10 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md image": ("image", image),
     "docs/benchmarks.md network": ("network", network),
     "docs/benchmarks.md training": ("training", training),
+    "docs/benchmarks.md backends": ("backends", of_speed.backends),
+    "docs/benchmarks.md roofline": ("roofline", of_speed.roofline),
+    "docs/benchmarks.md passes": ("passes", of_speed.passes),
+    "docs/benchmarks.md gpu": ("gpu", of_speed.gpu),
     "docs/benchmarks.md job": ("job", of_jobs.job),
     "docs/benchmarks.md start": ("start", of_jobs.start),
     "docs/benchmarks.md waiting": ("waiting", of_jobs.waiting),

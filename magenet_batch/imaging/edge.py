@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magenet_batch.imaging.fov import FieldOfView, brightest, reduced_levels
+from magenet_batch.imaging.fov import FieldOfView, analysis_scale, brightest
 from magenet_batch.imaging.masked import masked_gaussian
 
-_RADIUS = 160  # of the field of view on the analysis copy, pixels
 _BESIDE = (1.5, 0.03)  # where the border is measured: pixels of the copy, radii outside the edge
 _WITHIN = (0.04, 0.08)  # where the field of view is measured, radii inside the edge
 _SPREAD = 0.04  # standard deviation of the means along the edge, radii
@@ -18,7 +17,7 @@ _LIKE = (0.5, 0.7)  # border over field of view: up to which they differ, from w
 _COVERED = (0.1, 0.5)  # share of the way from border to field: up to which it is border, and not
 
 
-def edge_levels(pixels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+def edge_levels(small: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
     """Levels on both sides of the edge of a field of view whose border is not black.
 
     Film has a base, and light leaks. Where the field of view that was found reaches over its soft
@@ -26,7 +25,7 @@ def edge_levels(pixels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.nd
     Beside a black border no such line can be seen.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16.
+        small: analysis copy of the picture (`imaging.fov.analysis_copy`), (h, w, 3).
         mask: (H, W) bool, what is enhanced.
         fov: its field of view.
 
@@ -35,12 +34,11 @@ def edge_levels(pixels: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.nd
         field of view, both 0..1, and how far the place may be border, 0..1; None where the border
         is black, or there is none.
     """
-    scale = min(1.0, _RADIUS / fov.radius)
-    height, width = (max(8, round(side * scale)) for side in mask.shape)
-    radius = fov.radius * scale
+    height, width = small.shape[:2]
+    radius = fov.radius * analysis_scale(fov)
     covered = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
     inside = (covered > 127).astype(np.uint8)
-    light = brightest(reduced_levels(pixels, (width, height))) / np.float32(255)
+    light = brightest(small) / np.float32(255)
     if light[inside == 0].max(initial=0.0) <= _BLACK[0]:
         return None
     away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 _ANALYSIS_SIZE = 320  # longest side, pixels
+_ANALYSED_RADIUS = 160  # largest radius of a field of view that is known, pixels
 _TRIES = 400
 _TOLERANCE = 0.012  # maximum distance of outline points from the circle, relative to the radius
 _LEAST_CONSENSUS = 0.45  # minimum share of the free outline that must lie on the circle
@@ -130,6 +131,26 @@ def brightest(pixels: np.ndarray) -> np.ndarray:
     red, green, blue = cv2.split(pixels)
     light: np.ndarray = cv2.max(cv2.max(red, green), blue)
     return light
+
+
+def analysis_copy(pixels: np.ndarray, fov: FieldOfView) -> np.ndarray:
+    """Reduce a picture so that its field of view has a radius of at most 160 pixels.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 or uint16.
+        fov: its field of view.
+
+    Returns:
+        (h, w, 3) float32 levels 0..255, at least 8 pixels wide and high.
+    """
+    scale = analysis_scale(fov)
+    height, width = (max(8, round(side * scale)) for side in pixels.shape[:2])
+    return reduced_levels(pixels, (width, height))
+
+
+def analysis_scale(fov: FieldOfView) -> float:
+    """Scale of the analysis copy of a picture, at most 1."""
+    return min(1.0, _ANALYSED_RADIUS / fov.radius)
 
 
 def reduced_levels(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magenet_batch.imaging.fov import FieldOfView, brightest, reduced_levels
+from magenet_batch.imaging.fov import FieldOfView, analysis_scale, brightest
 from magenet_batch.imaging.masked import masked_gaussian
 
 _REDUCED = 4  # by which wide means are reduced
-_RADIUS = 160  # of the field of view on the analysis copy, pixels
 _FARTHEST = 0.12  # radii outside of the field of view in which a notch is looked for
 _DEPTH = (0.015, 0.09)  # least and most that a notch extends outward, radii
 _WIDEST = 0.4  # most that it extends along the edge, radii
@@ -31,11 +30,12 @@ _SPREAD = 2.0  # most by which these ratios differ: text is white, a notch has t
 _SOFT = (0.15, 0.5)  # share of the notch's level at which its weight is 0, and 1
 
 
-def notch_weights(pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+def notch_weights(pixels: np.ndarray, small: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
     """How far each pixel outside the field of view belongs to a notch.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
+        small: its analysis copy (`imaging.fov.analysis_copy`), (h, w, 3).
         fov: its field of view.
 
     Returns:
@@ -43,11 +43,9 @@ def notch_weights(pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
         field of view; None where there is no notch.
     """
     height, width = pixels.shape[:2]
-    scale = min(1.0, _RADIUS / fov.radius)
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    small = reduced_levels(pixels, size)
+    size = small.shape[1::-1]
     disc = fov.mask(size[1], size[0])
-    found = _notches(small, disc, fov.radius * scale)
+    found = _notches(small, disc, fov.radius * analysis_scale(fov))
     if found is None:
         return None
     notch, border = found

@@ -150,9 +150,13 @@ class Enhancer:
         else:
             result = self._runner.enhance(pixels, fov, mask, blend=self._blend, cancelled=cancelled)
         square, shape = Square.around(fov), pixels.shape[:2]
+        again = seen
+        if result is pixels:
+            result = pixels.copy()
+        else:
+            again = self._vessel_map(result, fov, mask)
         before, after = (
-            None if found is None else _in_picture(found, square, *shape)
-            for found in (seen, self._vessel_map(result, fov, mask))
+            None if found is None else _in_picture(found, square, *shape) for found in (seen, again)
         )
         return Enhancement(result, before, after, estimates)
 

@@ -17,10 +17,11 @@ import torch.nn.functional as F
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.edge import border_share, edge_levels
-from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.fov import FieldOfView, analysis_copy, brightest
 from magenet_batch.imaging.notch import notch_weights
 from magenet_batch.inference.copies import STRIP, ReducedCopy
 from magenet_batch.inference.look import clear_gain
+from magenet_batch.inference.pixels import as_pixels, as_tensor
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.bands import detail_bands
@@ -29,6 +30,8 @@ from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued, inner, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
+
+_TALL = 2048  # rows of the original that a GPU processes at a time
 
 
 @dataclass(frozen=True)
@@ -90,55 +93,72 @@ class Restoring:
             cancelled: called between steps; return True to stop.
 
         Returns:
-            (H, W, 3) in the input's dtype, and the estimates.
+            (H, W, 3) in the input's dtype, `pixels` itself if nothing is to be changed; and the
+            estimates.
 
         Raises:
             CancelledError: `cancelled` returned True.
             ImageError: the network produced values that are not finite.
         """
-        notch = notch_weights(pixels, fov)
+        small = analysis_copy(pixels, fov)
+        notch = notch_weights(pixels, small, fov)
         whole = mask if notch is None else mask | (notch > 0.5)
         copy = ReducedCopy.of(pixels, fov, whole, mask, working=self._working)
-        inside = self._tensor(copy.disc[..., None])
+        inside = self._plane(copy.disc)
         if cancelled():
             raise CancelledError("stopped before the sensor stage")
         x = self._tensor(copy.pixels)
-        with self._computing():
-            seen = self._tensor(continued(copy.pixels, copy.mask))
-            bands = detail_bands(seen)
-            sensed = self._network.sensed(
-                seen, self._tensor(inner(copy.disc)[..., None]), bands=bands
-            )
-            blur = float(sensed.blur)
-            lit = relit_rim(copy.pixels, copy.mask, blur=blur)
-            if lit is not copy.pixels:
-                seen = self._tensor(continued(lit, copy.mask))
-                bands = detail_bands(seen)
-            y = self._network.undo_sensor(seen, sensed, copy.fitted(vessels), bands=bands)
-            relit, restored = (self._tensor(t[..., None]) for t in trusted(copy.mask, blur=blur))
-            y = x + relit * (self._tensor(lit) - x) + restored * (y - seen)
+        change, sensed = self._sensor_undone(x, copy, vessels)
+        y = x if change is None else x + change
         if cancelled():
             raise CancelledError("stopped before the light stage")
         fields = self._light(y, inside, sensed)
         if not torch.isfinite(y.sum()):
             raise ImageError("non_finite", "the network produced values that are not finite")
         light = planes(fields) if fields is not None else None
+        if light is not None and light.neutral:
+            light = None
         clear = None
         if self._look == "clear":
             shown = light.resized(y.shape[-1]).apply(y) if light is not None else y
             clear = torch.exp(clear_gain(self._continued(shown, copy.mask), inside))
         # Up to the edge: a veil left there would look like a bright ring.
         weight = (mask if notch is None else np.maximum(mask, notch)) * np.float32(blend)
-        edge = edge_levels(pixels, whole, fov)
-        result = self._composed(pixels, weight, copy, y - x, light, clear, edge, cancelled)
+        edge = edge_levels(small, whole, fov)
+        result = self._composed(pixels, weight, copy, change, light, clear, edge, cancelled)
         return result, _estimates(sensed, fields, copy, 2 * fov.radius)
+
+    def _sensor_undone(
+        self, x: torch.Tensor, copy: ReducedCopy, vessels: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, Sensed]:
+        """What undoing blur, noise and compression changes in a copy; None if nothing."""
+        with self._computing():
+            seen = self._tensor(continued(copy.pixels, copy.mask))
+            bands = detail_bands(seen)
+            sensed = self._network.sensed(seen, self._plane(inner(copy.disc)), bands=bands)
+            blur = float(sensed.blur)
+            lit = relit_rim(copy.pixels, copy.mask, blur=blur)
+            if lit is not copy.pixels:
+                seen = self._tensor(continued(lit, copy.mask))
+                bands = detail_bands(seen)
+            undone = self._network.undo_sensor(seen, sensed, copy.fitted(vessels), bands=bands)
+        if undone is seen and lit is copy.pixels:
+            return None, sensed
+        relit, restored = (self._plane(weight) for weight in trusted(copy.mask, blur=blur))
+        change = restored * (undone - seen)
+        if lit is not copy.pixels:
+            change = torch.addcmul(change, relit, self._tensor(lit) - x)
+        return change, sensed
 
     def _computing(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
 
     def _tensor(self, array_HWC: np.ndarray) -> torch.Tensor:
-        array = np.ascontiguousarray(array_HWC.transpose(2, 0, 1)[None], dtype=np.float32)
-        return torch.from_numpy(array).to(self._device)
+        there = torch.from_numpy(array_HWC).to(self._device)
+        return there.permute(2, 0, 1)[None].contiguous()
+
+    def _plane(self, array_HW: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array_HW).to(self._device, torch.float32)[None, None]
 
     def _continued(self, x_13SS: torch.Tensor, mask: np.ndarray) -> torch.Tensor:
         """Continue a restored copy outside the field of view."""
@@ -163,28 +183,35 @@ class Restoring:
         pixels: np.ndarray,
         weight: np.ndarray,
         copy: ReducedCopy,
-        change: torch.Tensor,
+        change: torch.Tensor | None,
         light: Planes | None,
         clear: torch.Tensor | None,
         edge: np.ndarray | None,
         cancelled: Callable[[], bool],
     ) -> np.ndarray:
-        """Apply the copy's change and the light to the original, strip by strip."""
+        """Apply the copy's change and the light to the original, strip by strip.
+
+        Returns `pixels` itself if there is nothing to apply.
+        """
+        if change is None and light is None and clear is None:
+            return pixels
         side = copy.square.side
         full = int(np.iinfo(pixels.dtype).max)
         result: np.ndarray = pixels.copy()
-        for rows, columns, window in _strips(copy.square, *weight.shape):
+        tall = STRIP if self._device.type == "cpu" else _TALL
+        for rows, columns, window in _strips(copy.square, *weight.shape, tall=tall):
             if cancelled():
                 raise CancelledError("stopped between two strips")
-            share = weight[rows, columns]
+            share, seen = weight[rows, columns], pixels[rows, columns]
             if not share.any():
                 continue
-            seen = pixels[rows, columns].astype(np.float32) / full
             if edge is not None:
-                share = share * (1 - border_share(seen.max(2), edge, rows, columns, weight.shape))
-            old = self._tensor(seen)
+                bright = brightest(seen).astype(np.float32) / full
+                share = share * (1 - border_share(bright, edge, rows, columns, weight.shape))
+            old = as_tensor(seen, self._device, layout=torch.contiguous_format)
             new = old
-            if old.shape[-2:] == (window.bottom - window.top, window.right - window.left):
+            inside = old.shape[-2:] == (window.bottom - window.top, window.right - window.left)
+            if change is not None and inside:
                 new = old + _enlarged(change, window, side)  # detail is known in the square only
             if light is not None:
                 at = slice(window.top, window.bottom), slice(window.left, window.right)
@@ -193,21 +220,22 @@ class Restoring:
                 # No channel may clip, which would change the hue.
                 room = (1 / new.amax(1, keepdim=True).clamp_min(1e-3)).clamp_min(1)
                 new = new * torch.minimum(_enlarged(clear, window, side), room)
-            mixed = torch.lerp(old, new.clamp_(0, 1), self._tensor(share[..., None]))
-            values = mixed.mul_(full).round_()[0].permute(1, 2, 0).cpu().numpy()
-            result[rows, columns] = values.astype(pixels.dtype)
+            mixed = torch.lerp(old, new.clamp_(0, 1), self._plane(share))
+            result[rows, columns] = as_pixels(mixed, pixels.dtype)
         return result
 
 
-def _strips(square: Square, height: int, width: int) -> Iterator[tuple[slice, slice, Window]]:
+def _strips(
+    square: Square, height: int, width: int, *, tall: int
+) -> Iterator[tuple[slice, slice, Window]]:
     """Rows and columns of the picture, strip by strip, and the window of the square they lie in.
 
     A notch can reach beyond the square. What lies beside the square comes last, with the window
     of the square's outermost line, whose light applies there.
     """
     side = square.side
-    for top in range(0, side, STRIP):
-        whole = Window(top, min(top + STRIP, side), 0, side)
+    for top in range(0, side, tall):
+        whole = Window(top, min(top + tall, side), 0, side)
         rows, columns, to_rows, to_columns = square.overlap(whole, height, width)
         yield (
             rows, columns,

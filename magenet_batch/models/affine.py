@@ -8,6 +8,7 @@ Gharbi et al., Deep Bilateral Learning, SIGGRAPH 2017).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -61,8 +62,9 @@ class Affine(NamedTuple):
         return cls(torch.unflatten(matrix, 1, (3, 3)), offset)
 
 
+@lru_cache(maxsize=256)
 def interpolation_matrix(
-    source: int, target: int, *, start: int, stop: int, like: torch.Tensor
+    source: int, target: int, start: int, stop: int, *, device: torch.device, dtype: torch.dtype
 ) -> tuple[torch.Tensor, slice]:
     """Matrix of bilinear interpolation along one axis, for a range of target positions.
 
@@ -71,22 +73,24 @@ def interpolation_matrix(
         target: length of the whole axis after resizing.
         start: first target position.
         stop: one past the last target position.
-        like: tensor whose device and dtype the matrix takes.
+        device: where the matrix is kept.
+        dtype: its type.
 
     Returns:
         A matrix (stop - start, n), and the slice of n source samples that it applies to. The result
         at a position does not depend on the range.
     """
-    at = torch.arange(start, stop, device=like.device, dtype=torch.float64)
-    at = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
-    low = at.floor().long().clamp(max=max(source - 2, 0))
-    first, last = int(low[0]), min(int(low[-1]) + 2, source)
-    weights = torch.zeros(stop - start, last - first, device=like.device, dtype=torch.float64)
-    rows = torch.arange(stop - start, device=like.device)
-    weights[rows, low - first] = 1 - (at - low)
-    if source > 1:
-        weights[rows, low - first + 1] += at - low
-    return weights.to(like.dtype), slice(first, last)
+    with torch.inference_mode(False):  # cached, and training may be the next caller
+        at = torch.arange(start, stop, dtype=torch.float64)
+        at = ((at + 0.5) * (source / target) - 0.5).clamp(0, source - 1)
+        low = at.floor().long().clamp(max=max(source - 2, 0))
+        first, last = int(low[0]), min(int(low[-1]) + 2, source)
+        weights = torch.zeros(stop - start, last - first, dtype=torch.float64)
+        rows = torch.arange(stop - start)
+        weights[rows, low - first] = 1 - (at - low)
+        if source > 1:
+            weights[rows, low - first + 1] += at - low
+        return weights.to(device, dtype), slice(first, last)
 
 
 class Window(NamedTuple):
@@ -133,7 +137,9 @@ def cut_resized(x_BCHW: torch.Tensor, window: Window, *, height: int, width: int
         return F.interpolate(x_BCHW, size=(height, width), mode="bilinear", align_corners=False)
 
     def weights(axis: int, size: int, start: int, stop: int) -> tuple[torch.Tensor, slice]:
-        return interpolation_matrix(x_BCHW.shape[axis], size, start=start, stop=stop, like=x_BCHW)
+        return interpolation_matrix(
+            x_BCHW.shape[axis], size, start, stop, device=x_BCHW.device, dtype=x_BCHW.dtype
+        )
 
     rows, r = weights(-2, height, window.top, window.bottom)
     tall = rows @ x_BCHW[..., r, :]

@@ -43,6 +43,32 @@ def added(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x + y if torch.is_grad_enabled() else x.add_(y)
 
 
+def added_product(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The sum x + a b, in place of the first summand when no gradient is needed."""
+    return torch.addcmul(x, a, b) if torch.is_grad_enabled() else x.addcmul_(a, b)
+
+
+def doubled(x_BCHW: torch.Tensor) -> torch.Tensor:
+    """Double height and width bilinearly, as `F.interpolate` does; without gradients faster.
+
+    Every second row and column lies a quarter of the way to one neighbour, the others to the other.
+    A complex number holds two neighbouring columns, so that they are written side by side.
+
+    Args:
+        x_BCHW: float32, contiguous.
+    """
+    if torch.is_grad_enabled() or x_BCHW.dtype != torch.float32:
+        return F.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
+    b, c, h, w = x_BCHW.shape
+    x = F.pad(x_BCHW, (1, 1, 1, 1), mode="replicate")
+    tall = x.new_empty(b, c, h, 2, w + 2)
+    for side, neighbour in enumerate((x[:, :, :-2], x[:, :, 2:])):
+        torch.lerp(x[:, :, 1:-1], neighbour, 0.25, out=tall[:, :, :, side])
+    tall = tall.view(b, c, 2 * h, w + 2)
+    left, right = (torch.lerp(tall[..., 1:-1], t, 0.25) for t in (tall[..., :-2], tall[..., 2:]))
+    return torch.view_as_real(torch.complex(left, right)).view(b, c, 2 * h, 2 * w)
+
+
 def conv_shuffled(
     x_BCHW: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:

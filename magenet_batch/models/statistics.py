@@ -6,6 +6,8 @@ dimmed copy keeps a plateau below one. Convolutions learn that slowly; quantiles
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -34,12 +36,18 @@ def colour_statistics(x_B3HW: torch.Tensor, *, side: int = _SIDE) -> torch.Tenso
     share = F.adaptive_avg_pool2d((full.amax(1, keepdim=True) > _DARK).float(), side)
     inside = F.max_pool2d(1 - share, 3, stride=1, padding=1) < 0.01  # no colours mixed with black
     values = torch.where(inside, x, torch.nan).flatten(2)
-    levels = torch.tensor(_LEVELS, device=x.device)
-    quantiles = torch.nanquantile(values, levels, dim=2).permute(1, 2, 0).flatten(1)
+    quantiles = torch.nanquantile(values, _levels(x.device), dim=2).permute(1, 2, 0).flatten(1)
     apart = torch.nan_to_num(values - values.nanmean(2, keepdim=True))
     count = inside.flatten(1).sum(1).clamp_min(1)[:, None, None]
     covariance = 10 * (apart @ apart.mT) / count  # about as large as the quantiles
     return torch.cat([torch.nan_to_num(quantiles), covariance.flatten(1)], 1)
+
+
+@lru_cache(maxsize=8)
+def _levels(device: torch.device) -> torch.Tensor:
+    """The levels of the quantiles on a device, which would wait for each new copy."""
+    with torch.inference_mode(False):  # cached, and training may be the next caller
+        return torch.tensor(_LEVELS, device=device)
 
 
 class DescribeColour(nn.Sequential):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from magenet_batch.imaging.edge import border_share, edge_levels
-from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.imaging.fov import FieldOfView, analysis_copy
 
 FOV = FieldOfView(200, 200, 160, 0, 0, 400, 400, 400, 400)
 
@@ -19,7 +19,7 @@ def picture(*, border: float, radius: float = 156, level: float = 120) -> np.nda
 
 
 def shares(pixels: np.ndarray) -> np.ndarray | None:
-    levels = edge_levels(pixels, FOV.mask(400, 400), FOV)
+    levels = edge_levels(analysis_copy(pixels, FOV), FOV.mask(400, 400), FOV)
     if levels is None:
         return None
     full = np.iinfo(pixels.dtype).max
@@ -55,7 +55,7 @@ def test_a_field_as_dark_as_its_border_is_no_border():
 
 def test_parts_of_a_picture_are_as_the_whole():
     pixels = picture(border=30)
-    levels = edge_levels(pixels, FOV.mask(400, 400), FOV)
+    levels = edge_levels(analysis_copy(pixels, FOV), FOV.mask(400, 400), FOV)
     assert levels is not None
     light = pixels.max(2).astype(np.float32) / 255
     whole = border_share(light, levels, slice(0, 400), slice(0, 400), (400, 400))

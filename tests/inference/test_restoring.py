@@ -184,3 +184,36 @@ def test_film_at_the_edge_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     black.append(enhancer(weights).enhance(pixels, wider).pixels)
     assert np.array_equal(*black)
+
+
+def test_where_nothing_changes_vessels_are_detected_once(tmp_path: Path):
+    pixels, fov = phantom()
+    network = enhancer(saved(tmp_path, stir=0.0, closed=True))
+    calls = []
+    network.network.structure.register_forward_hook(lambda *_: calls.append(1))
+    done = network.enhance(pixels, fov)
+    assert np.array_equal(done.pixels, pixels)
+    assert not np.shares_memory(done.pixels, pixels), "the caller may write into either"
+    assert len(calls) == 1
+    assert np.array_equal(done.vessels_before, done.vessels_after)
+    changed = enhancer(saved(tmp_path, stir=0.05))
+    changed.network.structure.register_forward_hook(lambda *_: calls.append(1))
+    changed.enhance(pixels, fov)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_height_of_the_strips_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
+):
+    """A GPU takes taller ones."""
+    pixels, fov = phantom(700)
+    pixels = pixels.astype(kind) * (257 if kind is np.uint16 else 1)
+    weights = saved(tmp_path, stir=0.05)
+    found = []
+    for tall in (40, 256, 2048):
+        monkeypatch.setattr(restoring, "STRIP", tall)
+        found.append(enhancer(weights).enhance(pixels, fov).pixels.astype(int))
+    assert np.abs(found[0] - pixels).max() > np.iinfo(kind).max // 50
+    for other in found[1:]:
+        assert np.abs(other - found[0]).max() <= 1

@@ -1,5 +1,7 @@
 """The restoring network: a new one is the identity, contrast cannot fall, tiles agree."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -285,3 +287,56 @@ def test_every_size_restores_an_image(size: str):
         y = network(picture(96), torch.ones(1, 1, 96, 96))
     assert y.shape == (1, 3, 96, 96)
     assert torch.isfinite(y).all()
+
+
+def test_no_stage_waits_for_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    """Asking a tensor for its values would; those of the device `meta` cannot be asked.
+
+    Only `undo_sensor` asks, whether anything is faulty: a CUDA graph can hold everything else.
+    """
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # not for `meta`
+    network = build_network(tiny()).eval().to("meta")
+    x, mask = (torch.empty(1, c, 64, 64, device="meta") for c in (3, 1))
+    with torch.inference_mode():
+        sensed = network.sensed(x, mask)
+        y = network.sensor(x, sensed, network.vessels(x))
+        fields = network.light_of(y, mask, sensed)
+        restored = planes(fields.believed()).resized(128).apply(x.new_empty(1, 3, 128, 128))
+    assert restored.shape == (1, 3, 128, 128)
+    with pytest.raises(RuntimeError, match="meta"):
+        network.undo_sensor(x, sensed, network.vessels(x))
+
+
+def test_under_autocast_estimates_and_light_keep_all_their_bits():
+    """They decide about the whole image, and cost next to nothing."""
+    network = stirred(build_network(tiny())).eval()
+    x, mask = picture(64), torch.ones(1, 1, 64, 64)
+    found = []
+    for enabled in (False, True):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            sensed = network.sensed(x, mask)
+            fields = network.light_of(x, mask, sensed)
+            found.append([*sensed, *fields])
+    for exact, other in zip(*found, strict=True):
+        assert torch.equal(exact, other)
+
+
+def test_constants_are_copied_to_the_device_once(monkeypatch: pytest.MonkeyPatch):
+    """A copy from the host waits for a GPU, and no CUDA graph can hold it."""
+    network = stirred(build_network(tiny())).eval()
+    x, mask = picture(64), torch.ones(1, 1, 64, 64)
+
+    def restored() -> torch.Tensor:
+        with torch.inference_mode():
+            sensed = network.sensed(x, mask)
+            y = network.sensor(x, sensed, network.vessels(x))
+            return planes(network.light_of(y, mask, sensed).believed()).resized(64).apply(y)
+
+    before = restored()
+
+    def refused(*_: object, **__: object) -> torch.Tensor:
+        raise AssertionError("a constant is copied again")
+
+    for name in ("tensor", "as_tensor", "from_numpy"):
+        monkeypatch.setattr(torch, name, refused)
+    assert torch.equal(restored(), before)

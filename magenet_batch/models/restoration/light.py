@@ -81,29 +81,35 @@ class Planes(NamedTuple):
     offset: torch.Tensor
     saturation: torch.Tensor
 
+    @property
+    def neutral(self) -> bool:
+        """Whether they leave every image as it is."""
+        apart = (self.gain - 1, self.offset, self.saturation - 1)
+        return not bool(torch.stack([t.any() for t in apart]).any())
+
     def resized(self, size: int) -> Planes:
         """Resize smoothly to another size."""
         return self.cut(slice(0, size), slice(0, size), size=size)
 
     def cut(self, rows: slice, columns: slice, *, size: int) -> Planes:
         """A window of the planes resized to `size`; the values do not depend on the window."""
-        enlarge = bicubic_matrix(self.gain.shape[-1], size).to(self.gain)
+        enlarge = bicubic_matrix(self.gain.shape[-1], size, self.gain.device).to(self.gain)
         tall, wide = enlarge[rows], enlarge[columns].T
         return Planes(tall @ self.gain @ wide, tall @ self.offset @ wide, self.saturation)
 
     def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
         """Restore images; the result is not clipped."""
         x = x_B3HW
-        if not torch.is_grad_enabled() and bool((self.saturation == 1).all()):
+        on_cpu = x.device.type == "cpu"  # elsewhere asking would wait for the device
+        if on_cpu and not torch.is_grad_enabled() and bool((self.saturation == 1).all()):
             return self.gain * x - self.offset
-        weights = torch.tensor(_LUMA, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
-        luma = (x * weights).sum(1, keepdim=True)
+        luma = (x * _luma(x.device).to(x.dtype)).sum(1, keepdim=True)
         return self.gain * torch.lerp(luma, x, self.saturation.to(x.dtype)) - self.offset
 
 
 @lru_cache(maxsize=16)
-def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
-    """Matrix of bicubic interpolation along one axis: (outside, inside) float32.
+def bicubic_matrix(inside: int, outside: int, device: torch.device) -> torch.Tensor:
+    """Matrix of bicubic interpolation along one axis: (outside, inside) float32, on a device.
 
     Resizing by matrix products is many times faster than `F.interpolate`, also in the backward
     pass.
@@ -111,7 +117,14 @@ def bicubic_matrix(inside: int, outside: int) -> torch.Tensor:
     with torch.inference_mode(False):  # cached, and training may be the next caller
         eye = torch.eye(inside)[None, None]
         matrix = F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)
-        return matrix[0, 0]
+        return matrix[0, 0].to(device)
+
+
+@lru_cache(maxsize=8)
+def _luma(device: torch.device) -> torch.Tensor:
+    """Weights of the channels in the luma: (1, 3, 1, 1), on a device."""
+    with torch.inference_mode(False):
+        return torch.tensor(_LUMA, device=device).view(1, 3, 1, 1)
 
 
 def planes(fields: Fields) -> Planes:

@@ -37,16 +37,17 @@ class Restorer(nn.Module):
     def sensed(
         self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
     ) -> Sensed:
-        """Estimate what is wrong with whole images.
+        """Estimate what is wrong with whole images, in float32 under autocast too.
 
         Args:
             x_B3HW: whole images, RGB, 0..1, continued smoothly outside the field of view.
             inner_B1HW: 1 well inside the field of view, else 0.
             bands: bands of the images, if they are already known.
         """
-        result: Sensed = self.sense(
-            statistics_of(bands or detail_bands(x_B3HW.float()), inner_B1HW)
-        )
+        with torch.autocast(x_B3HW.device.type, enabled=False):
+            result: Sensed = self.sense(
+                statistics_of(bands or detail_bands(x_B3HW.float()), inner_B1HW)
+            )
         return result
 
     def undo_sensor(
@@ -82,7 +83,7 @@ class Restorer(nn.Module):
     def light_of(
         self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed
     ) -> Fields | None:
-        """Predict the light of whole images; None if the network has no light stage.
+        """Predict the light of whole images, in float32; None if the network has no light stage.
 
         Args:
             x_B3SS: squares at the size of the light stage, RGB, 0..1.
@@ -91,7 +92,8 @@ class Restorer(nn.Module):
         """
         if self.light is None:
             return None
-        result: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
+        with torch.autocast(x_B3SS.device.type, enabled=False):
+            result: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
         return result
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:

@@ -46,25 +46,31 @@ def continued(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     height, width = mask.shape
     size = (max(1, width // _REDUCED), max(1, height // _REDUCED))
     weight = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    light = cv2.resize(pixels * inside[..., None], size, interpolation=cv2.INTER_AREA)
+    light = cv2.resize(cv2.copyTo(pixels, inside), size, interpolation=cv2.INTER_AREA)
     sigma = _SMOOTH / _REDUCED
     low = _spread(light, weight, sigma)
     outside = cv2.resize(low, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where(inside[..., None] > 0, pixels, outside).astype(np.float32)
+    result: np.ndarray = cv2.copyTo(pixels, inside, outside)
+    return result
 
 
 def _spread(light: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    """Weighted means, ever wider until every pixel has one."""
+    """Weighted means, ever wider until every pixel has one; wider ones on ever smaller copies."""
     found = np.zeros_like(light)
     known = np.zeros(weight.shape, bool)
+    size = weight.shape[::-1]
     while not known.all():
         mean, near = masked_gaussian(light, weight, sigma, least=1e-6)
+        if near.shape != known.shape:
+            mean, near = (cv2.resize(t, size, interpolation=cv2.INTER_LINEAR) for t in (mean, near))
         new = ~known & (near > 1e-2)
         found[new] = mean[new]
         known |= new
         if sigma > max(weight.shape):
             break
-        sigma *= 3
+        half = tuple(-(-side // 2) for side in weight.shape[::-1])
+        light, weight = (cv2.resize(t, half, interpolation=cv2.INTER_AREA) for t in (light, weight))
+        sigma *= 3 / 2
     return found
 
 

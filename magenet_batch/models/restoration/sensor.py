@@ -18,9 +18,11 @@ from magenet_batch.models.blocks import (
     Down,
     Up,
     added,
+    added_product,
     conv3,
     conv_shuffled,
     conv_unshuffled,
+    doubled,
     silu,
     zero_conv,
     zero_linear,
@@ -116,17 +118,14 @@ class SensorStage(nn.Module):
         features = self._features(seen, sensed.condition)
         heads = [self.fine] if self.residual is None else [self.fine, self.residual]
         fine = _enlarged(heads, features)
-        coarse = F.interpolate(
-            self.coarse(features).float().contiguous(), scale_factor=2, mode="bilinear",
-            align_corners=False,
-        )  # fmt: skip
+        coarse = doubled(self.coarse(features).float().contiguous())
         shared = torch.zeros_like(y[:, :1])
         for k, band in enumerate(detail):
             gains, first = (fine, 2 * k) if k < _FULL else (coarse, 2 * (k - _FULL))
             own, common = gains[:, first : first + 1], gains[:, first + 1 : first + 2]
-            y = torch.addcmul(y, own, band)
-            shared = torch.addcmul(shared, common, _grey(band))
-        y = y + shared
+            y = added_product(y, own, band)
+            shared = added_product(shared, common, _grey(band))
+        y = added(y, shared)
         if self.residual is not None:
             y = torch.add(y, torch.tanh(fine[:, 2 * _FULL :]), alpha=self.most)
         return y
