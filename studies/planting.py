@@ -3,11 +3,11 @@
     python studies/planting.py [--data ../shared/data] [--images 32] [--trials 3]
 
 The shipped network enhances images of idrid/val_clean and hrf/test-vessels, each degraded in
-several ways. In each output a vessel is drawn, a vessel erased, a lesion added, a lesion removed.
-The limits in quality/fidelity.py were chosen while looking at every second image (`chosen_on`); the
-others (`held_out`) give the rates that are stated. False alarms are also counted without the images
-that the degradation blurred or made noisy: there, vessels that nobody could see appear, and lines
-that noise drew disappear.
+several ways. In each output a vessel is drawn, a vessel erased, a lesion added, a lesion removed;
+the colours of the first output are made wrong in three ways. The limits in quality/limits.py were
+chosen while looking at every second image (`chosen_on`); the others (`held_out`) give the rates
+that are stated. False alarms are also counted without the images that the degradation blurred or
+made noisy: there, vessels that nobody could see appear, and lines that noise drew disappear.
 Writes studies/results/planting.json.
 """
 
@@ -39,6 +39,14 @@ CATCHES = {
     "vessel erased": ("vessel_lost", "vessel_lost_longest"),
     "lesion added": ("lesion_new",),
     "lesion removed": ("lesion_lost",),
+    "blue added": ("wrong_colour",),
+    "red taken": ("wrong_colour",),
+    "red and green swapped": ("wrong_colour",),
+}
+CASTS = {
+    "blue added": lambda rgb: rgb + np.array([0, 0, 60]),
+    "red taken": lambda rgb: rgb * (0.6, 1, 1),
+    "red and green swapped": lambda rgb: rgb[..., [1, 0, 2]],
 }
 
 
@@ -115,14 +123,16 @@ def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple
     found = []
 
     def add(kind: str, first: np.ndarray, after: np.ndarray, vessels_first: np.ndarray) -> None:
-        last = seen if after is result.pixels else enhancer.vessels(after, image.fov)
+        same = after is result.pixels or kind in CASTS
+        last = seen if same else enhancer.vessels(after, image.fov)
         row = measure_fidelity(
             first,
             after,
             image.fov,
             vessels_before=vessels_first,
             vessels_after=last,
-            sharpness=sharpness_of(result.estimates, enhancer),
+            sharpness=None if kind in CASTS else sharpness_of(result.estimates, enhancer),
+            veil=result.estimates.veil,
         )
         found.append((kind, {**row, "sensor": params.blur_sigma > 0 or params.noise_read > 0}))
 
@@ -135,6 +145,10 @@ def trial(enhancer: Enhancer, image: EvaluationImage, *seeds: int) -> list[tuple
     lesion = add_lesion(before, image.fov, rng, seen)
     if lesion is not None:
         add("lesion removed", lesion, result.pixels, enhancer.vessels(lesion, image.fov))
+    inside = image.mask[..., None]
+    for kind, cast in CASTS.items() if seeds[-1] == 0 else ():
+        wrong = np.clip(cast(result.pixels.astype(float)), 0, 255).astype(np.uint8)
+        add(kind, before, np.where(inside, wrong, result.pixels), old)
     return found
 
 
@@ -158,7 +172,7 @@ def rates(rows: list[tuple[str, dict]]) -> dict:
         found = [row for what, row in rows if what == kind and (sensor or not row["sensor"])]
         return sum(flagged(row, names) for row in found) / max(len(found), 1)
 
-    anatomy = [name for name in LIMITS if name != "colour_shift"]
+    anatomy = [name for name in LIMITS if name != "wrong_colour"]
     counts = Counter(kind for kind, _ in rows)
     return {
         "images": counts["honest"],
@@ -199,14 +213,14 @@ def main() -> None:
         "weights": enhancer.weights_hash, "images": seed, "limits": LIMITS, "least_fidelity": LEAST,
     }  # fmt: skip
     facts |= {"chosen_on": rates(halves[0]), "held_out": rates(halves[1])}
+    every = [*halves[0], *halves[1]]
     facts["values"] = {
         kind: {
-            name: np.percentile(measured([*halves[0], *halves[1]], kind, name), [5, 50, 95])
-            .round(4).tolist()
-            for name in (*LIMITS, "fidelity")
+            name: np.percentile(measured(every, kind, name), [5, 50, 95]).round(4).tolist()
+            for name in CATCHES.get(kind, (*LIMITS, "fidelity"))
         }
         for kind in ("honest", *CATCHES)
-    }  # fmt: skip
+    }
     (RESULTS / "planting.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(facts, indent=1))
 

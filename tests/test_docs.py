@@ -60,7 +60,7 @@ def test_every_status_reason_and_flag_is_described():
         "vessel_lost": 1,
         "lesion_new": 9,
         "lesion_lost": 9,
-        "colour_shift": 99,
+        "wrong_colour": 99,
         "structure_agreement": 0,
         "new_structure": 9,
         **dict.fromkeys(FADED.values(), 0),

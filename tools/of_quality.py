@@ -81,9 +81,9 @@ def planting(results: Numbers) -> str:
          f"{alarms['anatomy']:.1%}"],
         ["nothing, neither blurred nor noisy: the same", str(quiet),
          f"{alarms['anatomy_without_blur_and_noise']:.1%}"],
-        ["nothing: flagged for colour", str(found["images"]), f"{alarms['colour_shift']:.0%}"],
+        ["nothing: flagged for colour", str(found["images"]), f"{alarms['wrong_colour']:.1%}"],
         [f"nothing: withheld (fidelity below {least:g})", str(found["images"]),
-         f"{found['undelivered']:.0%}"],
+         f"{found['undelivered']:.1%}"],
     ]  # fmt: skip
     return table(["planted", "outputs", "caught"], rows)
 

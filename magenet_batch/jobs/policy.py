@@ -190,7 +190,7 @@ FLAGS: dict[str, tuple[str, ...]] = {
     "lost_vessels": ("vessel_lost", "vessel_lost_longest"),
     "new_lesion": ("lesion_new",),
     "lost_lesion": ("lesion_lost",),
-    "colour_shift": ("colour_shift",),
+    "colour_shift": ("wrong_colour",),
 }
 """Measures that raise a flag when one is above its limit in `quality.limits.LIMITS`, by flag."""
 FADED: dict[str, str] = {

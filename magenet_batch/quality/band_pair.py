@@ -10,7 +10,6 @@ import numpy as np
 from magenet_batch.imaging.masked import masked_gaussian
 
 _WINDOW = 1.5  # standard deviation of the window about a place, relative to that of its band
-_NOISE_SHARE = 50  # percentile of what changed that passes for noise which was taken away
 _LEVELS = 8  # parts of like brightness, with a noise each
 _MOST_NOISE = 2.0  # of a part, relative to that of all places
 
@@ -74,20 +73,36 @@ class BandPair(NamedTuple):
         are noisier in the logarithm. Once to twice the median of all places: what else changed in
         a large dark area is no noise.
         """
-        changed, level = self.old + self.new - 2 * self.shared, self.level[self.valid]
-        if not level.size:
+        changed = self.old + self.new - 2 * self.shared
+        if not self.valid.any():
             return np.zeros_like(self.old)
-        inside = changed[self.valid]
-        bounds = np.quantile(level, np.linspace(0, 1, _LEVELS + 1))
-        part = np.searchsorted(bounds[1:-1], level)
-        medians = [
-            float(np.percentile(inside[part == i], _NOISE_SHARE)) if (part == i).any() else 0.0
-            for i in range(_LEVELS)
-        ]
-        whole = max(0.0, float(np.percentile(inside, _NOISE_SHARE)))
-        local = np.interp(self.level, (bounds[1:] + bounds[:-1]) / 2, medians)
+        whole = max(0.0, float(np.median(changed[self.valid])))
+        local = median_by_level(changed, self.level, self.valid)
         energy: np.ndarray = np.clip(local, whole, _MOST_NOISE * whole).astype(np.float32)
         return energy
+
+
+def median_by_level(x: np.ndarray, level: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The median of values at places as bright as each place: the noise of its brightness.
+
+    Args:
+        x: (h, w) values.
+        level: (h, w) brightness of each place.
+        valid: (h, w) bool, the places that count.
+
+    Returns:
+        (h, w), from one eighth of the brightnesses to the next without steps; 0 without places.
+    """
+    if not valid.any():
+        return np.zeros_like(x)
+    values, levels = x[valid], level[valid]
+    bounds = np.quantile(levels, np.linspace(0, 1, _LEVELS + 1))
+    part = np.searchsorted(bounds[1:-1], levels)
+    medians = [
+        float(np.median(values[part == i])) if (part == i).any() else 0.0 for i in range(_LEVELS)
+    ]
+    local: np.ndarray = np.interp(level, (bounds[1:] + bounds[:-1]) / 2, medians)
+    return local
 
 
 def _band(weighted: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

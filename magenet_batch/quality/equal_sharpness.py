@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from magenet_batch.imaging.masked import masked_gaussian
 
 _DIAMETER = 560  # of the field of view in the copies that are compared, pixels
 _NOISY = 0.6  # noise, percent of the range, from which lines are drawn by noise
+_COMPRESSED = 0.2  # loss by compression from which its blocks draw lines, and hide the noise
 _AGAINST_NOISE = 1.5  # standard deviation of the smoothing against it, pixels of the copies
 _BLURRED = 0.35  # standard deviation of the blur from which it matters, pixels of the copies
 
@@ -30,18 +32,20 @@ class Sharpness:
     Attributes:
         blur: standard deviation of its blur, per mille of the diameter of its field of view.
         noise: standard deviation of its noise, percent of the range.
+        compression: its loss by JPEG compression, 0..1.
         vessels: detects vessels in (H, W, 3) RGB: (h, w) float32 probability over the whole
             picture, or None.
     """
 
     blur: float
     noise: float
+    compression: float
     vessels: Callable[[np.ndarray, FieldOfView], np.ndarray | None]
 
     @property
     def noisy(self) -> bool:
-        """Whether noise draws lines."""
-        return self.noise > _NOISY
+        """Whether noise or compression draws lines."""
+        return self.noise > _NOISY or self.compression > _COMPRESSED
 
     @property
     def matters(self) -> bool:
@@ -49,21 +53,35 @@ class Sharpness:
         return self.noisy or self.blur * _DIAMETER / 1000 > _BLURRED
 
 
-@dataclass(frozen=True)
-class Copies:
-    """Reduced copies of an original and of its enhanced image.
+class Equal(NamedTuple):
+    """Three copies of equal sharpness.
 
     Attributes:
-        fov: the field of view of all of them.
         before: the original, smoothed where it is noisy, (h, w, 3) uint8.
         after: the enhanced image, smoothed alike.
         blurred: the same, blurred as the original is.
     """
 
-    fov: FieldOfView
     before: np.ndarray
     after: np.ndarray
     blurred: np.ndarray
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Reduced copies of an original and of its enhanced image.
+
+    Attributes:
+        fov: the field of view of both.
+        before: the original, (h, w, 3) uint8.
+        after: the enhanced image, the same.
+        sharpness: how sharp the original is.
+    """
+
+    fov: FieldOfView
+    before: np.ndarray
+    after: np.ndarray
+    sharpness: Sharpness
 
     @classmethod
     def of(
@@ -79,14 +97,31 @@ class Copies:
         """
         scale = min(1.0, _DIAMETER / (2 * fov.radius))
         size = round(before.shape[1] * scale), round(before.shape[0] * scale)
-        small = fov.scaled(scale)
         old, new = (to_eight_bits(resize_area(x, *size)) for x in (before, after))
-        inside = small.mask(*old.shape[:2])
-        grain = _AGAINST_NOISE if sharpness.noisy else 0.0
-        blur = sharpness.blur * 2 * small.radius / 1000
-        return cls(
-            small, _smoothed(old, inside, grain), _smoothed(new, inside, grain),
-            _smoothed(new, inside, float(np.hypot(grain, blur))),
+        return cls(fov.scaled(scale), old, new, sharpness)
+
+    def for_spots(self) -> Equal:
+        """For comparing spots: smoothed against the noise as little as helps."""
+        return self._equal(_AGAINST_NOISE)
+
+    def for_lines(self) -> Equal:
+        """For comparing vessels: smoothed against the noise as much as the original is blurred.
+
+        No vessel of the original is narrower, and noise draws fewer lines.
+        """
+        return self._equal(max(_AGAINST_NOISE, self._blur))
+
+    @property
+    def _blur(self) -> float:
+        """Standard deviation of the original's blur, pixels of the copies."""
+        return self.sharpness.blur * 2 * self.fov.radius / 1000
+
+    def _equal(self, against_noise: float) -> Equal:
+        grain = against_noise if self.sharpness.noisy else 0.0
+        inside = self.fov.mask(*self.before.shape[:2])
+        return Equal(
+            _smoothed(self.before, inside, grain), _smoothed(self.after, inside, grain),
+            _smoothed(self.after, inside, float(np.hypot(grain, self._blur))),
         )  # fmt: skip
 
 

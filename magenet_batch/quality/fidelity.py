@@ -16,12 +16,15 @@ from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.equal_sharpness import Copies, Sharpness
 from magenet_batch.quality.lesions import lesion_changes
 from magenet_batch.quality.limits import LIMITS
+from magenet_batch.quality.lost_lines import LostLines, find_lost_lines
+from magenet_batch.quality.measures import MeasuringCopy
 
 _SURE, _POSSIBLE = 0.5, 0.25  # a vessel is there; a vessel may be there
 _NEAR = 3  # pixels of the vessel map within which two vessels are the same
 _LEAST_LENGTH = 20  # pixels of vessel below which nothing can be said
 RIM = 0.03  # radii from the edge of the field of view within which edges pass for vessels
 _SCALE = 512  # longest side at which colours are compared
+_PER_VEIL = 200.0  # a*b* units of chroma that lifting a veil of density 1 gives back
 _DOUBTFUL = 0.8  # fidelity below which images are compared again at equal sharpness
 
 
@@ -36,6 +39,8 @@ def measure_fidelity(
     vessels_before: np.ndarray,
     vessels_after: np.ndarray,
     sharpness: Sharpness | None = None,
+    copies: tuple[MeasuringCopy, MeasuringCopy] | None = None,
+    veil: float | None = None,
 ) -> dict[str, float | None]:
     """Hold an enhanced image against its original.
 
@@ -47,29 +52,38 @@ def measure_fidelity(
         vessels_after: the same of the enhanced image.
         sharpness: how sharp the original is; where it is blurred or noisy, images that differ are
             compared again at equal sharpness. None compares them as they are.
+        copies: both images at the measuring scale, where the caller has them.
+        veil: mean density of the veil that was lifted, 0..1; None if any may have been.
 
     Returns:
         The keys of `schema.FIDELITY_MEASURES`; None where there is no vessel to speak of.
     """
-    colours = _colour_changes(before, after, fov)
+    colours = _colour_changes(before, after, fov, veil=veil)
+    old, new = copies or (MeasuringCopy.of(before, fov), MeasuringCopy.of(after, fov))
+    lost = find_lost_lines(old, new)
     row = _vessel_changes(vessels_before, vessels_after, fov)
-    lesions = lesion_changes(before, after, fov)
+    row["vessel_lost_longest"] = _longest(row["vessel_lost_longest"], lost)
+    lesions = lesion_changes(old, new)
     row |= {key: lesions[key] for key in ("lesion_new", "lesion_lost")}
-    row |= {"colour_shift": colours["colour_shift"], "lesion_contrast": lesions["lesion_contrast"]}
-    row["change"] = colours["change"]
+    row |= {name: colours[name] for name in ("colour_shift", "wrong_colour")}
+    row |= {"lesion_contrast": lesions["lesion_contrast"], "change": colours["change"]}
     fidelity = overall_fidelity(row)
     doubtful = fidelity is not None and fidelity < _DOUBTFUL
     if doubtful and sharpness is not None and sharpness.matters:
-        row |= _at_equal_sharpness(before, after, fov, sharpness)
+        row |= _at_equal_sharpness(Copies.of(before, after, fov, sharpness), lost)
         fidelity = overall_fidelity(row)
     return {**row, "fidelity": fidelity}
 
 
+def _longest(found: float | None, lost: LostLines | None) -> float | None:
+    """The longer of the stretches that the detector and the line filters miss."""
+    return max((x for x in (found, lost and lost.longest()) if x is not None), default=None)
+
+
 def _vessel_changes(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> Changes:
     """What two maps of vessels, (h, w) float32 over the whole picture, differ in."""
-    mask = fov.without_rim(RIM).mask(*before.shape)
-    old, new = before * mask, after * mask
-    radius = max(1.0, 2 * fov.radius * before.shape[1] / fov.width) / 2
+    old, new = _without_rim(fov, before, after)
+    radius = _radius(fov, old)
     return {
         "structure_agreement": soft_dice(old, new),
         "vessel_new": unmatched_length(new, old),
@@ -79,23 +93,60 @@ def _vessel_changes(before: np.ndarray, after: np.ndarray, fov: FieldOfView) -> 
     }
 
 
-def _at_equal_sharpness(
-    before: np.ndarray, after: np.ndarray, fov: FieldOfView, sharpness: Sharpness
-) -> Changes:
+def _at_equal_sharpness(copies: Copies, lost: LostLines | None) -> Changes:
     """Changes of vessels and spots on copies of equal sharpness."""
-    copies = Copies.of(before, after, fov, sharpness)
-    maps = [sharpness.vessels(x, copies.fov) for x in (copies.before, copies.after, copies.blurred)]
-    found: Changes = {}
-    if all(m is not None for m in maps):
-        old, new, blurred = maps
-        assert old is not None and new is not None and blurred is not None
-        found, hidden = (_vessel_changes(old, m, copies.fov) for m in (new, blurred))
-        agreements = (found["structure_agreement"], hidden["structure_agreement"])
-        found |= {name: hidden[name] for name in ("vessel_new", "vessel_new_longest")}
-        found["structure_agreement"] = max((a for a in agreements if a is not None), default=None)
-    lost = lesion_changes(copies.before, copies.after, copies.fov)["lesion_lost"]
-    appeared = lesion_changes(copies.before, copies.blurred, copies.fov)["lesion_new"]
-    return found | {"lesion_lost": lost, "lesion_new": appeared}
+    fov, spots = copies.fov, copies.for_spots()
+    before, after, hazy = (MeasuringCopy.of(x, fov) for x in spots)
+    found: Changes = {
+        "lesion_lost": lesion_changes(before, after)["lesion_lost"],
+        "lesion_new": lesion_changes(before, hazy)["lesion_new"],
+    }
+    old, new, blurred = (copies.sharpness.vessels(x, fov) for x in copies.for_lines())
+    if old is None or new is None or blurred is None:
+        return found
+    return found | _witnessed(_without_rim(fov, old, new, blurred), fov, lost)
+
+
+def _witnessed(maps: list[np.ndarray], fov: FieldOfView, lost: LostLines | None) -> Changes:
+    """Changes of vessels where noise draws lines: what filters do not miss is none.
+
+    The agreement is that of the lines, with the tolerance of the other measures (F1): maps of
+    noise, and of vessels that became clear, overlap little.
+
+    Args:
+        maps: (h, w) float32 probability of vessel in the original, in the enhanced image, and in
+            the enhanced image blurred as the original is.
+        fov: the field of view.
+        lost: lines that are gone; None believes the maps.
+    """
+    old, new, blurred = maps
+    radius = _radius(fov, old)
+    lines, gone = _unmatched(old, new)
+    if lost is not None:
+        drawn = gone & ~lost.near(*gone.shape)
+        lines, gone = lines & ~drawn, gone & ~drawn
+    seen, added = _unmatched(blurred, old)
+    return {
+        "structure_agreement": _share(int(lines.sum() + seen.sum()), ~gone[lines], ~added[seen]),
+        "vessel_new": _share(int(seen.sum()), added),
+        "vessel_lost": _share(int(lines.sum()), gone),
+        "vessel_new_longest": longest_unmatched(blurred, old, radius=radius),
+        "vessel_lost_longest": (
+            longest_unmatched(old, new, radius=radius) if lost is None else lost.longest()
+        ),
+    }
+
+
+def _without_rim(fov: FieldOfView, *maps: np.ndarray) -> list[np.ndarray]:
+    """Maps of the whole picture, without what lies near the edge of the field of view."""
+    inner = fov.without_rim(RIM)
+    return [x * inner.mask(*x.shape) for x in maps]
+
+
+def _radius(fov: FieldOfView, vessels: np.ndarray) -> float:
+    """Radius of the field of view in a map of the whole picture, pixels."""
+    diameter: float = 2 * fov.radius * vessels.shape[1] / fov.width
+    return max(1.0, diameter) / 2
 
 
 def overall_fidelity(row: Mapping[str, float | None]) -> float | None:
@@ -130,8 +181,12 @@ def unmatched_length(a: np.ndarray, b: np.ndarray) -> float | None:
     The two thresholds keep a vessel that was faint and became clear from counting as new.
     """
     lines, alone = _unmatched(a, b)
-    length = int(lines.sum())
-    return None if length < _LEAST_LENGTH else float(alone.sum()) / length
+    return _share(int(lines.sum()), alone)
+
+
+def _share(length: int, *places: np.ndarray) -> float | None:
+    """The number of places per pixel of a length; None where there is hardly any length."""
+    return None if length < _LEAST_LENGTH else sum(int(x.sum()) for x in places) / length
 
 
 def longest_unmatched(a: np.ndarray, b: np.ndarray, *, radius: float) -> float | None:
@@ -182,23 +237,50 @@ def skeleton(shape: np.ndarray) -> np.ndarray:
 
 
 def _colour_changes(
-    before: np.ndarray, after: np.ndarray, fov: FieldOfView
-) -> dict[str, float | None]:
-    """Slow colour difference (CIE76 dE) and mean absolute change of values, 0..1."""
+    before: np.ndarray, after: np.ndarray, fov: FieldOfView, *, veil: float | None
+) -> Changes:
+    """Slow differences of colour, and mean absolute change of values, 0..1."""
     height, width = before.shape[:2]
     scale = min(1.0, _SCALE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     old, new = (to_float(resize_area(x, *size)) for x in (before, after))
     mask = fov.mask(size[1], size[0])
     if not mask.any():
-        return {"colour_shift": None, "change": None}
+        return {"colour_shift": None, "wrong_colour": None, "change": None}
     weight = cv2.blur(mask.astype(np.float32), (33, 33))[..., None]
 
     def slow(rgb: np.ndarray) -> np.ndarray:
-        return to_lab(cv2.blur(rgb * mask[..., None], (33, 33)) / np.maximum(weight, 1e-3))
+        lab = to_lab(cv2.blur(rgb * mask[..., None], (33, 33)) / np.maximum(weight, 1e-3))
+        inside: np.ndarray = lab[mask]
+        return inside
 
-    shift = np.linalg.norm(slow(new) - slow(old), axis=2)
+    first, last = slow(old), slow(new)
     return {
-        "colour_shift": float(shift[mask].mean()),
+        "colour_shift": float(np.linalg.norm(last - first, axis=1).mean()),
+        "wrong_colour": float(_unexplained(first[:, 1:], last[:, 1:], veil=veil).mean()),
         "change": float(np.abs(new - old)[mask].mean()),
     }
+
+
+def _unexplained(before: np.ndarray, after: np.ndarray, *, veil: float | None) -> np.ndarray:
+    """Differences of colour that lifting a veil does not explain.
+
+    A veil pales colours. Where one is lifted, a colour moves away from grey and keeps its hue, by
+    as much as the veil was dense. Any other move is another hue, or less colour.
+
+    Args:
+        before: (n, 2) a*b* of the original.
+        after: the same of the enhanced image.
+        veil: mean density of the veil that was lifted; None if any may have been.
+
+    Returns:
+        (n,) distances in a*b*.
+    """
+    chroma = np.linalg.norm(before, axis=1, keepdims=True)
+    hue = before / np.maximum(chroma, 1e-6)
+    moved = after - before
+    outward = (moved * hue).sum(1)
+    aside = np.linalg.norm(moved - outward[:, None] * hue, axis=1)
+    most = np.inf if veil is None else _PER_VEIL * veil
+    distances: np.ndarray = np.hypot(aside, outward - np.clip(outward, 0, most))
+    return distances

@@ -152,19 +152,36 @@ class Outcome:
         return bool(self.by_status["assessed"]) and not delivered
 
     def gradable_sentence(self) -> str:
-        """How many images became gradable, in one sentence; empty without grades."""
+        """How many images became gradable, or are if none did; empty without grades."""
         found = self.gradable
         if not found.graded:
             return ""
-        if self.assessed_only:
-            return f"{found.before:,} of {found.graded:,} images {_are(found.before)} gradable."
-        verb = "was" if found.before == 1 else "were"
-        was = f"{found.before:,} of {found.graded:,} {verb} before"
-        now = f"{was}, {found.delivered:,} {_are(found.delivered)} as delivered."
-        if not found.gained and not found.lost:
-            return f"No image became gradable: {now}"
-        lost = f" and {found.lost:,} no longer {_are(found.lost)}"
-        return f"{_images(found.gained)} became gradable{lost if found.lost else ''}: {now}"
+        if self.assessed_only or not (found.gained or found.lost):
+            said = self._gradable_of(found.before)
+            if self.assessed_only or not found.before:
+                return f"{said}."
+            which = "it" if found.before == 1 else f"all {found.before:,}"
+            return f"{said}: {which} already {_were(found.before)} before."
+        changed = []
+        if found.gained:
+            changed.append(f"{_images(found.gained)} became gradable")
+        if found.lost:
+            who = f"{found.lost:,}" if changed else _images(found.lost)
+            changed.append(f"{who} {_are(found.lost)} no longer{'' if changed else ' gradable'}")
+        was = f"{found.before:,} of {found.graded:,} {_were(found.before)} before"
+        now = f"{found.delivered:,} {_are(found.delivered)} as delivered"
+        return f"{' and '.join(changed)}: {was}, {now}."
+
+    def _gradable_of(self, count: int) -> str:
+        """How many of the images with a grade are gradable, in words."""
+        total = self.gradable.graded
+        noun = "image" if total == self.images else "graded image"
+        if total == 1:
+            return f"The one {noun} is {'' if count else 'not '}gradable"
+        if not count:
+            return f"None of the {total:,} {noun}s is gradable"
+        share = f"All {total:,}" if count == total else f"{count:,} of {total:,}"
+        return f"{share} {noun}s {_are(count)} gradable"
 
     def review_in_words(self) -> list[str]:
         """What waits for a reviewer, and what was decided; one sentence each."""
@@ -241,6 +258,7 @@ class Outcome:
             "done": self.done,
             **{status: self.by_status[status] for status in STATUSES},
             **{f"{s}_by_reason": dict(sorted(r.items())) for s, r in self.reasons.items()},
+            "verdict": self.gradable_sentence(),
             "headline": self.headline(),
             "became_gradable": self.gradable.gained,
             "gradable": self.gradable.as_json(),
@@ -254,6 +272,10 @@ class Outcome:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _images(count: int) -> str:

@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 6
+ROW_SCHEMA_VERSION = 7
 
 
 class Column(NamedTuple):
@@ -54,6 +54,7 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "lesion_new": ("Weber", "strongest spot of the size of a lesion that was not there before"),
     "lesion_lost": ("Weber", "strongest spot of the size of a lesion that is gone after"),
     "colour_shift": ("CIE76 dE", "mean slow colour difference in Lab between before and after"),
+    "wrong_colour": ("dE in a*b*", "the same without lightness and what lifting a veil explains"),
     "lesion_contrast": ("ratio", "contrast at the scale of lesions, after over before; 1 is kept"),
     "vessel_contrast": ("ratio", "contrast of the vessels, after over before; 1 is kept"),
     "area_contrast": (

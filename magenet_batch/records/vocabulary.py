@@ -68,7 +68,7 @@ FLAGS_MEAN: dict[str, str] = {
     "lost_vessels": "vessels that are gone",
     "new_lesion": "a spot of the size of a lesion that was not there before",
     "lost_lesion": "a spot of the size of a lesion that is gone",
-    "colour_shift": "the colours changed strongly",
+    "colour_shift": "the colours changed more than a lifted veil explains",
     "low_agreement": "vessel maps before and after overlap little",
     "low_fidelity": "the anatomy may have been altered",
     "invented": "structure where there was none",

@@ -47,7 +47,7 @@ PLAIN: dict[str, str] = {
     "vessel_lost_longest": "longest lost vessel, in radii of the field",
     "lesion_new": "strongest new spot",
     "lesion_lost": "strongest lost spot",
-    "colour_shift": "shift of colours",
+    "wrong_colour": "shift of colours that no lifted veil explains",
     "structure_agreement": "agreement of the vessels",
     "vessel_contrast": "contrast of the vessels, after over before",
     "area_contrast": "contrast of the area that lost most, after over before",

@@ -150,6 +150,7 @@ def test_every_command_and_format_counts_the_same(home, reviewed):
         "images",
         "done",
         "headline",
+        "verdict",
         "gradable",
         "became_gradable",
         "flagged",
@@ -189,4 +190,9 @@ def test_every_command_and_format_counts_the_same(home, reviewed):
     }
     assert int(tiles["images in all"]) == sum(int(tiles[w]) for w in words) == len(statuses)
     assert {s: statuses.count(s) for s in STATUSES} == by_status
-    assert int(tiles["became gradable"]) == counted[0]["became_gradable"]
+    found = counted[0]["gradable"]
+    changed = found["gained"] or found["lost"]
+    tile, count = ("became gradable", "gained") if changed else ("gradable, as before", "before")
+    assert int(tiles[tile]) == found[count]
+    for text in texts:
+        assert all(part[1:] in text for part in counted[0]["verdict"].split(": "))

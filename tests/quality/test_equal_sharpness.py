@@ -27,8 +27,12 @@ def dark_lines(pixels: np.ndarray, fov) -> np.ndarray:
     return np.clip((depth - 1.02) / 0.06, 0, 1) * inner
 
 
+def sharp(*, blur: float = 0.0, noise: float = 0.0, compression: float = 0.0, vessels=dark_lines):
+    return Sharpness(blur=blur, noise=noise, compression=compression, vessels=vessels)
+
+
 def fidelity(before: np.ndarray, after: np.ndarray, *, blur: float = 0.0, noise: float = 0.0):
-    sharpness = Sharpness(blur * 1000 / (2 * FOV.radius), noise, dark_lines)
+    sharpness = sharp(blur=blur * 1000 / (2 * FOV.radius), noise=noise)
     plain, equal = (
         measure_fidelity(
             before, after, FOV, vessels_before=dark_lines(before, FOV),
@@ -53,6 +57,9 @@ def grainy(pixels: np.ndarray) -> np.ndarray:
     return np.where(INSIDE[..., None], np.clip(pixels + noise, 0, 255), pixels).astype(np.uint8)
 
 
+GRAINY = grainy(SHARP)
+
+
 def test_vessels_that_blur_hid_are_not_new():
     plain, equal = fidelity(HAZY, SHARP, blur=BLUR)
     assert plain["vessel_new"] > 0.1
@@ -65,6 +72,28 @@ def test_a_vessel_that_was_not_there_is_new_at_any_sharpness():
     _, invented = fidelity(HAZY, with_line(SHARP), blur=BLUR)
     assert invented["vessel_new_longest"] > honest["vessel_new_longest"] + 0.1
     assert invented["fidelity"] < 0.5
+
+
+def test_what_the_detector_alone_misses_was_drawn_by_noise():
+    noise = np.random.default_rng(5).random((SIZE, SIZE)) > 0.995
+    marks = (cv2.dilate(noise.astype(np.uint8), np.ones((3, 12))) * INSIDE).astype(np.float32)
+    originals = iter([True, False, False])
+
+    def detector(pixels, fov):
+        found = dark_lines(pixels, fov)
+        return np.maximum(found, marks) if next(originals) else found
+
+    row = measure_fidelity(
+        GRAINY, SHARP, FOV, vessels_before=np.maximum(dark_lines(GRAINY, FOV), marks),
+        vessels_after=dark_lines(SHARP, FOV), sharpness=sharp(noise=5.5, vessels=detector),
+    )  # fmt: skip
+    plain = measure_fidelity(
+        GRAINY, SHARP, FOV, vessels_before=np.maximum(dark_lines(GRAINY, FOV), marks),
+        vessels_after=dark_lines(SHARP, FOV),
+    )  # fmt: skip
+    assert plain["vessel_lost"] > 0.1
+    assert row["vessel_lost"] < 0.02
+    assert row["structure_agreement"] > 0.9 and row["vessel_lost_longest"] < 0.055
 
 
 def test_lines_that_noise_drew_are_not_lost_and_a_vessel_is():
@@ -84,21 +113,25 @@ def test_sharp_originals_and_equal_images_are_compared_once():
         return dark_lines(pixels, fov)
 
     maps = {"vessels_before": dark_lines(HAZY, FOV), "vessels_after": dark_lines(SHARP, FOV)}
-    measure_fidelity(HAZY, SHARP, FOV, **maps, sharpness=Sharpness(0.1, 0.1, detector))
+    measure_fidelity(
+        HAZY, SHARP, FOV, **maps, sharpness=sharp(blur=0.1, noise=0.1, vessels=detector)
+    )
     same = dark_lines(SHARP, FOV)
     measure_fidelity(
         SHARP, SHARP, FOV, vessels_before=same, vessels_after=same,
-        sharpness=Sharpness(9.0, 9.0, detector),
+        sharpness=sharp(blur=9.0, noise=9.0, vessels=detector),
     )  # fmt: skip
     assert asked == []
-    measure_fidelity(HAZY, SHARP, FOV, **maps, sharpness=Sharpness(9.0, 0.1, detector))
+    measure_fidelity(
+        HAZY, SHARP, FOV, **maps, sharpness=sharp(blur=9.0, noise=0.1, vessels=detector)
+    )
     assert len(asked) == 3
 
 
 def test_without_maps_of_vessels_the_rest_is_compared():
     maps = {"vessels_before": dark_lines(HAZY, FOV), "vessels_after": dark_lines(SHARP, FOV)}
     row = measure_fidelity(
-        HAZY, SHARP, FOV, **maps, sharpness=Sharpness(9.0, 0.0, lambda pixels, fov: None)
+        HAZY, SHARP, FOV, **maps, sharpness=sharp(blur=9.0, vessels=lambda pixels, fov: None)
     )
     plain = measure_fidelity(HAZY, SHARP, FOV, **maps)
     assert row["vessel_new"] == plain["vessel_new"]
@@ -111,13 +144,22 @@ def test_copies_have_one_size_at_any_depth(depth: type, factor: int):
     large = cv2.resize(SHARP, None, fx=factor, fy=factor).astype(depth)
     if depth is np.uint16:
         large = large * 257
-    copies = Copies.of(large, large, FOV.scaled(factor), Sharpness(9.0, 5.0, dark_lines))
+    copies = Copies.of(large, large, FOV.scaled(factor), sharp(blur=9.0, noise=5.0))
     assert abs(2 * copies.fov.radius - min(560, 2 * FOV.radius * factor)) < 2
-    assert copies.before.dtype == copies.blurred.dtype == np.uint8
-    assert np.array_equal(copies.before, copies.after)
     inner = copies.fov.without_rim(0.1).mask(*copies.before.shape[:2])
-    after, blurred = (
-        cv2.Laplacian(x[..., 1].astype(np.float32), -1)[inner].std()
-        for x in (copies.after, copies.blurred)
-    )
-    assert blurred < after
+
+    def edges(x: np.ndarray) -> float:
+        return float(cv2.Laplacian(x[..., 1].astype(np.float32), -1)[inner].std())
+
+    spots, lines = copies.for_spots(), copies.for_lines()
+    for equal in (spots, lines):
+        assert equal.before.dtype == equal.blurred.dtype == np.uint8
+        assert np.array_equal(equal.before, equal.after)
+        assert edges(equal.blurred) < edges(equal.after) < edges(copies.after)
+    assert edges(lines.before) < 0.7 * edges(spots.before)
+
+
+def test_compression_draws_lines_as_noise_does():
+    squeezed = sharp(compression=0.5)
+    assert squeezed.noisy and squeezed.matters
+    assert not sharp(compression=0.1).matters

@@ -7,6 +7,7 @@ import pytest
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.quality.fading import MEASURES
 from magenet_batch.quality.fidelity import measure_fidelity, skeleton, soft_dice, unmatched_length
+from magenet_batch.quality.limits import LIMITS
 from magenet_batch.records.schema import FIDELITY_MEASURES
 
 SIZE = 256
@@ -39,6 +40,7 @@ def test_the_same_picture_is_perfectly_kept():
     row = measured(vessels(LONG, SHORT), vessels(LONG, SHORT))
     assert row["structure_agreement"] == pytest.approx(1)
     assert row["vessel_new"] == row["vessel_lost"] == row["colour_shift"] == row["change"] == 0
+    assert row["wrong_colour"] == 0
 
 
 def test_dice_is_exact_for_half_an_overlap():
@@ -104,6 +106,17 @@ def test_the_skeleton_is_thin_inside_and_empty_of_nothing():
     assert not skeleton(np.zeros((9, 9), bool)).any()
 
 
+def test_a_line_that_is_gone_from_the_pixels_is_lost_whatever_the_maps_say():
+    plain = np.full((SIZE, SIZE, 3), 100, np.uint8)
+    lined = plain.copy()
+    cv2.line(lined, (70, 150), (180, 150), (60, 60, 60), 3)
+    row = measured(vessels(LONG), vessels(LONG), lined, plain)
+    assert row["vessel_lost"] == 0
+    assert row["vessel_lost_longest"] > LIMITS["vessel_lost_longest"]
+    assert row["fidelity"] < 0.5
+    assert measured(vessels(LONG), vessels(LONG), plain, lined)["vessel_lost_longest"] == 0
+
+
 def test_length_is_measured_on_the_sure_part():
     a = vessels(LONG)
     assert unmatched_length(a, a * 0) == 1
@@ -119,6 +132,48 @@ def test_colour_shift_is_that_of_lab():
     row = measured(vessels(LONG), vessels(LONG), old, new)
     assert row["colour_shift"] == pytest.approx(float(np.linalg.norm(a - b)), rel=0.02)
     assert row["change"] == pytest.approx((20 + 10) / 3 / 255, rel=0.02)
+
+
+def coloured(*rgb: float) -> np.ndarray:
+    return np.full((SIZE, SIZE, 3), rgb, np.uint8)
+
+
+def wrong_colour(old, new, veil=None):
+    none = vessels(LONG)
+    return measure_fidelity(
+        old, new, FOV, vessels_before=none, vessels_after=none, veil=veil
+    )["wrong_colour"]  # fmt: skip
+
+
+ORANGE, GREY = np.array([190, 100, 50]), np.array([150, 150, 150])
+
+
+def test_a_lifted_veil_is_no_wrong_colour_and_more_than_was_found_is():
+    veiled, clear = coloured(*(0.6 * ORANGE + 0.4 * GREY)), coloured(*ORANGE)
+    row = measured(vessels(LONG), vessels(LONG), veiled, clear)
+    assert row["colour_shift"] > 20
+    assert row["wrong_colour"] == wrong_colour(veiled, clear, veil=0.4) < 0.3 * row["colour_shift"]
+    shifts = [wrong_colour(veiled, clear, veil=v) for v in (0.0, 0.05, 0.1, 0.4)]
+    assert shifts == sorted(shifts, reverse=True) and shifts[0] > 2 * shifts[-1]
+    assert wrong_colour(clear, veiled, veil=0.4) > LIMITS["wrong_colour"], "a veil that was laid"
+
+
+@pytest.mark.parametrize("factor", [0.75, 0.9, 1.15])
+def test_lightness_is_no_colour(factor):
+    lab = cv2.cvtColor((coloured(*ORANGE) / 255).astype(np.float32), cv2.COLOR_RGB2LAB)
+    lab[..., 0] *= factor
+    other = (cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255).round().astype(np.uint8)
+    assert wrong_colour(coloured(*ORANGE), other, veil=0.0) < 1.5
+
+
+@pytest.mark.parametrize("veil", [0.0, 0.2, None])
+@pytest.mark.parametrize("wrong", [(190, 100, 140), (100, 190, 50), (90, 100, 50), (120, 120, 120)])
+def test_another_hue_is_a_wrong_colour_whatever_veil_was_lifted(wrong, veil):
+    assert wrong_colour(coloured(*ORANGE), coloured(*wrong), veil) > LIMITS["wrong_colour"]
+
+
+def test_a_grey_picture_that_takes_on_a_colour_is_wrong():
+    assert wrong_colour(coloured(*GREY), coloured(*ORANGE), 0.2) > LIMITS["wrong_colour"]
 
 
 def test_fine_detail_is_no_colour_shift():

@@ -14,6 +14,7 @@ from magenet_batch.quality.fidelity import (
     overall_fidelity,
 )
 from magenet_batch.quality.lesions import lesion_changes
+from magenet_batch.quality.measures import MeasuringCopy
 from magenet_batch.records.schema import FIDELITY_MEASURES
 
 KEYS = {"lesion_new", "lesion_lost", "lesion_contrast"}
@@ -33,6 +34,10 @@ def with_spot(pixels: np.ndarray, *, radius: int, factor: float, x: int = 330, y
     return np.clip(pixels * (1 + (factor - 1) * share), 0, 255).astype(np.uint8)
 
 
+def changes(before: np.ndarray, after: np.ndarray, fov: FieldOfView = DISC):
+    return lesion_changes(*(MeasuringCopy.of(x, fov) for x in (before, after)))
+
+
 def fidelity(after: np.ndarray, vessels: np.ndarray, *, before: np.ndarray = PIXELS):
     return measure_fidelity(
         before, after, FOV, vessels_before=PHANTOM.vessels, vessels_after=vessels
@@ -40,7 +45,7 @@ def fidelity(after: np.ndarray, vessels: np.ndarray, *, before: np.ndarray = PIX
 
 
 def test_identical_pictures_have_no_spot_on_one_side():
-    found = lesion_changes(PIXELS, PIXELS, FOV)
+    found = changes(PIXELS, PIXELS, FOV)
     assert set(found) == KEYS
     assert found["lesion_new"] == found["lesion_lost"] == 0
     assert found["lesion_contrast"] == pytest.approx(1)
@@ -49,7 +54,7 @@ def test_identical_pictures_have_no_spot_on_one_side():
 @pytest.mark.parametrize(("radius", "factor"), [(3, 0.5), (3, 1.6), (6, 0.5), (6, 1.6)])
 def test_a_planted_spot_is_new_and_one_taken_away_lost(radius: int, factor: float):
     spotted = with_spot(PLAIN, radius=radius, factor=factor)
-    drawn, erased = lesion_changes(PLAIN, spotted, DISC), lesion_changes(spotted, PLAIN, DISC)
+    drawn, erased = changes(PLAIN, spotted), changes(spotted, PLAIN)
     assert drawn["lesion_new"] > LIMITS["lesion_new"]
     assert drawn["lesion_lost"] == pytest.approx(0, abs=0.01)
     assert erased["lesion_lost"] > LIMITS["lesion_lost"]
@@ -58,10 +63,23 @@ def test_a_planted_spot_is_new_and_one_taken_away_lost(radius: int, factor: floa
 
 def test_a_stronger_spot_counts_for_more():
     new = [
-        lesion_changes(PLAIN, with_spot(PLAIN, radius=5, factor=f), DISC)["lesion_new"]
-        for f in (0.9, 0.7, 0.5)
+        changes(PLAIN, with_spot(PLAIN, radius=5, factor=f))["lesion_new"] for f in (0.9, 0.7, 0.5)
     ]
     assert new == sorted(new) and new[0] < new[-1] / 2
+
+
+def test_spots_that_gain_where_a_denser_veil_is_lifted_are_not_new():
+    """A veil that is dense on the left is lifted; a spot that only the output has is new."""
+    spots = [(x, y) for x in range(120, 460, 34) for y in range(120, 460, 34)]
+    clear = PLAIN
+    for x, y in spots:
+        clear = with_spot(clear, radius=4, factor=0.55, x=x, y=y)
+    density = np.linspace(0.9, -0.4, 560).clip(0)[None, :, None]
+    veiled = (clear * (1 - density) + 110 * density).astype(np.uint8)
+    lifted = changes(veiled, clear)
+    assert lifted["lesion_new"] < LIMITS["lesion_new"]
+    painted = changes(veiled, with_spot(clear, radius=4, factor=0.55, x=205, y=239))
+    assert painted["lesion_new"] > LIMITS["lesion_new"]
 
 
 def test_no_value_is_ever_nan():

@@ -44,7 +44,7 @@ def test_images_that_became_worse_are_named_a_loss(tmp_path):
     steps, found = steps_of(tmp_path, rows)
     assert steps["lost"].text.startswith("1 image was gradable and is not as delivered")
     assert found.outcome.gradable_sentence() == (
-        "0 images became gradable and 1 no longer is: 1 of 1 was before, 0 are as delivered."
+        "1 image is no longer gradable: 1 of 1 was before, 0 are as delivered."
     )
 
 

@@ -118,6 +118,8 @@ def measure_change(
                 vessels_before=before_map,
                 vessels_after=after_map,
                 sharpness=sharpness_of(enhanced.estimates, detector),
+                copies=(first, last),
+                veil=None if enhanced.estimates is None else enhanced.estimates.veil,
             )
         )
     row.update(compare_copies(first, last, vessels=before_map))
@@ -132,4 +134,7 @@ def sharpness_of(estimates: Estimates | None, detector: VesselDetector) -> Sharp
     """How sharp an original is by the network's estimates; None without them."""
     if estimates is None:
         return None
-    return Sharpness(estimates.blur, estimates.noise, detector.vessels)
+    return Sharpness(
+        blur=estimates.blur, noise=estimates.noise, compression=estimates.compression,
+        vessels=detector.vessels,
+    )  # fmt: skip

@@ -27,7 +27,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("structure_agreement", "agreement"),
     ("vessel_new", "new vessels"),
     ("vessel_lost", "lost vessels"),
-    ("colour_shift", "colour shift"),
+    ("wrong_colour", "wrong colour"),
     ("seconds", "seconds"),
 )
 """(key, heading). Measures before and after are shown as before → after and sort by the change;
@@ -42,7 +42,7 @@ _OPTIONAL = (
     "structure_agreement",
     "vessel_new",
     "vessel_lost",
-    "colour_shift",
+    "wrong_colour",
 )
 
 

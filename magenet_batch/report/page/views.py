@@ -28,11 +28,19 @@ GROUP_TABLES = 8
 STAGES = {"read_s": "read", "enhance_s": "enhance", "measure_s": "measure", "write_s": "write"}
 
 
-def verdict(found: ReportTotals) -> dict[str, str]:
-    """How many images became gradable: the first few words, and the rest of the sentence."""
+def verdict(found: ReportTotals) -> dict[str, Any]:
+    """How many images became gradable: the first few words, the rest, and the same as a tile."""
     said = found.outcome.gradable_sentence()
     first, colon, rest = said.partition(": ")
-    return {"verdict": f"{first}." if colon else said, "verdict_rest": rest}
+    gradable = found.outcome.gradable
+    changed = gradable.gained or gradable.lost
+    return {
+        "verdict": f"{first}." if colon else said,
+        "verdict_rest": rest[:1].upper() + rest[1:],
+        "gradable": ("became gradable", gradable.gained)
+        if changed
+        else ("gradable, as before", gradable.before),
+    }
 
 
 def sentences(found: ReportTotals) -> list[str]:
