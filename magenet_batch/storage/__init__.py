@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from magenet_batch.storage.atomic import (
     draft_of,
+    flush_names,
     parquet_bytes,
     put_whole,
     refused,
@@ -63,6 +64,7 @@ __all__ = [
     "connect",
     "draft_of",
     "expanded",
+    "flush_names",
     "given_location",
     "is_below",
     "is_store",

@@ -35,24 +35,26 @@ def read_source(task: Task, *, max_pixels: int) -> bytes:
     return file_content(task.path, max_pixels=max_pixels)
 
 
-def write_output(out: Location, name: str, data: bytes) -> None:
+def write_output(out: Location, name: str, data: bytes, *, flush: bool) -> None:
     """Write a file below the output folder, atomically.
 
     Args:
         out: the output folder.
         name: name of the file, relative to the folder.
         data: its content.
+        flush: whether its name lasts at once; False where the rows that name it are written later,
+            which make it last (`records.sidecar.write_first_rows`, `Ledger.merge`).
 
     Raises:
         StorageError: the folder cannot be written to.
         ImageError: `unwritable`: this one file cannot be written.
     """
     with _of_one_image(f"{name} cannot be written"):
-        write_atomic(out / name, data, root=out)
+        write_atomic(out / name, data, root=out, flush=flush)
 
 
 def keep_original(
-    task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction
+    task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction, flush: bool
 ) -> str | None:
     """Put an unchanged original into the output tree.
 
@@ -62,6 +64,7 @@ def keep_original(
         out: the output folder.
         name: name of the output, relative to the folder.
         how: `copy` writes the same bytes, `link` a symbolic link to the original, `omit` nothing.
+        flush: as for `write_output`.
 
     Returns:
         `name`, or None if nothing was written.
@@ -73,7 +76,7 @@ def keep_original(
     if how == "omit":
         return None
     if how == "copy":
-        write_output(out, name, data)
+        write_output(out, name, data, flush=flush)
         return name
     if is_dicomweb(task.source) or is_store(task.source):
         raise ImageError(
@@ -83,7 +86,7 @@ def keep_original(
     if isinstance(target, StorePath):
         raise ImageError("unwritable", "an object store holds no links: use --kept copy")
     with _of_one_image(f"{name} cannot be linked"):
-        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out)
+        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out, flush=flush)
     return name
 
 

@@ -275,7 +275,7 @@ class ImageProcessor:
         with work.timed("write_s"):
             text = bool(work.row["burned_in_text"])
             data = self._encoded(work.task, image, enhanced.pixels, text_found=text)
-            write_output(self._out, work.task.output, data)
+            write_output(self._out, work.task.output, data, flush=False)
         work.row.update(
             status="enhanced", output=work.task.output, look=self._options.look,
             output_sha256=sha256_of(data),
@@ -291,6 +291,7 @@ class ImageProcessor:
                 out=self._out,
                 name=original_name(work.task.image_id),
                 how=how,
+                flush=False,
             )
         status = "kept" if reason in KEPT_REASONS else "withheld"
         message = (KEPT_REASONS | WITHHELD_REASONS)[reason]
@@ -308,13 +309,13 @@ class ImageProcessor:
             vessels_before=enhanced.vessels_before, vessels_after=enhanced.vessels_after,
         )  # fmt: skip
         name = evidence_name(work.task.image_id)
-        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85))
+        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85), flush=False)
         work.row["evidence"] = name
 
     def _preview(self, work: Work, enhanced: EnhancementLike) -> None:
         """Write a small picture of what is withheld, for those who review it."""
         name = preview_name(work.task.image_id)
-        write_output(self._out, name, preview_of(enhanced.pixels))
+        write_output(self._out, name, preview_of(enhanced.pixels), flush=False)
         work.row["preview"] = name
 
     def _encoded(
