@@ -2,7 +2,8 @@
 
     python tools/soak.py job --images 1000000 --minutes 60 [--folder /dev/shm/soak]
         [-o tools/results/soak.json] [--plot docs/images/soak.png]
-    python tools/soak.py watch --images 2000 --minutes 30 --seed 1 [-o tools/results/soak_watch.json]
+    python tools/soak.py watch --images 2000 --minutes 30 --seed 1
+        [-o tools/results/soak_watch.json]
 
 `job` works through hard links to a tiny image with the true plan, lock, worker, ledger and final
 check, but without looking into the images: each is read, hashed and written as it is. `watch` lets
@@ -77,7 +78,8 @@ def options_of(folder: Path, *, out: str = "out", watched: bool = False) -> JobO
 
 def make_archive(folder: Path, images: int) -> None:
     """Hard links to a tiny image in each folder."""
-    content = jobs_fakes.write_image(folder / "tiny.jpg", size=32).read_bytes()
+    first = jobs_fakes.write_image(folder / "tiny.jpg", size=32)
+    content = first.read_bytes()
     for index in range(images):
         path = folder / "in" / f"{index // IN_FOLDER:05d}" / f"{index:08d}.jpg"
         if index % IN_FOLDER:
