@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 PUT_TRIES = 3
 _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_FAULT_OF_A_FILE = {
+    errno.EMFILE: "Raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "Close other programs, which have too many files open",
+    errno.ENOTCONN: "Check the mount", errno.ETIMEDOUT: "Check the mount",
+    errno.EHOSTDOWN: "Check the mount", errno.EHOSTUNREACH: "Check the mount",
+}  # fmt: skip
+"""Errors that other files in the same place would have too, and what to do."""
 
 
 def write_atomic(
@@ -263,13 +270,26 @@ def refused(
         what: what could not be done with the file.
     """
     why = error.strerror or str(error)
+    advice = NO_FAULT_OF_A_FILE.get(error.errno or 0)
     if error.errno in _OUT_OF_ROOM:
+        advice = "Make room"
+        if error.errno == errno.ENOSPC and _no_more_files(path):
+            why = f"{why}: its file system can hold no more files (inodes)"
+    if advice is not None:
         return StorageError(
-            f"{root or path.parent} cannot be written to: {why}. "
-            "Make room, then re-run the same command to resume.",
+            f"{root or path.parent} cannot be {'written to' if what == 'written' else what}: "
+            f"{why}. {advice}, then re-run the same command to resume.",
             why=why, persistent=True,
         )  # fmt: skip
     return StorageError(f"{path} cannot be {what}: {why}.", why=why)
+
+
+def _no_more_files(path: Location) -> bool:
+    """Whether a file system lacks inodes; room for content is no help then."""
+    with contextlib.suppress(OSError, AttributeError):
+        found = os.statvfs(next(p for p in Path(str(path)).parents if p.exists()))
+        return bool(found.f_files) and not found.f_favail
+    return False
 
 
 def _remove(path: Path) -> None:

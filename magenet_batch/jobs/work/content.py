@@ -12,8 +12,18 @@ from magenet_batch.dicomweb import DicomwebError, connect_server, is_dicomweb, p
 from magenet_batch.errors import ImageError, MagenetError, StorageError
 from magenet_batch.imaging.read import check_length, file_content
 from magenet_batch.jobs.plan.plan import Task
+from magenet_batch.jobs.work.patience import read_patiently
 from magenet_batch.settings import OriginalAction
-from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
+from magenet_batch.storage import (
+    NO_FAULT_OF_A_FILE,
+    Location,
+    StorePath,
+    brief,
+    is_store,
+    put_whole,
+    refused,
+    write_atomic,
+)
 
 
 def read_source(task: Task, *, max_pixels: int) -> bytes:
@@ -25,14 +35,26 @@ def read_source(task: Task, *, max_pixels: int) -> bytes:
 
     Raises:
         ImageError: `unreadable`; or the file cannot be an image, or is too large.
+        StorageError: no file can be read here: too many are open, or the mount is gone or hangs.
         DicomwebError: the server refuses every request, or does not respond.
     """
     if is_dicomweb(task.source):
         return read_instance(task.source, max_pixels=max_pixels)
     if is_store(task.source):
         return read_object(task.source, max_pixels=max_pixels)
-    _refuse_special(task.path)
-    return file_content(task.path, max_pixels=max_pixels)
+    return read_patiently(task.path, partial(_read_file, task.path, max_pixels=max_pixels))
+
+
+def _read_file(path: Path, *, max_pixels: int) -> bytes:
+    """Read a file; what is no fault of this one ends the job, so that others are not blamed."""
+    _refuse_special(path)
+    try:
+        return file_content(path, max_pixels=max_pixels)
+    except ImageError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in NO_FAULT_OF_A_FILE:
+            raise refused(cause, path, what="read") from error
+        raise
 
 
 def write_output(out: Location, name: str, data: bytes, *, flush: bool) -> None:

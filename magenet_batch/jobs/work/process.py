@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ from magenet_batch.storage import Location, sha256_of
 
 if TYPE_CHECKING:
     from magenet_batch.inference.restoring import Estimates
+
+
+_NO_MEMORY = re.compile(r"can't allocate memory|insufficient memory|out of memory", re.IGNORECASE)
+"""How torch and OpenCV say it."""
 
 
 class EnhancerLike(Protocol):
@@ -184,10 +189,11 @@ class ImageProcessor:
             raise
         except ImageError as error:
             fail(work.row, error.reason, str(error))
-        except MemoryError:
-            fail(work.row, "error", "not enough memory for this image")
         except Exception as error:
-            fail(work.row, "error", f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
+                said = "not enough memory for this image"
+            fail(work.row, "error", said)
         if work.failed:
             work.image, work.enhanced, work.content = None, None, b""
         return work
