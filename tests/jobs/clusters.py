@@ -127,6 +127,9 @@ def until(condition: Callable[[], bool], job: subprocess.Popen, *, seconds: floa
 
 
 def everything(node: subprocess.Popen) -> list[psutil.Process]:
-    """A node's process and all that it started."""
-    first = psutil.Process(node.pid)
-    return [*first.children(recursive=True), first]
+    """A node's process and all that it started; nothing of one that has ended."""
+    try:
+        first = psutil.Process(node.pid)
+        return [*first.children(recursive=True), first]
+    except psutil.NoSuchProcess:
+        return []
