@@ -104,12 +104,14 @@ def do_watch(folder: Path) -> None:
     Watch(options, every=0.5, metrics=Metrics(), enhancer_factory=jobs_fakes.fake_factory).run()
 
 
-def images_done(out: Path, shard_images: int) -> int:
-    """Images of finished shards, of which at most the last is smaller."""
+def images_done(out: Path) -> int:
+    """Images of finished shards, of which at most the last is smaller than the others."""
     try:
-        return len(os.listdir(out / "rows")) * shard_images  # noqa: PTH208  many names
-    except FileNotFoundError:
+        planned = json.loads((out / "run.json").read_text(encoding="utf-8"))["plan"]
+        done = len(os.listdir(out / "rows"))  # noqa: PTH208  many names
+    except (OSError, ValueError):
         return 0
+    return min(int(planned["images"]), done * int(planned["shard_size"]))
 
 
 class Samples:
@@ -117,11 +119,10 @@ class Samples:
 
     Args:
         out: the output folder of its job.
-        shard_images: images in a shard.
     """
 
-    def __init__(self, out: Path, *, shard_images: int) -> None:
-        self._out, self._shard_images = out, shard_images
+    def __init__(self, out: Path) -> None:
+        self._out = out
         self._began = time.monotonic()
         self.lines: list[list[float]] = []
 
@@ -134,7 +135,7 @@ class Samples:
                          process.num_threads()]  # fmt: skip
         except psutil.NoSuchProcess:
             return
-        done = images_done(self._out, self._shard_images)
+        done = images_done(self._out)
         self.lines.append([time.monotonic() - self._began, done, *found])
 
     def table(self) -> np.ndarray:
@@ -146,7 +147,7 @@ def soak_job(folder: Path, *, images: int, minutes: float, every: float) -> dict
     """Run a job, for a limited time, and look at its process."""
     make_archive(folder, images)
     process = _SPAWN.Process(target=do_job, args=(folder,))
-    samples = Samples(folder / "out", shard_images=64)
+    samples = Samples(folder / "out")
     process.start()
     began = time.monotonic()
     while process.is_alive():
@@ -172,7 +173,7 @@ def judged(table: np.ndarray) -> dict[str, Any]:
     Args:
         table: from `Samples.table`.
     """
-    work = table[table[:, 1] > 0]
+    work = table[(table[:, 1] > 0) & (table[:, 1] < table[-1, 1])]
     if len(work) < 8:
         raise SystemExit("the job was too short to say anything")
     parts = {"first": work[: len(work) // 4], "last": work[-(len(work) // 4) :]}

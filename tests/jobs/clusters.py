@@ -20,11 +20,12 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_TOKEN": TOKEN,
     "RAY_AUTH_MODE": "token",
-    # A node that does not answer for three seconds is dead, not only after half a minute.
+    "RAY_worker_niceness": "0",  # else a busy machine starves them
+    # A node that does not answer for some seconds is dead, not only after half a minute.
     "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "3",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "4",
 }
 
 JOB = """
@@ -101,8 +102,10 @@ def node(address: str, *more: str) -> subprocess.Popen:
     """A Ray node on an address of its own, in the foreground, without anything that listens out."""
     words = [
         "start", "--block", f"--node-ip-address={address}", "--num-cpus=1",
-        "--object-store-memory=100000000", "--include-dashboard=false", *more,
+        "--object-store-memory=100000000", *more,
     ]  # fmt: skip
+    if "--head" in more:  # Ray refuses it elsewhere
+        words.append("--include-dashboard=false")
     return subprocess.Popen(
         [*RAY, *words], env=QUIET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -117,7 +120,7 @@ def end(node: subprocess.Popen) -> None:
     node.wait()
 
 
-def until(condition: Callable[[], bool], job: subprocess.Popen, *, seconds: float = 150) -> None:
+def until(condition: Callable[[], bool], job: subprocess.Popen, *, seconds: float = 240) -> None:
     """Wait until something is true while a job runs."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -133,3 +136,11 @@ def everything(node: subprocess.Popen) -> list[psutil.Process]:
         return [*first.children(recursive=True), first]
     except psutil.NoSuchProcess:
         return []
+
+
+def until_alive(node: subprocess.Popen) -> None:
+    """Wait until the raylet of a node lives."""
+    deadline = time.monotonic() + 90
+    while not named(node, "raylet"):
+        assert node.poll() is None and time.monotonic() < deadline, "the node did not start"
+        time.sleep(0.1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jobs_fakes
 import pytest
-from clusters import differing, end, named, node, shards_done, start
+from clusters import differing, end, named, node, shards_done, start, until, until_alive
 from jobs_fakes import fake_factory, outputs, rows, write_image
 
 from magenet_batch.jobs.ledger.status import read_status
@@ -104,14 +104,13 @@ def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
     out = tmp_path / "out"
     nodes = [node("127.0.0.3", "--head", "--port=6399")]
     try:
+        until_alive(nodes[0])
+        time.sleep(3)  # its own server follows
         nodes.append(node("127.0.0.4", "--address=127.0.0.3:6399"))
-        time.sleep(8)
+        for one in nodes:
+            until_alive(one)
         process = start(few, out, pause=0.15, shard=4, address="127.0.0.3:6399")
-        deadline = time.monotonic() + 150
-        while shards_done(out) < 4:
-            assert process.poll() is None, process.communicate()[1].decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: shards_done(out) >= 4 and bool(named(nodes[1], "ray::_Actor")), process)
         end(nodes.pop())
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said.decode()

@@ -11,7 +11,17 @@ from pathlib import Path
 import jobs_fakes
 import psutil
 import pytest
-from clusters import differing, end, everything, named, node, shards_done, start, until
+from clusters import (
+    differing,
+    end,
+    everything,
+    named,
+    node,
+    shards_done,
+    start,
+    until,
+    until_alive,
+)
 from jobs_fakes import fake_factory, outputs, rows, write_image
 
 from magenet_batch.jobs.ledger.status import read_status
@@ -66,10 +76,7 @@ class Cluster:
         """Start a node, and wait until its raylet lives."""
         role = ["--head", f"--port={PORT}"] if address == HEAD else [f"--address={ADDRESS}"]
         self.nodes[address] = node(address, *role)
-        deadline = time.monotonic() + 90
-        while not named(self.nodes[address], "raylet"):
-            assert self.nodes[address].poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
+        until_alive(self.nodes[address])
         time.sleep(3 if address == HEAD else 0)  # its own server follows
 
     def kill(self, address: str) -> None:
