@@ -34,6 +34,7 @@ import jobs_fakes
 import numpy as np
 import psutil
 
+from magenet_batch.jobs.ledger.state import is_known
 from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.run import run_job
@@ -48,6 +49,8 @@ from magenet_batch.storage import sha256_of, write_atomic
 IN_FOLDER = 1000  # images of a folder; file systems limit the links to one file
 GROWTH_MIB = 64.0
 """How much the second half of a job may take more memory than the first, beside its plan."""
+PATIENCE_S = 60.0
+"""A service that has finished nothing after this time is killed all the same."""
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -191,38 +194,71 @@ def judged(table: np.ndarray) -> dict[str, Any]:
     )}  # fmt: skip
 
 
+class Service:
+    """The service in a process that is killed and started again.
+
+    Args:
+        folder: holds inbox and output.
+        dice: decides when and how it ends.
+    """
+
+    def __init__(self, folder: Path, dice: random.Random) -> None:
+        self._folder, self._dice = folder, dice
+        self.killed = {"SIGKILL": 0, "SIGTERM": 0}
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and decide when it ends: after it has finished something, or much later."""
+        self.process = _SPAWN.Process(target=do_watch, args=(self._folder,))
+        self.process.start()
+        now = time.monotonic()
+        self._had = self._finished()
+        self._from, self._late = now + self._dice.expovariate(1 / 8), now + PATIENCE_S
+
+    def tick(self) -> None:
+        """End it and start it again, if it is time."""
+        now = time.monotonic()
+        worked = self._finished() > self._had
+        if now > self._late or (worked and now > self._from):
+            how = self._dice.choice(("SIGKILL", "SIGKILL", "SIGTERM"))
+            self.end(how)
+            self.killed[how] += 1
+            self.start()
+
+    def end(self, how: str) -> int | None:
+        """End it; returns the exit code."""
+        os.kill(self.process.pid or 0, getattr(signal, how))
+        self.process.join(120)
+        return self.process.exitcode
+
+    def _finished(self) -> int:
+        return len(list((self._folder / "out").glob("rows/*.parquet")))
+
+
 def soak_watch(folder: Path, *, images: int, minutes: float, seed: int) -> dict[str, Any]:
     """Let images arrive while the service is killed, then compare with an undisturbed job."""
-    rng, dice = random.Random(seed), random.Random(seed + 1)
+    rng = random.Random(seed)
     drawn = [jobs_fakes.write_image(folder / f"drawn/{i}.png", seed=i, size=48) for i in range(16)]
     inbox = folder / "in"
     inbox.mkdir()
-    killed = {"SIGKILL": 0, "SIGTERM": 0}
-    process = _SPAWN.Process(target=do_watch, args=(folder,))
-    process.start()
     began, arrived = time.monotonic(), 0
-    next_kill = began + 8
-    while arrived < images and time.monotonic() - began < 60 * minutes:
-        for _ in range(rng.randrange(1, 6)):
-            shutil.copy(rng.choice(drawn), folder / "arriving")
-            (folder / "arriving").rename(inbox / f"{rng.randrange(10**9):09d}-{arrived}.png")
-            arrived += 1
-        time.sleep(rng.expovariate(2.0))
-        if time.monotonic() > next_kill:
-            how = dice.choice(("SIGKILL", "SIGKILL", "SIGTERM"))
-            os.kill(process.pid or 0, getattr(signal, how))
-            process.join(120)
-            killed[how] += 1
-            process = _SPAWN.Process(target=do_watch, args=(folder,))
-            process.start()
-            next_kill = time.monotonic() + 4 + dice.expovariate(1 / 8)
-    _wait_for(folder / "out", arrived, process)
-    os.kill(process.pid or 0, signal.SIGTERM)
-    process.join(120)
+    service = Service(folder, random.Random(seed + 1))
+    try:
+        while arrived < images and time.monotonic() - began < 60 * minutes:
+            for _ in range(rng.randrange(1, 6)):
+                shutil.copy(rng.choice(drawn), folder / "arriving")
+                (folder / "arriving").rename(inbox / f"{rng.randrange(10**9):09d}-{arrived}.png")
+                arrived += 1
+            time.sleep(rng.expovariate(2.0))
+            service.tick()
+        _wait_for(folder / "out", arrived, service.process)
+        code = service.end("SIGTERM")
+    finally:
+        service.process.kill()
     jobs_fakes.measure_nothing()
     run_job(options_of(folder, out="whole"), enhancer_factory=jobs_fakes.fake_factory)
     return {
-        "arrived": arrived, "killed": killed, "exit_code": process.exitcode, "seed": seed,
+        "arrived": arrived, "killed": service.killed, "exit_code": code, "seed": seed,
         "seconds": time.monotonic() - began, "load": os.getloadavg()[0],
         "differences": differences(folder / "out", folder / "whole"),
     }  # fmt: skip
@@ -232,9 +268,10 @@ def _wait_for(out: Path, images: int, process: Any) -> None:
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.is_alive():
         time.sleep(1)
-        if out.exists() and (status := read_status(out)).complete and (
-            status.counts.images == images
-        ):  # fmt: skip
+        if not is_known(out):
+            continue
+        status = read_status(out)
+        if status.complete and status.counts.images == images:
             return
     raise SystemExit(f"the service did not finish {images} images")
 
