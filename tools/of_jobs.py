@@ -121,7 +121,7 @@ def soak(results: Numbers) -> str:
     )
     service = (
         f"Service: {watched['arrived']:,} images arrived in {watched['seconds'] / 60:.0f} minutes, "
-        f"{kills['SIGKILL']} times killed and {kills['SIGTERM']} times stopped; differences from "
-        f"one undisturbed job: {len(watched['differences'])}."
+        f"killed (SIGKILL): {kills['SIGKILL']}, stopped (SIGTERM): {kills['SIGTERM']}; differences "
+        f"from one undisturbed job: {len(watched['differences'])}."
     )
     return f"{table(head, rows)}\n\n{said}\n\n{service}"
