@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import io
 import json
 import multiprocessing
 import os
@@ -35,7 +34,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "makers"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "jobs"))
 
 import jobs_fakes
+from operations import Operations
 
 from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, MagenetError
 from magenet_batch.jobs.check.verify import verify
@@ -56,10 +56,6 @@ from magenet_batch.storage import StorePath, location_of
 
 FAULTS = {"local": ("full", "broken", "kill"), "s3": ("denied", "lost", "kill", "killed-after")}
 BUCKET = "sweep"
-_BY_PATH = (
-    "replace", "rename", "link", "symlink", "unlink", "mkdir", "listdir", "scandir", "utime",
-)  # fmt: skip
-_BY_HANDLE = ("fsync", "write", "ftruncate")
 _KILLED = -signal.SIGKILL
 _TRACEBACK = 70  # exit code of a job that ended with anything but a message
 _HEAVY = [
@@ -79,15 +75,17 @@ class Case:
         what: `fresh` or `append`.
         fault: one of `FAULTS`.
         at: the operation that it happens at, from 1; 0 only counts.
+        retry: whether the command has `--retry-failed`.
     """
 
     where: str
     what: str
     fault: str
     at: int
+    retry: bool = True
 
 
-class Points:
+class Points(Operations):
     """Counts the operations of this process below a folder, and disturbs one of them.
 
     Args:
@@ -97,11 +95,12 @@ class Points:
     """
 
     def __init__(self, folder: Path, fault: str, at: int) -> None:
+        super().__init__(folder)
         self.seen: Counter[str] = Counter()
-        self._folder, self._fault, self._at = str(folder), fault, at
+        self._fault, self._at = fault, at
         self._lock = threading.Lock()
 
-    def hit(self, name: str, *, half: Callable[[], object] = lambda: None) -> None:
+    def before(self, name: str, *, half: Callable[[], object] = lambda: None) -> None:
         """Count an operation; if it is the one, do half and fail, or die."""
         with self._lock:
             self.seen[name] += 1
@@ -112,89 +111,13 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(_ERRORS[self._fault], os.strerror(_ERRORS[self._fault]))
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Disturb what this process does inside the block."""
-        real: dict[Any, tuple[str, Any]] = {}
-
-        def replace(module: Any, name: str, wrapper: Callable[..., Any]) -> None:
-            real[(id(module), name)] = (name, getattr(module, name))
-            setattr(module, name, wrapper)
-
-        for name in _BY_PATH:
-            replace(os, name, self._by_path(name, getattr(os, name)))
-        for name in _BY_HANDLE:
-            replace(os, name, self._by_handle(name, getattr(os, name)))
-        replace(os, "open", self._opening(os.open))
-        opened = io.open
-        io.open = self._file(opened)  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            io.open = opened  # type: ignore[assignment]
-            for name, function in real.values():
-                setattr(os, name, function)
-
-    def _is_ours(self, path: object) -> bool:
-        return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(self._folder)
-
-    def _by_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(path: Any = ".", *rest: Any, **named: Any) -> Any:
-            if self._is_ours(path) or (rest and self._is_ours(rest[0])):
-                self.hit(name)
-            return real(path, *rest, **named)
-
-        return wrapper
-
-    def _by_handle(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*given: Any) -> Any:
-            self.hit(name)
-            return real(*given)
-
-        return wrapper
-
-    def _opening(self, real: Callable[..., int]) -> Callable[..., int]:
-        def wrapper(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if self._is_ours(path) and flags & (os.O_WRONLY | os.O_RDWR):
-                self.hit("open")
-            return real(path, flags, *rest, **named)
-
-        return wrapper
-
-    def _file(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
-            if not self._is_ours(file) or not set(mode) & set("wax+"):
-                return real(file, mode, *rest, **named)
-            self.hit("open")
-            made = real(file, mode, *rest, **named)
-            return _Written(made, self)
-
-        return wrapper
+    def found(self) -> Any:
+        return dict(self.seen)
 
 
-class _Written:
-    """A file whose writes are operations; half of a disturbed one reaches the disk."""
-
-    def __init__(self, file: Any, points: Points) -> None:
-        self._file, self._points = file, points
-
-    def write(self, data: Any) -> int:
-        def half() -> None:
-            self._file.write(data[: len(data) // 2])
-            self._file.flush()
-
-        self._points.hit("write", half=half)
-        written: int = self._file.write(data)
-        return written
-
-    def __enter__(self) -> _Written:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+def points_of(root: Path, case: Case, out: str) -> Points:
+    """The disturbance of a case; on a store, the server disturbs."""
+    return Points(root / out, case.fault, case.at if case.where == "local" else 0)
 
 
 def make_archives(root: Path) -> None:
@@ -208,25 +131,33 @@ def make_archives(root: Path) -> None:
     (root / "in/gone.png").unlink()
 
 
-def options_of(root: Path, where: str, out: str) -> JobOptions:
+def options_of(root: Path, where: str, out: str, *, retry: bool = True) -> JobOptions:
     """The command that is run, disturbed and then undisturbed."""
     place = str(root / out) if where == "local" else f"s3://{BUCKET}/{out}"
     return JobOptions(
         archive=(str(root / "in"),), out=place, workers=0, gpus=0, shard_size=2, policy="all",
-        evidence=True, append=True, retry_failed=True,
+        evidence=True, append=True, retry_failed=retry,
     )  # fmt: skip
 
 
-def work(root: Path, case: Case, out: str, tell: Any, environment: dict[str, str]) -> None:
+def work(
+    root: Path,
+    case: Case,
+    out: str,
+    tell: Any,
+    environment: dict[str, str],
+    watch: Callable[[Path, Case, str], Operations],
+) -> None:
     """The job, in a process of its own; exits as the command line would."""
     os.environ.update(environment)
     jobs_fakes.measure_nothing()
-    points = Points(root / out, case.fault, case.at if case.where == "local" else 0)
+    operations = watch(root, case, out)
     code = _TRACEBACK
     try:
-        with points.watched():
+        with operations.watched():
             summary = run_job(
-                options_of(root, case.where, out), enhancer_factory=jobs_fakes.fake_factory
+                options_of(root, case.where, out, retry=case.retry),
+                enhancer_factory=jobs_fakes.fake_factory,
             )
         code = summary.exit_code
     except MagenetError as error:
@@ -234,7 +165,7 @@ def work(root: Path, case: Case, out: str, tell: Any, environment: dict[str, str
     except Exception:
         traceback.print_exc()
     finally:
-        tell.send(dict(points.seen))
+        tell.send(operations.found())
         tell.close()
     sys.exit(code)
 
@@ -245,10 +176,11 @@ class Sweep:
     Args:
         root: an empty folder.
         server: an S3 server; None for local cases only.
+        out: name of the output folder.
     """
 
-    def __init__(self, root: Path, *, server: Any = None) -> None:
-        self._root, self._server = root, server
+    def __init__(self, root: Path, *, server: Any = None, out: str = "out") -> None:
+        self._root, self._server, self._out = root, server, out
         self._processes = multiprocessing.get_context("forkserver")
         self._processes.set_forkserver_preload(_HEAVY)
         self._expected: dict[tuple[str, str], Any] = {}
@@ -256,12 +188,12 @@ class Sweep:
 
     def points(self, where: str, what: str) -> Counter[str]:
         """The operations of an undisturbed run, by kind; its result is what is expected."""
-        self._start(where, what)
-        code, seen = self._run(Case(where, what, "kill", 0))
+        self.start(where, what)
+        code, seen = self.run(Case(where, what, "kill", 0))
         if code != EXIT_DONE:
             raise SystemExit(f"the undisturbed job ended with exit code {code}")
         self._expected[where, what] = self._result(where)
-        return seen
+        return Counter(seen)
 
     def try_case(self, case: Case) -> str | None:
         """Run a case.
@@ -269,11 +201,19 @@ class Sweep:
         Returns:
             What is wrong; None if nothing is.
         """
-        self._start(case.where, case.what)
-        code, _ = self._run(case)
+        self.start(case.where, case.what)
+        code, _ = self.run(case)
         if code not in (_KILLED, EXIT_DONE, 1, EXIT_SOME_FAILED):
             return f"the disturbed job ended with exit code {code}"
-        again, _ = self._run(Case(case.where, case.what, case.fault, 0))
+        return self.try_again(case)
+
+    def try_again(self, case: Case) -> str | None:
+        """Run the command of a case undisturbed on what is there now.
+
+        Returns:
+            What is wrong; None if the result is that of an undisturbed job.
+        """
+        again, _ = self.run(replace(case, at=0))
         if again != EXIT_DONE:
             return f"the same command again ended with exit code {again}"
         found, expected = self._result(case.where), self._expected[case.where, case.what]
@@ -282,9 +222,9 @@ class Sweep:
                 return f"{name} differ from those of an undisturbed job"
         return None
 
-    def _start(self, where: str, what: str) -> None:
-        """The output folder as the command finds it."""
-        place = location_of(options_of(self._root, where, "out").out)
+    def start(self, where: str, what: str) -> None:
+        """Make the output folder as the command finds it."""
+        place = location_of(options_of(self._root, where, self._out).out)
         _clear(place)
         if what == "append":
             template = location_of(options_of(self._root, where, f"template-{where}").out)
@@ -296,37 +236,48 @@ class Sweep:
         now, before = self._root / "in", self._root / "before"
         now.rename(self._root / "later")
         before.rename(now)
-        code, _ = self._run(Case(where, "fresh", "kill", 0), out=template.name)
+        code, _ = self.run(Case(where, "fresh", "kill", 0), out=template.name)
         now.rename(before)
         (self._root / "later").rename(now)
         if code != EXIT_DONE:
             raise SystemExit(f"the first job ended with exit code {code}")
 
-    def _run(self, case: Case, *, out: str = "out") -> tuple[int, Counter[str]]:
+    def run(
+        self,
+        case: Case,
+        *,
+        out: str | None = None,
+        watch: Callable[[Path, Case, str], Operations] = points_of,
+    ) -> tuple[int, Any]:
+        """Run the command of a case.
+
+        Returns:
+            Its exit code, and what was found out: of `points_of`, the operations.
+        """
         ours, theirs = self._processes.Pipe(duplex=False)
         environment = self._server.environment if case.where == "s3" else {}
-        given = (self._root, case, out, theirs, environment)
+        given = (self._root, case, out or self._out, theirs, environment, watch)
         process = self._processes.Process(target=work, args=given)
-        seen: Counter[str] = Counter()
+        found: Any = Counter()
         if case.where == "s3":
-            self._server.disturb(process, seen, fault=case.fault, at=case.at)
+            self._server.disturb(process, found, fault=case.fault, at=case.at)
         process.start()
         theirs.close()
         try:
             told = ours.recv()
         except EOFError:  # killed
-            told = {}
+            told = Counter()
         process.join()
         if case.where == "s3":
             self._server.leave()
         else:
-            seen.update(told)
+            found = told
         assert process.exitcode is not None
-        return process.exitcode, seen
+        return process.exitcode, found
 
     def _result(self, where: str) -> tuple[Any, Any, Any]:
         """Outputs, rows, and what should not be there."""
-        out = location_of(options_of(self._root, where, "out").out)
+        out = location_of(options_of(self._root, where, self._out).out)
         files = _files(out)
         rows = [row for table in open_rows(out).tables(open_rows(out).schema.names)
                 for row in table.to_pylist()]  # fmt: skip

@@ -78,3 +78,50 @@ def start(results: Numbers) -> str:
         f"machine's load was {found['load']:.0f} before it began, on two cores."
     )
     return f"{table(head, rows)}\n\n{said}"
+
+
+def power_loss(results: Numbers) -> str:
+    """Power cuts that were tried."""
+    head = ["job", "operations", "kinds of operations", "cuts and losses", "different disks",
+            "failed"]  # fmt: skip
+    rows = [
+        [one["what"], f"{sum(one['operations'].values())}",
+         ", ".join(f"{count} {name}" for name, count in one["operations"].items()),
+         f"{one['cuts']}", f"{one['different']}", f"{one['failed']}"]
+        for one in results["power_loss"]
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def flushing(results: Numbers) -> str:
+    """What flushes of folders cost."""
+    found = results["flushing"]
+    head = ["network, images", "images/s with", "without", "flushing, ms an image", "share"]
+    rows = [
+        [name, f"{one['with_per_s']:.2f}", f"{one['without_per_s']:.2f}",
+         f"{one['flush_ms']:.1f}", f"{100 * one['flush_share']:.1f} %"]
+        for name, one in found.items() if name != "load"
+    ]  # fmt: skip
+    return f"{table(head, rows)}\n\nThe machine's load was {found['load']:.0f}, on two cores."
+
+
+def soak(results: Numbers) -> str:
+    """Beginning and end of a long job, and a service under a killer."""
+    found, watched = results["soak"], results["soak_watch"]
+    head = ["", "images/s", "memory (MiB)", "open files", "threads"]
+    rows = [
+        [f"{part} quarter", f"{one['images_per_s']:.0f}", f"{one['mib']:.0f}",
+         f"{one['handles']}", f"{one['threads']}"]
+        for part in ("first", "last") for one in [found[f"{part}_quarter"]]
+    ]  # fmt: skip
+    kills = watched["killed"]
+    said = (
+        f"{found['done']:,} images in {found['seconds'] / 60:.0f} minutes; at most "
+        f"{found['peak_mib']:.0f} MiB; the machine's load was {found['load']:.0f}, on two cores."
+    )
+    service = (
+        f"Service: {watched['arrived']:,} images arrived in {watched['seconds'] / 60:.0f} minutes, "
+        f"killed (SIGKILL): {kills['SIGKILL']}, stopped (SIGTERM): {kills['SIGTERM']}; differences "
+        f"from one undisturbed job: {len(watched['differences'])}."
+    )
+    return f"{table(head, rows)}\n\n{said}\n\n{service}"

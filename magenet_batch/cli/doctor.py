@@ -15,10 +15,16 @@ from typing import Annotated
 import typer
 
 from magenet_batch.cli.console import tell
-from magenet_batch.errors import EXIT_DONE, EXIT_FAILED, MissingExtraError, require_extra
+from magenet_batch.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    MissingExtraError,
+    UsageError,
+    require_extra,
+)
 from magenet_batch.models.catalog import shipped_names
 
-MEMORY_MIN, DISK_MIN = 4e9, 5e9
+MEMORY_MIN, DISK_MIN, FILES_MIN, SHARED_MIN = 4e9, 5e9, 10_000, 2e8
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ def command(
 def examine() -> list[Finding]:
     """Check everything that a job needs."""
     checks: tuple[Callable[[], Finding], ...] = (
-        _torch, _gpus, _ray, _training, _cores, _memory, _disk, _codecs, _weights,
+        _torch, _gpus, _ray, _training, _cores, _memory, _workers, _limits, _shared_memory, _disk,
+        _codecs, _weights,
     )  # fmt: skip
     return [check() for check in checks]
 
@@ -102,26 +109,77 @@ def _training() -> Finding:
 
 
 def _cores() -> Finding:
-    from magenet_batch.jobs.engine.machine import cpu_count
+    from magenet_batch.jobs.engine.machine import cpu_text
 
-    return Finding("CPU cores", True, str(cpu_count()))
+    return Finding("CPU cores", True, cpu_text())
 
 
 def _memory() -> Finding:
-    from magenet_batch.jobs.engine.machine import available_memory
+    from magenet_batch.jobs.engine.machine import available_memory, memory_text
 
-    free = available_memory()
-    ok = free >= MEMORY_MIN
+    ok = available_memory() >= MEMORY_MIN
     advice = "" if ok else "Close other programs, or use --workers 1."
-    return Finding("free memory", ok, f"{free / 1e9:.1f} GB", advice)
+    return Finding("free memory", ok, memory_text(), advice)
+
+
+def _workers() -> Finding:
+    """What a large job gets without `--workers` and `--gpus`."""
+    from magenet_batch.jobs.engine.machine import allocate_workers, cpu_count, gpu_count
+
+    try:
+        gpus = gpu_count()
+    except Exception:  # torch has its own finding
+        gpus = 0
+    allocation = allocate_workers(
+        workers=None, gpus=None, images=10**6, cpus=cpu_count(), gpus_there=gpus
+    )
+    return Finding("a large job gets", True, allocation.text())
+
+
+def _limits() -> Finding:
+    from magenet_batch.jobs.engine.room import limit_of, refuse_tight_limits
+
+    soft, hard = limit_of("RLIMIT_NOFILE")
+    addresses, _ = limit_of("RLIMIT_AS")
+    text = f"{soft or 'any number of'} open files, at most {hard or 'any number'}"
+    if addresses is not None:
+        text += f"; {addresses / 1e9:.1f} GB of addresses (ulimit -v)"
+    try:
+        refuse_tight_limits(network=True, ray=True)
+    except UsageError as error:
+        return Finding("limits of a process", False, text, str(error))
+    return Finding("limits of a process", True, text)
+
+
+def _shared_memory() -> Finding:
+    from magenet_batch.jobs.engine.room import room_in
+
+    room = room_in("/dev/shm") if Path("/dev/shm").is_dir() else None
+    if room is None:
+        return Finding("shared memory", True, "no /dev/shm")
+    text = f"{room.bytes / 1e6:.0f} MB in /dev/shm"
+    if room.bytes < SHARED_MIN:
+        text += "; Ray uses the temporary folder instead, which is slower but enough"
+    return Finding("shared memory", True, text)
 
 
 def _disk() -> Finding:
+    from magenet_batch.jobs.engine.room import Room, room_in
+
     places = {"here": Path.cwd(), "temporary": Path(tempfile.gettempdir())}
-    free = {name: shutil.disk_usage(path).free for name, path in places.items()}
-    ok = min(free.values()) >= DISK_MIN
-    text = ", ".join(f"{n / 1e9:.0f} GB {name}" for name, n in free.items())
-    advice = "" if ok else "Outputs need about as much space as the archive; Ray needs 1 GB."
+    room = {n: room_in(str(p)) or Room(shutil.disk_usage(p).free, None) for n, p in places.items()}
+    ok = all(r.bytes >= DISK_MIN and (r.files is None or r.files >= FILES_MIN)
+             for r in room.values())  # fmt: skip
+    text = ", ".join(
+        f"{r.bytes / 1e9:.0f} GB"
+        + ("" if r.files is None else f" and {r.files} files (inodes)")
+        + f" {name}"
+        for name, r in room.items()
+    )
+    advice = "" if ok else (
+        "Outputs need about as much space as the archive, and a file for each image; Ray needs "
+        "1 GB in the temporary folder."
+    )  # fmt: skip
     return Finding("free disk", ok, text, advice)
 
 

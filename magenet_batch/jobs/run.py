@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from magenet_batch.dicomweb import masked
-from magenet_batch.errors import JobError, WeightsError, printable
+from magenet_batch.errors import JobError, StorageError, WeightsError, printable
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
 from magenet_batch.jobs.engine.local_executor import LocalExecutor, travels
@@ -20,6 +21,7 @@ from magenet_batch.jobs.engine.machine import (
     gpu_count,
 )
 from magenet_batch.jobs.engine.progress import Progress, SilentProgress
+from magenet_batch.jobs.engine.room import refuse_tight_limits, shortages
 from magenet_batch.jobs.ledger.lease import Lease
 from magenet_batch.jobs.ledger.ledger import Ledger, sweep, sweep_records
 from magenet_batch.jobs.ledger.lock import job_lock
@@ -203,6 +205,11 @@ class _Job:
         allocation = allocation_for(
             self.options, images=images, shards=len(units), factory=self.weights.factory
         )
+        here = self.options.address is None
+        refuse_tight_limits(
+            network=here and self.weights.factory is not None,
+            ray=here and allocation.executor == "ray",
+        )
         self._introduce(images, allocation)
         part = self.state.part
         log = Log(self.ledger.out / log_name(part))
@@ -226,11 +233,13 @@ class _Job:
             return False
         finally:
             self.progress.close()
-            if unswept or ended != "finished":
-                self._sweep()
-            seconds = time.monotonic() - began
-            log.write("end", how=ended, seconds=round(seconds, 1))
-            self.state.end(how=ended, seconds=round(seconds, 1))
+            seconds = round(time.monotonic() - began, 1)
+            # What made the job fail can be in the way here too, and must not be hidden.
+            with contextlib.suppress(*((StorageError,) if ended == "failed" else ())):
+                if unswept or ended != "finished":
+                    self._sweep()
+                log.write("end", how=ended, seconds=seconds)
+                self.state.end(how=ended, seconds=seconds)
 
     def _work(
         self,
@@ -285,6 +294,9 @@ class _Job:
             what = f"weights {self.weights.name}{digest}, policy {self.options.policy}"
         self.say(f"{what}; {allocation.text()}")
         self.say(f"to {self.ledger.out}")
+        to_do = plan.bytes * images // max(1, len(plan))
+        for line in shortages(self.ledger.out, images=images, size=to_do):
+            self.say(line)
 
     def _sweep(self) -> None:
         """Remove half-written files that killed workers left next to the outputs.

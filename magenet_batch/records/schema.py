@@ -182,6 +182,8 @@ NEW_COLUMNS: tuple[str, ...] = (
 """Columns of row schemas 5 and 6: rows of older outputs lack them."""
 TIMING_COLUMNS: tuple[str, ...] = ("read_s", "enhance_s", "measure_s", "write_s")
 """Columns that differ between two runs of the same job; all others are reproducible."""
+FILE_COLUMNS: tuple[str, ...] = ("output", "evidence", "preview")
+"""Columns that name files of the output folder."""
 
 Row = dict[str, Any]
 """Column name -> value; a missing column is null."""

@@ -1,7 +1,8 @@
 """Rows as small JSON files beside the images, for people who do not read Parquet.
 
 A sidecar is made of its row and nothing else, so it can be checked, and written again, at any time.
-The rows of a shard stay the only commit mark: sidecars are written before them.
+The rows of a shard stay the only commit mark: sidecars are written before them, and all files that
+rows name last on the disk before the rows do.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from magenet_batch.records.columns import plain_rows
 from magenet_batch.records.layout import rows_file, sidecar_name
-from magenet_batch.records.schema import TIMING_COLUMNS, Row
+from magenet_batch.records.schema import FILE_COLUMNS, TIMING_COLUMNS, Row
 from magenet_batch.storage import (
     Location,
     StorePath,
     Version,
+    flush_names,
     parquet_bytes,
     write_atomic,
     write_new,
@@ -60,7 +62,7 @@ def write_first_rows(
     """
     file = rows_file(out, shard)
     if not file.exists():
-        _write_sidecars(table, out, sidecars)
+        flush_files(table, out, beside=_write_sidecars(table, out, sidecars))
         write_new(file, parquet_bytes(table), root=out)
 
 
@@ -87,7 +89,7 @@ def replace_rows(
     Raises:
         StorageError: something cannot be written.
     """
-    _write_sidecars(table, out, sidecars)
+    flush_names(_write_sidecars(table, out, sidecars), below=out)
     file = rows_file(out, shard)
     if over is None or not isinstance(file, StorePath):
         write_parquet(table, file)
@@ -97,10 +99,31 @@ def replace_rows(
     return file.put_if(content, over=over) is not None or file.read_bytes() == content
 
 
-def _write_sidecars(table: pa.Table, out: Location, positions: Iterable[int]) -> None:
-    wanted = list(positions)
+def flush_files(table: pa.Table, out: Location, *, beside: Iterable[Location] = ()) -> None:
+    """Make the names of all files last that rows name, before the rows do.
+
+    Otherwise, a power cut could take the files and leave the rows.
+
+    Args:
+        table: the rows.
+        out: the output folder.
+        beside: further files.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    columns = (table.column(name).to_pylist() for name in FILE_COLUMNS)
+    named = (out / name for column in columns for name in column if name is not None)
+    flush_names([*named, *beside], below=out)
+
+
+def _write_sidecars(table: pa.Table, out: Location, positions: Iterable[int]) -> list[Location]:
+    """Write sidecars, whose names do not last yet, and return them."""
+    wanted, files = list(positions), []
     for row in plain_rows(table.take(wanted)) if wanted else ():
-        write_atomic(out / sidecar_name(row["image_id"]), sidecar_content(row), root=out)
+        files.append(out / sidecar_name(row["image_id"]))
+        write_atomic(files[-1], sidecar_content(row), root=out, flush=False)
+    return files
 
 
 def _value(value: Any) -> Any:

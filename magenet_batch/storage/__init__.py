@@ -10,7 +10,9 @@ Credentials, region and endpoint come from the places that the stores' own tools
 from __future__ import annotations
 
 from magenet_batch.storage.atomic import (
+    NO_FAULT_OF_A_FILE,
     draft_of,
+    flush_names,
     parquet_bytes,
     put_whole,
     refused,
@@ -50,6 +52,7 @@ from magenet_batch.storage.location import (
 from magenet_batch.storage.store import FileStat, StorePath
 
 __all__ = [
+    "NO_FAULT_OF_A_FILE",
     "Client",
     "ConditionalPuts",
     "ConditionsUnsupportedError",
@@ -63,6 +66,7 @@ __all__ = [
     "connect",
     "draft_of",
     "expanded",
+    "flush_names",
     "given_location",
     "is_below",
     "is_store",

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from magenet_batch.errors import StorageError
 from magenet_batch.storage.conditional import ConditionsUnsupportedError
+from magenet_batch.storage.flush import flush_below, flush_folder, make_folder
 from magenet_batch.storage.location import Location
 from magenet_batch.storage.store import StorePath
 
@@ -24,9 +25,18 @@ if TYPE_CHECKING:
 
 PUT_TRIES = 3
 _OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NO_FAULT_OF_A_FILE = {
+    errno.EMFILE: "Raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "Close other programs, which have too many files open",
+    errno.ENOTCONN: "Check the mount", errno.ETIMEDOUT: "Check the mount",
+    errno.EHOSTDOWN: "Check the mount", errno.EHOSTUNREACH: "Check the mount",
+}  # fmt: skip
+"""Errors that other files in the same place would have too, and what to do."""
 
 
-def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -> None:
+def write_atomic(
+    path: Location, data: bytes, *, root: Location | None = None, flush: bool = True
+) -> None:
     """Write a file atomically and flush it to the disk, or put an object.
 
     Args:
@@ -34,6 +44,8 @@ def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -
         data: content.
         root: location that the error names if nothing more can be written, such as the output
             folder of a job; None for the file's own folder.
+        flush: whether its name lasts through a power cut from now on; False leaves that to
+            `flush_names`, which costs less for many files. Its content is flushed in any case.
 
     Raises:
         StorageError: the file cannot be written; `persistent` if other files would fail too.
@@ -42,7 +54,7 @@ def write_atomic(path: Location, data: bytes, *, root: Location | None = None) -
         path.write_bytes(data)
         return
 
-    put_whole(path, partial(_write_flushed, data=data), root=root)
+    put_whole(path, partial(_write_flushed, data=data), root=root, flush=flush)
 
 
 def write_new(path: Location, data: bytes, *, root: Location | None = None) -> None:
@@ -139,6 +151,7 @@ def put_whole(
     *,
     root: Location | None = None,
     place: Callable[[Path, Path], None] | None = None,
+    flush: bool = True,
 ) -> None:
     """Make a file under a temporary name in the same folder, then rename it.
 
@@ -151,6 +164,7 @@ def put_whole(
         root: location that the error names if nothing more can be written; None for the file's own
             folder.
         place: gives the file its final name; None replaces an existing file.
+        flush: whether its name lasts through a power cut from now on.
 
     Raises:
         StorageError: the folder cannot be written to, or the path is a device or a pipe, which a
@@ -160,12 +174,17 @@ def put_whole(
     for tries_left in reversed(range(PUT_TRIES)):
         temporary = path.parent / f".magenet-{uuid.uuid4().hex}.tmp"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if flush:
+                make_folder(path.parent)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
             make(temporary)
             if place is None:
                 temporary.replace(path)
             else:
                 place(temporary, path)
+            if flush:
+                flush_folder(path.parent)
             return
         except FileNotFoundError as error:
             if not tries_left:
@@ -178,8 +197,26 @@ def put_whole(
             raise
 
 
+def flush_names(files: Iterable[Location], *, below: Location) -> None:
+    """Make the names of files last that were written without `flush`, and those of their folders.
+
+    Args:
+        files: the files; in a store, names last from the start.
+        below: a folder above all of them.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    if isinstance(below, StorePath):
+        return
+    try:
+        flush_below(below, (file for file in files if isinstance(file, Path)))
+    except OSError as error:
+        raise refused(error, below) from error
+
+
 def remove_file(path: Location, *, root: Location | None = None) -> None:
-    """Remove a file or an object; what is gone already is fine.
+    """Remove a file or an object for good; what is gone already is fine.
 
     Args:
         path: the file.
@@ -190,6 +227,8 @@ def remove_file(path: Location, *, root: Location | None = None) -> None:
     """
     try:
         path.unlink(missing_ok=True)
+        if isinstance(path, Path):
+            flush_folder(path.parent)
     except OSError as error:
         raise refused(error, path, root=root, what="removed") from error
 
@@ -211,7 +250,10 @@ def draft_of(target: Location) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield draft
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
         draft.replace(target)
+        flush_folder(target.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -228,13 +270,26 @@ def refused(
         what: what could not be done with the file.
     """
     why = error.strerror or str(error)
+    advice = NO_FAULT_OF_A_FILE.get(error.errno or 0)
     if error.errno in _OUT_OF_ROOM:
+        advice = "Make room"
+        if error.errno == errno.ENOSPC and _no_more_files(path):
+            why = f"{why}: its file system can hold no more files (inodes)"
+    if advice is not None:
         return StorageError(
-            f"{root or path.parent} cannot be written to: {why}. "
-            "Make room, then re-run the same command to resume.",
+            f"{root or path.parent} cannot be {'written to' if what == 'written' else what}: "
+            f"{why}. {advice}, then re-run the same command to resume.",
             why=why, persistent=True,
         )  # fmt: skip
     return StorageError(f"{path} cannot be {what}: {why}.", why=why)
+
+
+def _no_more_files(path: Location) -> bool:
+    """Whether a file system lacks inodes; room for content is no help then."""
+    with contextlib.suppress(OSError, AttributeError):
+        found = os.statvfs(next(p for p in Path(str(path)).parents if p.exists()))
+        return bool(found.f_files) and not found.f_favail
+    return False
 
 
 def _remove(path: Path) -> None:

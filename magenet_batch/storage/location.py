@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from magenet_batch.errors import StorageError, UsageError
 from magenet_batch.storage.connection import is_store, refuse_other_schemes
+from magenet_batch.storage.flush import make_folder
 from magenet_batch.storage.store import FileStat, StorePath
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def make_location(place: Location) -> None:
         place.require_bucket()
         return
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
     except OSError as error:
         raise StorageError(
             f"{place} cannot be created: {error.strerror}. Choose another with -o."

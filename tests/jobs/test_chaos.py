@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
 import jobs_fakes
-import psutil
-import pyarrow.parquet as pq
 import pytest
-from jobs_fakes import fake_factory, outputs, write_image
+from clusters import differing, end, named, node, shards_done, start, until, until_alive
+from jobs_fakes import fake_factory, outputs, rows, write_image
 
 from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.options import JobOptions
@@ -25,79 +20,6 @@ from magenet_batch.jobs.run import run_job
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 IMAGES, KILLS = 2000, 12
-
-JOB = """
-    import sys, time
-    sys.path.insert(0, {here!r})
-    import jobs_fakes
-    from ray import cloudpickle
-    cloudpickle.register_pickle_by_value(jobs_fakes)
-    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-    from magenet_batch.jobs.options import JobOptions
-    from magenet_batch.jobs.run import run_job
-
-    class Slow(jobs_fakes.FakeEnhancer):
-        def enhance(self, pixels, fov, *, cancelled=lambda: False):
-            time.sleep({pause})
-            return super().enhance(pixels, fov)
-
-    def slow(device, threads):
-        jobs_fakes.measure_nothing()
-        return Slow()
-
-    options = JobOptions(
-        policy="all", archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
-        address={address!r},
-    )
-    summary = run_job(options, enhancer_factory=slow, say=print)
-    sys.exit(summary.exit_code)
-"""
-
-
-def start(
-    archive: Path, out: Path, *, pause: float, shard: int, address: str | None = None, **more
-):
-    """The job in a process of its own."""
-    text = JOB.format(
-        here=str(Path(__file__).parent), archive=str(archive), out=str(out), pause=pause,
-        shard=shard, address=address,
-    )  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(text)], stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True, env={**os.environ, **more},
-    )  # fmt: skip
-
-
-def rows(out: Path) -> list[dict]:
-    """All rows in order, without what depends on the clock and the weights' factory."""
-    found = [r for f in sorted((out / "rows").iterdir()) for r in pq.read_table(f).to_pylist()]
-    return [{k: v for k, v in row.items() if not k.endswith("_s")} for row in found]
-
-
-def differing(some: dict[str, bytes], others: dict[str, bytes]) -> list[str]:
-    """Names that only one side has, or that hold other bytes: short where it is not empty."""
-    return sorted(n for n in some.keys() | others.keys() if some.get(n) != others.get(n))
-
-
-def shards_done(out: Path) -> int:
-    return len(list(out.glob("rows/part-*.parquet")))
-
-
-def named(process: subprocess.Popen, name: str) -> list[psutil.Process]:
-    """Living processes below a driver that Ray calls so: `ray::_Actor`, `raylet`."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = []
-    for child in children:
-        try:
-            command = (child.cmdline() or [""])[0].rpartition("/")[2]
-            if command.startswith(name) and child.status() != psutil.STATUS_ZOMBIE:
-                found.append(child)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -173,37 +95,6 @@ def test_a_dozen_kills_change_no_byte(
     assert read_status(out).complete
 
 
-TOKEN = "a" * 64
-RAY = [sys.executable, "-m", "ray.scripts.scripts"]
-QUIET = {
-    **os.environ,
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_TOKEN": TOKEN,
-    "RAY_AUTH_MODE": "token",
-}
-
-
-def node(address: str, *more: str) -> subprocess.Popen:
-    """A Ray node on an address of its own, in the foreground, without anything that listens out."""
-    words = [
-        "start", "--block", f"--node-ip-address={address}", "--num-cpus=1",
-        "--object-store-memory=100000000", "--include-dashboard=false", *more,
-    ]  # fmt: skip
-    return subprocess.Popen(
-        [*RAY, *words], env=QUIET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-
-
-def end(node: subprocess.Popen) -> None:
-    """Kill a node with everything that it started, at once."""
-    everything = [*psutil.Process(node.pid).children(recursive=True), psutil.Process(node.pid)]
-    for process in everything:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    node.wait()
-
-
 def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
     """Two nodes on one machine; the second dies with everything on it half-way."""
     few = tmp_path / "few"
@@ -213,15 +104,13 @@ def test_a_killed_node_costs_no_image(archive: Path, tmp_path: Path):
     out = tmp_path / "out"
     nodes = [node("127.0.0.3", "--head", "--port=6399")]
     try:
+        until_alive(nodes[0])
+        time.sleep(3)  # its own server follows
         nodes.append(node("127.0.0.4", "--address=127.0.0.3:6399"))
-        time.sleep(8)
-        process = start(few, out, pause=0.15, shard=4, address="127.0.0.3:6399",
-                        RAY_AUTH_TOKEN=TOKEN, RAY_AUTH_MODE="token")  # fmt: skip
-        deadline = time.monotonic() + 150
-        while shards_done(out) < 4:
-            assert process.poll() is None, process.communicate()[1].decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        for one in nodes:
+            until_alive(one)
+        process = start(few, out, pause=0.15, shard=4, address="127.0.0.3:6399")
+        until(lambda: shards_done(out) >= 4 and bool(named(nodes[1], "ray::_Actor")), process)
         end(nodes.pop())
         _, said = process.communicate(timeout=200)
         assert process.returncode == 0, said.decode()

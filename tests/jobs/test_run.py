@@ -173,7 +173,7 @@ def test_a_missing_output_is_noticed_and_made_again(options, tmp_path):
 def test_a_full_disk_ends_the_job_and_spoils_no_row(options, tmp_path, monkeypatch):
     from magenet_batch.jobs.work import content
 
-    def full(path, data, *, root):
+    def full(path, data, *, root, flush):
         raise refused(OSError(28, "No space left on device"), path, root=root)
 
     with monkeypatch.context() as patch:

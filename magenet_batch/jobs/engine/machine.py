@@ -66,6 +66,24 @@ def cpu_count() -> int:
     return cores if limit is None else max(1, min(cores, int(limit)))
 
 
+def cpu_text() -> str:
+    """The cores that this process may use, and what limits them."""
+    used, there, quota = cpu_count(), os.cpu_count() or 1, cpu_limit()
+    if used == there:
+        return str(used)
+    group = quota is not None and int(quota) <= used
+    why = f"a control group allows {quota:g}" if group else "CPU affinity, as schedulers set it"
+    return f"{used} of {there}: {why}"
+
+
+def memory_text() -> str:
+    """The memory that this process can still take, and what limits it."""
+    free, left = int(psutil.virtual_memory().available), memory_left()
+    if left is None or left >= free:
+        return f"{free / 1e9:.1f} GB"
+    return f"{left / 1e9:.1f} GB, to the limit of a control group; the machine has {free / 1e9:.1f}"
+
+
 def available_memory() -> int:
     """Bytes of memory that this process can still take: of the machine, and of its cgroup."""
     free, left = int(psutil.virtual_memory().available), memory_left()

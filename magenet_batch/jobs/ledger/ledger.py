@@ -33,7 +33,7 @@ from magenet_batch.records.part import Part
 from magenet_batch.records.reading import in_order
 from magenet_batch.records.rows import fail, rows_table, start_row
 from magenet_batch.records.schema import NEW_COLUMNS, Row
-from magenet_batch.records.sidecar import replace_rows, write_first_rows
+from magenet_batch.records.sidecar import flush_files, replace_rows, write_first_rows
 from magenet_batch.storage import (
     ConditionsUnsupportedError,
     Location,
@@ -257,6 +257,7 @@ class Ledger:
         for (position, new), output in zip(rows.items(), outputs, strict=True):
             before, after = (plain_rows(t)[0] for t in (kept.slice(position, 1), new))
             remove_replaced(self.out, before, after, enhanced=output)
+        flush_files(pa.concat_tables(rows.values()), self.out)
         pieces = [rows[p] if p in rows else kept.slice(p, 1) for p in range(len(kept))]
         self._write(pa.concat_tables(pieces), shard, rows, over=version)
 

@@ -7,22 +7,27 @@ from collections.abc import Iterator
 from magenet_batch.errors import UsageError
 from magenet_batch.jobs.plan.listing import IMAGE_SUFFIXES, Choice, Found, Skipped
 from magenet_batch.records.layout import PLAN, RUN
-from magenet_batch.storage import StorePath, brief, connect
+from magenet_batch.storage import StorePath, connect
 
 _NOT_IN_PATHS = frozenset({"", ".", ".."})
 
 
-def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]:
+def list_store(
+    uri: str, *, choice: Choice, skipped: Skipped, may_be_empty: bool = False
+) -> Iterator[Found]:
     """List the images below a location in a store, sorted by name; or a single object.
 
     Args:
         uri: URI such as `s3://bucket/folder`.
         choice: which objects count as images.
         skipped: counts what is left out.
+        may_be_empty: whether a location without objects, which no store tells from one that does
+            not exist, holds no images; else it is refused. The bucket must exist.
 
     Raises:
-        UsageError: the store does not respond, the location does not exist, or a name cannot
-            become a path: it has an empty component, `.` or `..`.
+        UsageError: the location does not exist, or a name cannot become a path: it has an empty
+            component, `.` or `..`.
+        StorageError: the store refuses or does not respond.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -36,12 +41,17 @@ def list_store(uri: str, *, choice: Choice, skipped: Skipped) -> Iterator[Found]
     try:
         entries = files.get_file_info(FileSelector(root, recursive=True))
     except FileNotFoundError as error:
+        if may_be_empty:
+            place.require_bucket()
+            return
         raise UsageError(
             f"{uri}: nothing below this name. Give a folder, an image, or a manifest "
             "(.parquet, .pq, .csv, .tsv, .txt, .list)."
         ) from error
     except OSError as error:
-        raise UsageError(f"{uri} cannot be listed: {brief(error)}.") from error
+        if "NO_SUCH_BUCKET" in str(error):
+            raise UsageError(f"{uri} cannot be listed: no such bucket.") from error
+        raise place.refused("listed", error) from error
     jobs = _job_outputs([entry.path for entry in entries])
     for entry in sorted(entries, key=lambda e: e.path.split("/")):
         if entry.type != FileType.File:

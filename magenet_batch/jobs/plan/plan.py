@@ -331,7 +331,11 @@ def settled(part: pa.Table, *, seconds: float) -> npt.NDArray[np.bool_]:
 
 
 def listed(
-    options: JobOptions, skipped: Skipped, *, known: Set[str] = frozenset()
+    options: JobOptions,
+    skipped: Skipped,
+    *,
+    known: Set[str] = frozenset(),
+    may_be_empty: bool = False,
 ) -> Iterator[pa.Table]:
     """List the archive block by block, in the plan's order, ignoring `options.limit`.
 
@@ -339,6 +343,7 @@ def listed(
         options: options of the job.
         skipped: counts what is left out.
         known: ids of images that folders leave out, because a plan has them already.
+        may_be_empty: whether a location in a store may hold nothing yet, as a folder may.
 
     Yields:
         `PLAN_COLUMNS`, for folders at most `BLOCK` images at a time; for manifests all images at
@@ -356,7 +361,7 @@ def listed(
             continue
         if is_store(given):
             refuse_own_place(given, out=options.out_path)
-            objects = list_store(given, choice=choice, skipped=skipped)
+            objects = list_store(given, choice=choice, skipped=skipped, may_be_empty=may_be_empty)
             name = given.rstrip("/").rpartition("/")[2]
             yield from _parts(objects, f"{name}/" if several else "", options)
             continue

@@ -65,7 +65,7 @@ class Files:
         aside = self._aside(task, digest)
         if aside is None:
             aside = self._make_again(task, row)
-        write_output(self.out, task.output, aside)
+        write_output(self.out, task.output, aside, flush=True)
         self._remove(row.get("output"), but=task.output)
         return sha256_of(aside)
 
@@ -93,10 +93,12 @@ class Files:
                 raise ImageError("unreadable", "the enhanced image is gone") from error
             if enhanced == content:
                 raise ImageError("unreadable", "the original lies where the enhanced image was")
-            write_output(self.out, set_aside_name(task.output), enhanced)
+            write_output(self.out, set_aside_name(task.output), enhanced, flush=True)
         digest = sha256_of(place.read_bytes())
         name = original_name(task.image_id)
-        kept = keep_original(task, content, out=self.out, name=name, how=self.options.kept)
+        kept = keep_original(
+            task, content, out=self.out, name=name, how=self.options.kept, flush=True
+        )
         self._remove(task.output, but=kept)
         return kept, digest
 
@@ -111,7 +113,7 @@ class Files:
         if name is not None:
             _refuse_outside(name)
             content = _original(task, row)
-            keep_original(task, content, out=self.out, name=name, how=self.options.kept)
+            keep_original(task, content, out=self.out, name=name, how=self.options.kept, flush=True)
         self._remove(task.output, but=name)
 
     def forget(self, task: Task) -> None:

@@ -110,11 +110,11 @@ class Watch:
 
     def _has_work(self) -> bool:
         """Whether the archive differs from the plan, or the job in the folder is not complete."""
-        out, skipped = self._options.out_path, Skipped()
+        out = self._options.out_path
+        blocks = listed(self._options, Skipped(), may_be_empty=True)
         if not is_known(out):
-            blocks = listed(self._options, skipped)
             return any(settled(block, seconds=self._options.settle).any() for block in blocks)
         if not self._complete:
             return True
-        growth = compare(Plan.load(out / PLAN), listed(self._options, skipped))
+        growth = compare(Plan.load(out / PLAN), blocks)
         return bool(len(growth.new) or len(growth.changed))

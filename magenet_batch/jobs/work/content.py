@@ -12,8 +12,18 @@ from magenet_batch.dicomweb import DicomwebError, connect_server, is_dicomweb, p
 from magenet_batch.errors import ImageError, MagenetError, StorageError
 from magenet_batch.imaging.read import check_length, file_content
 from magenet_batch.jobs.plan.plan import Task
+from magenet_batch.jobs.work.patience import read_patiently
 from magenet_batch.settings import OriginalAction
-from magenet_batch.storage import Location, StorePath, brief, is_store, put_whole, write_atomic
+from magenet_batch.storage import (
+    NO_FAULT_OF_A_FILE,
+    Location,
+    StorePath,
+    brief,
+    is_store,
+    put_whole,
+    refused,
+    write_atomic,
+)
 
 
 def read_source(task: Task, *, max_pixels: int) -> bytes:
@@ -25,34 +35,48 @@ def read_source(task: Task, *, max_pixels: int) -> bytes:
 
     Raises:
         ImageError: `unreadable`; or the file cannot be an image, or is too large.
+        StorageError: no file can be read here: too many are open, or the mount is gone or hangs.
         DicomwebError: the server refuses every request, or does not respond.
     """
     if is_dicomweb(task.source):
         return read_instance(task.source, max_pixels=max_pixels)
     if is_store(task.source):
         return read_object(task.source, max_pixels=max_pixels)
-    _refuse_special(task.path)
-    return file_content(task.path, max_pixels=max_pixels)
+    return read_patiently(task.path, partial(_read_file, task.path, max_pixels=max_pixels))
 
 
-def write_output(out: Location, name: str, data: bytes) -> None:
+def _read_file(path: Path, *, max_pixels: int) -> bytes:
+    """Read a file; what is no fault of this one ends the job, so that others are not blamed."""
+    _refuse_special(path)
+    try:
+        return file_content(path, max_pixels=max_pixels)
+    except ImageError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in NO_FAULT_OF_A_FILE:
+            raise refused(cause, path, what="read") from error
+        raise
+
+
+def write_output(out: Location, name: str, data: bytes, *, flush: bool) -> None:
     """Write a file below the output folder, atomically.
 
     Args:
         out: the output folder.
         name: name of the file, relative to the folder.
         data: its content.
+        flush: whether its name lasts at once; False where the rows that name it are written later,
+            which make it last (`records.sidecar.write_first_rows`, `Ledger.merge`).
 
     Raises:
         StorageError: the folder cannot be written to.
         ImageError: `unwritable`: this one file cannot be written.
     """
     with _of_one_image(f"{name} cannot be written"):
-        write_atomic(out / name, data, root=out)
+        write_atomic(out / name, data, root=out, flush=flush)
 
 
 def keep_original(
-    task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction
+    task: Task, data: bytes, *, out: Location, name: str, how: OriginalAction, flush: bool
 ) -> str | None:
     """Put an unchanged original into the output tree.
 
@@ -62,6 +86,7 @@ def keep_original(
         out: the output folder.
         name: name of the output, relative to the folder.
         how: `copy` writes the same bytes, `link` a symbolic link to the original, `omit` nothing.
+        flush: as for `write_output`.
 
     Returns:
         `name`, or None if nothing was written.
@@ -73,7 +98,7 @@ def keep_original(
     if how == "omit":
         return None
     if how == "copy":
-        write_output(out, name, data)
+        write_output(out, name, data, flush=flush)
         return name
     if is_dicomweb(task.source) or is_store(task.source):
         raise ImageError(
@@ -83,7 +108,7 @@ def keep_original(
     if isinstance(target, StorePath):
         raise ImageError("unwritable", "an object store holds no links: use --kept copy")
     with _of_one_image(f"{name} cannot be linked"):
-        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out)
+        put_whole(target, lambda new: new.symlink_to(task.path.resolve()), root=out, flush=flush)
     return name
 
 

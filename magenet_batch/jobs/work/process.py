@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ from magenet_batch.storage import Location, sha256_of
 
 if TYPE_CHECKING:
     from magenet_batch.inference.restoring import Estimates
+
+
+_NO_MEMORY = re.compile(r"can't allocate memory|insufficient memory|out of memory", re.IGNORECASE)
+"""How torch and OpenCV say it."""
 
 
 class EnhancerLike(Protocol):
@@ -184,10 +189,11 @@ class ImageProcessor:
             raise
         except ImageError as error:
             fail(work.row, error.reason, str(error))
-        except MemoryError:
-            fail(work.row, "error", "not enough memory for this image")
         except Exception as error:
-            fail(work.row, "error", f"{type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
+                said = "not enough memory for this image"
+            fail(work.row, "error", said)
         if work.failed:
             work.image, work.enhanced, work.content = None, None, b""
         return work
@@ -275,7 +281,7 @@ class ImageProcessor:
         with work.timed("write_s"):
             text = bool(work.row["burned_in_text"])
             data = self._encoded(work.task, image, enhanced.pixels, text_found=text)
-            write_output(self._out, work.task.output, data)
+            write_output(self._out, work.task.output, data, flush=False)
         work.row.update(
             status="enhanced", output=work.task.output, look=self._options.look,
             output_sha256=sha256_of(data),
@@ -291,6 +297,7 @@ class ImageProcessor:
                 out=self._out,
                 name=original_name(work.task.image_id),
                 how=how,
+                flush=False,
             )
         status = "kept" if reason in KEPT_REASONS else "withheld"
         message = (KEPT_REASONS | WITHHELD_REASONS)[reason]
@@ -308,13 +315,13 @@ class ImageProcessor:
             vessels_before=enhanced.vessels_before, vessels_after=enhanced.vessels_after,
         )  # fmt: skip
         name = evidence_name(work.task.image_id)
-        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85))
+        write_output(self._out, name, simplejpeg.encode_jpeg(drawn, quality=85), flush=False)
         work.row["evidence"] = name
 
     def _preview(self, work: Work, enhanced: EnhancementLike) -> None:
         """Write a small picture of what is withheld, for those who review it."""
         name = preview_name(work.task.image_id)
-        write_output(self._out, name, preview_of(enhanced.pixels))
+        write_output(self._out, name, preview_of(enhanced.pixels), flush=False)
         work.row["preview"] = name
 
     def _encoded(
