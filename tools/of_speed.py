@@ -77,8 +77,10 @@ def gpu(results: Numbers) -> str:
         return "Not measured."
     found = results["gpu"]
     rows = [
-        [name, f"{one['ms']:.2f}", f"{one['peak_mib']:.0f}", f"{one['off']['most']:.2f}"]
-        for part in ("native", "sizes", "batches") for name, one in found[part].items()
+        [f"{before}{name}", f"{one['ms']:.2f}", f"{one['peak_mib']:.0f}",
+         f"{one['off']['most']:.2f}"]
+        for part, before in (("native", "12 megapixels, "), ("sizes", ""), ("batches", ""))
+        for name, one in found[part].items()
         if isinstance(one, dict) and "off" in one
     ]  # fmt: skip
     facts = found["facts"]

@@ -3,9 +3,9 @@
     python tools/pack_images.py recipes/default.toml packed --size 640
 
 Every folder that the recipe names is copied, with its masks, at a reduced size: the longest side at
-most --size pixels (JPEG quality 92, 4:4:4; masks PNG). --only takes some of these folders, which can
-so have a size of their own: real images serve the light stage alone, which sees them small. Train
-there with --set data.root=packed. Prints the size of the result.
+most --size pixels (JPEG quality 92, 4:4:4; masks PNG). --only takes some of these folders, so that
+real images, which serve the light stage alone, can be smaller. Train there with
+--set data.root=packed. Prints the size of the result.
 """
 
 from __future__ import annotations

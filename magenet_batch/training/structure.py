@@ -53,7 +53,6 @@ def train_structure(
     Returns:
         Whether the schedule is finished; False after a stop, when the checkpoint was saved.
     """
-
     ahead = Ahead(
         lambda step: _batch(photos, config, augment, seed=seed, step=step), loaders=loaders
     )

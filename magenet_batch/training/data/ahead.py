@@ -62,4 +62,3 @@ class _Made(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         return self._make(step)
-
