@@ -275,6 +275,7 @@ def delivery(
             pixels, done.pixels, fov,
             vessels_before=done.vessels_before, vessels_after=done.vessels_after,
             sharpness=sharpness_of(done.estimates, detector),
+            veil=None if done.estimates is None else done.estimates.veil,
         )  # fmt: skip
         row |= {"fidelity": found["fidelity"], "change": found["change"]}
     recognised = recognise(pixels, fov)

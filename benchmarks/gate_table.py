@@ -31,14 +31,20 @@ def overview(gates: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def brief(gates: Mapping[str, Any]) -> str:
-    """One short row for each gate in Markdown: how many of its limits hold, and the verdict."""
-    lines = ["| gate | limits met | verdict |", "| --- | --- | --- |"]
-    for one in gates.values():
-        parts = [part for part in one["parts"].values() if part["must"] is not None]
-        met = f"{sum(part['holds'] is True for part in parts)} of {len(parts)}"
-        lines.append(f"| {_title(one)} | {met} | {WORDS[one['holds']]} |")
+def brief(weights: Mapping[str, Mapping[str, Any]]) -> str:
+    """One short row for each gate in Markdown: how many of its limits hold, by weights."""
+    lines = [f"| gate | {' | '.join(f'`{name}`' for name in weights)} |"]
+    lines.append("|" + " --- |" * (1 + len(weights)))
+    several = list(weights.values())
+    for name, one in several[0].items():
+        lines.append(f"| {' | '.join([_title(one), *(_met(gates[name]) for gates in several)])} |")
     return "\n".join(lines)
+
+
+def _met(one: Mapping[str, Any]) -> str:
+    parts = [part for part in one["parts"].values() if part["must"] is not None]
+    met = f"{sum(part['holds'] is True for part in parts)} of {len(parts)}"
+    return f"{met}, {WORDS[one['holds']]}"
 
 
 def _title(one: Mapping[str, Any]) -> str:

@@ -51,12 +51,16 @@ def synthetic(results: Numbers, measure: str, digits: int) -> str:
 
 
 def gates(results: Numbers) -> str:
-    """Every gate in a short row, and a sentence that counts them."""
-    found = results["gates"]["gates"]
-    holding = sum(one["holds"] is True for one in found.values())
-    name = results["gates"]["facts"]["weights"]
-    said = f"{holding} of {len(found)} gates pass with the weights `{name}`."
-    return f"{gate_table.brief(found)}\n\n{said}"
+    """Every gate in a short row, by weights, and a sentence that counts them."""
+    weights = {"small": results["gates"]["gates"], "base": results["gates_base"]["gates"]}
+    holding = {
+        n: sum(one["holds"] is True for one in found.values()) for n, found in weights.items()
+    }
+    said = (
+        f"Of {len(weights['small'])} gates, {holding['small']} pass with the weights `small` and "
+        f"{holding['base']} with `base`."
+    )
+    return f"{gate_table.brief(weights)}\n\n{said}"
 
 
 def compared(results: Numbers, names: Mapping[str, str], lines: Sequence[Line]) -> str:
@@ -89,14 +93,34 @@ def statistics(results: Numbers) -> str:
     )  # fmt: skip
     names = {
         "none": "gates_plain", "fields and tone": "gates_statistics",
-        "none, later": "gates", "the tone alone": "gates_tone",
+        "none, later": "gates_vessels", "the tone alone": "gates_tone",
     }  # fmt: skip
+    return compared(results, names, lines)
+
+
+def sizes(results: Numbers) -> str:
+    """Gates by size, and before the training on a GPU."""
+    names = {"`small`, before": "gates_vessels", "`small`": "gates", "`base`": "gates_base"}
+    lines = (
+        ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
+        ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
+        ("vessel gap closed, blur alone (IoU)", "vessel_iou", "blur alone", 2),
+        ("vessel gap closed, `mild` (AUC)", "vessel_auc", "mild", 2),
+        ("lesions, `evaluation`", "lesions", "evaluation", 2),
+        ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
+        ("noise alone, PSNR over nothing (dB)", "blur_noise", "noise", 2),
+        ("JPEG alone, PSNR over nothing (dB)", "kinds", "jpeg, PSNR", 2),
+        ("contrast to grain, undegraded LES-AV", "real_noise", "lesav, mean", 2),
+        ("bad photographs, delivered: cataract", "real_bad", "cataract, delivered, median", 2),
+        ("bad photographs, all: worst of cataract", "real_bad", "cataract, all, worst", 2),
+        ("CPU at 512 px, to `affine`", "cost", "512 px, to the reference's", 1),
+    )
     return compared(results, names, lines)
 
 
 def weighted(results: Numbers) -> str:
     """Gates by the weight of vessels in the sensor stage's loss."""
-    names = {"1, 0": "gates_plain", "5, 1": "gates", "11, 2": "gates_vessels_heavy"}
+    names = {"1, 0": "gates_plain", "5, 1": "gates_vessels", "11, 2": "gates_vessels_heavy"}
     lines = (
         ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
         ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
@@ -334,6 +358,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md weights": ("weights", gates),
     "README.md cost": ("cost", cost),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
+    "docs/benchmarks.md sizes": ("sizes", sizes),
     "docs/benchmarks.md weighted": ("weighted", weighted),
     "docs/benchmarks.md statistics": ("statistics", statistics),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),
