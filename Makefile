@@ -9,11 +9,12 @@ PYTHONS ?= 3.10 3.11 3.12 3.13
 TORCH_BACKEND ?= cpu
 FAST := not slow and not ray and not browser
 
-.PHONY: help demo test test-pythons lint types docs install clean benchmark
+.PHONY: help demo test test-long test-pythons lint types docs install clean benchmark
 help:
 	@echo "make install       create the virtual environment in .venv"
 	@echo "make demo          enhance a small archive of synthetic images and write a report"
 	@echo "make test          run lint, types and the whole test suite"
+	@echo "make test-long     run the tests of clusters and soaks, which take minutes"
 	@echo "make test-pythons  run the fast tests on every supported Python"
 	@echo "make docs          build the documentation as a site, in site/"
 	@echo "make benchmark     measure quality, jobs and networks, and compare; half an hour"
@@ -41,6 +42,9 @@ docs: install
 
 test: lint types
 	$(BIN)/python -m pytest
+
+test-long: install
+	$(BIN)/python -m pytest -m long
 
 test-pythons:
 	set -e; for version in $(PYTHONS); do \

@@ -28,7 +28,7 @@ from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.run import run_job
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HEAD, SECOND, THIRD = "127.0.0.5", "127.0.0.6", "127.0.0.7"
 PORT = 6401

@@ -46,6 +46,7 @@ def test_a_short_soak_of_a_job(tool, tmp_path):
     assert (tmp_path / "soak.png").stat().st_size > 1000
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_short_soak_of_the_service_under_a_killer(tool, tmp_path):
