@@ -98,17 +98,25 @@ def statistics(results: Numbers) -> str:
     return compared(results, names, lines)
 
 
+_VESSELS: tuple[Line, ...] = (
+    ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
+    ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
+    ("vessel gap closed, blur alone (IoU)", "vessel_iou", "blur alone", 2),
+    ("vessel gap closed, `mild` (AUC)", "vessel_auc", "mild", 2),
+)
+_SENSOR_ALONE: tuple[Line, ...] = (
+    ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
+    ("noise alone, PSNR over nothing (dB)", "blur_noise", "noise", 2),
+)
+
+
 def sizes(results: Numbers) -> str:
     """Gates by size, and before the training on a GPU."""
     names = {"`small`, before": "gates_vessels", "`small`": "gates", "`base`": "gates_base"}
     lines = (
-        ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
-        ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
-        ("vessel gap closed, blur alone (IoU)", "vessel_iou", "blur alone", 2),
-        ("vessel gap closed, `mild` (AUC)", "vessel_auc", "mild", 2),
+        *_VESSELS,
         ("lesions, `evaluation`", "lesions", "evaluation", 2),
-        ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
-        ("noise alone, PSNR over nothing (dB)", "blur_noise", "noise", 2),
+        *_SENSOR_ALONE,
         ("JPEG alone, PSNR over nothing (dB)", "kinds", "jpeg, PSNR", 2),
         ("contrast to grain, undegraded LES-AV", "real_noise", "lesav, mean", 2),
         ("bad photographs, delivered: cataract", "real_bad", "cataract, delivered, median", 2),
@@ -122,13 +130,9 @@ def weighted(results: Numbers) -> str:
     """Gates by the weight of vessels in the sensor stage's loss."""
     names = {"1, 0": "gates_plain", "5, 1": "gates_vessels", "11, 2": "gates_vessels_heavy"}
     lines = (
-        ("vessel gap closed, `evaluation` (IoU)", "vessel_iou", "evaluation", 2),
-        ("vessel gap closed, `mild` (IoU)", "vessel_iou", "mild", 2),
-        ("vessel gap closed, blur alone (IoU)", "vessel_iou", "blur alone", 2),
-        ("vessel gap closed, `mild` (AUC)", "vessel_auc", "mild", 2),
+        *_VESSELS,
         ("lesions, `mild`", "lesions", "mild", 2),
-        ("blur alone, PSNR over nothing (dB)", "blur_noise", "blur", 2),
-        ("noise alone, PSNR over nothing (dB)", "blur_noise", "noise", 2),
+        *_SENSOR_ALONE,
     )
     return compared(results, names, lines)
 

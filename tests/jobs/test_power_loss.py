@@ -96,15 +96,20 @@ def test_a_draft_lasts_whole(after_cut):
     assert after_cut(work) == {"report.html": b"<html>"}
 
 
-def test_a_disk_that_cannot_flush_a_folder_is_an_error(tmp_path, monkeypatch):
+def folders_fail(monkeypatch, number: int, text: str) -> None:
+    """Let every flush of a folder fail."""
     real = os.fsync
 
-    def broken(handle):
+    def failing(handle):
         if Path(f"/proc/self/fd/{handle}").is_dir():
-            raise OSError(5, "Input/output error")
+            raise OSError(number, text)
         real(handle)
 
-    monkeypatch.setattr(os, "fsync", broken)
+    monkeypatch.setattr(os, "fsync", failing)
+
+
+def test_a_disk_that_cannot_flush_a_folder_is_an_error(tmp_path, monkeypatch):
+    folders_fail(monkeypatch, 5, "Input/output error")
     with pytest.raises(StorageError, match="Input/output error"):
         write_atomic(tmp_path / "x", b"1")
     write_atomic(tmp_path / "y", b"1", flush=False)
@@ -113,14 +118,7 @@ def test_a_disk_that_cannot_flush_a_folder_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_file_system_without_flushes_of_folders_is_used_all_the_same(tmp_path, monkeypatch):
-    real = os.fsync
-
-    def cannot(handle):
-        if Path(f"/proc/self/fd/{handle}").is_dir():
-            raise OSError(22, "Invalid argument")
-        real(handle)
-
-    monkeypatch.setattr(os, "fsync", cannot)
+    folders_fail(monkeypatch, 22, "Invalid argument")
     write_atomic(tmp_path / "x", b"1")
     assert (tmp_path / "x").read_bytes() == b"1"
     flush_names([tmp_path / "gone" / "y"], below=tmp_path)
