@@ -22,7 +22,7 @@ from torch import nn
 from magenet_batch.models.build import build_network
 from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
-from magenet_batch.models.restoration.light import Planes, planes
+from magenet_batch.models.restoration.fields import Planes, planes
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom

@@ -25,7 +25,7 @@ from magenet_batch.inference.pixels import as_pixels, as_tensor
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window, cut_resized
 from magenet_batch.models.restoration.bands import detail_bands
-from magenet_batch.models.restoration.light import Fields, Planes, planes
+from magenet_batch.models.restoration.fields import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.rim import continued, inner, relit_rim, trusted
 from magenet_batch.models.restoration.sense import Sensed

@@ -17,7 +17,8 @@ from magenet_batch.models.restoration.config import (
     SenseConfig,
     SensorConfig,
 )
-from magenet_batch.models.restoration.light import Fields, LightStage, Planes, planes
+from magenet_batch.models.restoration.fields import Fields, Planes, planes
+from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.sense import Sense, Sensed, apply_matrices
 from magenet_batch.models.restoration.sensor import SensorStage, ToldBlock

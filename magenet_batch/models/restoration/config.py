@@ -34,6 +34,8 @@ class SensorConfig(BaseModel):
         strength: multiple of its changes that is applied to images without noise. Squared errors
             teach sharpening that is too weak, because an unsure estimate does best near no change;
             above 1 gives vessels the contrast that they lost. Training is without it.
+        unsure: the same where the structure module is least sure whether there is a vessel, which
+            is where the estimates are weakest; None: the strength everywhere.
         working_size: approximate side of the square around the field of view, pixels; larger images
             are reduced by an integer factor and receive the change of the reduced image.
     """
@@ -44,6 +46,7 @@ class SensorConfig(BaseModel):
     guided: bool = True
     residual: float = Field(default=0.1, ge=0, le=1)
     strength: float = Field(default=1.0, ge=0, le=2)
+    unsure: float | None = Field(default=None, ge=0, le=3)
     working_size: int = Field(default=768, ge=256, le=4096)
 
 

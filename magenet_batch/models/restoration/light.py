@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,119 +21,15 @@ from torch import nn
 
 from magenet_batch.models.blocks import conv3, zero_conv, zero_linear
 from magenet_batch.models.restoration.config import LightConfig
+from magenet_batch.models.restoration.fields import Fields, calmed, planes
 from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
 _FADED = 0.5  # bound of log S
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
 _HIDDEN = 128  # features from which the tone is told
-
-
-class Fields(NamedTuple):
-    """Light of whole images, on a grid.
-
-    Attributes:
-        light: L, (B, 3, g, g).
-        veil: v, (B, 1, g, g), 0..1.
-        colour: V, (B, 3, 1, 1), 0..1.
-        faded: log S, the lost saturation of the whole image, (B, 1, 1, 1), at least 0.
-        tone: log-gain of the whole image per channel, (B, 3, 1, 1).
-        own: log-gain that keeps the image's own tone after light and veil are undone, alike; it
-            takes the place of `tone` as far as that is not believed.
-        degraded: belief in light and veil, (B,), 0..1; at 0 they change nothing.
-        toned: belief in the tone, (B,), 0..1.
-    """
-
-    light: torch.Tensor
-    veil: torch.Tensor
-    colour: torch.Tensor
-    faded: torch.Tensor
-    tone: torch.Tensor
-    own: torch.Tensor
-    degraded: torch.Tensor
-    toned: torch.Tensor
-
-    def believed(self) -> Fields:
-        """The fields scaled by their beliefs, with both beliefs set to 1."""
-        share, toned = (t.view(-1, 1, 1, 1) for t in (self.degraded, self.toned))
-        whole = torch.ones_like(self.degraded)
-        return Fields(
-            self.light * share, self.veil * share, self.colour, self.faded * share,
-            torch.lerp(self.own, self.tone, toned), torch.zeros_like(self.own), whole, whole,
-        )  # fmt: skip
-
-    def without_tone(self) -> Fields:
-        """The same light and veil, without a change of tone."""
-        return self._replace(tone=torch.zeros_like(self.tone), own=torch.zeros_like(self.own))
-
-
-class Planes(NamedTuple):
-    """The fields as gain and offset of each pixel, after the saturation of the whole image.
-
-    z = l + saturation (x - l), l the luma of x; y = gain z - offset.
-    """
-
-    gain: torch.Tensor
-    offset: torch.Tensor
-    saturation: torch.Tensor
-
-    @property
-    def neutral(self) -> bool:
-        """Whether they leave every image as it is."""
-        apart = (self.gain - 1, self.offset, self.saturation - 1)
-        return not bool(torch.stack([t.any() for t in apart]).any())
-
-    def resized(self, size: int) -> Planes:
-        """Resize smoothly to another size."""
-        return self.cut(slice(0, size), slice(0, size), size=size)
-
-    def cut(self, rows: slice, columns: slice, *, size: int) -> Planes:
-        """A window of the planes resized to `size`; the values do not depend on the window."""
-        enlarge = bicubic_matrix(self.gain.shape[-1], size, self.gain.device).to(self.gain)
-        tall, wide = enlarge[rows], enlarge[columns].T
-        return Planes(tall @ self.gain @ wide, tall @ self.offset @ wide, self.saturation)
-
-    def apply(self, x_B3HW: torch.Tensor) -> torch.Tensor:
-        """Restore images; the result is not clipped."""
-        x = x_B3HW
-        on_cpu = x.device.type == "cpu"  # elsewhere asking would wait for the device
-        if on_cpu and not torch.is_grad_enabled() and bool((self.saturation == 1).all()):
-            return self.gain * x - self.offset
-        luma = (x * _luma(x.device).to(x.dtype)).sum(1, keepdim=True)
-        return self.gain * torch.lerp(luma, x, self.saturation.to(x.dtype)) - self.offset
-
-
-@lru_cache(maxsize=16)
-def bicubic_matrix(inside: int, outside: int, device: torch.device) -> torch.Tensor:
-    """Matrix of bicubic interpolation along one axis: (outside, inside) float32, on a device.
-
-    Resizing by matrix products is many times faster than `F.interpolate`, also in the backward
-    pass.
-    """
-    with torch.inference_mode(False):  # cached, and training may be the next caller
-        eye = torch.eye(inside)[None, None]
-        matrix = F.interpolate(eye, size=(outside, inside), mode="bicubic", align_corners=False)
-        return matrix[0, 0].to(device)
-
-
-@lru_cache(maxsize=8)
-def _luma(device: torch.device) -> torch.Tensor:
-    """Weights of the channels in the luma: (1, 3, 1, 1), on a device."""
-    with torch.inference_mode(False):
-        return torch.tensor(_LUMA, device=device).view(1, 3, 1, 1)
-
-
-def planes(fields: Fields) -> Planes:
-    """Gain and offset of fields, without applying their beliefs."""
-    left = 1 - fields.veil
-    scale = torch.exp(fields.tone)
-    return Planes(
-        torch.exp(fields.light) * scale / left, fields.veil * fields.colour * scale / left,
-        torch.exp(fields.faded),
-    )  # fmt: skip
 
 
 class LightBlock(nn.Module):
@@ -238,7 +133,7 @@ class LightStage(nn.Module):
             y = block(torch.cat([larger, skip], 1))
         raw = self.fields(y).float()
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
-        raw, rest = _calmed(raw), self.rest(F.silu(whole)).float()
+        raw, rest = calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
         fields = Fields(
             light,
@@ -297,15 +192,3 @@ def gate(logits: torch.Tensor) -> torch.Tensor:
 def _at_least_zero(x: torch.Tensor) -> torch.Tensor:
     """Clamp at zero, with the gradient of the identity, so that a zero can rise again."""
     return x + (x.clamp_min(0) - x).detach()
-
-
-def _calmed(x_BCHW: torch.Tensor) -> torch.Tensor:
-    """Smooth by (1 2 1) along both axes, edges repeated: neighbouring cells differ little."""
-    for axis in (2, 3):
-        pad = (0, 0, 1, 1) if axis == 2 else (1, 1, 0, 0)
-        padded = F.pad(x_BCHW, pad, mode="replicate")
-        n = x_BCHW.shape[axis]
-        x_BCHW = (
-            padded.narrow(axis, 0, n) + 2 * padded.narrow(axis, 1, n) + padded.narrow(axis, 2, n)
-        ) / 4
-    return x_BCHW

@@ -8,7 +8,8 @@ from torch import nn
 
 from magenet_batch.models.restoration.bands import Bands, detail_bands
 from magenet_batch.models.restoration.config import RestorationConfig
-from magenet_batch.models.restoration.light import Fields, LightStage, planes
+from magenet_batch.models.restoration.fields import Fields, planes
+from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import statistics_of
@@ -77,8 +78,9 @@ class Restorer(nn.Module):
         if self.sensor is None or not bool(share.any()):
             return x_B3HW
         restored: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
-        share = share * (1 + (self.sensor.strength - 1) * (1 - sensed.noisy))
-        return torch.lerp(x_B3HW, restored, share.to(restored.dtype)[:, None, None, None])
+        share, quiet = (t[:, None, None, None] for t in (share, 1 - sensed.noisy))
+        share = share * (1 + (self.sensor.strengths(vessels_B1HW) - 1) * quiet)
+        return torch.lerp(x_B3HW, restored, share.to(restored.dtype))
 
     def light_of(
         self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed

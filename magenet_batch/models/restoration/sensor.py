@@ -67,6 +67,7 @@ class SensorStage(nn.Module):
         self.guided = config.guided
         self.most = config.residual
         self.strength = config.strength
+        self.unsure = config.strength if config.unsure is None else config.unsure
         self.reach = REACH
         """Radius in pixels beyond which no input influences an output pixel."""
         self.local = bool(widths)
@@ -129,6 +130,20 @@ class SensorStage(nn.Module):
         if self.residual is not None:
             y = torch.add(y, torch.tanh(fine[:, 2 * _FULL :]), alpha=self.most)
         return y
+
+    def strengths(self, vessels_B1HW: torch.Tensor | None) -> torch.Tensor | float:
+        """Multiple of the stage's changes that is applied to images without noise.
+
+        It rises from `strength` to `unsure` as the probability of vessel comes near 1/2: there
+        squared errors taught the weakest changes.
+
+        Returns:
+            (B, 1, H, W), or one number for all positions.
+        """
+        if vessels_B1HW is None or self.unsure == self.strength:
+            return self.strength
+        vessels = vessels_B1HW.float()
+        return self.strength + 4 * (self.unsure - self.strength) * vessels * (1 - vessels)
 
     def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         x = conv_unshuffled(seen, self.stem)

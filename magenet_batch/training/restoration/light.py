@@ -7,12 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from magenet_batch.models.restoration.light import (
-    Fields,
-    LightStage,
-    least_squares_gains,
-    planes,
-)
+from magenet_batch.models.restoration.fields import Fields, planes
+from magenet_batch.models.restoration.light import LightStage, least_squares_gains
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.ahead import Ahead
 from magenet_batch.training.restoration.config import LightTrainingConfig

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.restoration.light import Fields, LightStage, Teller, planes, toned
+from magenet_batch.models.restoration.fields import Fields, planes
+from magenet_batch.models.restoration.light import LightStage, Teller, toned
 from magenet_batch.randomness import generator
 from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun
 from magenet_batch.training.restoration.config import ToneTrainingConfig

@@ -8,7 +8,8 @@ import torch
 
 from magenet_batch.degradation import PRESETS, DegradationParams
 from magenet_batch.models.restoration.config import LightConfig
-from magenet_batch.models.restoration.light import LightStage, planes
+from magenet_batch.models.restoration.fields import planes
+from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.statistics import STATISTICS
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
