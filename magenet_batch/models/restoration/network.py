@@ -62,7 +62,7 @@ class Restorer(nn.Module):
         """Undo blur, noise and compression as far as Sense believes in them.
 
         Light and veil stay as they are. Where no image is faulty, the stage does not run. Its
-        changes are multiplied by its strength where there is no noise.
+        changes are multiplied by its strength where there is neither noise nor compression.
 
         Args:
             x_B3HW: whole images or tiles, RGB, 0..1, continued smoothly outside the field of view;
@@ -78,8 +78,8 @@ class Restorer(nn.Module):
         if self.sensor is None or not bool(share.any()):
             return x_B3HW
         restored: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
-        share, quiet = (t[:, None, None, None] for t in (share, 1 - sensed.noisy))
-        share = share * (1 + (self.sensor.strengths(vessels_B1HW) - 1) * quiet)
+        share, smooth = (t[:, None, None, None] for t in (share, sensed.only_blurred))
+        share = share * (1 + (self.sensor.strengths(vessels_B1HW) - 1) * smooth)
         return torch.lerp(x_B3HW, restored, share.to(restored.dtype))
 
     def light_of(

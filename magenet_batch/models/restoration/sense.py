@@ -51,9 +51,9 @@ class Sensed(NamedTuple):
         return torch.stack([self._belief(name) for name in ESTIMATES]).amax(0)
 
     @property
-    def noisy(self) -> torch.Tensor:
-        """Belief that noise is to be undone, (B,), 0..1."""
-        return self._belief("noise")
+    def only_blurred(self) -> torch.Tensor:
+        """Belief that there is neither noise nor compression to be undone, (B,), 0..1."""
+        return 1 - torch.maximum(self._belief("noise"), self._belief("jpeg"))
 
     def _belief(self, name: str) -> torch.Tensor:
         found: torch.Tensor = getattr(self, name) / _UNDOUBTED[name]
