@@ -85,9 +85,12 @@ def test_the_worst_estimate_decides_whether_the_sensor_is_faulty(estimates, beli
         ((4, 0.0035, 0), 1.25),
         ((4, 0.02, 0), 1.0),
         ((0, 0.02, 0), 1.0),
+        ((4, 0, 0.15), 1.5),
+        ((4, 0, 0.3), 1.25),
+        ((4, 0, 0.9), 1.0),
     ],
 )
-def test_changes_are_multiplied_where_there_is_no_noise(estimates, multiple: float):
+def test_changes_are_multiplied_where_there_is_only_blur(estimates, multiple: float):
     network = Restorer(tiny(sensor=SensorConfig(widths=(8, 12, 16), strength=1.5))).eval()
     stirred(network.sensor)
     x = picture()
@@ -97,6 +100,22 @@ def test_changes_are_multiplied_where_there_is_no_noise(estimates, multiple: flo
     assert float(whole.abs().max()) > 0.01
     found = network.undo_sensor(x, sensed, vessels) - x
     assert torch.allclose(found, multiple * whole, atol=1e-6)
+
+
+def test_changes_are_strongest_where_vessels_are_unsure():
+    config = SensorConfig(widths=(8, 12, 16), strength=1.2, unsure=1.8)
+    network = Restorer(tiny(sensor=config)).eval()
+    stirred(network.sensor)
+    x = picture()
+    sensed = estimated(4, 0, 0)._replace(condition=torch.zeros(1, network.sense.width))
+    vessels = torch.linspace(0, 1, x.shape[-1]).expand_as(x[:, :1])
+    whole = network.sensor(x, sensed, vessels) - x
+    found = network.undo_sensor(x, sensed, vessels) - x
+    weight = 4 * vessels * (1 - vessels)
+    assert torch.allclose(found, (1.2 + 0.6 * weight) * whole, atol=1e-6)
+    assert network.sensor.strengths(None) == 1.2
+    quiet = estimated(4, 0.02, 0)._replace(condition=sensed.condition)
+    assert torch.allclose(network.undo_sensor(x, quiet, vessels) - x, whole, atol=1e-6)
 
 
 def test_a_photograph_without_faults_keeps_its_bits():
