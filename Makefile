@@ -58,7 +58,9 @@ clean:
 
 benchmark: install
 	mkdir -p eval/results
-	$(BIN)/python benchmarks/network.py --training -o eval/results/network.json
+	$(BIN)/python benchmarks/network.py -o eval/results/network.json
+	$(BIN)/python benchmarks/image.py -o eval/results/image.json
+	$(BIN)/python benchmarks/training_step.py -o eval/results/training_step.json
 	$(BIN)/python benchmarks/job.py --images 30 -o eval/results/job.json
 	$(BIN)/python benchmarks/scaling.py -o eval/results/scaling.json
 	$(BIN)/python studies/quality.py --images 12 --result eval/results/quality.json

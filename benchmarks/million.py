@@ -27,7 +27,7 @@ from memory import peak_mib
 from magenet_batch.jobs.ledger.state import open_state
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import make_plan
-from magenet_batch.jobs.run import JobSummary, _weights, run_job
+from magenet_batch.jobs.run import JobSummary, run_job, weights_of
 from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.records.layout import rows_file
 from magenet_batch.records.schema import row_schema
@@ -110,7 +110,7 @@ def make_job(folder: Path, *, left: int) -> dict[str, float]:
     plan = make_plan(options)
     seconds, peak = time.perf_counter() - began, peak_mib()
     (folder / "out" / "rows").mkdir(parents=True)
-    open_state(folder / "out", plan, identity=options.identity(_weights(options, None).hash))
+    open_state(folder / "out", plan, identity=options.identity(weights_of(options).hash))
     for shard in range(plan.shards - left):
         part = plan.slice(shard, tuple(range(plan.shard_rows(shard))))
         known = set(part.column_names)

@@ -1,37 +1,48 @@
-"""The cost of networks: multiply-adds, parameters, time and memory, compared with common ones.
+"""The network alone at 512 x 512 px: multiply-adds, parameters, time and memory, beside others.
 
-    python benchmarks/network.py [--threads 2] [-o benchmarks/network.json]
+    python benchmarks/network.py [--threads 2] [-o benchmarks/results/network.json]
 
-For a 512 x 512 image: MAGE-Net `small` and `base`, a plain U-Net of usual widths, and a ResNet
-generator of nine blocks (Johnson et al., ECCV 2016; the generator of I-SECRET, Cheng et al., MICCAI
-2021). Each network is measured in its own process, so that peak memory is its own. With --training:
-images per second of a training step, the share that is spent outside the network, and peak
-memory, for the recipes of both sizes, on phantoms. Steps of `base` use a small batch: that of the
-recipe is for a GPU.
+The shipped weights `small` and `base`, all of whose stages run; `affine`, which were the default
+before; a plain U-Net of usual widths; and a ResNet generator of nine blocks (Johnson et al., ECCV
+2016; the generator of I-SECRET, Cheng et al., MICCAI 2021). Each network is measured in a process
+of its own, so that peak memory is its own; the fastest run counts, in milliseconds and in CPU
+milliseconds, which other work on the machine disturbs least. Then as many processes as there are
+threads, with one thread each, at the same time, as the workers of a job: images per second of all,
+and CPU milliseconds an image.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
+
 import torch
+from gpu_network import make, photograph, restored
+from memory import peak_mib
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from magenet_batch.models.build import build_network
-from magenet_batch.models.config import MageNetConfig, magenet_config
+from magenet_batch.models.catalog import read_weights_file
+from magenet_batch.models.config import MageNetConfig
+from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.weights import load_weights
 
 SIZE = 512
-NETWORKS = ("small", "base", "unet", "resnet9")
-MOST = {"affine": 8, "affine_base": 2}
-"""Images of the largest batch that is measured, by recipe."""
+NETWORKS = ("small", "base", "affine", "unet", "resnet9")
+TOGETHER = ("small", "base", "affine")
+LARGE = ("unet", "resnet9")
+SECONDS = 6.0  # that processes run at the same time
+Work = Callable[[torch.Tensor], Any]
 
 
 def resnet9() -> nn.Module:
@@ -62,162 +73,116 @@ def resnet9() -> nn.Module:
     )  # fmt: skip
 
 
-def make(name: str) -> nn.Module:
-    """A network as it is used for a 512 x 512 image."""
+def network_and_work(name: str) -> tuple[nn.Module, Work]:
+    """A network as it is used for an image of this size, and what it does with one."""
+    if name in ("small", "base"):
+        restorer = make(name, name)
+        inside = torch.ones(1, 1, SIZE, SIZE)
+        return restorer, lambda image: restored(restorer, image, inside)
+    if name == "affine":
+        return _affine()
     if name == "resnet9":
-        return resnet9()
-    if name == "unet":  # the usual widths; the recipe `unet` has a quarter of them
-        config = MageNetConfig(
+        network = resnet9()
+    else:  # the usual widths; the recipe `unet` has a quarter of them
+        network = build_network(MageNetConfig(
             size="unet", architecture="unet", local_widths=(64, 128, 256, 512), structure=False
+        ))  # fmt: skip
+    return network, network
+
+
+def _affine() -> tuple[nn.Module, Work]:
+    """Global stages at the working size, the last stage on the image."""
+    from magenet_batch.models.affine import Window
+
+    network: Any = load_weights("affine")[0]
+    working = network.config.working_size
+
+    def work(image: torch.Tensor) -> Any:
+        context = network.context(
+            nn.functional.interpolate(image, size=(working, working), mode="area")
         )
-        return build_network(config)
-    return build_network(magenet_config(name))
+        return network.refine(
+            image, context, window=Window.whole(SIZE, SIZE), height=SIZE, width=SIZE
+        )
+
+    return network, work
 
 
-def measure(name: str, *, threads: int) -> dict[str, float]:
-    """One network, in this process."""
+@torch.inference_mode()
+def measure(name: str, *, threads: int, seconds: float | None) -> dict[str, float]:
+    """One network, in this process; only its rate over some seconds, if they are given."""
     torch.set_num_threads(threads)
-    network = make(name).eval().to(memory_format=torch.channels_last)
-    image = torch.rand(1, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            run(network, image)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        run(network, image)
-        for _ in range(3 if name in ("unet", "resnet9") else 7):
-            start = time.perf_counter()
-            run(network, image)
-            times.append(time.perf_counter() - start)
+    keep_freed_memory()
+    network, work = network_and_work(name)
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    image = torch.from_numpy(photograph(SIZE)).permute(2, 0, 1)[None].float() / 255
+    image = image.contiguous(memory_format=torch.channels_last)
+    work(image)
+    if seconds is not None:
+        start, used, count = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() < start + seconds:
+            work(image)
+            count += 1
+        return {
+            "per_second": count / (time.perf_counter() - start),
+            "cpu_milliseconds": 1000 * (time.process_time() - used) / count,
+        }
+    with FlopCounterMode(display=False) as counter:
+        work(image)
+    wall, cpu = [], []
+    for _ in range(3 if name in LARGE else 15):
+        start, used = time.perf_counter(), time.process_time()
+        work(image)
+        wall.append(1000 * (time.perf_counter() - start))
+        cpu.append(1000 * (time.process_time() - used))
     return {
         "gmac": counter.get_total_flops() / 2e9,
         "million_parameters": sum(p.numel() for p in network.parameters()) / 1e6,
-        "milliseconds": 1000 * sorted(times)[len(times) // 2],
-        "peak_mib": max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, before) / 1024,
+        "milliseconds": min(wall), "cpu_milliseconds": min(cpu), "peak_mib": peak_mib(),
+    }  # fmt: skip
+
+
+def command(name: str, threads: int, *flags: str) -> list[str]:
+    return [sys.executable, __file__, "--network", name, "--threads", str(threads), *flags]
+
+
+def together(name: str, processes: int) -> dict[str, float]:
+    """Several processes with one thread each: images/s of all, CPU milliseconds an image."""
+    given = command(name, 1, "--seconds", str(SECONDS))
+    running = [subprocess.Popen(given, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    answers = [json.loads(one.communicate()[0]) for one in running]
+    return {
+        "per_second": sum(answer["per_second"] for answer in answers),
+        "cpu_milliseconds": min(answer["cpu_milliseconds"] for answer in answers),
     }
-
-
-def run(network: nn.Module, image: torch.Tensor) -> None:
-    """Run as in inference: global stages at the working size, the last stage on the image."""
-    config = getattr(network, "config", None)
-    if config is None or config.architecture == "unet":
-        network(image)
-        return
-    from magenet_batch.models.affine import Window
-
-    working = nn.functional.interpolate(image, size=(config.working_size,) * 2, mode="area")
-    context = network.context(working)  # type: ignore[operator]
-    network.refine(  # type: ignore[operator]
-        image, context, window=Window.whole(SIZE, SIZE), height=SIZE, width=SIZE
-    )
-
-
-def training(name: str, threads: int, *, steps: int) -> list[dict[str, float | str]]:
-    """Images per second, share outside the network and peak memory, per view of a recipe."""
-    from magenet_batch.degradation.sample import preset
-    from magenet_batch.randomness import generator
-    from magenet_batch.training.data.batches import View, synthetic_pairs
-    from magenet_batch.training.data.images import load_training_images
-    from magenet_batch.training.ema import make_teacher, update_teacher
-    from magenet_batch.training.recipes.load import load_recipe
-    from magenet_batch.training.step import StepConfig, training_losses
-
-    torch.set_num_threads(threads)
-    recipe = load_recipe(name, changes=["data.clean=phantom:8", "data.size=640"])
-    photos = load_training_images(recipe.data, recipe.data.clean)
-    student = build_network(recipe.model)
-    if student.structure is not None:
-        student.structure.requires_grad_(False)
-    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    teacher = make_teacher(student)
-    optimizer = torch.optim.AdamW([p for p in student.parameters() if p.requires_grad], lr=1e-4)
-    smallest = min(v[0] for v in recipe.schedule.views)
-    config = StepConfig(recipe.loss, 0.1, recipe.consistency, autocast=False)
-    rows: list[dict[str, float | str]] = []
-    for working, ratio, *_ in recipe.schedule.views:
-        count = max(1, round(recipe.schedule.batch / (working / smallest) ** 2))
-        count = min(count, MOST[name])
-        spent = {"data": 0.0, "network": 0.0, "rest": 0.0}
-        for step in range(steps + 1):
-            marks = [time.perf_counter()]
-            pairs = synthetic_pairs(
-                generator(1, "benchmark", step), photos, count=count,
-                view=View(working, ratio), augment=recipe.augment, preset=preset("train"),
-            )  # fmt: skip
-            marks.append(time.perf_counter())
-            losses = training_losses(
-                student, teacher, pairs, None, config=config, consistency_weight=0.0
-            )  # type: ignore[arg-type]
-            losses["total"].backward()
-            marks.append(time.perf_counter())
-            torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            update_teacher(teacher, student, decay=0.99)
-            marks.append(time.perf_counter())
-            if step:  # the first one warms up
-                for key, a, b in zip(spent, marks, marks[1:], strict=False):
-                    spent[key] += b - a
-        total = sum(spent.values())
-        rows.append({
-            "view": f"{working} px, original {ratio} x", "batch": count,
-            "images_per_second": steps * count / total,
-            "outside_network": (spent["data"] + spent["rest"]) / total,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        })  # fmt: skip
-    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--network", choices=NETWORKS)
-    parser.add_argument("--training", action="store_true")
-    parser.add_argument("--training-of", choices=MOST)
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--network", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
-    arguments = parser.parse_args()
-    if arguments.training_of:
-        rows = training(arguments.training_of, arguments.threads, steps=arguments.steps)
-        print(json.dumps(rows))
+    told = parser.parse_args()
+    if told.network:
+        print(json.dumps(measure(told.network, threads=told.threads, seconds=told.seconds)))
         return
-    if arguments.network:
-        print(json.dumps(measure(arguments.network, threads=arguments.threads)))
-        return
-    found: dict[str, Any] = {"threads": arguments.threads, "torch": torch.__version__}
-    print(f"one 512 x 512 image, fp32, {arguments.threads} threads, torch {torch.__version__}\n")
-    print(
-        "| network | GMAC | million parameters | ms | peak MiB |\n| --- | --- | --- | --- | --- |"
-    )
+    found: dict[str, Any] = {
+        "threads": told.threads, "torch": torch.__version__, "load": os.getloadavg()[0],
+        "small": read_weights_file("small").hash,
+        "capability": torch.backends.cpu.get_cpu_capability(), "networks": {},
+    }  # fmt: skip
     for name in NETWORKS:
-        command = [sys.executable, __file__, "--network", name, "--threads", str(arguments.threads)]
-        one = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        found[name] = one
-        print(f"| {name} | {one['gmac']:.2f} | {one['million_parameters']:.2f} | "
-              f"{one['milliseconds']:.0f} | {one['peak_mib']:.0f} |", flush=True)  # fmt: skip
-    if arguments.training:
-        found["training"] = {}
-        for name in MOST:
-            command = [
-                sys.executable,
-                __file__,
-                "--training-of",
-                name,
-                "--threads",
-                str(arguments.threads),
-                "--steps",
-                str(arguments.steps),
-            ]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found["training"][name] = rows = json.loads(done.stdout)
-            print(f"\n| step of `{name}` | batch | images/s | outside the network | peak MiB |")
-            print("| --- | --- | --- | --- | --- |")
-            for row in rows:
-                print(f"| {row['view']} | {row['batch']} | {row['images_per_second']:.2f} | "
-                      f"{100 * float(row['outside_network']):.0f} % | {row['peak_mib']:.0f} |",
-                      flush=True)  # fmt: skip
-    if arguments.output:
-        arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        done = subprocess.run(
+            command(name, told.threads), check=True, stdout=subprocess.PIPE, text=True
+        )
+        one = json.loads(done.stdout)
+        if name in TOGETHER:
+            one["together"] = together(name, told.threads)
+        found["networks"][name] = one
+        print(f"{name}: {json.dumps(one)}", flush=True)
+    if told.output:
+        told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

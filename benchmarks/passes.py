@@ -77,6 +77,14 @@ def forms() -> dict[str, Forms]:
     stacked = torch.cat(detail, 1).flatten(2)
     matrices, one = torch.rand(8, 1, 3, 3), torch.rand(1, 3, 24)
 
+    photograph = np.full((2848, 4288, 3), 99, np.uint8)
+    inside = np.ones((2848, 3440), np.uint8)
+    square = np.zeros((3440, 3440, 3), np.uint8)
+    seen, place = photograph[:, 424:3864], square[296:3144]
+
+    def through_a_copy() -> None:
+        place[:] = cv2.copyTo(np.ascontiguousarray(seen), inside)
+
     def products(add: Callable[..., torch.Tensor]) -> torch.Tensor:
         y = total
         for k, band in enumerate(detail):
@@ -123,6 +131,10 @@ def forms() -> dict[str, Forms]:
             "one product of all": lambda: torch.baddbmm(
                 total.flatten(2), one, stacked
             ),
+        },
+        "cut the square around the field of view of 12 megapixels": {
+            "into its place": lambda: cv2.copyTo(seen, inside, place),
+            "through a copy": through_a_copy,
         },
         "every other pixel": {
             "strides": lambda: thinned(lambda b: b[..., ::2, ::2]),

@@ -2,6 +2,9 @@
 
     python benchmarks/roofline.py [-o benchmarks/results/roofline.json]
 
+Measured twice, each in a process of its own: with the instructions that the processor has, and with
+AVX2 alone, as on processors without AVX-512.
+
 For every operation of a stage at 512 px, as PyTorch runs it: the time that its arithmetic takes at
 the best rate of a large product or convolution, or the time that reading its inputs and writing its
 output takes at the rate of a copy of one image, which stays in the cache, whichever is longer. The
@@ -13,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +34,10 @@ from torch.utils.flop_counter import flop_registry
 from magenet_batch.models.memory import keep_freed_memory
 
 SIZE = 512
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}  # fmt: skip
+"""What restricts PyTorch and its libraries to AVX2."""
 _RUNS = 12
 _FREE = ("view", "slice", "select", "permute", "transpose", "expand", "t.", "unsqueeze", "detach",
          "alias", "as_strided", "split", "unbind", "narrow", "empty", "new_empty",
@@ -127,10 +136,8 @@ def roofline(work: Callable[[], Any], rates: dict[str, float]) -> dict[str, floa
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path)
-    told = parser.parse_args()
+def measure() -> dict[str, Any]:
+    """Every stage, in this process."""
     torch.set_num_threads(1)
     keep_freed_memory()
     network = make("small", "small")
@@ -144,7 +151,25 @@ def main() -> None:
         "torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability(),
         "load": os.getloadavg()[0], "size": SIZE,
     }  # fmt: skip
-    found = {"facts": facts, "peaks": rates, "stages": rows}
+    return {"facts": facts, "peaks": rates, "stages": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-o", "--output", type=Path)
+    told = parser.parse_args()
+    if told.here:
+        print(json.dumps(measure()))
+        return
+    found = {}
+    for limits in ({}, AVX2):
+        command = [sys.executable, __file__, "--here"]
+        done = subprocess.run(
+            command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        one = json.loads(done.stdout)
+        found[one["facts"]["capability"]] = one
     print(json.dumps(found, indent=1))
     if told.output:
         told.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

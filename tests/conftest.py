@@ -31,6 +31,12 @@ def written_dicom_conforms(monkeypatch):
     assert worse == []
 
 
+@pytest.fixture(autouse=True)
+def cache_of_its_own(monkeypatch, tmp_path):
+    """What was measured on this machine before changes no test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def store_server():
     """An S3 server on a free port of loopback, with made-up credentials."""

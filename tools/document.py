@@ -19,7 +19,6 @@ import of_speed
 from of_quality import Numbers, table
 
 from magenet_batch.jobs.plan.estimate import worker_seconds
-from magenet_batch.training.recipes.load import load_recipe
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import gate_table
@@ -138,19 +137,15 @@ def weighted(results: Numbers) -> str:
 
 
 def cost(results: Numbers) -> str:
-    """CPU seconds of a 12-megapixel photograph: the network's, and those of all other steps."""
-    parts = results["gates"]["gates"]["cost"]["parts"]
-    network = parts["12 megapixels, ms of CPU"]["value"] / 1000
-    steps = results["image"]["parts"]
-    others = sum(
-        steps[name]["cpu_seconds"]
-        for name in ("read (hash, decode)", "field of view", "quality, grade",
-                     "quality and grade after, fidelity", "encode")
-    )  # fmt: skip
+    """CPU seconds of a 12-megapixel photograph, with nothing wrong and with every stage at work."""
+    cases = results["image"]["cases"]
+    good, faulty = (cases[name] for name in ("nothing wrong", "every stage works"))
     return (
-        f"A photograph of 12 megapixels takes about {network + others:.1f} seconds of one CPU "
-        f"core: {network:.1f} in the\nnetwork (`benchmarks/gates.py`), and {others:.1f} to read, "
-        "measure and write it (`benchmarks/image.py`), on an AMD EPYC."
+        f"A JPEG of 12 megapixels takes {good['total']['cpu_seconds']:.1f} seconds of one CPU core "
+        f"if nothing is wrong with it, and\n{faulty['total']['cpu_seconds']:.1f} if every stage of "
+        f"the network works, from JPEG to JPEG with all measures, and at most "
+        f"{max(good['peak_mib'], faulty['peak_mib']):.0f} MiB\n(`benchmarks/image.py`, on an AMD "
+        "EPYC)."
     )
 
 
@@ -196,40 +191,6 @@ def real(results: Numbers) -> str:
     return table(["images", "method", *measures], rows)
 
 
-def network(results: Numbers) -> str:
-    rows = [
-        [name, f"{one['gmac']:.2f}", f"{one['million_parameters']:.2f}",
-         f"{one['milliseconds']:.0f}", f"{one['peak_mib']:.0f}"]
-        for name, one in results["network"].items()
-        if isinstance(one, dict) and name != "training"
-    ]  # fmt: skip
-    return table(["network", "GMAC", "million parameters", "ms", "peak MiB"], rows)
-
-
-def training(results: Numbers) -> str:
-    """Steps of both sizes view by view, and a whole run of `small`."""
-    measured = results["network"]["training"]
-    sizes = {"affine": "small", "affine_base": "base"}
-    rows = [
-        [sizes[name], row["view"], str(row["batch"]), f"{row['images_per_second']:.2f}",
-         f"{100 * row['outside_network']:.0f} %", f"{row['peak_mib']:.0f}"]
-        for name, found in measured.items() for row in found
-    ]  # fmt: skip
-    # Every step draws a view; its weight changes linearly, so its mean over a run is the middle.
-    weights = [(first + last) / 2 for *_, first, last in load_recipe("affine").schedule.views]
-    times = [
-        w * r["batch"] / r["images_per_second"]
-        for w, r in zip(weights, measured["affine"], strict=True)
-    ]
-    shares = [t * r["outside_network"] for t, r in zip(times, measured["affine"], strict=True)]
-    images = sum(w * r["batch"] for w, r in zip(weights, measured["affine"], strict=True))
-    rows.append(["small", "a run of the recipe", "", f"{images / sum(times):.1f}",
-                 f"{100 * sum(shares) / sum(times):.1f} %", ""])  # fmt: skip
-    return table(
-        ["size", "view", "batch", "images/s", "outside the network", "peak MiB so far"], rows
-    )
-
-
 def variants(found: Numbers) -> str:
     """Networks trained by `ablation.py`, one a row."""
     head = ["trained", "steps", "gain (dB)", "SSIM degraded", "SSIM enhanced", "clean (dB)",
@@ -251,23 +212,6 @@ def learned(results: Numbers) -> str:
             rows.append([name, measure.upper(), *values])
     methods = list(next(iter(results["learned"]["numbers"]["synthetic"].values())))
     return table(["degradation", "", *methods], rows)
-
-
-def image(results: Numbers) -> str:
-    """One large image, step by step."""
-    found = results["image"]
-    parts = {**found["parts"], "network, memory given back": found["memory_given_back"]}
-    rows = [[name, f"{p['seconds']:.2f}", f"{p['cpu_seconds']:.2f}"] for name, p in parts.items()]
-    total = found["total"]
-    rows.append(["the way of an image, one part after another", f"{total['seconds']:.2f}",
-                 f"{total['cpu_seconds']:.2f}"])  # fmt: skip
-    base = found["base"]["total"]
-    rows.append(["the same with `base`", f"{base['seconds']:.2f}", f"{base['cpu_seconds']:.2f}"])
-    said = (
-        f"Weights {found['weights']}, {found['threads']} threads, {found['peak_mib']:.0f} MiB "
-        f"(`base`, untrained: {found['base']['peak_mib']:.0f} MiB)."
-    )
-    return f"{said}\n\n{table(['part', 'seconds', 'CPU seconds'], rows)}"
 
 
 def scaling(results: Numbers) -> str:
@@ -375,15 +319,16 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md learned": ("learned", learned),
     "docs/benchmarks.md scratch": ("scratch", lambda r: variants(r["scratch"])),
     "docs/benchmarks.md ablation": ("ablation", lambda r: variants(r["ablation"])),
-    "docs/benchmarks.md image": ("image", image),
-    "docs/benchmarks.md network": ("network", network),
-    "docs/benchmarks.md training": ("training", training),
+    "docs/benchmarks.md image": ("image", of_speed.image),
+    "docs/benchmarks.md network": ("network", of_speed.network),
+    "docs/benchmarks.md training": ("training", of_speed.training),
     "docs/benchmarks.md backends": ("backends", of_speed.backends),
     "docs/benchmarks.md roofline": ("roofline", of_speed.roofline),
     "docs/benchmarks.md passes": ("passes", of_speed.passes),
     "docs/benchmarks.md gpu": ("gpu", of_speed.gpu),
     "docs/benchmarks.md job": ("job", of_jobs.job),
     "docs/benchmarks.md start": ("start", of_jobs.start),
+    "docs/benchmarks.md start_steps": ("start_steps", of_jobs.start_steps),
     "docs/benchmarks.md waiting": ("waiting", of_jobs.waiting),
     "docs/benchmarks.md beside": ("beside", of_jobs.beside),
     "docs/benchmarks.md archive": ("archive", of_jobs.archive),

@@ -8,14 +8,18 @@ from of_quality import Numbers, table
 def job(results: Numbers) -> str:
     found = results["job"]
     rows = [
-        [name, f"{rate:.2f}", f"{found['first_image_s'][name]:.1f}"
-         if name in found["first_image_s"] else "-"]
+        [name, f"{rate:.2f}",
+         f"{found['cpu_s_per_image'][name]:.2f}" if name in found["cpu_s_per_image"] else "-",
+         f"{found['first_image_s'][name]:.1f}" if name in found["first_image_s"] else "-"]
         for name, rate in found["rates"].items()
     ]  # fmt: skip
     ratios = [[name, f"{value:.2f}"] for name, value in found["ratios"].items()]
-    return table(["", "images/s", "first image after (s)"], rows) + "\n\n" + table(
-        ["ratio in one run", ""], ratios
-    )  # fmt: skip
+    head = ["", "images/s", "CPU seconds an image", "first image after (s)"]
+    said = (
+        f"{found['images']} images of {found['size']} px; the machine's load was "
+        f"{found['load']:.0f} before it began, on two cores."
+    )
+    return f"{table(head, rows)}\n\n{table(['ratio in one run', ''], ratios)}\n\n{said}"
 
 
 def forecast(results: Numbers) -> str:
@@ -51,6 +55,14 @@ def beside(results: Numbers) -> str:
         ]
         head = ["", "whole run (s)", "first image after (s)", "images/s"]
         title = f"{said[network]}, {found['images']} images of {found['size']} px:"
+        if "price" in found:
+            head += ["images an hour", "images a euro"]
+            for row, one in zip(rows, found["ways"].values(), strict=True):
+                row += [f"{one['per_hour']:,.0f}", f"{one['per_euro']:,.0f}"]
+            title = (
+                f"{title[:-1]}, {found['price']:.2f} euros for an hour; the machine's load was "
+                f"{found['load']:.0f}, on two cores:"
+            )
         parts.append(f"{title}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
 
@@ -78,6 +90,19 @@ def start(results: Numbers) -> str:
         f"machine's load was {found['load']:.0f} before it began, on two cores."
     )
     return f"{table(head, rows)}\n\n{said}"
+
+
+def start_steps(results: Numbers) -> str:
+    """The steps of one process up to its first image, and what it imports."""
+    found = results["start_steps"]
+    steps = found["steps_ms"]
+    rows = [[name, f"{ms / 1000:.2f}"] for name, ms in steps.items()]
+    rows.append(["in all", f"{sum(steps.values()) / 1000:.2f}"])
+    packages = ", ".join(f"{name} {ms / 1000:.2f}" for name, ms in found["imports_ms"].items())
+    return (
+        f"{table(['step of one process', 'CPU seconds'], rows)}\n\nOf the imports, elapsed seconds "
+        f"by package: {packages}. The machine's load was {found['load']:.0f}, on two cores."
+    )
 
 
 def power_loss(results: Numbers) -> str:

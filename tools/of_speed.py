@@ -7,6 +7,62 @@ from of_quality import Numbers, table
 _PARTS = ("structure module", "sensor stage")
 
 
+def network(results: Numbers) -> str:
+    """Networks alone: arithmetic, time, memory, and several processes at the same time."""
+    found = results["network"]
+    rows = [
+        [name, f"{one['gmac']:.2f}", f"{one['million_parameters']:.2f}",
+         f"{one['milliseconds']:.0f}", f"{one['cpu_milliseconds']:.0f}",
+         f"{one['peak_mib']:.0f}",
+         *(f"{one['together'][key]:.{digits}f}" if "together" in one else ""
+           for key, digits in (("per_second", 1), ("cpu_milliseconds", 0)))]
+        for name, one in found["networks"].items()
+    ]  # fmt: skip
+    threads = found["threads"]
+    said = (
+        f"{threads} threads; {found['capability']}, torch {found['torch']}; the machine's load was "
+        f"{found['load']:.0f}, on two cores."
+    )
+    several = f"{threads} processes with one thread"
+    head = ["network", "GMAC", "million parameters", "ms", "ms of CPU", "peak MiB",
+            f"{several}: images/s", "ms of CPU an image"]  # fmt: skip
+    return f"{said}\n\n{table(head, rows)}"
+
+
+def training(results: Numbers) -> str:
+    """The share of a training step that is spent outside the network."""
+    found = results["training_step"]
+    kinds = ("batches", "clipping", "optimiser", "teacher", "outside")
+    rows = []
+    for name, one in found["parts"].items():
+        part, loaders = name.split(", ")
+        shares = [f"{100 * one[kind]:.1f} %" for kind in kinds]
+        rows.append([part, loaders, f"{one['step_ms']:.0f}", *shares])
+    head = ["part", "`run.loaders`", "ms a step", "batches", "clipping", "optimiser", "teacher",
+            "all outside"]  # fmt: skip
+    return f"{table(head, rows)}\n\nThe machine's load was {found['load']:.0f}, on two cores."
+
+
+def image(results: Numbers) -> str:
+    """One large image from JPEG to JPEG, case by case and step by step."""
+    found = results["image"]
+    rows = []
+    for label, case in found["cases"].items():
+        cells = [f"{step['cpu_seconds']:.2f}" for step in case["steps"].values()]
+        total = case["total"]
+        rows.append([label, *cells, f"{total['cpu_seconds']:.2f}", f"{total['seconds']:.2f}",
+                     f"{case['peak_mib']:.0f}"])  # fmt: skip
+    steps = next(iter(found["cases"].values()))["steps"]
+    head = ["", *(f"{step} (CPU s)" for step in steps), "in all (CPU s)", "in all (s)", "peak MiB"]
+    decoders = ", ".join(
+        f"{name} {1000 * one['cpu_seconds']:.0f}" for name, one in found["decoders"].items()
+    )
+    return (
+        f"{found['threads']} threads; the machine's load was {found['load']:.0f}, on two cores.\n\n"
+        f"{table(head, rows)}\n\nDecoders, milliseconds of CPU: {decoders}."
+    )
+
+
 def backends(results: Numbers) -> str:
     """Every back end, part by part: how much faster, and the error."""
     found = results["backends"]
@@ -55,20 +111,29 @@ def passes(results: Numbers) -> str:
 
 def roofline(results: Numbers) -> str:
     """Every stage: what it computes and moves, the least time for that, and the share reached."""
-    found = results["roofline"]
-    rates = found["peaks"]
-    rows = [
-        [name, f"{one['gmac']:.2f}", f"{one['mb']:.0f}", f"{one['arithmetic_ms']:.1f}",
-         f"{one['least_ms']:.1f}", f"{one['ms']:.1f}", f"{100 * one['share']:.0f} %"]
-        for name, one in found["stages"].items()
-    ]  # fmt: skip
-    said = (
-        f"One thread reaches {rates['gmac_per_second']:.0f} GMAC/s in a product of matrices, and "
-        f"copies {rates['gb_per_second']:.0f} GB/s in memory, "
-        f"{rates['gb_per_second_in_cache']:.0f} GB/s in its cache (read and written)."
+    by_set = results["roofline"]
+    first = next(iter(by_set.values()))
+    rows = []
+    for name, one in first["stages"].items():
+        cells = [f"{one['gmac']:.2f}", f"{one['mb']:.0f}"]
+        for found in by_set.values():
+            stage = found["stages"][name]
+            cells += [f"{stage['arithmetic_ms']:.1f}", f"{stage['least_ms']:.1f}",
+                      f"{stage['ms']:.1f}", f"{100 * stage['share']:.0f} %"]  # fmt: skip
+        rows.append([name, *cells])
+    said = [
+        f"{name}: one thread reaches {found['peaks']['gmac_per_second']:.0f} GMAC/s in a product "
+        f"of matrices, and copies {found['peaks']['gb_per_second']:.0f} GB/s in memory, "
+        f"{found['peaks']['gb_per_second_in_cache']:.0f} GB/s in its cache (read and written)."
+        for name, found in by_set.items()
+    ]
+    head = ["stage", "GMAC", "MB moved"]
+    for name in by_set:
+        head += [f"{name}: ms of arithmetic alone", "least ms", "ms", "share"]
+    load = max(found["facts"]["load"] for found in by_set.values())
+    return (
+        f"{' '.join(said)} The machine's load was {load:.0f}, on two cores.\n\n{table(head, rows)}"
     )
-    head = ["stage", "GMAC", "MB moved", "ms of arithmetic alone", "least ms", "ms", "share"]
-    return f"{said}\n\n{table(head, rows)}"
 
 
 def gpu(results: Numbers) -> str:

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from magenet_batch.cli.console import tell
+from magenet_batch.cli.console import say, tell
 from magenet_batch.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -23,6 +23,9 @@ from magenet_batch.errors import (
     require_extra,
 )
 from magenet_batch.models.catalog import shipped_names
+
+if TYPE_CHECKING:
+    from magenet_batch.jobs.options import JobOptions
 
 MEMORY_MIN, DISK_MIN, FILES_MIN, SHARED_MIN = 4e9, 5e9, 10_000, 2e8
 
@@ -45,9 +48,17 @@ class Finding:
 
 
 def command(
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Measure again how many workers are fastest, and keep the result."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check this machine, and print how to fix what is missing."""
+    if calibrate:
+        _calibrate()
     findings = examine()
     if as_json:
         tell(json.dumps([asdict(f) for f in findings], indent=2))
@@ -124,16 +135,31 @@ def _memory() -> Finding:
 
 def _workers() -> Finding:
     """What a large job gets without `--workers` and `--gpus`."""
-    from magenet_batch.jobs.engine.machine import allocate_workers, cpu_count, gpu_count
+    from magenet_batch.jobs.run import allocation_for, weights_of
 
+    options = _usual_job()
     try:
-        gpus = gpu_count()
-    except Exception:  # torch has its own finding
-        gpus = 0
-    allocation = allocate_workers(
-        workers=None, gpus=None, images=10**6, cpus=cpu_count(), gpus_there=gpus
-    )
+        allocation = allocation_for(options, images=10**6, weights=weights_of(options))
+    except Exception as error:  # torch and the weights have findings of their own
+        return Finding("a large job gets", True, f"unknown ({error})")
     return Finding("a large job gets", True, allocation.text())
+
+
+def _usual_job() -> JobOptions:
+    from magenet_batch.jobs.options import JobOptions
+
+    return JobOptions(archive=("-",))
+
+
+def _calibrate() -> None:
+    """Measure how many workers a job on the CPU should have."""
+    from magenet_batch.jobs.engine.calibration import Setting
+    from magenet_batch.jobs.engine.machine import cpu_count
+    from magenet_batch.jobs.run import calibrate_machine, weights_of
+
+    weights = weights_of(_usual_job())
+    assert weights.hash is not None
+    calibrate_machine(weights, Setting.of(weights.hash, cores=cpu_count()), say=say)
 
 
 def _limits() -> Finding:

@@ -139,6 +139,7 @@ class Restoring:
             blur = float(sensed.blur)
             lit = relit_rim(copy.pixels, copy.mask, blur=blur)
             if lit is not copy.pixels:
+                del bands  # they are as large as eight copies
                 seen = self._tensor(continued(lit, copy.mask))
                 bands = detail_bands(seen)
             undone = self._network.undo_sensor(seen, sensed, copy.fitted(vessels), bands=bands)

@@ -11,6 +11,12 @@ from functools import partial
 
 from magenet_batch.dicomweb import masked
 from magenet_batch.errors import JobError, StorageError, WeightsError, printable
+from magenet_batch.jobs.engine.calibration import (
+    Calibration,
+    Setting,
+    calibrate,
+    known_calibration,
+)
 from magenet_batch.jobs.engine.engine import Engine
 from magenet_batch.jobs.engine.executor import Executor, InlineExecutor
 from magenet_batch.jobs.engine.local_executor import LocalExecutor, travels
@@ -31,6 +37,7 @@ from magenet_batch.jobs.ledger.summary import JobSummary
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.append import Appending
 from magenet_batch.jobs.plan.background import BackgroundListing
+from magenet_batch.jobs.plan.estimate import worker_seconds
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
 from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
@@ -45,6 +52,7 @@ from magenet_batch.stop import two_stage_stop
 from magenet_batch.storage import StorePath, make_location, write_json
 
 Say = Callable[[str], None]
+_LONG_S = 600  # roughly, of a job that is worth a measurement of some seconds
 _STOPPING = "Stopping after the current images. Press Ctrl-C again to stop immediately."
 
 
@@ -98,7 +106,7 @@ def run_job(
     """
     began = time.monotonic()
     part = options.part_of_job
-    weights = _weights(options, enhancer_factory)
+    weights = weights_of(options, enhancer_factory)
     out = options.out_path
     # The archive of a resumed job is listed again too, but the work need not wait for that.
     if plan is None and not is_known(out):
@@ -203,7 +211,7 @@ class _Job:
         """Process the units; False if stopped before the end."""
         images = sum(len(u.positions) for u in units)
         allocation = allocation_for(
-            self.options, images=images, shards=len(units), factory=self.weights.factory
+            self.options, images=images, shards=len(units), weights=self.weights, say=self.say
         )
         here = self.options.address is None
         refuse_tight_limits(
@@ -317,7 +325,8 @@ def allocation_for(
     *,
     images: int,
     shards: int | None = None,
-    factory: EnhancerFactory | None = None,
+    weights: Weights | None = None,
+    say: Say | None = None,
 ) -> WorkerAllocation:
     """Divide this machine, or the cluster at the given address, among workers.
 
@@ -325,7 +334,9 @@ def allocation_for(
         options: options of the job.
         images: number of images left to do.
         shards: number of shards left to do; None: one per image.
-        factory: factory of the enhancer, if it is known.
+        weights: weights of the job, if they are known.
+        say: prints what is measured. A long job on the CPU measures once how many workers are
+            fastest on this machine; None measures nothing, and uses what is known.
 
     Raises:
         UsageError: more GPUs are requested than are available.
@@ -338,10 +349,45 @@ def allocation_for(
 
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+    measured = None
+    if options.workers is None and options.address is None and not gpus and weights is not None:
+        long = worker_seconds(images, 0) >= _LONG_S * cpus
+        measured = _measured_workers(weights, cpus, measure=say is not None and long, say=say)
     return allocate_workers(
         workers=options.workers, gpus=options.gpus, images=images, shards=shards, cpus=cpus,
-        gpus_there=gpus, may_be_local=options.address is None and travels(factory),
+        gpus_there=gpus, measured=measured,
+        may_be_local=options.address is None
+        and travels(None if weights is None else weights.factory),
     )  # fmt: skip
+
+
+def _measured_workers(weights: Weights, cpus: int, *, measure: bool, say: Say | None) -> int | None:
+    """Number of workers that is known, or now measured, to be fastest with some weights."""
+    if weights.hash is None or cpus < 2:
+        return None
+    say = say or (lambda text: None)
+    setting = Setting.of(weights.hash, cores=cpus)
+    found = known_calibration(setting, say=say)
+    if found is None and measure:
+        found = calibrate_machine(weights, setting, say=say)
+    return None if found is None else found.best.workers
+
+
+def calibrate_machine(weights: Weights, setting: Setting, *, say: Say) -> Calibration | None:
+    """Measure how many workers are fastest on this machine, and keep the result.
+
+    Args:
+        weights: weights of a job.
+        setting: the machine and the installation.
+        say: prints what is done and found.
+
+    Returns:
+        The calibration; None if it could not be measured.
+    """
+    from magenet_batch.jobs.engine.trial import measure_rates
+
+    assert weights.factory is not None
+    return calibrate(setting, partial(measure_rates, weights.factory, cpus=setting.cores), say=say)
 
 
 def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
@@ -359,8 +405,16 @@ def _refuse_incomplete(ledger: Ledger, wrong: list[str]) -> None:
         )
 
 
-def _weights(options: JobOptions, factory: EnhancerFactory | None) -> Weights:
-    """Find the weights and hash them, without importing torch."""
+def weights_of(options: JobOptions, factory: EnhancerFactory | None = None) -> Weights:
+    """Find the weights of a job and hash them, without importing torch.
+
+    Args:
+        options: options of the job.
+        factory: makes the enhancer instead, if given.
+
+    Raises:
+        WeightsError: the weights are missing or damaged.
+    """
     if options.assess:
         return Weights(None, None, None)
     if factory is not None:

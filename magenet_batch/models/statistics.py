@@ -35,7 +35,8 @@ def colour_statistics(x_B3HW: torch.Tensor, *, side: int = _SIDE) -> torch.Tenso
     x = F.adaptive_avg_pool2d(full, side)
     share = F.adaptive_avg_pool2d((full.amax(1, keepdim=True) > _DARK).float(), side)
     inside = F.max_pool2d(1 - share, 3, stride=1, padding=1) < 0.01  # no colours mixed with black
-    values = torch.where(inside, x, torch.nan).flatten(2)
+    # `torch.where` would copy the number to a GPU, which cannot be part of a CUDA graph.
+    values = x.masked_fill(~inside, torch.nan).flatten(2)
     quantiles = torch.nanquantile(values, _levels(x.device), dim=2).permute(1, 2, 0).flatten(1)
     apart = torch.nan_to_num(values - values.nanmean(2, keepdim=True))
     count = inside.flatten(1).sum(1).clamp_min(1)[:, None, None]

@@ -1,12 +1,15 @@
 """The GPU benchmark on a CPU: it computes what the network computes, and tells what went wrong."""
 
 import argparse
+import contextlib
 import importlib
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CPU = torch.device("cpu")
@@ -67,6 +70,48 @@ def test_the_job_is_measured_from_jpeg_to_jpeg(script, network, told):
     )  # its time is over: only the first case is measured
     assert set(found) == {"small, 96 px, steps (ms)", "small, 96 px, threads 1"}
     assert found["small, 96 px, threads 1"]["images_per_second"] > 0
+
+
+class FromHost(TorchDispatchMode):
+    """Lists operations that copy from the host to the device, for which `meta` stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        devices = {
+            t.device.type
+            for t in tree_leaves((args, kwargs, result))
+            if isinstance(t, torch.Tensor)
+        }
+        # `where` makes a tensor on the host of a number, and copies it inside of the operation.
+        if {"cpu", "meta"} <= devices or func.name().startswith("aten::where.Scalar"):
+            self.found.append(func.name())
+        return result
+
+
+@torch.inference_mode()
+def test_a_graph_would_hold_no_copy_from_the_host(script, network, monkeypatch):
+    monkeypatch.setattr(torch, "autocast", lambda *how, **more: contextlib.nullcontext())
+    device = torch.device("meta")
+    placed = script.placed(network, script.VARIANTS[1], device)
+    x, mask = (torch.ones(1, channels, 64, 64, device=device) for channels in (3, 1))
+    pixels = torch.ones(128, 128, 3, dtype=torch.uint8, device=device)
+
+    def work() -> None:
+        script.restored(placed, x, mask)
+        script.restored_native(placed, pixels, mask, factor=2)
+
+    work()  # constants that are kept come from the host once, before anything is recorded
+    with FromHost() as copies:
+        work()
+    assert copies.found == []
+    with FromHost() as copies:
+        torch.where(x > 0, x, 1.0)
+        x + torch.ones(3, 64, 64).to(device)
+    assert len(copies.found) == 2, "it would be noticed"
 
 
 def test_what_cannot_run_is_a_row_that_says_why(script):

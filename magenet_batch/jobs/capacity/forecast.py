@@ -12,7 +12,7 @@ from magenet_batch.jobs.capacity.measure import Measured, measure_sample
 from magenet_batch.jobs.capacity.sample import sample_of, sample_size
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import make_plan
-from magenet_batch.jobs.run import Say, allocation_for
+from magenet_batch.jobs.run import Say, allocation_for, weights_of
 
 _SURE = 2  # standard errors of the rate for which a deadline leaves room
 
@@ -143,7 +143,7 @@ def make_forecast(
         UsageError: the options do not fit the archive or the machine.
     """
     plan = make_plan(options)
-    allocation = allocation_for(options, images=len(plan))
+    allocation = allocation_for(options, images=len(plan), weights=weights_of(options), say=say)
     size = sample or sample_size(len(plan), workers=allocation.workers)
     chosen = sample_of(plan, images=size)
     say(f"measuring {len(chosen)} of {len(plan)} images, {allocation.text()}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -66,6 +68,15 @@ def cpu_count() -> int:
     return cores if limit is None else max(1, min(cores, int(limit)))
 
 
+def cpu_model() -> str:
+    """Name of the processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def cpu_text() -> str:
     """The cores that this process may use, and what limits them."""
     used, there, quota = cpu_count(), os.cpu_count() or 1, cpu_limit()
@@ -109,11 +120,13 @@ def allocate_workers(
     gpus_there: int,
     shards: int | None = None,
     may_be_local: bool = True,
+    measured: int | None = None,
 ) -> WorkerAllocation:
     """Divide a machine among workers.
 
     Args:
-        workers: requested number; None chooses one per GPU, or one per core that memory allows.
+        workers: requested number; None chooses one per GPU, or as many as were measured to be
+            fastest, or one per core; no more than memory allows.
         gpus: requested number; None takes all available.
         images: number of images left to do.
         cpus: number of cores available.
@@ -121,6 +134,8 @@ def allocate_workers(
         shards: number of shards left to do; more workers would be idle. None: one per image.
         may_be_local: whether a small job can run without Ray: it does not join a cluster, and the
             factory of the network can be sent to a plain process.
+        measured: number of workers without GPUs that was measured to be fastest here; None if
+            unknown.
 
     Returns:
         The allocation.
@@ -140,7 +155,8 @@ def allocate_workers(
     chosen = workers is None
     if workers is None:
         by_memory = max(1, available_memory() // WORKER_BYTES)
-        workers = gpus or min(cpus, by_memory, max(1, images if shards is None else shards))
+        wanted = cpus if measured is None else min(measured, cpus)
+        workers = gpus or min(wanted, by_memory, max(1, images if shards is None else shards))
     if gpus > max(workers, 1):
         raise UsageError(
             f"--workers {workers} cannot use --gpus {gpus}: a worker uses one GPU. "

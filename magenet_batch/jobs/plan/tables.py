@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from magenet_batch.errors import UsageError
@@ -103,6 +102,8 @@ def standard_input() -> bytes:
 
 
 def _data_set(folder: Path) -> pa.Table:
+    import pyarrow.dataset as ds  # imports pandas, where there is one: a third of a second
+
     files = sorted(str(f) for f in folder.rglob("*") if f.name.lower().endswith(_PARQUET))
     return ds.dataset(
         files, format="parquet", partitioning=ds.partitioning(flavor="hive"),
