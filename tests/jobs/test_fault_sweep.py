@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parent.parent.parent / "tools"
 SEED = 20261126
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    return importlib.import_module("fault_sweep")
+def tool(load_tool):
+    return load_tool("fault_sweep")
 
 
 def write_and_move(folder: Path) -> None:
