@@ -56,7 +56,7 @@ def test_a_short_soak_of_a_job(tool, tmp_path):
 @pytest.mark.timeout(600)
 def test_a_short_soak_of_the_service_under_a_killer(service, tmp_path):
     measure = measuring.assess_copy
-    found = service.soak_watch(tmp_path, images=10**6, minutes=0.5, seed=5, every=0.2, gap=(6, 10))
+    found = service.soak_watch(tmp_path, images=10**6, minutes=1.2, seed=5, every=0.5, gap=(20, 25))
     counts = [found[name] for name in ("rows", "done", "written")]
     assert counts == [found["arrived"]] * 3 and found["samples"]
     assert sum(found["killed"].values()) >= 2
