@@ -32,7 +32,7 @@ import jobs_fakes
 import numpy as np
 import psutil
 from samples import Samples
-from soak_watch import SPAWN, options_of, soak_watch
+from soak_watch import SPAWN, options_of, soak_watch, written_in
 
 from magenet_batch.jobs.ledger.status import read_status
 from magenet_batch.jobs.run import run_job
@@ -160,7 +160,11 @@ def main() -> None:
             found = soak_job(folder, **limits, every=given.every)
             well = found["exit_code"] in (0, 130) and found["done"] == found["written"]
         else:
-            found = soak_watch(folder, **limits, seed=given.seed, every=given.every)
+            samples = Samples(lambda: written_in(folder / "out"))
+            found = soak_watch(
+                folder, samples=samples, **limits, seed=given.seed, every=given.every
+            )
+            found |= samples.result()
             well = found["exit_code"] == 0 and not found["differences"]
             well = well and found["arrived"] == found["rows"] == found["done"] == found["written"]
         well = well and found["steady"]

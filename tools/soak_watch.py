@@ -101,6 +101,7 @@ def _begun(what: Callable[[Path], None], folder: Path) -> Any:
 def soak_watch(
     folder: Path,
     *,
+    samples: Samples,
     images: int,
     minutes: float,
     seed: int,
@@ -111,13 +112,13 @@ def soak_watch(
 
     Args:
         folder: an empty folder.
+        samples: takes them.
         images: greatest number of images.
         minutes: how long images arrive.
         seed: of what arrives, and of the killer.
         every: seconds between two samples.
         gap: least and greatest time from a start of the service to its end, seconds.
     """
-    samples = Samples(lambda: _written(folder / "out"))
     began = time.monotonic()
     service = Service(folder, random.Random(seed + 1), gap=gap)
     try:
@@ -135,10 +136,10 @@ def soak_watch(
     rows = jobs_fakes.rows(folder / "out")
     return {
         "arrived": arrived, "rows": len(rows), "done": len({row["image_id"] for row in rows}),
-        "written": _written(folder / "out"), "killed": dict(service.killed), "exit_code": code,
+        "written": written_in(folder / "out"), "killed": dict(service.killed), "exit_code": code,
         "generations": len(list((folder / "out").glob("generations/*"))),
         "seed": seed, "seconds": time.monotonic() - began, "load": os.getloadavg()[0],
-        "differences": differences(folder / "out", folder / "whole"), **samples.result(),
+        "differences": differences(folder / "out", folder / "whole"),
     }  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def _let_arrive(
     return arrived
 
 
-def _written(out: Path) -> int:
+def written_in(out: Path) -> int:
     """Number of outputs, of which the newest may have no row yet."""
     return sum(1 for _ in out.glob("images/*.png"))
 
