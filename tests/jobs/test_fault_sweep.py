@@ -81,6 +81,19 @@ def test_a_job_on_an_object_store(tool, tmp_path, what):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_a_request_that_arrives_after_its_process_was_killed(tool, tmp_path):
+    """The last puts of a job, its rows among them: they arrive within the next one, or after it."""
+    pytest.importorskip("moto.server")
+    with tool.store("s3") as server:
+        trials = tool.Sweep(tmp_path, server=server)
+        last = trials.points("s3", "fresh").total()
+        cases = [tool.Case("s3", "fresh", "late", at) for at in range(last - 16, last + 1, 4)]
+        assert [trials.try_case(case) for case in cases] == [None] * len(cases)
+        assert server._under_way is None, "it has arrived"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_job_that_is_not_as_if_undisturbed_is_found(tool, tmp_path):
     trials = tool.Sweep(tmp_path)
     trials.points("local", "fresh")
