@@ -12,6 +12,7 @@ from magenet_batch import storage
 # A busy machine is no failure: pytest's own time limit is enough.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray lets a busy machine starve them
 
 
 @pytest.fixture(autouse=True)

@@ -12,16 +12,16 @@ one row for each image; every file must be what its row says; and nothing half-w
 A job that fails must do so with a message, never with a traceback.
 
 `fresh` is a new job, `append` one whose archive has a new, a changed, a touched and a removed
-image. Faults: `full` (no space left), `broken` (input/output error), `kill` (SIGKILL before the
-operation; a write is done by half); on an object store `denied` (403), `lost` (done, but answered
-with an error), `kill`, `killed-after` (SIGKILL when it was done).
+image. Faults: `full` (no space left), `broken` (input/output error), `slow` (half a second, in
+which other threads continue), `kill` (SIGKILL before the operation; a write is done by half); on an
+object store `denied` (403), `lost` (done, but answered with an error), `slow`, `kill`,
+`killed-after` (SIGKILL when it was done), and `late`: SIGKILL while the request is under way, which
+the store does only when the same command, run again, makes as many requests, or ends.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
-import json
 import multiprocessing
 import os
 import random
@@ -30,6 +30,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "makers"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "jobs"))
 
 import jobs_fakes
-from operations import Operations
+from operations import Operations, conclude, parser_of
+from s3_faults import SLOW_S, FaultyServer
 
 from magenet_batch.errors import EXIT_DONE, EXIT_SOME_FAILED, MagenetError
 from magenet_batch.jobs.check.verify import verify
@@ -54,7 +56,10 @@ from magenet_batch.records.reading import open_rows
 from magenet_batch.records.schema import TIMING_COLUMNS
 from magenet_batch.storage import StorePath, location_of
 
-FAULTS = {"local": ("full", "broken", "kill"), "s3": ("denied", "lost", "kill", "killed-after")}
+FAULTS = {
+    "local": ("full", "broken", "slow", "kill"),
+    "s3": ("denied", "lost", "slow", "kill", "killed-after", "late"),
+}
 BUCKET = "sweep"
 _KILLED = -signal.SIGKILL
 _TRACEBACK = 70  # exit code of a job that ended with anything but a message
@@ -90,7 +95,7 @@ class Points(Operations):
 
     Args:
         folder: the output folder.
-        fault: `full`, `broken` or `kill`.
+        fault: `full`, `broken`, `slow` or `kill`.
         at: number of the operation, from 1; 0 disturbs none.
     """
 
@@ -101,11 +106,14 @@ class Points(Operations):
         self._lock = threading.Lock()
 
     def before(self, name: str, *, half: Callable[[], object] = lambda: None) -> None:
-        """Count an operation; if it is the one, do half and fail, or die."""
+        """Count an operation; if it is the one, wait, or do half and fail or die."""
         with self._lock:
             self.seen[name] += 1
             if self.seen.total() != self._at:
                 return
+        if self._fault == "slow":
+            time.sleep(SLOW_S)
+            return
         half()
         if self._fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -344,32 +352,23 @@ def sweep(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--where", nargs="+", choices=FAULTS, default=["local"])
-    parser.add_argument("--what", nargs="+", choices=["fresh", "append"],
-                        default=["fresh", "append"])  # fmt: skip
     parser.add_argument("--faults", nargs="+")
-    parser.add_argument("--sample", type=int)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     found = []
     for where in given.where:
         for what in given.what:
             with tempfile.TemporaryDirectory() as folder, store(where) as server:
                 faults = [f for f in FAULTS[where] if not given.faults or f in given.faults]
-                found.append(
-                    sweep(Sweep(Path(folder), server=server), where=where, what=what,
-                          faults=faults, sample=given.sample, seed=given.seed)
+                one = sweep(
+                    Sweep(Path(folder), server=server), where=where, what=what,
+                    faults=faults, sample=given.sample, seed=given.seed,
                 )  # fmt: skip
-            one = found[-1]
+            found.append(one)
             print(f"{where}, {what}: {sum(one['points'].values())} operations, "
                   f"{one['tried']} faults tried, {one['failed']} failed", flush=True)  # fmt: skip
-    if given.output:
-        given.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    sys.exit(any(one["failed"] for one in found))
+    conclude(found, given.output)
 
 
 @contextmanager
@@ -378,8 +377,6 @@ def store(where: str) -> Iterator[Any]:
     if where != "s3":
         yield None
         return
-    from s3_faults import FaultyServer
-
     with FaultyServer(BUCKET) as server:
         yield server
 

@@ -131,22 +131,27 @@ def flushing(results: Numbers) -> str:
 
 
 def soak(results: Numbers) -> str:
-    """Beginning and end of a long job, and a service under a killer."""
+    """Beginning and end of a long job, and of a service under a killer."""
     found, watched = results["soak"], results["soak_watch"]
     head = ["", "images/s", "memory (MiB)", "open files", "threads"]
     rows = [
-        [f"{part} quarter", f"{one['images_per_s']:.0f}", f"{one['mib']:.0f}",
+        [f"{name}, {part} quarter", f"{one['images_per_s']:.1f}", f"{one['mib']:.0f}",
          f"{one['handles']}", f"{one['threads']}"]
-        for part in ("first", "last") for one in [found[f"{part}_quarter"]]
+        for name, run in (("job", found), ("service", watched))
+        for part in ("first", "last") for one in [run[f"{part}_quarter"]]
     ]  # fmt: skip
     kills = watched["killed"]
     said = (
-        f"{found['done']:,} images in {found['seconds'] / 60:.0f} minutes; at most "
+        f"Job: {found['done']:,} images in {found['seconds'] / 60:.0f} minutes; at most "
         f"{found['peak_mib']:.0f} MiB; the machine's load was {found['load']:.0f}, on two cores."
     )
+    minutes = watched["samples"][-1][0] / 60
     service = (
-        f"Service: {watched['arrived']:,} images arrived in {watched['seconds'] / 60:.0f} minutes, "
-        f"killed (SIGKILL): {kills['SIGKILL']}, stopped (SIGTERM): {kills['SIGTERM']}; differences "
-        f"from one undisturbed job: {len(watched['differences'])}."
+        f"Service: {watched['arrived']:,} images arrived and were done in {minutes:.0f} minutes; "
+        f"killed (SIGKILL): {kills['SIGKILL']}, stopped (SIGTERM): {kills['SIGTERM']}; "
+        f"{watched['rows']:,} rows of {watched['done']:,} images, {watched['written']:,} outputs, "
+        f"{watched['generations']} generations; differences from one undisturbed job: "
+        f"{len(watched['differences'])}. At most {watched['peak_mib']:.0f} MiB; the machine's load "
+        f"was {watched['load']:.0f}."
     )
     return f"{table(head, rows)}\n\n{said}\n\n{service}"

@@ -1,14 +1,17 @@
-"""Intercepts what a process does below a folder: for `fault_sweep.py` and `power_loss.py`."""
+"""What `fault_sweep.py` and `power_loss.py` share: they intercept what a job does in a folder."""
 
 from __future__ import annotations
 
+import argparse
 import builtins
 import io
+import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _BY_PATH = (
     "replace", "rename", "link", "symlink", "unlink", "mkdir", "listdir", "scandir", "utime",
@@ -18,6 +21,26 @@ _BY_HANDLE = ("fsync", "write", "ftruncate")
 
 def _nothing() -> None:
     pass
+
+
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """The options that both scripts have."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--what", nargs="+", choices=["fresh", "append"],
+                        default=["fresh", "append"])  # fmt: skip
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path)
+    return parser
+
+
+def conclude(found: list[dict[str, Any]], output: Path | None) -> NoReturn:
+    """Write what was found, and exit with 1 if something failed."""
+    if output is not None:
+        output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    sys.exit(any(one["failed"] for one in found))
 
 
 class Operations:

@@ -18,8 +18,6 @@ greatest loss must leave every output, row and record.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import shutil
@@ -34,7 +32,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from fault_sweep import Case, Sweep
-from operations import Operations
+from operations import Operations, conclude, parser_of
 
 from magenet_batch.storage import sha256_of
 
@@ -369,27 +367,17 @@ def replay(cuts: Cuts, *, what: str, sample: int | None, seed: int) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--what", nargs="+", choices=["fresh", "append"],
-                        default=["fresh", "append"])  # fmt: skip
-    parser.add_argument("--sample", type=int)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path)
-    given = parser.parse_args()
+    given = parser_of(__doc__).parse_args()
     found = []
     for what in given.what:
         with tempfile.TemporaryDirectory() as folder:
             cuts = Cuts(Path(folder), what)
-            found.append(replay(cuts, what=what, sample=given.sample, seed=given.seed))
-        one = found[-1]
+            one = replay(cuts, what=what, sample=given.sample, seed=given.seed)
+        found.append(one)
         operations = sum(one["operations"].values())
         print(f"{what}: {operations} operations, {one['cuts']} cuts, {one['different']} different "
               f"disks, {one['failed']} failed", flush=True)  # fmt: skip
-    if given.output:
-        given.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    sys.exit(any(one["failed"] for one in found))
+    conclude(found, given.output)
 
 
 if __name__ == "__main__":

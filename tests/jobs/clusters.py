@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -20,7 +20,6 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_TOKEN": TOKEN,
     "RAY_AUTH_MODE": "token",
-    "RAY_worker_niceness": "0",  # else a busy machine starves them
     # A node that does not answer for some seconds is dead, not only after half a minute.
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -29,18 +28,26 @@ QUIET = {
 }
 
 JOB = """
-    import sys, time
+    import os, sys, time
     sys.path.insert(0, {here!r})
     import jobs_fakes
-    from ray import cloudpickle
-    cloudpickle.register_pickle_by_value(jobs_fakes)
-    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
     from magenet_batch.jobs.options import JobOptions
     from magenet_batch.jobs.run import run_job
 
+    if {workers}:
+        from ray import cloudpickle
+        cloudpickle.register_pickle_by_value(jobs_fakes)
+        cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+    gate = {gate!r}
+
     class Slow(jobs_fakes.FakeEnhancer):
+        done = 0
+
         def enhance(self, pixels, fov, *, cancelled=lambda: False):
             time.sleep({pause})
+            while gate and self.done >= {free} and not os.path.exists(gate):
+                time.sleep(0.05)
+            self.done += 1
             return super().enhance(pixels, fov)
 
     def slow(device, threads):
@@ -48,27 +55,46 @@ JOB = """
         return Slow()
 
     options = JobOptions(
-        policy="all", archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size={shard},
-        address={address!r},
+        policy="all", archive=({archive!r},), out={out!r}, workers={workers}, gpus=0,
+        shard_size={shard}, address={address!r},
     )
     summary = run_job(options, enhancer_factory=slow, say=print)
+    print(summary.text(), file=sys.stderr)
     sys.exit(summary.exit_code)
 """
 
 
 def start(
-    archive: Path, out: Path, *, pause: float, shard: int, address: str | None = None, **more
-):
-    """The job in a process of its own; on a cluster of this module, with its token."""
-    if address is not None:
-        more |= {"RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_MODE": "token"}
+    archive: Path,
+    out: Path | str,
+    *,
+    pause: float,
+    shard: int,
+    workers: int = 2,
+    address: str | None = None,
+    gate: Path | None = None,
+    free: int = 0,
+) -> subprocess.Popen:
+    """Start a slow job in a process of its own.
+
+    Args:
+        archive: its images; they are not measured.
+        out: its output folder.
+        pause: what the network takes for an image, seconds.
+        shard: images in a shard.
+        workers: number of workers; 0 works in the process itself, without Ray.
+        address: of a cluster of this module, which has a token.
+        gate: a file; until it exists, a worker waits after some images.
+        free: number of images before a worker waits.
+    """
+    token = {} if address is None else {"RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_MODE": "token"}
     text = JOB.format(
         here=str(Path(__file__).parent), archive=str(archive), out=str(out), pause=pause,
-        shard=shard, address=address,
+        shard=shard, workers=workers, address=address, gate=gate and str(gate), free=free,
     )  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(text)], stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True, env={**os.environ, **more},
+        stderr=subprocess.PIPE, start_new_session=True, env={**os.environ, **token},
     )  # fmt: skip
 
 
@@ -98,16 +124,23 @@ def named(process: subprocess.Popen, name: str) -> list[psutil.Process]:
     return found
 
 
-def node(address: str, *more: str) -> subprocess.Popen:
-    """A Ray node on an address of its own, in the foreground, without anything that listens out."""
+def node(address: str, *more: str, cpus: int = 1, within: Sequence[str] = ()) -> subprocess.Popen:
+    """Start a Ray node on an address of its own, without anything that listens out.
+
+    Args:
+        address: its address.
+        more: words for `ray start`.
+        cpus: number of its CPUs, each for one worker.
+        within: a command that runs the node as its last words, such as `unshare`.
+    """
     words = [
-        "start", "--block", f"--node-ip-address={address}", "--num-cpus=1",
+        "start", "--block", f"--node-ip-address={address}", f"--num-cpus={cpus}",
         "--object-store-memory=100000000", *more,
     ]  # fmt: skip
     if "--head" in more:  # Ray refuses it elsewhere
         words.append("--include-dashboard=false")
     return subprocess.Popen(
-        [*RAY, *words], env=QUIET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [*within, *RAY, *words], env=QUIET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 

@@ -1,13 +1,18 @@
-"""Tiny archives."""
+"""Tiny archives, and the scripts in `tools/`."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from jobs_fakes import write_image
 
 from magenet_batch.jobs.options import JobOptions
+
+TOOLS = Path(__file__).parent.parent.parent / "tools"
 
 
 @pytest.fixture
@@ -37,3 +42,10 @@ def options(archive: Path, tmp_path: Path):
         return JobOptions(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def load_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a script of `tools/` by its name."""
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parent.parent.parent / "tools"
 SEED = 20261126
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    return importlib.import_module("fault_sweep")
+def tool(load_tool):
+    return load_tool("fault_sweep")
 
 
 def write_and_move(folder: Path) -> None:
@@ -81,6 +77,19 @@ def test_a_job_on_an_object_store(tool, tmp_path, what):
         )  # fmt: skip
     assert (found["problems"], found["tried"]) == ([], 4)
     assert found["points"].keys() >= {"PUT", "GET", "HEAD"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_request_that_arrives_after_its_process_was_killed(tool, tmp_path):
+    """The last puts of a job, its rows among them: they arrive within the next one, or after it."""
+    pytest.importorskip("moto.server")
+    with tool.store("s3") as server:
+        trials = tool.Sweep(tmp_path, server=server)
+        last = trials.points("s3", "fresh").total()
+        cases = [tool.Case("s3", "fresh", "late", at) for at in range(last - 16, last + 1, 4)]
+        assert [trials.try_case(case) for case in cases] == [None] * len(cases)
+        assert server._under_way is None, "it has arrived"
 
 
 @pytest.mark.slow

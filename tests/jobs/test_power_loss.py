@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,14 +12,12 @@ from magenet_batch.errors import StorageError
 from magenet_batch.storage import draft_of, flush_names, remove_file, write_atomic, write_new
 from magenet_batch.storage import flush as flush_module
 
-TOOLS = Path(__file__).parent.parent.parent / "tools"
 SEED = 20261126
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    return importlib.import_module("power_loss")
+def tool(load_tool):
+    return load_tool("power_loss")
 
 
 @pytest.fixture

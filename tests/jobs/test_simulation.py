@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,15 +12,13 @@ from magenet_batch.records.layout import rows_file
 from magenet_batch.storage import write_parquet
 
 pytest.importorskip("greenlet")
-TOOLS = Path(__file__).parent.parent.parent / "tools"
 STORES = ("conditional", "plain", "lagging")
 STEPS = {"conditional": 40_000, "plain": 20_000, "lagging": 15_000}
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    return importlib.import_module("simulate")
+def tool(load_tool):
+    return load_tool("simulate")
 
 
 @pytest.mark.slow

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-TOOLS = Path(__file__).parent.parent.parent / "tools"
+from magenet_batch.jobs.work import measuring
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    return importlib.import_module("soak")
+def tool(load_tool):
+    return load_tool("soak")
+
+
+@pytest.fixture
+def service(load_tool):
+    return load_tool("soak_watch")
+
+
+@pytest.fixture
+def judged(load_tool):
+    return load_tool("samples").judged
 
 
 def samples(*, mib_per_hour: float = 0.0, handles_per_hour: float = 0.0) -> np.ndarray:
@@ -27,13 +32,13 @@ def samples(*, mib_per_hour: float = 0.0, handles_per_hour: float = 0.0) -> np.n
     return np.stack([seconds, 100 * seconds, 500 + mib_per_hour * hours, handles, threads], 1)
 
 
-def test_a_steady_job_is_steady_and_a_leak_is_not(tool):
-    found = tool.judged(samples())
+def test_a_steady_job_is_steady_and_a_leak_is_not(judged):
+    found = judged(samples())
     assert found["steady"] and found["last_quarter"]["images_per_s"] == pytest.approx(100)
-    assert not tool.judged(samples(mib_per_hour=200))["steady"]
-    assert not tool.judged(samples(handles_per_hour=30))["steady"]
+    assert not judged(samples(mib_per_hour=200))["steady"]
+    assert not judged(samples(handles_per_hour=30))["steady"]
     with pytest.raises(SystemExit, match="too short"):
-        tool.judged(samples()[:5])
+        judged(samples()[:5])
 
 
 @pytest.mark.slow
@@ -49,9 +54,16 @@ def test_a_short_soak_of_a_job(tool, tmp_path):
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_short_soak_of_the_service_under_a_killer(tool, tmp_path):
-    found = tool.soak_watch(tmp_path, images=60, minutes=2, seed=5)
-    assert found["arrived"] >= 60 and sum(found["killed"].values()) >= 1
+def test_a_short_soak_of_the_service_under_a_killer(service, tmp_path):
+    measure = measuring.assess_copy
+    samples = service.Samples(lambda: service.written_in(tmp_path / "out"))
+    found = service.soak_watch(
+        tmp_path, samples=samples, images=10**6, minutes=0.7, seed=5, gap=(8, 12)
+    )
+    counts = [found[name] for name in ("rows", "done", "written")]
+    assert counts == [found["arrived"]] * 3
+    assert sum(found["killed"].values()) >= 2
     assert (found["differences"], found["exit_code"]) == ([], 0)
-    (tmp_path / "out/images" / next((tmp_path / "out/images").iterdir()).name).write_bytes(b"x")
-    assert tool.differences(tmp_path / "out", tmp_path / "whole") == ["outputs"]
+    assert measuring.assess_copy is measure, "later tests in this process measure as before"
+    next((tmp_path / "out/images").iterdir()).write_bytes(b"x")
+    assert service.differences(tmp_path / "out", tmp_path / "whole") == ["outputs"]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
+from clusters import start, until
+from jobs_fakes import FakeEnhancer, fake_factory, measure_nothing, outputs, write_image
 
 from magenet_batch.cli.main import main
 from magenet_batch.errors import EXIT_DONE, JobError, UsageError
@@ -157,37 +153,16 @@ def test_interrupted_and_resumed_gives_the_same_bytes(empty_bucket, options, tmp
     assert images == outputs(tmp_path / "local")
 
 
-SCRIPT = """
-    import sys, time
-    sys.path.insert(0, {here!r})
-    import jobs_fakes
-    from magenet_batch.jobs.options import JobOptions
-    from magenet_batch.jobs.run import run_job
-
-    class Slow(jobs_fakes.FakeEnhancer):
-        def enhance(self, pixels, fov, *, cancelled=lambda: False):
-            time.sleep(0.3)
-            return super().enhance(pixels, fov)
-
-    run_job(JobOptions(archive=({archive!r},), out={out!r}, workers=0, gpus=0, shard_size=2,
-        policy="all"), enhancer_factory=lambda device, threads: Slow())
-"""
-
-
-def test_a_killed_driver_blocks_nobody(empty_bucket, options, archive, tmp_path):
+def test_a_killed_driver_blocks_nobody(empty_bucket, options, archive, tmp_path, monkeypatch):
+    measure_nothing(monkeypatch.setattr)  # as in the process of its own
     run_job(options(out=str(tmp_path / "local")), enhancer_factory=fake_factory)
-    text = SCRIPT.format(here=str(Path(__file__).parent), archive=str(archive), out=OUT)
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)])
-    rows = StorePath(f"{OUT}/rows")
-    deadline = time.monotonic() + 120
-    while not names_in(rows):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    process = start(archive, OUT, pause=0.3, shard=2, workers=0)
+    until(lambda: bool(names_in(StorePath(f"{OUT}/rows"))), process)
     with pytest.raises(JobError, match=f"Another job is running on {OUT}: process {process.pid}"):
         run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert read_status(StorePath(OUT)).state == "running"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     assert read_status(StorePath(OUT)).state == "killed"
     summary = run_job(options(out=OUT), enhancer_factory=fake_factory)
     assert summary.before > 0 and summary.exit_code == EXIT_DONE

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED, printable
 
 _SHOWN = 10
+_SET_ASIDE_FIRST = "To recreate damaged files, run `magenet verify --set-aside` first."
 WORDS = {
     "output_missing": "outputs are missing",
     "output_damaged": "outputs are not what was written",
@@ -43,6 +44,7 @@ class Verification:
         verified: when, ISO 8601.
         images: number of images that the job has done.
         originals: whether originals were read too.
+        set_aside: whether damaged outputs were moved out of the way.
         findings: everything that is wrong.
         interrupted: whether it was stopped before the end.
         unfinished_shards: number of shards that have no rows yet.
@@ -52,6 +54,7 @@ class Verification:
     verified: str
     images: int
     originals: bool
+    set_aside: bool
     findings: list[Finding]
     interrupted: bool = False
     unfinished_shards: int = 0
@@ -91,7 +94,8 @@ class Verification:
         if not kinds:
             lines.append("All are as their rows say.")
         if kinds & {"output_damaged", "sidecar_damaged"}:
-            lines.append("To recreate damaged files, run `magenet verify --set-aside` first.")
+            moved = "Damaged files were moved to verified/damaged."
+            lines.append(moved if self.set_aside else _SET_ASIDE_FIRST)
         if any(kind.startswith(("output", "sidecar")) for kind in kinds):
             lines.append("To recreate missing files, add --retry-failed to the job's command.")
         if "original_changed" in kinds:

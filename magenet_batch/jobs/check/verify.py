@@ -79,21 +79,22 @@ def verify(
         ledger.lease = lease
         sweep_records(out)
         done = sorted(ledger.done())
-        known = {s: found for s in done if (found := _known(ledger, s, originals)) is not None}
+        how = {"originals": originals, "set_aside": set_aside}
+        known = {s: found for s in done if (found := _known(ledger, s, how)) is not None}
         left = [shard for shard in done if shard not in known]
 
         def keep(shard: int, found: list[list[Finding]]) -> None:
             findings = [one for several in found for one in several]
             if set_aside:
                 _set_aside(out, findings)
-            known[shard] = _record(ledger, shard, findings, originals=originals)
+            known[shard] = _record(ledger, shard, findings, how)
 
         finished = look_at(
             ledger, left, columns=None if ledger.sidecars else _COLUMNS, keep=keep,
             each=partial(_look, out, originals=originals, sidecars=ledger.sidecars),
             threads=threads, progress=progress, stop=stop,
         )  # fmt: skip
-        result = _result(ledger, known.values(), originals=originals, finished=finished)
+        result = _result(ledger, known.values(), how, finished=finished)
         if finished:
             write_json(result.as_json(), out / VERIFIED / LAST)
             for name in names_in(out / VERIFIED):
@@ -152,33 +153,33 @@ def _set_aside(out: Location, findings: Iterable[Finding]) -> None:
 
 
 def _record(
-    ledger: Ledger, shard: int, findings: list[Finding], *, originals: bool
+    ledger: Ledger, shard: int, findings: list[Finding], how: dict[str, bool]
 ) -> dict[str, Any]:
     found = {
-        "rows": sha256_of(rows_file(ledger.out, shard).read_bytes()), "originals": originals,
+        "rows": sha256_of(rows_file(ledger.out, shard).read_bytes()), **how,
         "findings": [one._asdict() for one in findings],
     }  # fmt: skip
     write_json(found, verified_file(ledger.out, shard))
     return found
 
 
-def _known(ledger: Ledger, shard: int, originals: bool) -> dict[str, Any] | None:
-    """What an interrupted verification found in a shard, if its rows are still the same."""
+def _known(ledger: Ledger, shard: int, how: dict[str, bool]) -> dict[str, Any] | None:
+    """What an interrupted verification of the same kind found in a shard with the same rows."""
     path = verified_file(ledger.out, shard)
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         same = found["rows"] == sha256_of(rows_file(ledger.out, shard).read_bytes())
-        return found if same and found["originals"] == originals else None
+        return found if same and all(found[name] == how[name] for name in how) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _result(
-    ledger: Ledger, records: Iterable[dict[str, Any]], *, originals: bool, finished: bool
+    ledger: Ledger, records: Iterable[dict[str, Any]], how: dict[str, bool], *, finished: bool
 ) -> Verification:
     found = [Finding(**one) for record in records for one in record["findings"]]
     without = len(ledger.shards) - len(ledger.done())
     return Verification(
-        str(ledger.out), now(), ledger.images_done(), originals, found,
+        str(ledger.out), now(), ledger.images_done(), findings=found, **how,
         interrupted=not finished, unfinished_shards=without,
     )  # fmt: skip

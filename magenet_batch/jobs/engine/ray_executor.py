@@ -34,10 +34,11 @@ class _Actor:
         self._config = config
         self._started: Worker | None = None
 
-    def start(self) -> int:
+    def start(self) -> tuple[int, str]:
         # Not in the constructor: an error raised here reaches the driver unchanged.
         self._started = Worker(self._config)
-        return os.getpid()
+        node: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        return os.getpid(), node
 
     @property
     def _worker(self) -> Worker:
@@ -67,6 +68,7 @@ class _Handle:
         poll: reference of the last query of its counters, if it is not answered yet.
         seen: its last known counters.
         pid: its process id, once it has started.
+        node: the address of its node, likewise.
     """
 
     actor: Any
@@ -75,6 +77,7 @@ class _Handle:
     poll: Any = None
     seen: Counters = field(default_factory=Counters)
     pid: int | None = None
+    node: str = ""
 
 
 class RayExecutor:
@@ -109,7 +112,8 @@ class RayExecutor:
         self._cluster = partial(
             connect, workers, gpus=gpus, address=address, threads=config.threads, preload=preload
         )
-        self._restarts = RESTARTS if address is None else 0
+        self._is_shared = address is not None
+        self._restarts = 0 if self._is_shared else RESTARTS
         self._cluster()
         remote: Any = ray.remote  # its type does not know concurrency groups
         self._actor_class = remote(
@@ -193,7 +197,7 @@ class RayExecutor:
             self.kill(worker)
             return Lost(worker, first_line(error))
         if starting:
-            handle.pid = answer
+            handle.pid, handle.node = answer
             return Ready(worker)
         handle.seen, handle.poll = Counters(), None
         return Done(worker, answer)
@@ -205,6 +209,8 @@ class RayExecutor:
         if starting:
             self.kill(worker)
             return Lost(worker, str(cause), cause)
+        if self._is_shared:  # nodes can differ in their disks and mounts
+            cause.args = (f"On the node {self._handles[worker].node}: {cause}",)
         return Broken(worker, cause)
 
     def _look_around(self) -> None:

@@ -51,8 +51,11 @@ def test_every_kind_of_damage_is_found_and_outputs_are_repaired(done, archive, t
     assert found(done) == expected
     assert found(done, originals=False) == {k: expected[k] for k in ("a.png", "left/eye.jpg")}
     assert outputs(out)["a.png"] != before["a.png"], "verification changes no output"
+    assert "run `magenet verify --set-aside` first" in verify(done.out_path, threads=2).text()
     result = verify(done.out_path, threads=2, set_aside=True)
     assert result.exit_code == EXIT_SOME_FAILED
+    assert "Damaged files were moved to verified/damaged." in result.text()
+    assert "--set-aside" not in result.text()
     assert (out / "verified/damaged/images/a.png").is_file()
     write_image(archive / "many/0.png", seed=4)
     write_image(archive / "many/1.png", seed=5)
@@ -108,6 +111,21 @@ def test_an_interrupted_verification_resumes(tmp_path_factory, damage, stop_afte
     expected = 9 if first.interrupted else 18
     assert len(looked) == expected, "what was verified before the interruption is not read again"
     assert [p.name for p in (root / "out/verified").iterdir()] == [module.LAST]
+
+
+def test_what_an_interrupted_verification_found_is_set_aside_later(done, tmp_path, monkeypatch):
+    (tmp_path / "out/images/a.jpg").write_bytes(b"x")
+    stop, look = threading.Event(), module._look
+
+    def look_and_stop(*given, **how):
+        stop.set()
+        return look(*given, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_look", look_and_stop)
+        assert verify(done.out_path, threads=1, stop=stop).interrupted
+    assert found(done, set_aside=True) == {"a.jpg": "output_damaged"}
+    assert (tmp_path / "out/verified/damaged/images/a.jpg").read_bytes() == b"x"
 
 
 def test_through_the_command_line(done, tmp_path, capsys):

@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
-import time
 from pathlib import Path
 
 import jobs_fakes
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from clusters import shards_done, start, until
 from jobs_fakes import FakeEnhancer, fake_factory, outputs, write_image
 
 from magenet_batch.errors import WeightsError
@@ -137,49 +136,10 @@ def test_a_start_up_error_is_a_sentence(options):
         run_job(options(workers=2), enhancer_factory=broken)
 
 
-SCRIPT = """
-    import sys, time
-    sys.path.insert(0, {here!r})
-    import jobs_fakes
-    from ray import cloudpickle
-    cloudpickle.register_pickle_by_value(jobs_fakes)
-    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-    from magenet_batch.jobs.options import JobOptions
-    from magenet_batch.jobs.run import run_job
-
-    class Slow(jobs_fakes.FakeEnhancer):
-        def enhance(self, pixels, fov, *, cancelled=lambda: False):
-            time.sleep({pause})
-            return super().enhance(pixels, fov)
-
-    def slow(device, threads):
-        return Slow()
-
-    say = lambda text: print(text, file=sys.stderr, flush=True)
-    options = JobOptions(archive=({archive!r},), out={out!r}, workers=2, gpus=0, shard_size=1,
-        policy="all")
-    summary = run_job(options, enhancer_factory=slow, say=say)
-    print(summary.text(), file=sys.stderr)
-    sys.exit(summary.exit_code)
-"""
-
-
-def command(archive: Path, out: Path, *, pause: float) -> list[str]:
-    """A job in a process of its own, with a network that takes `pause` seconds an image."""
-    here = str(Path(__file__).parents[1])
-    text = SCRIPT.format(here=here, archive=str(archive), out=str(out), pause=pause)
-    return [sys.executable, "-c", textwrap.dedent(text)]
-
-
 def start_until_first_rows(archive: Path, out: Path) -> tuple[subprocess.Popen, list]:
     """Start a slow job; wait for its first rows; give it and its child processes."""
-    process = subprocess.Popen(
-        command(archive, out, pause=0.7), stderr=subprocess.PIPE, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("rows/part-*.parquet")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.1)
+    process = start(archive, out, pause=0.7, shard=1)
+    until(lambda: shards_done(out) > 0, process)
     return process, psutil.Process(process.pid).children(recursive=True)
 
 
@@ -187,8 +147,9 @@ def finish(archive: Path, out: Path) -> None:
     """Re-run the same command, and hold the result against what must be there."""
     done = statuses(out)
     assert 0 < len(done) < 9 and set(done.values()) == {"enhanced"}
-    again = subprocess.run(command(archive, out, pause=0), capture_output=True, timeout=120)
-    assert again.returncode == 0, again.stderr.decode()
+    again = start(archive, out, pause=0, shard=1)
+    _, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said.decode()
     assert set(statuses(out).values()) == {"enhanced"} and len(statuses(out)) == 9
     assert len(outputs(out)) == 9 and not list(out.rglob("*.tmp"))
 
