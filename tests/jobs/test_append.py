@@ -305,7 +305,7 @@ def test_through_the_command_line(archive, tmp_path, capsys):
     assert "2 images new" in capsys.readouterr().err
     assert main(["status", out]) == EXIT_DONE
     said = capsys.readouterr().out
-    assert "1 images were removed from the archive" in said
+    assert "1 image was removed from the archive" in said
     assert "generation 2, planned 20" in said and ": 2 new, 2 changed, 1 removed" in said
     assert main(["status", out, "--json"]) == EXIT_DONE
     status = json.loads(capsys.readouterr().out)

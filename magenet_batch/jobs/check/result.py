@@ -11,14 +11,19 @@ from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED, 
 _SHOWN = 10
 _SET_ASIDE_FIRST = "To recreate damaged files, run `magenet verify --set-aside` first."
 WORDS = {
-    "output_missing": "outputs are missing",
-    "output_damaged": "outputs are not what was written",
-    "sidecar_missing": "sidecars are missing",
-    "sidecar_damaged": "sidecars are not what their rows say",
-    "original_missing": "originals cannot be read",
-    "original_changed": "originals are other files than those that were enhanced",
-}
-"""What can be wrong with an image -> its sentence."""
+    "output_missing": ("output is missing", "outputs are missing"),
+    "output_damaged": ("output is not what was written", "outputs are not what was written"),
+    "sidecar_missing": ("sidecar is missing", "sidecars are missing"),
+    "sidecar_damaged": (
+        "sidecar is not what its row says", "sidecars are not what their rows say",
+    ),
+    "original_missing": ("original cannot be read", "originals cannot be read"),
+    "original_changed": (
+        "original is another file than the one that was enhanced",
+        "originals are other files than those that were enhanced",
+    ),
+}  # fmt: skip
+"""What can be wrong with an image -> its sentence, for one and for more."""
 
 
 class Finding(NamedTuple):
@@ -81,13 +86,14 @@ class Verification:
         if self.interrupted:
             return "Interrupted. Re-run the same command to resume."
         what = "outputs and originals" if self.originals else "outputs"
-        lines = [f"{self.images:,} images verified: {what}."]
+        images = "1 image" if self.images == 1 else f"{self.images:,} images"
+        lines = [f"{images} verified: {what}."]
         if self.unfinished_shards:
             lines.append("The job is not finished: only its finished images were verified.")
-        for kind, sentence in WORDS.items():
+        for kind, (of_one, of_many) in WORDS.items():
             found = [one for one in self.findings if one.what == kind]
             if found:
-                lines.append(f"{len(found):,} {sentence}:")
+                lines.append(f"{len(found):,} {of_one if len(found) == 1 else of_many}:")
                 lines += [f"  {printable(one.image_id)}" for one in found[:_SHOWN]]
                 lines += [f"  and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
         kinds = {one.what for one in self.findings}

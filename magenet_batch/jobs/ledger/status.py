@@ -110,9 +110,11 @@ class JobStatus:
         """The last additions to the plan, and what they say of earlier images."""
         lines = []
         if self.outdated:
-            lines.append(f"  {self.outdated} changed images are to be processed again")
+            which = "image is" if self.outdated == 1 else "images are"
+            lines.append(f"  {self.outdated} changed {which} to be processed again")
         if self.removed:
-            lines.append(f"  {self.removed} images were removed from the archive; outputs stay")
+            which = "image was" if self.removed == 1 else "images were"
+            lines.append(f"  {self.removed} {which} removed from the archive; outputs stay")
         if len(self.generations) > _SHOWN:
             lines.append(f"  {len(self.generations) - _SHOWN} earlier additions to the plan")
         for one in self.generations[-_SHOWN:]:
