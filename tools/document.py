@@ -307,6 +307,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "README.md cost": ("cost", cost),
     "docs/benchmarks.md gates": ("gates", lambda r: gate_table.table(r["gates"]["gates"])),
     "docs/benchmarks.md sizes": ("sizes", sizes),
+    "docs/benchmarks.md strengths": ("strengths", of_quality.strengths),
     "docs/benchmarks.md weighted": ("weighted", weighted),
     "docs/benchmarks.md statistics": ("statistics", statistics),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),

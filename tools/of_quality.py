@@ -15,6 +15,21 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
+def strengths(results: Numbers) -> str:
+    """What the multiples of the sensor stage's changes do on training photographs."""
+    columns = (
+        "evaluation iou", "mild iou", "evaluation auc", "mild auc", "blur psnr gained",
+        "jpeg psnr gained", "mild psnr gained",
+    )  # fmt: skip
+    rows = [
+        [f"{row['strength']}", f"{row['unsure']}", *(f"{row[name]:.2f}" for name in columns)]
+        for row in results["strength_small"]["rows"]
+    ]
+    head = ["strength", "unsure", "IoU, `evaluation`", "IoU, `mild`", "AUC, `evaluation`",
+            "AUC, `mild`", "dB, blur", "dB, JPEG", "dB, `mild`"]  # fmt: skip
+    return table(head, rows)
+
+
 def bands(results: Numbers) -> str:
     """Where the error lies, and what would remain."""
     found = results["bands"]["presets"]
