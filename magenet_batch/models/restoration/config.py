@@ -35,7 +35,7 @@ class SensorConfig(BaseModel):
             teach sharpening that is too weak, because an unsure estimate does best near no change;
             above 1 gives vessels the contrast that they lost. Training is without it.
         unsure: the same where the structure module is least sure whether there is a vessel, which
-            is where the estimates are weakest; None: the strength everywhere.
+            is where the estimates are weakest; None: `strength` everywhere.
         working_size: approximate side of the square around the field of view, pixels; larger images
             are reduced by an integer factor and receive the change of the reduced image.
     """
