@@ -15,7 +15,7 @@ import magenet_batch
 ROOT = Path(magenet_batch.__file__).parent
 PACKAGE = "magenet_batch"
 LAYERS = {
-    "errors": 0, "settings": 0, "randomness": 0, "stop": 0,
+    "errors": 0, "settings": 0, "randomness": 0, "stop": 0, "processor": 0,
     "duration": 1, "phantom": 1, "storage": 1, "dicomweb": 1, "design": 1,
     "imaging": 2, "degradation": 2, "records": 2,
     "models": 3, "quality": 3,
@@ -39,8 +39,8 @@ ROOMS = {
 }  # fmt: skip
 """The same inside a part, for its modules and folders."""
 LIGHT = (
-    "errors", "settings", "randomness", "stop", "duration", "phantom", "storage", "dicomweb",
-    "design", "imaging", "records", "jobs", "report", "api", "cli", "__main__",
+    "errors", "settings", "randomness", "stop", "processor", "duration", "phantom", "storage",
+    "dicomweb", "design", "imaging", "records", "jobs", "report", "api", "cli", "__main__",
 )  # fmt: skip
 """Parts that are imported without torch: it is loaded when a network is."""
 

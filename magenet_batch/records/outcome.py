@@ -164,9 +164,9 @@ class Outcome:
             return f"{said}: {which} already {_were(found.before)} before."
         changed = []
         if found.gained:
-            changed.append(f"{_images(found.gained)} became gradable")
+            changed.append(f"{image_count(found.gained)} became gradable")
         if found.lost:
-            who = f"{found.lost:,}" if changed else _images(found.lost)
+            who = f"{found.lost:,}" if changed else image_count(found.lost)
             changed.append(f"{who} {_are(found.lost)} no longer{'' if changed else ' gradable'}")
         was = f"{found.before:,} of {found.graded:,} {_were(found.before)} before"
         now = f"{found.delivered:,} {_are(found.delivered)} as delivered"
@@ -278,7 +278,8 @@ def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _images(count: int) -> str:
+def image_count(count: int) -> str:
+    """A number of images in words."""
     return f"{count:,} image" if count == 1 else f"{count:,} images"
 
 

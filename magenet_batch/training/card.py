@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from magenet_batch import __version__
+from magenet_batch.processor import cpu_model
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import Progress
 from magenet_batch.training.curves import read_points
@@ -138,9 +138,4 @@ def write_card(path: Path, notes: dict[str, str], *, name: str, network: Network
 
 
 def _cpu_name() -> str:
-    for line in (
-        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ()
-    ):
-        if line.startswith("model name"):
-            return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} threads"
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    return f"{cpu_model()}, {torch.get_num_threads()} threads"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from magenet_batch.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_SOME_FAILED, printable
+from magenet_batch.records.outcome import image_count
 
 _SHOWN = 10
 _SET_ASIDE_FIRST = "To recreate damaged files, run `magenet verify --set-aside` first."
@@ -86,8 +87,7 @@ class Verification:
         if self.interrupted:
             return "Interrupted. Re-run the same command to resume."
         what = "outputs and originals" if self.originals else "outputs"
-        images = "1 image" if self.images == 1 else f"{self.images:,} images"
-        lines = [f"{images} verified: {what}."]
+        lines = [f"{image_count(self.images)} verified: {what}."]
         if self.unfinished_shards:
             lines.append("The job is not finished: only its finished images were verified.")
         for kind, (of_one, of_many) in WORDS.items():

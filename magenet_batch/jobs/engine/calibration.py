@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from magenet_batch import __version__
 from magenet_batch.errors import JobError, StorageError
-from magenet_batch.jobs.engine.machine import cpu_model
+from magenet_batch.processor import cpu_model
 from magenet_batch.settings import PROGRAM
 from magenet_batch.storage import write_atomic
 

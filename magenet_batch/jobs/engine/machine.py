@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -66,15 +64,6 @@ def cpu_count() -> int:
         cores = os.cpu_count() or 1
     limit = cpu_limit()
     return cores if limit is None else max(1, min(cores, int(limit)))
-
-
-def cpu_model() -> str:
-    """Name of the processor."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n"):
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def cpu_text() -> str:
