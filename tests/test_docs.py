@@ -63,6 +63,7 @@ def test_every_status_reason_and_flag_is_described():
         "wrong_colour": 99,
         "structure_agreement": 0,
         "new_structure": 9,
+        "darkened": 1,
         **dict.fromkeys(FADED.values(), 0),
         "grade_before": "good",
         "grade_after": "reject",
@@ -85,7 +86,8 @@ def test_every_flag_states_the_limits_that_raise_it():
     assert f"below {LOW_AGREEMENT_BELOW:g} |" in section
     for flag, name in FADED.items():
         assert f"| `{flag}` | `{name}` is below {LEAST[name]:g} |" in section
-    assert f"| `invented` | `new_structure` is above {MOST['new_structure']:g} |" in section
+    for flag, name in {"invented": "new_structure", "darkened": "darkened"}.items():
+        assert f"| `{flag}` | `{name}` is above {MOST[name]:g} |" in section
     assert f"`vessels_seen` is below {LEAST_SEEN:g}" in section
 
 

@@ -2,8 +2,8 @@
 
 Nothing that became worse is delivered: good photographs stay as they are, unusable ones are
 reported instead of embellished, and an enhanced image is withheld if it lost or invented anatomy,
-or lost contrast or grade. The thresholds are written into every row; the limits of measures are in
-`quality.limits`.
+lost contrast or grade, or went dark in a part. The thresholds are written into every row; the
+limits of measures are in `quality.limits`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Policy:
         contrast: minimum share of the vessels' contrast that must remain.
         area: the same for the dark or bright area that lost most contrast.
         macula: the same for the macula.
+        dark: maximum share of the field of view that went dark.
         grade: maximum number of steps by which the grade may fall.
         visible: minimum mean change of pixel values, 0..1; below it the original is delivered,
             unless vessels gained contrast or the grade rose.
@@ -45,6 +46,7 @@ class Policy:
     contrast: float | None
     area: float | None
     macula: float | None
+    dark: float | None
     grade: float | None
     visible: float | None
 
@@ -55,7 +57,10 @@ class Policy:
     @property
     def withholds(self) -> bool:
         """Whether an enhanced image can be withheld."""
-        judged = (self.fidelity, self.invented, self.contrast, self.area, self.macula, self.grade)
+        judged = (
+            self.fidelity, self.invented, self.contrast, self.area, self.macula, self.dark,
+            self.grade,
+        )  # fmt: skip
         return any(threshold is not None for threshold in judged)
 
     def before(self, row: Row) -> KeptReason | WithheldReason | None:
@@ -81,6 +86,8 @@ class Policy:
                 return reason
         if _above(row.get("new_structure"), self.invented):
             return "invented"
+        if _above(row.get("darkened"), self.dark):
+            return "darkened"
         fell = grades_lost(row)
         if self.grade is not None and fell is not None and fell > self.grade:
             return "grade_fell"
@@ -127,16 +134,18 @@ _KEPT_CONTRASTS = {
 POLICIES: dict[str, Policy] = {
     "standard": Policy(
         "standard", good=0.5, reject=0.9, seen=LEAST_SEEN, fidelity=0.5,
-        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0, visible=VISIBLE,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, dark=MOST["darkened"],
+        grade=0.0, visible=VISIBLE,
     ),
     "cautious": Policy(
         "cautious", good=0.3, reject=0.3, seen=LEAST_SEEN, fidelity=0.65,
-        invented=MOST["new_structure"], **_KEPT_CONTRASTS, grade=0.0, visible=VISIBLE,
+        invented=MOST["new_structure"], **_KEPT_CONTRASTS, dark=MOST["darkened"],
+        grade=0.0, visible=VISIBLE,
     ),
     "all": Policy(
         "all", good=None, reject=None, seen=LEAST_SEEN, fidelity=None,
         invented=MOST["new_structure"], contrast=None, area=LEAST["area_contrast"], macula=None,
-        grade=None, visible=None,
+        dark=None, grade=None, visible=None,
     ),
 }  # fmt: skip
 """`standard`: images that are more likely good than not are kept, and those that are almost
@@ -223,6 +232,8 @@ def flags_for(row: Row) -> list[str]:
     if _above(row.get("new_structure"), MOST["new_structure"]):
         flags.append("invented")
     flags += [flag for flag, name in FADED.items() if _below(row.get(name), LEAST[name])]
+    if _above(row.get("darkened"), MOST["darkened"]):
+        flags.append("darkened")
     if (grades_lost(row) or 0) > 0:
         flags.append("grade_fell")
     return flags

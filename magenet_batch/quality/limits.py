@@ -29,8 +29,9 @@ LEAST: dict[str, float] = {
 
 MOST: dict[str, float] = {
     "new_structure": 0.04,
+    "darkened": 0.04,
 }
-"""Measure of contrast that was not there before -> above which something was painted."""
+"""Measure -> above which a surface was painted, or a part of the image gone dark."""
 
 LEAST_SEEN = 0.27
 """`vessels_seen` below which a picture is a plain surface: there is nothing to restore."""

@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 7
+ROW_SCHEMA_VERSION = 8
 
 
 class Column(NamedTuple):
@@ -63,6 +63,9 @@ FIDELITY_MEASURES: dict[str, tuple[str, str]] = {
     "macula_contrast": ("ratio", "depth of the macula, after over before; 1 is kept"),
     "new_structure": (
         "log", "strongest contrast of structure that does not come from the original"
+    ),
+    "darkened": (
+        "0..1", "share of the field of view that lost over 30 % of its luma and ends below 0.15"
     ),
     "change": ("0..1", "mean absolute change of pixel values inside the field of view"),
     "fidelity": ("0..1", "how far vessels, spots and colours were kept; 1 is wholly"),

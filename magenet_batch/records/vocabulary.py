@@ -23,7 +23,7 @@ KEPT_REASONS: dict[str, str] = {
 
 WithheldReason = Literal[
     "reject", "hopeless", "low_fidelity", "invented", "contrast_fell", "lesion_faded",
-    "macula_faded", "grade_fell", "reviewer",
+    "macula_faded", "darkened", "grade_fell", "reviewer",
 ]  # fmt: skip
 WITHHELD_REASONS: dict[str, str] = {
     "reject": "its grade is reject: too degraded to restore",
@@ -33,6 +33,7 @@ WITHHELD_REASONS: dict[str, str] = {
     "contrast_fell": "the enhanced image showed the vessels with less contrast than the original",
     "lesion_faded": "a dark or bright area lost contrast in the enhanced image",
     "macula_faded": "the macula lost contrast in the enhanced image",
+    "darkened": "a part of the enhanced image was much darker than in the original",
     "grade_fell": "the enhanced image had a worse grade than the original",
     "reviewer": "a reviewer withheld the enhanced image",
 }
@@ -58,6 +59,7 @@ BECAUSE: dict[str, str] = {
     "contrast_fell": "vessels lost contrast",
     "lesion_faded": "an area lost contrast",
     "macula_faded": "the macula faded",
+    "darkened": "a part went dark",
     "grade_fell": "the grade fell",
     "reviewer": "by a reviewer",
 }
@@ -75,6 +77,7 @@ FLAGS_MEAN: dict[str, str] = {
     "contrast_fell": "vessels stand out less than before",
     "lesion_faded": "a dark or bright area stands out less than before",
     "macula_faded": "the macula stands out less than before",
+    "darkened": "a part of the image is much darker than before",
     "grade_fell": "the grade is worse than before",
     "not_colour": "a grey photograph",
     "not_fundus": "possibly not a photograph of a retina",

@@ -53,6 +53,7 @@ PLAIN: dict[str, str] = {
     "area_contrast": "contrast of the area that lost most, after over before",
     "macula_contrast": "depth of the macula, after over before",
     "new_structure": "structure where there was none",
+    "darkened": "share of the field of view that went dark",
 }
 """Measure with a limit -> what it is called where no expert reads."""
 

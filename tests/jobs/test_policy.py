@@ -34,7 +34,7 @@ def test_thresholds_can_be_changed_and_recorded():
     assert recorded == {
         "name": "standard", "good": None, "reject": 0.9, "seen": 0.27, "fidelity": 0.4,
         "invented": 0.04, "contrast": 0.97,
-        "area": 0.9, "macula": 0.8, "grade": None, "visible": 0.008,
+        "area": 0.9, "macula": 0.8, "dark": 0.04, "grade": None, "visible": 0.008,
     }  # fmt: skip
 
 
@@ -184,3 +184,12 @@ def test_assess_measures_everything_and_writes_no_image(options, archive, tmp_pa
     fine = [r for r in found if r["status"] == "assessed"]
     assert all(r["grade_before"] and r["sharpness_before"] is not None for r in fine)
     assert all(r["weights"] is None and r["width"] == 96 for r in fine)
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.0401, "darkened"), (0.04, None), (None, None)])
+def test_an_image_of_which_a_part_went_dark_is_withheld(share, reason):
+    for name in ("standard", "cautious"):
+        assert POLICIES[name].after({"darkened": share}) == reason
+    assert POLICIES["all"].after({"darkened": share}) is None
+    assert choose_policy("all", ("dark=0.04",)).after({"darkened": share}) == reason
+    assert flags_for({"darkened": share}) == ([reason] if reason else [])

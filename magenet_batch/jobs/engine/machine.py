@@ -17,6 +17,9 @@ WORKER_BYTES = 2_000_000_000
 LOCAL_IMAGES = 200
 """Jobs up to this many images run without Ray unless workers, GPUs or an address are given. Ray
 takes seconds to start, and on one machine its workers have no advantage over child processes."""
+LOCAL_CORES = 4
+"""Machines up to this many cores run all such jobs without Ray, whose own processes would take a
+tenth of two cores."""
 
 ExecutorKind = Literal["inline", "local", "ray"]
 """Location of workers: inside this process, in child processes, or in Ray actors."""
@@ -121,7 +124,7 @@ def allocate_workers(
         cpus: number of cores available.
         gpus_there: number of GPUs available.
         shards: number of shards left to do; more workers would be idle. None: one per image.
-        may_be_local: whether a small job can run without Ray: it does not join a cluster, and the
+        may_be_local: whether the job can run without Ray: it does not join a cluster, and the
             factory of the network can be sent to a plain process.
         measured: number of workers without GPUs that was measured to be fastest here; None if
             unknown.
@@ -154,6 +157,7 @@ def allocate_workers(
     # Whole workers per GPU: with a share of 2/3 only one worker would fit on each GPU.
     per_gpu = -(-workers // gpus) if gpus and workers else 1
     share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
-    small = chosen and may_be_local and not gpus and images <= LOCAL_IMAGES
-    executor: ExecutorKind = "inline" if not workers else "local" if small else "ray"
+    small = images <= LOCAL_IMAGES or cpus <= LOCAL_CORES
+    local = chosen and may_be_local and not gpus and small
+    executor: ExecutorKind = "inline" if not workers else "local" if local else "ray"
     return WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)), executor)

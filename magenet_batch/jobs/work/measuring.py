@@ -10,6 +10,7 @@ import numpy as np
 from magenet_batch.errors import ImageError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.jobs.policy import flags_for
+from magenet_batch.quality.darkening import darkened_share
 from magenet_batch.quality.equal_sharpness import Sharpness
 from magenet_batch.quality.fading import compare_copies
 from magenet_batch.quality.fidelity import measure_fidelity
@@ -97,7 +98,7 @@ def measure_change(
     before: Row,
     detector: VesselDetector,
 ) -> Row:
-    """Grade and measures after, fidelity, fading, estimates and flags, by column name of the row.
+    """Grade and measures after, all comparisons, estimates and flags, by column name of the row.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16, the original.
@@ -123,6 +124,7 @@ def measure_change(
             )
         )
     row.update(compare_copies(first, last, vessels=before_map))
+    row["darkened"] = darkened_share(first, last)
     if enhanced.estimates is not None:
         found = asdict(enhanced.estimates)
         row.update({f"estimated_{name}": value for name, value in found.items()})
