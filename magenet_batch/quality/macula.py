@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +17,9 @@ _RING = (50, 82)  # radii of the ring around it
 _VESSELS = 13  # dark lines up to this width are filled before looking
 _ZONE = 0.6  # radii of the field of view from its centre within which the search runs
 _LEAST_RING = 0.8  # share of the ring that must be in the field of view
+_SECTORS = 8  # of the ring
+_LEAST_SECTOR = 0.3  # share of a sector that must be in the field of view for it to count
+_LEAST_SPOT = 0.1  # how much darker than every sector: less is a slope of light, or nothing
 _STEP = 4  # the search runs at a quarter of the size
 
 
@@ -33,14 +37,15 @@ def find_macula(pixels: np.ndarray, fov: FieldOfView) -> MaculaPosition | None:
     """Find the darkest smooth spot of a macula's size in the central zone.
 
     A closing of green fills the vessels. The position is where the mean of a disc is lowest
-    relative to the mean of the ring around it.
+    relative to the mean of the ring around it, among places that are darker than each of eight
+    sectors of it by a tenth: at the edge of a shadow or a glare, light falls off to one side only.
 
     Args:
         pixels: (H, W, 3) RGB, uint8 or uint16.
         fov: its field of view.
 
     Returns:
-        None where the field of view is too small for the ring.
+        None where there is no such place, or the field of view is too small for the ring.
     """
     return find_macula_on(MeasuringCopy.of(pixels, fov))
 
@@ -53,14 +58,17 @@ def find_macula_on(copy: MeasuringCopy) -> MaculaPosition | None:
     size = (max(1, mask.shape[1] // _STEP), max(1, mask.shape[0] // _STEP))
     weight = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     green = cv2.resize(filled * mask, size, interpolation=cv2.INTER_AREA)
-    centre, ring = (_kernel(0, _CENTRE), _kernel(*_RING))
-    (centre_mean, centre_share), (ring_mean, ring_share) = (
-        _mean(green, weight, kernel) for kernel in (centre, ring)
-    )
+    centre_mean, centre_share = _mean(green, weight, _kernel(0, _CENTRE))
+    ring_mean, ring_share = _mean(green, weight, _kernel(*_RING))
+    darkest = np.full_like(green, np.inf)
+    for sector in _ring_sectors():
+        mean, share = _mean(green, weight, sector)
+        darkest = np.where(share > _LEAST_SECTOR, np.minimum(darkest, mean), darkest)
     rows, columns = np.ogrid[: size[1], : size[0]]
     left, top = _middle(copy.fov, size)
     near = np.hypot(columns - left, rows - top) < _ZONE * 256 / _STEP
     allowed = near & (centre_share > 0.99) & (ring_share > _LEAST_RING)
+    allowed &= centre_mean <= (1 - _LEAST_SPOT) * darkest
     if not allowed.any():
         return None
     depth = np.where(allowed, 1 - centre_mean / np.maximum(ring_mean, 1e-3), -np.inf)
@@ -110,6 +118,16 @@ def _kernel(inner: float, outer: float) -> np.ndarray:
     ring = ((distance >= inner) & (distance <= outer)).astype(np.float32)
     result: np.ndarray = ring / ring.sum()
     return result
+
+
+def _ring_sectors() -> Iterator[np.ndarray]:
+    """Sectors of the ring at the small size, each summing to 1."""
+    ring = _kernel(*_RING)
+    rows, columns = np.indices(ring.shape) - ring.shape[0] // 2
+    turn = (np.arctan2(rows, columns) / (2 * np.pi)) % 1
+    for sector in range(_SECTORS):
+        part = ring * ((turn * _SECTORS).astype(int) == sector)
+        yield part / part.sum()
 
 
 def _mean(x: np.ndarray, weight: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,3 +54,22 @@ def test_where_nothing_fits_there_is_nothing_to_say():
     slit = FieldOfView(256, 256, 256, 250, 0, 262, 512, 512, 512)
     assert find_macula(pixels, slit) is None
     assert macula_depth(pixels, fov, MaculaPosition(-1000, -1000)) is None
+
+
+@pytest.mark.parametrize("turn", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("width", [0.05, 0.15])
+def test_the_edge_of_a_shadow_is_no_macula(turn: float, width: float):
+    pixels, fov = planted(512, depth=0.0, x=0.5, y=0.5)
+    rows, columns = np.mgrid[:512, :512] / 512 - 0.5
+    across = (np.cos(turn) * columns + np.sin(turn) * rows) / width
+    for lost in (0.3, 0.6):
+        light = 1 - lost / (1 + np.exp(-across))
+        assert find_macula((pixels * light[..., None]).astype(np.uint16), fov) is None
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.25])
+def test_in_uneven_light_it_is_found_all_the_same(slope: float):
+    pixels, fov = planted(512, depth=0.35, x=0.6, y=0.45)
+    light = np.linspace(1 - slope, 1, 512)[None, :, None]
+    place = find_macula((pixels * light).astype(np.uint16), fov)
+    assert np.hypot(place.x - 512 * 0.6, place.y - 512 * 0.45) < 8
