@@ -1,12 +1,12 @@
 """What the default policy does with real photographs: docs/quality.md.
 
-    python studies/delivered.py [--data ../shared/data] [--images 20] [--weights small]
+    python studies/delivered.py [--data ../shared/data] [--images 0] [--weights small]
 
 No network and no grader was fitted on cataract, drimdb and stare; idrid/real_degraded and hygd are
 real photographs of which the network saw some without labels, and of which the grader was told a
-grade by eye. Every image goes the way of a job: recognised, measured, enhanced, measured again,
-decided. Also those that the policy leaves as they came are enhanced, so that the table of grades
-before and after has all of a camera. Images that were withheld, flagged or only reported are drawn
+grade by eye. Every image goes the way of a job, at its own size: recognised, measured, enhanced,
+measured again, decided. Also those that the policy leaves as they came are enhanced, so that the
+table of grades before and after has all of a camera. Images that were withheld, flagged or only reported are drawn
 beside their originals in eval/delivered, for looking at. Writes studies/results/delivered.json.
 Run it again when the weights, the grader or the limits change.
 """
@@ -22,26 +22,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from magenet_batch.evaluation.images import list_images, resized
+from magenet_batch.evaluation.images import list_images
 from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.jobs.policy import POLICIES, grades_lost
 from magenet_batch.jobs.work.measuring import measure_before, measure_change
+from magenet_batch.quality.limits import MOST
 from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.vocabulary import GRADES, KEPT_REASONS
 
 RESULTS = Path(__file__).parent / "results"
 FOLDERS = ("cataract", "drimdb/good", "drimdb/bad", "stare", "idrid/real_degraded",
            "hygd/degraded", "hygd/mixed")  # fmt: skip
-SIZE = 640
+MEASURES = ("brightness_before", "brightness_after", "vessel_contrast", "darkened")
 Picture = tuple[str, np.ndarray, np.ndarray]
 
 
 def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
     """What the policy says of one photograph, why, and the pictures."""
     policy = POLICIES["standard"]
-    pixels = resized(read_image(path).pixels, size=SIZE)
+    pixels = read_image(path).pixels
     fov = find_fov(pixels)
     said = {"image": path.name, "verdict": "enhanced", "flags": []}
     kind = recognise(pixels, fov)
@@ -55,7 +56,7 @@ def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
     row |= measure_change(pixels, result, fov, before=row, detector=enhancer)
     if kind is None:
         said |= {"grade_after": row["grade_after"], "lost": grades_lost(row)}
-        said |= {name: round(row[name], 4) for name in ("brightness_before", "brightness_after")}
+        said |= {name: round(row[name], 4) for name in MEASURES if row[name] is not None}
     if reason is None:
         said["flags"] = row["flags"]
         reason = policy.after(row)
@@ -93,6 +94,16 @@ def brightness(delivered: list[dict]) -> dict[str, float]:
             "most": round(max(ratios), 3)}  # fmt: skip
 
 
+def darkened(graded: list[dict]) -> dict:
+    """Images of which a part went dark, of those that nothing else withheld; the next below."""
+    judged = ("enhanced", "withheld: darkened")
+    shares = {row["image"]: row["darkened"] for row in graded if row["verdict"] in judged}
+    limit = MOST["darkened"]
+    below = [share for share in shares.values() if share <= limit]
+    above = {name: share for name, share in shares.items() if share > limit}
+    return {"images": len(shares), "above": above, "next": max(below, default=0.0)}
+
+
 def summary(rows: list[dict]) -> dict:
     """Verdicts, and grades before and after."""
     graded = [row for row in rows if row.get("lost") is not None]
@@ -111,6 +122,7 @@ def summary(rows: list[dict]) -> dict:
             row["grade_before"] == "reject" and row["lost"] < 0 for row in delivered
         ),
         "brightness": brightness(delivered),
+        "darkened": darkened(graded),
         "delivered_rose": sum(row["lost"] < 0 for row in delivered),
         "delivered_fell": sum(row["lost"] > 0 for row in delivered),
         "rows": rows,
@@ -121,7 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", default="small")
-    parser.add_argument("--images", type=int, default=20, help="of each folder; 0 for all")
+    parser.add_argument("--images", type=int, default=0, help="of each folder; 0 for all")
     parser.add_argument("--only", default="", help="one folder; the others stay as they are")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():

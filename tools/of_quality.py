@@ -214,6 +214,16 @@ def delivered(results: Numbers) -> str:
     return table(head, rows)
 
 
+def darkened(results: Numbers) -> str:
+    """Real photographs of which a part went dark, by folder."""
+    rows = []
+    for folder, found in results["delivered"]["folders"].items():
+        one = found["darkened"]
+        above = ", ".join(f"`{name}` {share:.1%}" for name, share in one["above"].items())
+        rows.append([folder, str(one["images"]), above, f"{one['next']:.1%}"])
+    return table(["images", "enhanced, and nothing else amiss", "above", "highest below"], rows)
+
+
 def regraded(results: Numbers) -> str:
     """Grades before and after by camera, of all images that were enhanced for it."""
     rows = []
