@@ -6,9 +6,9 @@ No network and no grader was fitted on cataract, drimdb and stare; idrid/real_de
 real photographs of which the network saw some without labels, and of which the grader was told a
 grade by eye. Every image goes the way of a job, at its own size: recognised, measured, enhanced,
 measured again, decided. Also those that the policy leaves as they came are enhanced, so that the
-table of grades before and after has all of a camera. Images that were withheld, flagged or only reported are drawn
-beside their originals in eval/delivered, for looking at. Writes studies/results/delivered.json.
-Run it again when the weights, the grader or the limits change.
+table of grades before and after has all of a camera. Images that were withheld, flagged or only
+reported are drawn beside their originals in eval/delivered, for looking at. Writes
+studies/results/delivered.json. Run it again when the weights, the grader or the limits change.
 """
 
 from __future__ import annotations

@@ -355,7 +355,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/quality.md planting": ("planting", of_quality.planting),
     "docs/quality.md assess": ("assess", of_quality.assess_speed),
     "docs/quality.md delivered": ("delivered", of_quality.delivered),
-    "docs/quality.md darkened": ("delivered", of_quality.darkened),
+    "docs/quality.md darkened": ("darkened", of_quality.darkened),
     "docs/quality.md regraded": ("regraded", of_quality.regraded),
     "docs/quality.md rim": ("rim", of_quality.rim),
     "magenet_batch/quality/shipped/grader.md": ("cameras", of_quality.cameras),

@@ -101,10 +101,18 @@ def _at_equal_sharpness(copies: Copies, lost: LostLines | None) -> Changes:
         "lesion_lost": lesion_changes(before, after)["lesion_lost"],
         "lesion_new": lesion_changes(before, hazy)["lesion_new"],
     }
-    old, new, blurred = (copies.sharpness.vessels(x, fov) for x in copies.for_lines())
+    lines = copies.for_lines()
+    old, new, blurred = (copies.sharpness.vessels(x, fov) for x in lines)
     if old is None or new is None or blurred is None:
         return found
-    return found | _witnessed(_without_rim(fov, old, new, blurred), fov, lost)
+    found |= _witnessed(_without_rim(fov, old, new, blurred), fov, lost)
+    if lost is not None:
+        # A line that was one is missing at any sharpness; what noise drew is gone from both.
+        smooth = (MeasuringCopy.of(x, fov) for x in (lines.before, lines.after))
+        again = find_lost_lines(*smooth)
+        stretches = [lost.longest(), *([] if again is None else [again.longest()])]
+        found["vessel_lost_longest"] = min(stretches)
+    return found
 
 
 def _witnessed(maps: list[np.ndarray], fov: FieldOfView, lost: LostLines | None) -> Changes:
@@ -131,9 +139,7 @@ def _witnessed(maps: list[np.ndarray], fov: FieldOfView, lost: LostLines | None)
         "vessel_new": _share(int(seen.sum()), added),
         "vessel_lost": _share(int(lines.sum()), gone),
         "vessel_new_longest": longest_unmatched(blurred, old, radius=radius),
-        "vessel_lost_longest": (
-            longest_unmatched(old, new, radius=radius) if lost is None else lost.longest()
-        ),
+        "vessel_lost_longest": longest_unmatched(old, new, radius=radius),
     }
 
 

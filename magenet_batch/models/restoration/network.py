@@ -8,6 +8,7 @@ from torch import nn
 
 from magenet_batch.models.restoration.bands import Bands, detail_bands
 from magenet_batch.models.restoration.config import RestorationConfig
+from magenet_batch.models.restoration.exposure import exposed
 from magenet_batch.models.restoration.fields import Fields, planes
 from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.sense import Sense, Sensed
@@ -87,16 +88,19 @@ class Restorer(nn.Module):
     ) -> Fields | None:
         """Predict the light of whole images, in float32; None if the network has no light stage.
 
+        An image that would become much darker is exposed as it was.
+
         Args:
-            x_B3SS: squares at the size of the light stage, RGB, 0..1.
+            x_B3SS: squares at the size of the light stage, RGB, 0..1, black outside the field of
+                view.
             mask_B1SS: field of view, 0..1.
             sensed: output of `sensed` for the same images at working size.
         """
         if self.light is None:
             return None
         with torch.autocast(x_B3SS.device.type, enabled=False):
-            result: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
-        return result
+            fields: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
+            return exposed(fields, x_B3SS, mask_B1SS)
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
