@@ -107,11 +107,8 @@ def _at_equal_sharpness(copies: Copies, lost: LostLines | None) -> Changes:
         return found
     found |= _witnessed(_without_rim(fov, old, new, blurred), fov, lost)
     if lost is not None:
-        # A line that was one is missing at any sharpness; what noise drew is gone from both.
         smooth = (MeasuringCopy.of(x, fov) for x in (lines.before, lines.after))
-        again = find_lost_lines(*smooth)
-        stretches = [lost.longest(), *([] if again is None else [again.longest()])]
-        found["vessel_lost_longest"] = min(stretches)
+        found["vessel_lost_longest"] = lost.confirmed_by(find_lost_lines(*smooth)).longest()
     return found
 
 

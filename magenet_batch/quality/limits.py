@@ -10,7 +10,7 @@ LIMITS: dict[str, float] = {
     "vessel_new": 0.03,
     "vessel_lost": 0.05,
     "vessel_new_longest": 0.06,
-    "vessel_lost_longest": 0.055,
+    "vessel_lost_longest": 0.04,
     "lesion_new": 0.11,
     "lesion_lost": 0.15,
     "wrong_colour": 16.0,

@@ -51,6 +51,21 @@ class LostLines(NamedTuple):
         radius: float = self.fov.radius * self.gone.shape[0] / (bottom - top)
         return float(np.linalg.norm(sides, axis=1).max()) / radius
 
+    def confirmed_by(self, other: LostLines | None) -> LostLines:
+        """The stretches of which a part is also gone elsewhere, such as at another sharpness.
+
+        Args:
+            other: of the same images; None confirms everything.
+        """
+        if other is None:
+            return self
+        size = self.gone.shape[1], self.gone.shape[0]
+        there = cv2.resize(other.gone.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        near: np.ndarray = cv2.dilate(there, np.ones((_WIDER, _WIDER), np.uint8)) > 0
+        _, stretches = cv2.connectedComponents(self.gone.astype(np.uint8))
+        confirmed = np.unique(stretches[near & self.gone])
+        return LostLines(np.isin(stretches, confirmed[confirmed > 0]), self.fov)
+
     def near(self, height: int, width: int) -> np.ndarray:
         """(height, width) bool, what lies near in a map of the whole picture."""
         whole = np.zeros((height, width), np.uint8)

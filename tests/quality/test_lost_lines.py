@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.limits import LIMITS
-from magenet_batch.quality.lost_lines import find_lost_lines
+from magenet_batch.quality.lost_lines import LostLines, find_lost_lines
 from magenet_batch.quality.measures import MeasuringCopy
 
 SIZE = 560
@@ -104,3 +104,23 @@ def test_the_same_at_any_size():
 def test_of_a_field_of_view_without_pixels_nothing_is_said():
     speck = FieldOfView(280, 280, 260, 0, 276, 560, 284, 560, 560)
     assert lost(PIXELS, PIXELS, speck) is None
+
+
+def test_a_stretch_is_confirmed_whole_by_any_part_of_it():
+    gone = np.zeros((100, 120), bool)
+    gone[20, 10:60] = gone[70, 10:40] = True
+    part = np.zeros((50, 60), bool)
+    part[10, 20:22] = True
+    found = LostLines(gone, FOV).confirmed_by(LostLines(part, FOV))
+    assert found.gone[20, 10:60].all() and found.gone.sum() == 50
+    assert LostLines(gone, FOV).confirmed_by(None).gone.sum() == 80
+    nothing = LostLines(np.zeros((50, 60), bool), FOV)
+    assert LostLines(gone, FOV).confirmed_by(nothing).longest() == 0
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_a_line_that_is_gone_is_confirmed_by_smoother_copies(faults):
+    before = degraded(with_line(PIXELS), **faults)
+    smooth = (cv2.GaussianBlur(x, (0, 0), 1.5) for x in (before, PIXELS))
+    confirmed = lost(before, PIXELS).confirmed_by(lost(*smooth))
+    assert LIMIT < confirmed.longest() <= lost(before, PIXELS).longest()
