@@ -16,7 +16,14 @@ from magenet_batch.records.layout import set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import GRADES, can_be_reviewed, waits_for_review
 from magenet_batch.report.page.pictures import data_uri, difference, inside, source_path, thumbnail
-from magenet_batch.report.totals.totals import BETTER, GAIN, PICKED, PICKED_BECAUSE, ReportTotals
+from magenet_batch.report.totals.totals import (
+    BETTER,
+    GAIN,
+    MOST_VESSELS,
+    PICKED,
+    PICKED_BECAUSE,
+    ReportTotals,
+)
 from magenet_batch.settings import ColourModel
 from magenet_batch.storage import Location
 
@@ -235,6 +242,8 @@ def gained(row: Row) -> bool:
         for name in GAIN
         if row.get(f"{name}_after") is not None and row.get(f"{name}_before") is not None
     ]
+    vessels = row.get("vessel_contrast")
+    changes.append(0.0 if vessels is None else min(vessels - 1, MOST_VESSELS))
     return sum(changes) > 0 and not fell(row)
 
 

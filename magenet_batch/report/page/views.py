@@ -225,13 +225,15 @@ def ranking(rows: list[Row], *, measure: str) -> list[dict[str, Any]]:
 
 
 def _gain_text(row: Row) -> str:
-    """The two measures that gained most, before and after."""
+    """The contrast of vessels if it rose, and the two measures that gained most."""
     known = [
         (BETTER[name] * (row[f"{name}_after"] - row[f"{name}_before"]), name)
         for name in BETTER
         if row.get(f"{name}_before") is not None and row.get(f"{name}_after") is not None
     ]
-    said = []
+    vessels = row.get("vessel_contrast")
+    risen = vessels is not None and vessels > 1
+    said = [f"contrast of vessels × {number(vessels, digits=3)}"] if risen else []
     for _, name in sorted(known, reverse=True)[:2]:
         values = [number(row[f"{name}_{when}"], digits=2) for when in ("before", "after")]
         said.append(f"{words(name)} {values[0]} → {values[1]}")

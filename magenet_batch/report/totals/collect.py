@@ -13,7 +13,14 @@ from magenet_batch.records.schema import COLUMN_NAMES, QUALITY_MEASURES
 from magenet_batch.records.vocabulary import GRADES, NEVER_ENHANCED, STATUSES
 from magenet_batch.report.totals.groups import AVERAGED, ByColumn
 from magenet_batch.report.totals.pick import Top, random_keys
-from magenet_batch.report.totals.totals import BETTER, GAIN, REVIEW_ROWS, Failure, ReportTotals
+from magenet_batch.report.totals.totals import (
+    BETTER,
+    GAIN,
+    MOST_VESSELS,
+    REVIEW_ROWS,
+    Failure,
+    ReportTotals,
+)
 from magenet_batch.storage import Location
 
 EXAMPLES = 5
@@ -121,7 +128,8 @@ def _counts(values: pa.ChunkedArray) -> list[tuple[str, int]]:
 
 def _add_quality(found: ReportTotals, table: pa.Table, enhanced: Mask) -> Floats:
     """Add the quality measures; returns the gain of each image, NaN where unknown."""
-    gain = np.zeros(table.num_rows)
+    vessels = floats(table, "vessel_contrast") - 1
+    gain = np.nan_to_num(np.minimum(vessels, MOST_VESSELS))
     for name in QUALITY_MEASURES:
         before, after = floats(table, f"{name}_before"), floats(table, f"{name}_after")
         found.all_before[name].add(before)

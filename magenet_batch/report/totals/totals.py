@@ -25,7 +25,9 @@ BETTER: dict[str, int] = {
 }  # fmt: skip
 """Quality measure -> +1 when higher is better, -1 when lower is; the others are neither."""
 GAIN = ("sharpness", "contrast", "illumination", "haze")
-"""Of these, what is added up as the gain of an image."""
+"""Of these, what is added up as the gain of an image, with what its vessels gained in contrast."""
+MOST_VESSELS = 2.0
+"""Most that vessels count: a contrast that was hardly there can rise many times."""
 PICKED_BECAUSE: dict[str, str] = {
     "review": "to review",
     "withheld": "withheld",

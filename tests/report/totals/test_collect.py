@@ -6,6 +6,7 @@ import pytest
 from report_fakes import make_rows, write_out
 
 from magenet_batch.errors import UsageError
+from magenet_batch.records.schema import QUALITY_MEASURES
 from magenet_batch.report.totals.collect import collect
 from magenet_batch.report.totals.groups import MAX_FOLDERS, MAX_VALUES, SHOWN_VALUES
 from magenet_batch.report.totals.totals import TABLE_ROWS
@@ -153,3 +154,18 @@ def test_images_whose_grade_rose_lead_and_those_whose_grade_fell_are_no_gain(tmp
     picked = collect(write_out(tmp_path / "out", rows)).picks["gain"].rows()
     assert picked[0]["image_id"] == poorest["image_id"]
     assert all(row["grade_after"] == "usable" for row in picked)
+
+
+def test_vessels_that_gained_contrast_lead_before_light_that_was_evened(tmp_path):
+    rows = [row | {"flags": [], "vessel_contrast": 1.0} for row in make_rows(60)]
+    enhanced = [row for row in rows if row["status"] == "enhanced"]
+    for row in enhanced:
+        row |= {"grade_before": "usable", "grade_after": "usable"}
+        for name in QUALITY_MEASURES:
+            row[f"{name}_after"] = row[f"{name}_before"]
+    even, clear, unknown = enhanced[:3]
+    even |= {"illumination_before": 0.2, "illumination_after": 0.6}
+    clear |= {"vessel_contrast": 1.9}
+    unknown |= {"vessel_contrast": None}
+    picked = collect(write_out(tmp_path / "out", rows)).picks["gain"].rows()
+    assert [row["image_id"] for row in picked[:2]] == [clear["image_id"], even["image_id"]]
