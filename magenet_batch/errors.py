@@ -138,12 +138,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
         choices: the valid words.
 
     Returns:
-        A phrase such as "did you mean 'base'? Choose from: base, small".
+        A phrase that follows a colon or a semicolon, such as "did you mean 'base'? Choose from:
+        base, small", or "choose from: base, small".
     """
     valid = sorted(choices)
     close = difflib.get_close_matches(word, valid, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Choose from: {', '.join(valid)}"
+    hint = f"did you mean '{close[0]}'? Choose" if close else "choose"
+    return f"{hint} from: {', '.join(valid)}"
 
 
 def require_extra(extra: str, *, modules: Iterable[str], purpose: str) -> None:
