@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -79,6 +81,8 @@ class Enhancer:
         on_cpu = precision == "auto" and device.type == "cpu"
         self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
         self._blend = blend
+        self._batch = threading.Lock()
+
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
             self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
@@ -173,7 +177,15 @@ class Enhancer:
         """
         if not images:
             return []
-        each = inferring(each)
+        with self._batch if len(images) > 1 else contextlib.nullcontext():
+            return self._enhance_many(images, cancelled, inferring(each))
+
+    def _enhance_many(
+        self,
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+        cancelled: Callable[[], bool],
+        each: Each,
+    ) -> list[Enhancement]:
         masks = list(each(_mask, images))
         before = self._vessel_maps(images, masks, each)
         found = self._enhanced(images, masks, before, cancelled, each)
@@ -215,9 +227,8 @@ class Enhancer:
             for (pixels, fov), mask in zip(images, masks, strict=True)
         ]
 
-    @torch.inference_mode()
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
-        """Detect vessels with the structure module.
+        """Detect vessels with the structure module, also while another thread enhances.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -227,6 +238,13 @@ class Enhancer:
             (h, w) float32, probability of vessel over the whole picture, reduced so that the field
             of view is about 500 pixels wide; None if the network has no structure module.
         """
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return self._vessels(pixels, fov)
+        with self._batch:  # until a batch that fills the GPU has left it
+            return self._vessels(pixels, fov)
+
+    @torch.inference_mode()
+    def _vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
         image = pixels, fov
         return self._in_pictures(self._vessel_maps([image], [_mask(image)], map), [image])[0]
 
