@@ -40,6 +40,13 @@ _LINKS = 128  # names that each of them has
 _LEAST = 3  # finished images that are worth a rate
 
 
+class Rate(NamedTuple):
+    """Images per second, and the number of cores that the process kept busy meanwhile."""
+
+    images_per_second: float
+    busy_cores: float
+
+
 class Case(NamedTuple):
     """A network, photographs, threads that read (as many write), batches, and processes."""
 
@@ -103,8 +110,8 @@ def config(case: Case, factory: EnhancerFactory, device: str, out: Path) -> Work
     )  # fmt: skip
 
 
-def rate(how: WorkerConfig, plan: Plan, *, seconds: float, most: int | None = None) -> float:
-    """Images per second of a worker, from its first finished image on.
+def rate(how: WorkerConfig, plan: Plan, *, seconds: float, most: int | None = None) -> Rate:
+    """Speed of a worker from its first finished image on.
 
     Args:
         how: configuration of the worker.
@@ -114,11 +121,11 @@ def rate(how: WorkerConfig, plan: Plan, *, seconds: float, most: int | None = No
     """
     stop = threading.Event()
     worker = Worker(how, stop=stop)
-    done: list[float] = []
+    done: list[tuple[float, float]] = []
 
     def finished() -> None:
-        done.append(time.perf_counter())
-        over = done[-1] - done[0] >= seconds or len(done) == most
+        done.append((time.perf_counter(), time.process_time()))
+        over = done[-1][0] - done[0][0] >= seconds or len(done) == most
         if over and len(done) >= _LEAST:
             stop.set()
 
@@ -126,9 +133,10 @@ def rate(how: WorkerConfig, plan: Plan, *, seconds: float, most: int | None = No
     worker.run(unit, plan.slice(0, unit.positions), on_image=finished)
     if worker.counters.failed:
         raise RuntimeError(f"{worker.counters.failed} images failed")
-    counted = [t for t in done if t - done[0] <= seconds] if most is None else done[:most]
+    counted = done[:most] if most else [m for m in done if m[0] - done[0][0] <= seconds]
     counted = counted if len(counted) >= _LEAST else done
-    return (len(counted) - 1) / (counted[-1] - counted[0])
+    elapsed, used = (last - first for first, last in zip(counted[0], counted[-1], strict=True))
+    return Rate((len(counted) - 1) / elapsed, used / elapsed)
 
 
 def steps(how: WorkerConfig, plan: Plan) -> dict[str, float]:
@@ -157,7 +165,7 @@ def _one_of_many(how: WorkerConfig, plan: Plan, seconds: float, ready: Any, rate
     ImageProcessor(enhancer, out=Path(how.out), image_options=how.image_options).process(task)
     ready.wait()
     again = WorkerConfig(**{**vars(how), "factory": lambda device, threads: enhancer})
-    rates.put(rate(again, plan, seconds=seconds))
+    rates.put(rate(again, plan, seconds=seconds).images_per_second)
 
 
 def together(how: WorkerConfig, plan: Plan, *, processes: int, seconds: float) -> float:
@@ -211,7 +219,7 @@ def jobs(
             else:
                 if case.readers == 1:
                     found[f"{label}, steps (ms)"] = steps(how, plan)
-                images = rate(how, plan, seconds=seconds)
+                images = rate(how, plan, seconds=seconds).images_per_second
             found[f"{label}, {case.text}"] = {"images_per_second": images}
     return found
 
@@ -259,14 +267,9 @@ def threads(*, sides: list[int], counts: list[int], sleep: float, images: int) -
             for count in counts:
                 case = Case("asleep", str(side), count, 1 if count == 1 else 8)
                 how = config(case, lambda *_: Asleep(sleep), "cpu", folder / "out")
-                before = time.process_time()
-                began = time.perf_counter()
-                images_per_second = rate(how, plan, seconds=600.0, most=images)
-                busy = (time.process_time() - before) / (time.perf_counter() - began)
-                found["rows"].append(
-                    {"side": side, "readers": count, "batch": case.batch,
-                     "images_per_second": images_per_second, "busy_cores": busy}
-                )  # fmt: skip
+                measured = rate(how, plan, seconds=600.0, most=images)
+                row = {"side": side, "readers": count, "batch": case.batch, **measured._asdict()}
+                found["rows"].append(row)
                 print(found["rows"][-1], flush=True)
     return found
 
