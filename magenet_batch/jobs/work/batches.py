@@ -1,4 +1,4 @@
-"""Images that the network sees together, and what becomes of them when that fails."""
+"""Images that the network sees together, and what happens when that fails."""
 
 from __future__ import annotations
 

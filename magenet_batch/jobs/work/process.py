@@ -185,7 +185,7 @@ class ImageProcessor:
 
         Raises:
             CancelledError: the images were abandoned.
-            Exception: anything that is wrong with one of the images, or with so many together.
+            Exception: anything that is wrong with one of the images, or with the batch as a whole.
         """
         assert isinstance(self._enhancer, BatchEnhancer)
         images = []
