@@ -327,6 +327,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md roofline": ("roofline", of_speed.roofline),
     "docs/benchmarks.md passes": ("passes", of_speed.passes),
     "docs/benchmarks.md gpu": ("gpu", of_speed.gpu),
+    "docs/benchmarks.md gpu_threads": ("gpu_threads", of_speed.gpu_threads),
     "docs/benchmarks.md job": ("job", of_jobs.job),
     "docs/benchmarks.md start": ("start", of_jobs.start),
     "docs/benchmarks.md start_steps": ("start_steps", of_jobs.start_steps),

@@ -151,3 +151,18 @@ def gpu(results: Numbers) -> str:
     facts = found["facts"]
     said = f"{facts['device']}, torch {facts['torch']}; `base`: {found['base_weights']} weights."
     return f"{said}\n\n{table(['network', 'ms', 'peak MiB', 'off by /255'], rows)}"
+
+
+def gpu_threads(results: Numbers) -> str:
+    """What threads that read and write are worth to a worker whose network only sleeps."""
+    if "gpu_threads" not in results:
+        return "Not measured."
+    found = results["gpu_threads"]
+    rows = [
+        [f"{one['side']}", f"{one['readers']} and {one['readers']}", f"{one['batch']}",
+         f"{one['images_per_second']:.2f}", f"{one['busy_cores']:.2f}"]
+        for one in found["rows"]
+    ]  # fmt: skip
+    said = f"{found['processor']}, {found['cores']} cores; {found['sleep_ms']:.0f} ms an image."
+    titles = ["side (px)", "threads that read and write", "batch", "images/s", "cores busy"]
+    return f"{said}\n\n{table(titles, rows)}"

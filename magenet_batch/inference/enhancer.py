@@ -1,8 +1,10 @@
-"""Enhance one image at its own resolution, with any kind of network."""
+"""Enhance images at their own resolution, with any kind of network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +13,9 @@ import torch
 
 from magenet_batch.errors import UsageError
 from magenet_batch.imaging.fov import FieldOfView
+from magenet_batch.inference.batching import Each, inferring, together
 from magenet_batch.inference.pixels import reduced
+from magenet_batch.inference.preparing import Given
 from magenet_batch.inference.restoring import Estimates, Restoring
 from magenet_batch.inference.tiles import Square
 from magenet_batch.inference.tiling import Tiling
@@ -77,6 +81,8 @@ class Enhancer:
         on_cpu = precision == "auto" and device.type == "cpu"
         self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
         self._blend = blend
+        self._batch = threading.Lock()
+
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
             self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
@@ -120,7 +126,6 @@ class Enhancer:
             network, info, device=pick_device(device), precision=precision, blend=blend, look=look
         )
 
-    @torch.inference_mode()
     def enhance(
         self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool] = lambda: False
     ) -> Enhancement:
@@ -140,29 +145,90 @@ class Enhancer:
             CancelledError: `cancelled` returned True.
             ImageError: the network produced values that are not finite.
         """
-        mask = fov.mask(*pixels.shape[:2])
-        seen = self._vessel_map(pixels, fov, mask)
-        estimates: Estimates | None = None
-        if isinstance(self._runner, Restoring):
-            result, estimates = self._runner.restore(
-                pixels, fov, mask, seen, blend=self._blend, cancelled=cancelled
-            )
-        else:
-            result = self._runner.enhance(pixels, fov, mask, blend=self._blend, cancelled=cancelled)
-        square, shape = Square.around(fov), pixels.shape[:2]
-        again = seen
-        if result is pixels:
-            result = pixels.copy()
-        else:
-            again = self._vessel_map(result, fov, mask)
-        before, after = (
-            None if found is None else _in_picture(found, square, *shape) for found in (seen, again)
-        )
-        return Enhancement(result, before, after, estimates)
+        return self.enhance_many([(pixels, fov)], cancelled=cancelled)[0]
 
     @torch.inference_mode()
+    def enhance_many(
+        self,
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        each: Each = map,
+    ) -> list[Enhancement]:
+        """Enhance several images, each like `enhance`, but together in the network.
+
+        On a GPU this is many times as fast. An image can differ from what `enhance` makes of it in
+        the last digits; where nothing is wrong, it keeps its pixels all the same. Networks that
+        work in tiles detect vessels together, and enhance one image after another.
+
+        Args:
+            images: pixels, (H, W, 3) RGB, uint8 or uint16, with their fields of view; sizes and
+                types may differ.
+            cancelled: called between steps, by all threads of `each`; return True to stop.
+            each: applies a function to every image, like `map`; that of a pool of threads does
+                what precedes and follows the network for several images at a time.
+
+        Returns:
+            The enhanced images in the same order.
+
+        Raises:
+            CancelledError: `cancelled` returned True.
+            ImageError: the network produced values that are not finite, for one of the images.
+        """
+        if not images:
+            return []
+        with self._batch if len(images) > 1 else contextlib.nullcontext():
+            return self._enhance_many(images, cancelled, inferring(each))
+
+    def _enhance_many(
+        self,
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+        cancelled: Callable[[], bool],
+        each: Each,
+    ) -> list[Enhancement]:
+        masks = list(each(_mask, images))
+        before = self._vessel_maps(images, masks, each)
+        found = self._enhanced(images, masks, before, cancelled, each)
+        changed = [i for i, (result, _) in enumerate(found) if result is not images[i][0]]
+        after = dict(enumerate(before))
+        maps = self._vessel_maps(
+            [(found[i][0], images[i][1]) for i in changed], [masks[i] for i in changed], each
+        )
+        after.update(zip(changed, maps, strict=True))
+        shown = [
+            self._in_pictures(maps, images)
+            for maps in (before, [after[i] for i in range(len(images))])
+        ]
+        return [
+            Enhancement(result if result is not pixels else pixels.copy(), first, last, estimates)
+            for (result, estimates), (pixels, _), first, last in zip(
+                found, images, *shown, strict=True
+            )
+        ]
+
+    def _enhanced(
+        self,
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+        masks: Sequence[np.ndarray],
+        vessels: Sequence[torch.Tensor | None],
+        cancelled: Callable[[], bool],
+        each: Each,
+    ) -> list[tuple[np.ndarray, Estimates | None]]:
+        """The enhanced pixels, the given ones where nothing is changed, and the estimates."""
+        runner, blend = self._runner, self._blend
+        if isinstance(runner, Restoring):
+            given = [
+                Given(pixels, fov, mask, seen)
+                for (pixels, fov), mask, seen in zip(images, masks, vessels, strict=True)
+            ]
+            return [*runner.restore(given, blend=blend, cancelled=cancelled, each=each)]
+        return [
+            (runner.enhance(pixels, fov, mask, blend=blend, cancelled=cancelled), None)
+            for (pixels, fov), mask in zip(images, masks, strict=True)
+        ]
+
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
-        """Detect vessels with the structure module.
+        """Detect vessels with the structure module, also while another thread enhances.
 
         Args:
             pixels: (H, W, 3) RGB, uint8 or uint16.
@@ -172,27 +238,62 @@ class Enhancer:
             (h, w) float32, probability of vessel over the whole picture, reduced so that the field
             of view is about 500 pixels wide; None if the network has no structure module.
         """
-        found = self._vessel_map(pixels, fov, fov.mask(*pixels.shape[:2]))
-        if found is None:
-            return None
-        return _in_picture(found, Square.around(fov), *pixels.shape[:2])
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return self._vessels(pixels, fov)
+        with self._batch:  # until a batch that fills the GPU has left it
+            return self._vessels(pixels, fov)
 
-    def _vessel_map(
-        self, pixels: np.ndarray, fov: FieldOfView, mask: np.ndarray
-    ) -> torch.Tensor | None:
-        """Probability of vessel in the square around the field of view: (1, 1, S, S)."""
-        if self.network.structure is None:
-            return None
-        square = Square.around(fov)
-        seen = reduced(pixels, mask, square, size=STRUCTURE_SIZE, device=self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            logits = self.network.structure(seen).logits
-        return torch.sigmoid(logits.float())
+    @torch.inference_mode()
+    def _vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+        image = pixels, fov
+        return self._in_pictures(self._vessel_maps([image], [_mask(image)], map), [image])[0]
+
+    def _vessel_maps(
+        self,
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+        masks: Sequence[np.ndarray],
+        each: Each,
+    ) -> list[torch.Tensor | None]:
+        """Probability of vessel in the square around each field of view: (1, 1, S, S)."""
+        structure = self.network.structure
+        if structure is None:
+            return [None] * len(images)
+
+        def seen(of: tuple[tuple[np.ndarray, FieldOfView], np.ndarray]) -> torch.Tensor:
+            (pixels, fov), mask = of
+            square = Square.around(fov)
+            return reduced(pixels, mask, square, size=STRUCTURE_SIZE, device=self._device)
+
+        def detected(x_B3SS: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+                logits = structure(x_B3SS).logits
+            return torch.sigmoid(logits.float())
+
+        return [*together(detected, list(each(seen, zip(images, masks, strict=True))))]
+
+    def _in_pictures(
+        self,
+        maps: Sequence[torch.Tensor | None],
+        images: Sequence[tuple[np.ndarray, FieldOfView]],
+    ) -> list[np.ndarray | None]:
+        """Maps of the whole pictures; those of one size come from the device together."""
+        there = [found for found in maps if found is not None]
+        if not there:
+            return [None] * len(images)
+        return [
+            _in_picture(found, Square.around(fov), *pixels.shape[:2])
+            for found, (pixels, fov) in zip(together(torch.Tensor.cpu, there), images, strict=True)
+        ]
+
+
+def _mask(image: tuple[np.ndarray, FieldOfView]) -> np.ndarray:
+    pixels, fov = image
+    return fov.mask(*pixels.shape[:2])
 
 
 def _in_picture(map_11SS: torch.Tensor, square: Square, height: int, width: int) -> np.ndarray:
     """Cut a map of the square to the whole picture at the same scale, 0 outside the square."""
-    small = map_11SS[0, 0].cpu().numpy()
+    small = map_11SS[0, 0].numpy()
     scale = small.shape[0] / square.side
     matrix = np.array([[1, 0, square.left * scale], [0, 1, square.top * scale]])
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -31,6 +31,17 @@ def as_pixels(x_13HW: torch.Tensor, dtype: np.dtype) -> np.ndarray:
     return travels.cpu().numpy().astype(dtype, copy=False)
 
 
+def float_tensor(pixels_HW3: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Convert float32 pixels (H, W, 3) to a tensor (1, 3, H, W) on a device."""
+    there = torch.from_numpy(pixels_HW3).to(device)
+    return there.permute(2, 0, 1)[None].contiguous()
+
+
+def plane(values_HW: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Convert an array (H, W) to a float32 tensor (1, 1, H, W) on a device."""
+    return torch.from_numpy(values_HW).to(device, torch.float32)[None, None]
+
+
 def reduced(
     pixels: np.ndarray, mask: np.ndarray, square: Square, *, size: int, device: torch.device
 ) -> torch.Tensor:

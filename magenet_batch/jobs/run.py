@@ -40,7 +40,7 @@ from magenet_batch.jobs.plan.background import BackgroundListing
 from magenet_batch.jobs.plan.estimate import worker_seconds
 from magenet_batch.jobs.plan.plan import Plan, make_plan
 from magenet_batch.jobs.plan.relist import ArchiveCheck
-from magenet_batch.jobs.work.process import EnhancerFactory, EnhancerLike
+from magenet_batch.jobs.work.enhancers import EnhancerFactory, EnhancerLike
 from magenet_batch.jobs.work.remaining import remaining_units
 from magenet_batch.jobs.work.worker import Worker, WorkerConfig, WorkUnit
 from magenet_batch.models.catalog import read_weights_file, shipped_names
@@ -277,8 +277,9 @@ class _Job:
     def _executor(self, allocation: WorkerAllocation, stop: threading.Event) -> Executor:
         config = WorkerConfig(
             out=str(self.ledger.out), factory=self.weights.factory, device=allocation.device,
-            threads=allocation.threads, image_options=self.options.image_options,
-            ahead=2 if allocation.gpus else 1, sidecars=self.ledger.sidecars,
+            threads=allocation.library_threads, image_options=self.options.image_options,
+            readers=allocation.readers, batch=allocation.batch, ahead=allocation.ahead,
+            sidecars=self.ledger.sidecars,
         )  # fmt: skip
         if allocation.executor == "inline":
             return InlineExecutor(lambda: Worker(config, stop=stop))
@@ -287,8 +288,9 @@ class _Job:
         from magenet_batch.jobs.engine.ray_executor import RayExecutor
 
         return RayExecutor(
-            config, workers=allocation.workers, gpu_share=allocation.gpu_share,
-            gpus=allocation.gpus, address=self.options.address, preload=self.weights.modules,
+            config, workers=allocation.workers, cores=allocation.threads,
+            gpu_share=allocation.gpu_share, gpus=allocation.gpus, address=self.options.address,
+            preload=self.weights.modules,
         )  # fmt: skip
 
     def _introduce(self, images: int, allocation: WorkerAllocation) -> None:
@@ -343,19 +345,20 @@ def allocation_for(
     """
     if options.address is None:
         none = options.gpus == 0 or options.assess
-        cpus, gpus = cpu_count(), (0 if none else gpu_count())
+        cpus, gpus, memory = cpu_count(), (0 if none else gpu_count()), None
     else:
         from magenet_batch.jobs.engine.ray_start import cluster_resources
 
         there = cluster_resources(options.address)
         cpus, gpus = int(there.get("CPU", 1)), int(there.get("GPU", 0))
+        memory = int(there["memory"]) if "memory" in there else None
     measured = None
     if options.workers is None and options.address is None and not gpus and weights is not None:
         long = worker_seconds(images, 0) >= _LONG_S * cpus
         measured = _measured_workers(weights, cpus, measure=say is not None and long, say=say)
     return allocate_workers(
         workers=options.workers, gpus=options.gpus, images=images, shards=shards, cpus=cpus,
-        gpus_there=gpus, measured=measured,
+        gpus_there=gpus, measured=measured, memory=memory,
         may_be_local=options.address is None
         and travels(None if weights is None else weights.factory),
     )  # fmt: skip

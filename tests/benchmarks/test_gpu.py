@@ -68,8 +68,11 @@ def test_the_job_is_measured_from_jpeg_to_jpeg(script, network, told):
     found = script.jobs(
         {"base": network, "small": network}, CPU, told, time.perf_counter()
     )  # its time is over: only the first case is measured
-    assert set(found) == {"small, 96 px, steps (ms)", "small, 96 px, threads 1"}
-    assert found["small, 96 px, threads 1"]["images_per_second"] > 0
+    assert set(found) == {
+        "small, 96 px, steps (ms)",
+        "small, 96 px, 1 to read, batches of 1, 1 workers",
+    }
+    assert found["small, 96 px, 1 to read, batches of 1, 1 workers"]["images_per_second"] > 0
 
 
 class FromHost(TorchDispatchMode):

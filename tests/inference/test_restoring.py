@@ -11,7 +11,7 @@ from notches import notched
 
 from magenet_batch.errors import CancelledError
 from magenet_batch.imaging.fov import FieldOfView, find_fov
-from magenet_batch.inference import restoring
+from magenet_batch.inference import composing, preparing
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.restoration.config import (
@@ -161,7 +161,7 @@ def test_without_a_notch_nothing_is_extended(
     found = enhancer(weights).enhance(labelled, fov).pixels
     outside = ~fov.mask(*pixels.shape[:2])
     assert np.array_equal(found[outside], labelled[outside])
-    monkeypatch.setattr(restoring, "notch_weights", lambda *_: None)
+    monkeypatch.setattr(preparing, "notch_weights", lambda *_: None)
     assert np.array_equal(found, enhancer(weights).enhance(labelled, fov).pixels)
 
 
@@ -176,7 +176,7 @@ def test_film_at_the_edge_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.Mo
     assert edge.sum() > 500
     changed = np.abs(after.astype(int) - film)[edge].max(1)
     assert np.percentile(changed, 95) <= 1
-    monkeypatch.setattr(restoring, "edge_levels", lambda *_: None)
+    monkeypatch.setattr(preparing, "edge_levels", lambda *_: None)
     before = enhancer(weights).enhance(film, wider).pixels
     inner = fov.without_rim(0.06).mask(350, 350)
     assert np.array_equal(after[inner], before[inner])
@@ -212,7 +212,7 @@ def test_the_height_of_the_strips_does_not_show(
     weights = saved(tmp_path, stir=0.05)
     found = []
     for tall in (40, 256, 2048):
-        monkeypatch.setattr(restoring, "STRIP", tall)
+        monkeypatch.setattr(composing, "STRIP", tall)
         found.append(enhancer(weights).enhance(pixels, fov).pixels.astype(int))
     assert np.abs(found[0] - pixels).max() > np.iinfo(kind).max // 50
     for other in found[1:]:

@@ -15,7 +15,7 @@ from magenet_batch.jobs.engine.progress import SilentProgress
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import Plan
 from magenet_batch.jobs.run import Say, run_job
-from magenet_batch.jobs.work.process import EnhancerFactory
+from magenet_batch.jobs.work.enhancers import EnhancerFactory
 from magenet_batch.jobs.work.worker import Counters
 from magenet_batch.records.layout import ROWS
 from magenet_batch.records.schema import TIMING_COLUMNS

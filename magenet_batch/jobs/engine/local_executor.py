@@ -31,7 +31,7 @@ from magenet_batch.jobs.engine.local_worker import (
     receive,
     send,
 )
-from magenet_batch.jobs.work.process import EnhancerFactory
+from magenet_batch.jobs.work.enhancers import EnhancerFactory
 from magenet_batch.jobs.work.worker import Counters, Outcome, WorkerConfig, WorkUnit
 
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -21,6 +21,14 @@ LOCAL_CORES = 4
 """Machines up to this many cores run all such jobs without Ray, whose own processes would take a
 tenth of two cores."""
 
+BATCH = 8
+"""Images that the network of a worker on a GPU sees together, at most. Eight come at half the rate
+of 64, at 300 images of 512 pixels a second, and no machine reads and measures as many."""
+READERS = 8
+"""Threads of a worker on a GPU that read, at most; as many write."""
+IMAGE_BYTES = 500_000_000
+"""Memory budget of a large image in flight, while it is read, enhanced, measured or written."""
+
 ExecutorKind = Literal["inline", "local", "ray"]
 """Location of workers: inside this process, in child processes, or in Ray actors."""
 
@@ -32,8 +40,11 @@ class WorkerAllocation(NamedTuple):
         workers: number of workers; 0 works inside this process.
         gpus: number of GPUs.
         gpu_share: share of a GPU that each worker takes, 0 on the CPU.
-        threads: CPU threads of each worker.
+        threads: CPU cores of each worker. On the CPU, its network and OpenCV use as many threads.
+            On GPUs, they use one, and half as many threads as there are cores read.
         executor: location of the workers.
+        readers: threads of each worker that read and measure images; as many measure and write.
+        batch: number of images that the network sees together, at most.
     """
 
     workers: int
@@ -41,6 +52,26 @@ class WorkerAllocation(NamedTuple):
     gpu_share: float
     threads: int
     executor: ExecutorKind
+    readers: int = 1
+    batch: int = 1
+
+    @property
+    def ahead(self) -> int:
+        """Number of images that a worker reads ahead of those in its network."""
+        return 2 * self.readers if self.gpus else 1
+
+    @property
+    def in_flight(self) -> int:
+        """Number of decoded images that a worker holds, at most."""
+        return 2 * (self.ahead + self.batch) - 1
+
+    @property
+    def library_threads(self) -> int:
+        """CPU threads of a worker's network and of OpenCV.
+
+        A worker on a GPU has threads enough: theirs would only take the cores from each other.
+        """
+        return 1 if self.gpus else self.threads
 
     @property
     def device(self) -> str:
@@ -51,12 +82,13 @@ class WorkerAllocation(NamedTuple):
         """The allocation in a few words."""
         where = f"{self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else "CPU"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        batches = f", batches of {self.batch}" if self.batch > 1 else ""
         if not self.workers:
-            return f"in this process on {where}, {threads}"
+            return f"in this process on {where}, {threads}{batches}"
         share = f", {self.gpu_share:g} GPU each" if self.gpus else ""
         kind = "local process" if self.executor == "local" else "Ray worker"
         plural = ("es" if self.executor == "local" else "s") * (self.workers > 1)
-        return f"{self.workers} {kind}{plural} on {where}{share}, {threads} each"
+        return f"{self.workers} {kind}{plural} on {where}{share}, {threads} each{batches}"
 
 
 def cpu_count() -> int:
@@ -113,6 +145,7 @@ def allocate_workers(
     shards: int | None = None,
     may_be_local: bool = True,
     measured: int | None = None,
+    memory: int | None = None,
 ) -> WorkerAllocation:
     """Divide a machine among workers.
 
@@ -128,6 +161,7 @@ def allocate_workers(
             factory of the network can be sent to a plain process.
         measured: number of workers without GPUs that was measured to be fastest here; None if
             unknown.
+        memory: bytes that the workers of GPUs may take together; None: what this machine has left.
 
     Returns:
         The allocation.
@@ -160,4 +194,21 @@ def allocate_workers(
     small = images <= LOCAL_IMAGES or cpus <= LOCAL_CORES
     local = chosen and may_be_local and not gpus and small
     executor: ExecutorKind = "inline" if not workers else "local" if local else "ray"
-    return WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)), executor)
+    alone = WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)), executor)
+    return _with_batches(alone, available_memory() if memory is None else memory) if gpus else alone
+
+
+def _with_batches(allocation: WorkerAllocation, memory: int) -> WorkerAllocation:
+    """Let each worker of a GPU read and write in several threads, and its network see batches.
+
+    The cores are shared by as many threads that read as that write. Where memory is short, there
+    are fewer of them, and then smaller batches.
+    """
+    share = memory // max(1, allocation.workers)
+    readers = max(1, min(READERS, allocation.threads // 2))
+    found = allocation._replace(readers=readers, batch=BATCH)
+    while found.in_flight * IMAGE_BYTES > share and found.readers > 1:
+        found = found._replace(readers=found.readers - 1)
+    while found.in_flight * IMAGE_BYTES > share and found.batch > 1:
+        found = found._replace(batch=found.batch // 2)
+    return found

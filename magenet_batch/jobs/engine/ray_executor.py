@@ -86,6 +86,7 @@ class RayExecutor:
     Args:
         config: configuration of the workers.
         workers: number of workers.
+        cores: number of cores that a worker takes of a cluster.
         gpu_share: share of a GPU that a worker takes, 0 for the CPU.
         address: address of a running cluster; None starts one on this machine, on loopback only.
         gpus: number of GPUs of a cluster that is started here.
@@ -98,6 +99,7 @@ class RayExecutor:
         config: WorkerConfig,
         *,
         workers: int,
+        cores: int,
         gpu_share: float,
         gpus: int,
         address: str | None,
@@ -119,7 +121,7 @@ class RayExecutor:
         self._actor_class = remote(
             # Our own cluster has one slot per worker: Ray starts a process for each in advance, and
             # each worker sets its own number of threads.
-            num_cpus=1 if address is None else config.threads,
+            num_cpus=1 if address is None else cores,
             num_gpus=gpu_share,
             max_restarts=0,
             max_task_retries=0,

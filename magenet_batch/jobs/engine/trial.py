@@ -16,7 +16,7 @@ from magenet_batch.jobs.engine.local_executor import LocalExecutor
 from magenet_batch.jobs.engine.machine import WORKER_BYTES, available_memory
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.plan.plan import Plan, make_plan
-from magenet_batch.jobs.work.process import EnhancerFactory
+from magenet_batch.jobs.work.enhancers import EnhancerFactory
 from magenet_batch.jobs.work.worker import WorkerConfig, WorkUnit
 from magenet_batch.phantom import make_phantom
 from magenet_batch.randomness import generator

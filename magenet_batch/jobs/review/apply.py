@@ -25,7 +25,7 @@ from magenet_batch.jobs.review.decisions import UNDO, Decision, Defaults, read_d
 from magenet_batch.jobs.review.files import MEASURES, Files
 from magenet_batch.jobs.review.result import ReviewResult
 from magenet_batch.jobs.review.states import COLUMNS, obey, refused, wanted, why_not
-from magenet_batch.jobs.work.process import EnhancerLike
+from magenet_batch.jobs.work.enhancers import EnhancerLike
 from magenet_batch.records.layout import PENDING, PLAN, log_name, state_files
 from magenet_batch.records.run_info import has_sidecars, read_record, read_run
 from magenet_batch.records.schema import Row

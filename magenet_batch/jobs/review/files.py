@@ -18,7 +18,8 @@ from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.policy import THRESHOLDS, Policy
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
-from magenet_batch.jobs.work.process import EnhancerLike, ImageProcessor
+from magenet_batch.jobs.work.enhancers import EnhancerLike
+from magenet_batch.jobs.work.process import ImageProcessor
 from magenet_batch.records.layout import IMAGES, SET_ASIDE, original_name, set_aside_name
 from magenet_batch.records.schema import Row
 from magenet_batch.settings import MAX_PIXELS

@@ -16,7 +16,7 @@ from magenet_batch.jobs.plan.listing import Skipped
 from magenet_batch.jobs.plan.plan import Plan, listed, settled
 from magenet_batch.jobs.run import run_job
 from magenet_batch.jobs.watch.metrics import Metrics
-from magenet_batch.jobs.work.process import EnhancerFactory
+from magenet_batch.jobs.work.enhancers import EnhancerFactory
 from magenet_batch.records.layout import PLAN
 from magenet_batch.stop import two_stage_stop
 

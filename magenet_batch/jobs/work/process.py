@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simplejpeg
@@ -21,6 +21,8 @@ from magenet_batch.imaging.write import encode_image
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
+from magenet_batch.jobs.work.enhancers import BatchEnhancer, EnhancerLike
+from magenet_batch.jobs.work.grey import in_grey
 from magenet_batch.jobs.work.measuring import (
     LEAST_TO_MEASURE,
     EnhancementLike,
@@ -45,32 +47,20 @@ from magenet_batch.settings import MAX_PIXELS
 from magenet_batch.storage import Location, sha256_of
 
 if TYPE_CHECKING:
-    from magenet_batch.inference.restoring import Estimates
+    from magenet_batch.inference.batching import Each
 
 
-_NO_MEMORY = re.compile(r"can't allocate memory|insufficient memory|out of memory", re.IGNORECASE)
-"""How torch and OpenCV say it."""
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|insufficient memory|out of memory|_ALLOC_FAILED", re.IGNORECASE
+)
+"""How torch, CUDA's libraries and OpenCV say it."""
 
 
-class EnhancerLike(Protocol):
-    """Enhances one image; in practice `inference.enhancer.Enhancer`."""
-
-    weights_name: str
-    weights_hash: str
-
-    def enhance(
-        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
-    ) -> EnhancementLike:
-        """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True."""
-        ...
-
-    def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
-        """Probability of vessel over the whole picture, `(h, w)` float32, or None."""
-        ...
-
-
-EnhancerFactory = Callable[[str, int], EnhancerLike]
-"""Makes an enhancer for (device, threads) inside the worker. Must pickle when there are workers."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is not enough memory, of the host or of a GPU."""
+    return isinstance(error, MemoryError) or bool(
+        _NO_MEMORY.search(f"{type(error).__name__}: {error}")
+    )
 
 
 @dataclass
@@ -114,7 +104,9 @@ class Work:
 
 
 class ImageProcessor:
-    """Takes one image from path to row, in three steps that can run in three threads.
+    """Takes images from path to row, in three steps that can run in several threads each.
+
+    Only the middle one, the network, is for one thread.
 
     Args:
         enhancer: the network; None if images are only assessed.
@@ -165,6 +157,15 @@ class ImageProcessor:
         work = Work(task, row)
         return self._guarded(work, self._load)
 
+    @property
+    def batches(self) -> bool:
+        """Whether the enhancer can see several images together."""
+        return isinstance(self._enhancer, BatchEnhancer)
+
+    def wants_network(self, work: Work) -> bool:
+        """Whether a loaded image is to go through the network."""
+        return self._enhancer is not None and not work.failed and work.kept is None
+
     def compute(self, work: Work) -> Work:
         """Run the network, if the policy wants it.
 
@@ -172,6 +173,31 @@ class ImageProcessor:
             CancelledError: the image was abandoned.
         """
         return self._guarded(work, self._compute)
+
+    def compute_together(self, works: Sequence[Work], *, each: Each) -> None:
+        """Run the network for several images that want it, as one batch.
+
+        Each image takes its share of the time. Where an error is raised, none has been changed.
+
+        Args:
+            works: the images.
+            each: applies a function to every image, like `map`.
+
+        Raises:
+            CancelledError: the images were abandoned.
+            Exception: anything that is wrong with one of the images, or with the batch as a whole.
+        """
+        assert isinstance(self._enhancer, BatchEnhancer)
+        images = []
+        for work in works:
+            assert work.image is not None and work.fov is not None
+            images.append((work.image.pixels, work.fov))
+        start = time.perf_counter()
+        enhanced = self._enhancer.enhance_many(images, cancelled=self._cancelled, each=each)
+        share = (time.perf_counter() - start) / len(works)
+        for work, one in zip(works, enhanced, strict=True):
+            work.timings["enhance_s"] = work.timings.get("enhance_s", 0.0) + share
+            self._take(work, one)
 
     def finish(self, work: Work) -> Row:
         """Measure the result, decide what is delivered, and write it."""
@@ -191,7 +217,7 @@ class ImageProcessor:
             fail(work.row, error.reason, str(error))
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
-            if isinstance(error, MemoryError) or _NO_MEMORY.search(said):
+            if is_out_of_memory(error):
                 said = "not enough memory for this image"
             fail(work.row, "error", said)
         if work.failed:
@@ -248,8 +274,13 @@ class ImageProcessor:
             enhanced = self._enhancer.enhance(
                 work.image.pixels, work.fov, cancelled=self._cancelled
             )
+        self._take(work, enhanced)
+
+    def _take(self, work: Work, enhanced: EnhancementLike) -> None:
+        """Keep what the network made of an image."""
+        assert work.image is not None
         grey = "not_colour" in work.row["flags"]
-        work.enhanced = _in_grey(enhanced, work.image.pixels) if grey else enhanced
+        work.enhanced = in_grey(enhanced, work.image.pixels) if grey else enhanced
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
@@ -338,29 +369,6 @@ class ImageProcessor:
             dicom_syntax=how.dicom_syntax, deidentify=how.deidentify, text_found=text_found,
             **options,
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Grey:
-    """An enhancement whose three channels are equal."""
-
-    pixels: np.ndarray
-    vessels_before: np.ndarray | None
-    vessels_after: np.ndarray | None
-    estimates: Estimates | None
-
-
-def _in_grey(enhanced: EnhancementLike, original: np.ndarray) -> _Grey:
-    """Copy the enhanced green channel to all channels, or to those that the original had."""
-    green = enhanced.pixels[..., 1:2]
-    lit = original.reshape(-1, 3).max(0) > 0
-    alone = not lit.all()  # a red-free photograph, stored in one channel
-    channel = enhanced.pixels[..., [int(np.argmax(lit))]]
-    pixels = channel * lit.astype(channel.dtype) if alone else np.repeat(green, 3, axis=2)
-    return _Grey(
-        np.ascontiguousarray(pixels), enhanced.vessels_before, enhanced.vessels_after,
-        enhanced.estimates,
-    )  # fmt: skip
 
 
 def _place(fov: FieldOfView, scale: float) -> Row:

@@ -14,7 +14,9 @@ import pyarrow as pa
 from magenet_batch.errors import CancelledError
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task, extra_of, tasks_of
-from magenet_batch.jobs.work.process import EnhancerFactory, ImageProcessor, Work
+from magenet_batch.jobs.work.batches import Batches
+from magenet_batch.jobs.work.enhancers import EnhancerFactory
+from magenet_batch.jobs.work.process import ImageProcessor, Work
 from magenet_batch.records.rows import rows_table
 from magenet_batch.records.schema import Row
 from magenet_batch.records.sidecar import write_first_rows
@@ -74,7 +76,10 @@ class WorkerConfig:
         device: `cpu` or `cuda:0`.
         threads: CPU threads of the network and of OpenCV.
         image_options: how images are read and written.
-        ahead: number of images that are read ahead of, and written behind, the one in the network.
+        readers: number of threads that read and measure images; as many measure and write them,
+            and as many do what precedes and follows the network for the images of a batch.
+        batch: number of images that the network sees together, at most.
+        ahead: number of images that are read ahead of those in the network.
         sidecars: whether to write rows beside the images too.
     """
 
@@ -83,6 +88,8 @@ class WorkerConfig:
     device: str
     threads: int
     image_options: ImageOptions
+    readers: int = 1
+    batch: int = 1
     ahead: int = 1
     sidecars: bool = False
 
@@ -92,7 +99,7 @@ class Worker:
 
     Args:
         config: configuration of the worker.
-        stop: set to abandon the image in the network; None creates one.
+        stop: set to abandon the images in the network; None creates one.
 
     Raises:
         WeightsError: the weights cannot be loaded.
@@ -111,9 +118,15 @@ class Worker:
             enhancer, out=self._out, image_options=config.image_options, cancelled=self._stop.is_set
         )
         self._counters = Counters()
-        # One thread each: order is preserved, and a slow disk cannot block both.
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._counting = threading.Lock()
+        # Threads of their own for each step, so that a slow disk cannot block both.
+        self._readers = ThreadPoolExecutor(config.readers, thread_name_prefix="read")
+        self._writers = ThreadPoolExecutor(config.readers, thread_name_prefix="write")
+        helpers = ThreadPoolExecutor(config.readers, thread_name_prefix="enhance")
+        self._batches = Batches(
+            self._processor, most=config.batch, each=helpers.map if config.readers > 1 else map
+        )
+        self._behind = config.ahead + config.batch - 1
 
     @property
     def counters(self) -> Counters:
@@ -121,7 +134,7 @@ class Worker:
         return self._counters
 
     def stop(self) -> None:
-        """Abandon the image in the network; images that are being written are finished."""
+        """Abandon the images in the network; those that are being written are finished."""
         self._stop.set()
 
     def run(
@@ -132,7 +145,7 @@ class Worker:
         Args:
             unit: the images.
             part: the plan's rows of these images, in the same order.
-            on_image: called after every image, by the thread that writes them.
+            on_image: called after every image, by a thread that writes, by one at a time.
 
         Returns:
             The work that was done.
@@ -154,34 +167,41 @@ class Worker:
     def _pipeline(self, tasks: Sequence[Task], on_image: Callable[[], None]) -> list[Row] | None:
         """Read ahead, compute here, write behind; rows in the order of the tasks.
 
-        At most `2 * ahead + 1` decoded images are alive at a time.
+        At most `2 * (ahead + batch) - 1` decoded images are alive at a time.
         """
-        rows: list[Row] = []
-        writing: deque[Future[Row]] = deque()
-        for work in self._loaded(tasks):
+        rows: dict[str, Row] = {}
+        writing: deque[tuple[str, Future[Row]]] = deque()
+
+        def wait(*, at_most: int) -> None:
+            while len(writing) > at_most:
+                image_id, future = writing.popleft()
+                rows[image_id] = future.result()
+
+        for works in self._batches.gathered(self._loaded(tasks)):
             if self._stop.is_set():
                 break
             try:
-                done = self._processor.compute(work)
+                self._batches.compute(works)
             except CancelledError:
                 break
-            while len(writing) >= self._ahead:
-                rows.append(writing.popleft().result())
-            writing.append(self._writer.submit(self._finish, done, on_image))
-        rows.extend(future.result() for future in writing)
-        return rows if len(rows) == len(tasks) else None
+            for work in works:
+                wait(at_most=self._behind - 1)
+                future = self._writers.submit(self._finish, work, on_image)
+                writing.append((work.task.image_id, future))
+        wait(at_most=0)
+        return [rows[task.image_id] for task in tasks] if len(rows) == len(tasks) else None
 
     def _loaded(self, tasks: Sequence[Task]) -> Iterator[Work]:
         """Yield loaded images in order, reading `ahead` of them in advance."""
         waiting = iter(tasks)
         loading = deque(
-            self._reader.submit(self._processor.load, t) for t in islice(waiting, self._ahead)
+            self._readers.submit(self._processor.load, t) for t in islice(waiting, self._ahead)
         )
         try:
             while loading:
                 work = loading.popleft().result()
                 loading.extend(
-                    self._reader.submit(self._processor.load, t) for t in islice(waiting, 1)
+                    self._readers.submit(self._processor.load, t) for t in islice(waiting, 1)
                 )
                 yield work
         finally:
@@ -191,11 +211,12 @@ class Worker:
     def _finish(self, work: Work, on_image: Callable[[], None]) -> Row:
         """Measure, write and count an image; runs in parallel with the network."""
         row = self._processor.finish(work)
-        before = self._counters
-        self._counters = Counters(
-            images=before.images + 1,
-            failed=before.failed + (row["status"] == "failed"),
-            pixels=before.pixels + work.pixel_count,
-        )
-        on_image()
+        with self._counting:
+            before = self._counters
+            self._counters = Counters(
+                images=before.images + 1,
+                failed=before.failed + (row["status"] == "failed"),
+                pixels=before.pixels + work.pixel_count,
+            )
+            on_image()
         return row

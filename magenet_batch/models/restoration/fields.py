@@ -44,6 +44,10 @@ class Fields(NamedTuple):
             torch.lerp(self.own, self.tone, toned), torch.zeros_like(self.own), whole, whole,
         )  # fmt: skip
 
+    def of(self, index: int) -> Fields:
+        """Those of one image of the batch, still with a batch axis."""
+        return Fields(*(t[index : index + 1] for t in self))
+
     def without_tone(self) -> Fields:
         """The same light and veil, without a change of tone."""
         return self._replace(tone=torch.zeros_like(self.tone), own=torch.zeros_like(self.own))
@@ -60,10 +64,14 @@ class Planes(NamedTuple):
     saturation: torch.Tensor
 
     @property
-    def neutral(self) -> bool:
-        """Whether they leave every image as it is."""
+    def neutral(self) -> torch.Tensor:
+        """Whether they leave every image as it is; a tensor, since asking waits for the device."""
         apart = (self.gain - 1, self.offset, self.saturation - 1)
-        return not bool(torch.stack([t.any() for t in apart]).any())
+        return ~torch.stack([t.any() for t in apart]).any()
+
+    def of(self, index: int) -> Planes:
+        """Those of one image of the batch, still with a batch axis."""
+        return Planes(*(t[index : index + 1] for t in self))
 
     def resized(self, size: int) -> Planes:
         """Resize smoothly to another size."""

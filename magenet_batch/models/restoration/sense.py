@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,6 +55,15 @@ class Sensed(NamedTuple):
     def only_blurred(self) -> torch.Tensor:
         """Belief that there is neither noise nor compression to be undone, (B,), 0..1."""
         return 1 - torch.maximum(self._belief("noise"), self._belief("jpeg"))
+
+    def of(self, index: int) -> Sensed:
+        """What was sensed of one image of the batch, still with a batch axis."""
+        return Sensed(*(t[index : index + 1] for t in self))
+
+    @classmethod
+    def joined(cls, several: Sequence[Sensed]) -> Sensed:
+        """The inverse of `of`: one batch."""
+        return several[0] if len(several) == 1 else cls(*map(torch.cat, zip(*several, strict=True)))
 
     def _belief(self, name: str) -> torch.Tensor:
         found: torch.Tensor = getattr(self, name) / _UNDOUBTED[name]
