@@ -4,9 +4,9 @@
 
 drimdb (good against bad), cataract (against severity), idrid/val_clean with degradations of known
 severity, stored at half size and as JPEG 85, and filters that restore nothing. Severity is the
-share lost of a sharp photograph, and four of the 24 photographs of val_clean are dark or hazy
-themselves (looked at in a contact sheet, without their grades): pooled numbers are given with and
-without them. Writes studies/results/assess.json; --only replaces one part. What the policy
+share lost of a sharp photograph, and four of the photographs of val_clean are dark or hazy
+themselves (found among 24 in a contact sheet, without their grades): pooled numbers are given with
+and without them. Writes studies/results/assess.json; --only replaces one part. What the policy
 does with photographs is in studies/delivered.py.
 """
 
@@ -42,7 +42,7 @@ from grader_samples import degraded, restored
 RESULTS = Path(__file__).parent / "results"
 LEAST = POLICIES["standard"].fidelity
 NOT_SHARP = ("t002.jpg", "t005.jpg", "t051.jpg", "t076.jpg")
-"""Of idrid/val_clean: two are dark, one is veiled, one is both."""
+"""Of the first 24 that were looked at: two are dark, one is veiled, one is both."""
 
 
 def assess_file(path: Path) -> dict | None:
@@ -206,7 +206,7 @@ def filters(data: Path, images: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--images", type=int, default=62, help="photographs of idrid/val_clean")
     parser.add_argument("--only", default="", help="measure one part only")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
@@ -218,8 +218,8 @@ def main() -> None:
         ("drimdb", lambda: drimdb(arguments.data)),
         ("cataract", lambda: cataract(arguments.data)),
         ("synthetic", lambda: synthetic(arguments.data, arguments.images)),
-        ("ladders", lambda: ladders(arguments.data, arguments.images)),
-        ("filters", lambda: filters(arguments.data, arguments.images // 3)),
+        ("ladders", lambda: ladders(arguments.data, min(arguments.images, 24))),
+        ("filters", lambda: filters(arguments.data, min(arguments.images, 8))),
     ):
         if arguments.only not in ("", name):
             continue
