@@ -17,9 +17,6 @@ WORKER_BYTES = 2_000_000_000
 LOCAL_IMAGES = 200
 """Jobs up to this many images run without Ray unless workers, GPUs or an address are given. Ray
 takes seconds to start, and on one machine its workers have no advantage over child processes."""
-LOCAL_CORES = 4
-"""Machines up to this many cores run all such jobs without Ray, whose own processes would take a
-tenth of two cores."""
 
 BATCH = 8
 """Images that the network of a worker on a GPU sees together, at most. Eight come at half the rate
@@ -191,9 +188,8 @@ def allocate_workers(
     # Whole workers per GPU: with a share of 2/3 only one worker would fit on each GPU.
     per_gpu = -(-workers // gpus) if gpus and workers else 1
     share = int(10_000 / per_gpu) / 10_000 if gpus else 0.0
-    small = images <= LOCAL_IMAGES or cpus <= LOCAL_CORES
-    local = chosen and may_be_local and not gpus and small
-    executor: ExecutorKind = "inline" if not workers else "local" if local else "ray"
+    small = chosen and may_be_local and not gpus and images <= LOCAL_IMAGES
+    executor: ExecutorKind = "inline" if not workers else "local" if small else "ray"
     alone = WorkerAllocation(workers, gpus, share, max(1, cpus // max(1, workers)), executor)
     return _with_batches(alone, available_memory() if memory is None else memory) if gpus else alone
 

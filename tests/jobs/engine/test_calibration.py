@@ -241,7 +241,7 @@ def test_doctor_measures_again(measured, capsys):
         out, err = capsys.readouterr()
         assert "1 worker with 2 threads each: 2.00 images/s" in err
         findings = {one["name"]: one["found"] for one in json.loads(out)}
-        assert "1 local process on CPU, 2 threads each" in findings["a large job gets"]
+        assert "1 Ray worker on CPU, 2 threads each" in findings["a large job gets"]
     assert len(measured) == 2
 
 
