@@ -61,7 +61,8 @@ def grades(results: Numbers) -> str:
          f"mean over {ladders['images']} images", f"{-ladders['spearman_mean']:.2f}", ""],
         [f"{synthetic['pictures']} pictures, all sorts of degradation pooled: rank correlation "
          "with severity", f"{-synthetic['spearman_grade']:.2f}", ""],
-        [f"{synthetic['pictures_of_sharp']} of them, without four that are known to be dark or veiled",
+        [f"{synthetic['pictures_of_sharp']} of them, without four photographs known to be dark or "
+         "veiled",
          f"{-synthetic['spearman_grade_sharp']:.2f}", ""],
         *([f"the same picture stored {name}: mean change of the score",
            f"{stored[how]['mean']:.3f}", ""]
