@@ -320,3 +320,12 @@ def test_text_outside_the_field_of_view_is_shown_and_counted(out):
     write_report(out, individual=5)
     one = (out / "report" / page_name(rows[6]["image_id"])).read_text(encoding="utf-8")
     assert said in one
+
+
+def test_a_picture_says_how_far_its_vessels_stand_out(tmp_path):
+    rows = [row | {"flags": []} for row in make_rows(6)]
+    for row in rows:
+        row["vessel_contrast"] = 1.384 if row["status"] == "enhanced" else None
+    text = Page(build_report(write_out(tmp_path / "out", rows))).text
+    enhanced = sum(row["status"] == "enhanced" for row in rows)
+    assert 0 < enhanced == text.count("contrast of vessels×\u20091.38")
