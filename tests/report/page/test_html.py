@@ -328,4 +328,4 @@ def test_a_picture_says_how_far_its_vessels_stand_out(tmp_path):
         row["vessel_contrast"] = 1.384 if row["status"] == "enhanced" else None
     text = Page(build_report(write_out(tmp_path / "out", rows))).text
     enhanced = sum(row["status"] == "enhanced" for row in rows)
-    assert 0 < enhanced == text.count("contrast of vessels×\u20091.38")
+    assert 0 < enhanced == text.count("vessel contrast×\u20091.38")
