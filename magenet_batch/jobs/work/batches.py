@@ -47,13 +47,11 @@ class Batches:
             if not self._processor.wants_network(work):
                 yield [work]
                 continue
-            assert work.image is not None
-            height, width = work.image.pixels.shape[:2]
-            if gathering and pixels + height * width > BATCH_PIXELS:
+            if gathering and pixels + work.pixel_count > BATCH_PIXELS:
                 yield gathering
                 gathering, pixels = [], 0
             gathering.append(work)
-            pixels += height * width
+            pixels += work.pixel_count
             if len(gathering) >= self.most:
                 yield gathering
                 gathering, pixels = [], 0

@@ -75,7 +75,7 @@ class Work:
         enhanced: result of the enhancer.
         content: bytes of the file, as long as the original may be delivered.
         kept: why it is not delivered enhanced, as far as is known.
-        pixel_count: number of pixels, for the rate.
+        pixel_count: number of pixels as read, for the rate and the size of batches.
     """
 
     task: Task
