@@ -82,7 +82,6 @@ class Enhancer:
         self._autocast = pick_autocast("fp32" if on_cpu else precision, device)
         self._blend = blend
         self._batch = threading.Lock()
-
         self._runner: Restoring | Tiling
         if isinstance(network, Restorer):
             self._runner = Restoring(network, device=device, autocast=self._autocast, look=look)
@@ -190,15 +189,13 @@ class Enhancer:
         before = self._vessel_maps(images, masks, each)
         found = self._enhanced(images, masks, before, cancelled, each)
         changed = [i for i, (result, _) in enumerate(found) if result is not images[i][0]]
-        after = dict(enumerate(before))
-        maps = self._vessel_maps(
+        again = self._vessel_maps(
             [(found[i][0], images[i][1]) for i in changed], [masks[i] for i in changed], each
         )
-        after.update(zip(changed, maps, strict=True))
-        shown = [
-            self._in_pictures(maps, images)
-            for maps in (before, [after[i] for i in range(len(images))])
-        ]
+        after = list(before)
+        for i, seen in zip(changed, again, strict=True):
+            after[i] = seen
+        shown = [self._in_pictures(maps, images) for maps in (before, after)]
         return [
             Enhancement(result if result is not pixels else pixels.copy(), first, last, estimates)
             for (result, estimates), (pixels, _), first, last in zip(

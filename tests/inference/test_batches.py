@@ -15,11 +15,9 @@ from torch.overrides import TorchFunctionMode
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.batching import together
-from magenet_batch.inference.enhancer import Enhancer
-from magenet_batch.models.config import magenet_config
-from magenet_batch.models.magenet import MageNet
+from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.models.restoration.fields import Planes
-from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.models.weights import load_weights
 
 Image = tuple[np.ndarray, FieldOfView]
 
@@ -50,7 +48,7 @@ def faulty_if_red(network: Enhancer) -> None:
     network.network.sense.register_forward_hook(found)
 
 
-def same(one: Image, other: Image) -> None:
+def same(one: Enhancement, other: Enhancement) -> None:
     assert one.pixels.dtype == other.pixels.dtype
     level = 257 if one.pixels.dtype == np.uint16 else 1
     assert np.abs(one.pixels.astype(int) - other.pixels).max() <= level
@@ -102,16 +100,8 @@ def test_an_image_without_faults_keeps_its_bits_beside_faulty_ones(tmp_path: Pat
         same(one.enhance(*batch[index]), done[index])
 
 
-def test_networks_that_work_in_tiles_take_images_one_by_one(tmp_path: Path):
-    torch.manual_seed(0)
-    network = MageNet(magenet_config("tiny", working_size=64))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(0, 0.02)
-    path = tmp_path / "stirred.safetensors"
-    save_weights(network, path, name="stirred", notes={})
-    one = enhancer(str(path))
+def test_networks_that_work_in_tiles_take_images_one_by_one(weights: str):
+    one = enhancer(weights)
     images = different()
     for image, done in zip(images, one.enhance_many(images), strict=True):
         assert np.array_equal(done.pixels, one.enhance(*image).pixels)

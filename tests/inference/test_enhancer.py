@@ -16,20 +16,6 @@ from magenet_batch.phantom import make_phantom
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tiny network whose heads are stirred, so that it changes images visibly."""
-    torch.manual_seed(0)
-    network = MageNet(magenet_config("tiny", working_size=64))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(0, 0.02)
-    path = tmp_path_factory.mktemp("weights") / "stirred.safetensors"
-    save_weights(network, path, name="stirred", notes={"data": "none"})
-    return str(path)
-
-
 def enhancer(weights: str, **options: object) -> Enhancer:
     network, found = load_weights(weights)
     return Enhancer(network, found, device=CPU, **options)  # type: ignore[arg-type]
