@@ -15,6 +15,7 @@ import numpy as np
 from magenet_batch.imaging.colour import resize_area, to_float, to_lab
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.imaging.masked import masked_gaussian
+from magenet_batch.quality.artefacts import block_edges
 from magenet_batch.quality.lines import Lines, find_lines
 
 _DIAMETER = 512  # pixels of the field of view at which everything is measured
@@ -32,16 +33,18 @@ class MeasuringCopy:
         rgb: (h, w, 3) float32 in [0, 1], the lit region with a field of view 512 pixels wide.
         mask: (h, w) bool, where to measure: the field of view without its rim.
         fov: the field of view, in pixels of the original.
+        blocks: `artefacts.block_edges` of the original.
     """
 
     rgb: np.ndarray
     mask: np.ndarray
     fov: FieldOfView
+    blocks: float = 0.0
 
     @classmethod
     def of(cls, pixels: np.ndarray, fov: FieldOfView) -> MeasuringCopy:
         """Reduce an image: (H, W, 3) RGB, uint8 or uint16."""
-        return cls(*at_measuring_scale(pixels, fov), fov)
+        return cls(*at_measuring_scale(pixels, fov), fov, block_edges(pixels, fov))
 
     @cached_property
     def green(self) -> np.ndarray:

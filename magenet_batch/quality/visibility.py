@@ -11,6 +11,7 @@ import numpy as np
 
 from magenet_batch.imaging.masked import masked_gaussian
 from magenet_batch.quality.appearance import APPEARANCE, describe_appearance
+from magenet_batch.quality.artefacts import ARTEFACTS, describe_artefacts
 from magenet_batch.quality.lines import Lines
 from magenet_batch.quality.measures import MeasuringCopy
 from magenet_batch.quality.recognition import vessels_seen_on
@@ -31,7 +32,7 @@ _LINES: tuple[str, ...] = (
     "lines_dark", "lines_dark_wide", "lines_bright", "lines_over_bright", "lines_over_plain",
     "lines_cells_low", "lines_cells_quarter", "lines_cells_middle", "lines_cells_high",
 )  # fmt: skip
-FEATURES: tuple[str, ...] = _SEEN + APPEARANCE + ("vessels_seen", *_LINES)
+FEATURES: tuple[str, ...] = _SEEN + APPEARANCE + ("vessels_seen", *_LINES, *ARTEFACTS)
 """Names of the features, in the order in which the grader's weights have them."""
 
 
@@ -55,6 +56,7 @@ def describe(copy: MeasuringCopy, measures: dict[str, float | None]) -> np.ndarr
     found += [float(measures[name] or 0.0) for name in _SEEN[len(found) :]]
     found += describe_appearance(rgb, mask, around)
     found += [vessels_seen_on(copy) or 0.0, *_lines(copy.lines)]
+    found += [*describe_artefacts(rgb, mask), copy.blocks]
     return np.nan_to_num(np.array(found, np.float64), posinf=10.0, neginf=-10.0)
 
 
