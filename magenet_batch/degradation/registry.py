@@ -15,6 +15,7 @@ from magenet_batch.degradation.kinds import (
     hole,
     jpeg,
     noise,
+    scatter,
     spots,
     yellow,
 )
@@ -34,6 +35,7 @@ class AllFields(
     yellow.Yellow,
     noise.Noise,
     jpeg.Jpeg,
+    scatter.Scatter,
 ):
     """The fields of every kind, in the order in which kinds are drawn and reported."""
 

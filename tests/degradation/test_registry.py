@@ -47,7 +47,7 @@ from magenet_batch.degradation import KINDS, DegradationParams, preset, sample_d
 from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.severity import severity
 
-assert KINDS[2] == "dimmed" and len(KINDS) == 11, KINDS
+assert KINDS[2] == "dimmed" and len(KINDS) == 12, KINDS
 how = preset("evaluation:dimmed")
 params = sample_degradation(np.random.default_rng(1), how)
 assert params.kinds() == ("dimmed",) and params.dimmed > 0.1
@@ -106,9 +106,11 @@ def test_a_new_kind_is_a_file_and_a_line(tmp_path: Path):
 def test_kinds_are_listed_as_reports_have_them_and_happen_as_light_does():
     assert KINDS == (
         "colour", "gradient", "halo", "hole", "blur", "spots", "haze", "yellow", "noise", "jpeg",
+        "scatter",
     )  # fmt: skip
     assert [kind.name for kind in WAY_OF_LIGHT] == [
-        "blur", "yellow", "haze", "gradient", "halo", "hole", "spots", "colour", "noise", "jpeg",
+        "blur", "yellow", "scatter", "haze", "gradient", "halo", "hole", "spots", "colour", "noise",
+        "jpeg",
     ]  # fmt: skip
 
 
