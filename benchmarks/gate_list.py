@@ -37,7 +37,7 @@ def each(names, limits) -> dict:
 @gate(
     "kinds", "every single kind of degradation alone, over doing nothing", unit="dB; SSIM",
     parts={
-        "kinds that hold, of 10": least(len(KINDS), len(KINDS), digits=0),
+        f"kinds that hold, of {len(KINDS)}": least(len(KINDS), len(KINDS), digits=0),
         **{f"{kind}, PSNR": least(0, MARGINS["psnr"]) for kind in KINDS},
         **{f"{kind}, SSIM": least(0, MARGINS["ssim"], digits=4) for kind in KINDS},
     },
@@ -52,7 +52,7 @@ def kinds(bench: Bench) -> dict[str, Found]:
             gains[m].value is not None and round(gains[m].value, digits) >= 0
             for m, digits in (("psnr", 2), ("ssim", 4))
         )
-    return {"kinds that hold, of 10": Found(float(count)), **found}
+    return {f"kinds that hold, of {len(KINDS)}": Found(float(count)), **found}
 
 
 @gate(

@@ -80,8 +80,11 @@ def _grain(rgb: np.ndarray, mask: np.ndarray) -> list[float]:
 
 def _agreements(bands: list[np.ndarray]) -> list[float]:
     """Correlations of each two bands, whose extremes count less; 0 where one is constant."""
-    middle = [np.clip(band, *_quantiles(band, 0.05, 0.95)) for band in bands]
-    centred = [band - band.mean() for band in middle]
+    centred = []
+    for band in bands:
+        low, high = _quantiles(band, 0.05, 0.95)
+        middle = np.clip(band, low, high)
+        centred.append(middle - middle.mean())
     spread = [np.sqrt(band @ band) for band in centred]
     return [
         float(centred[i] @ centred[j] / (spread[i] * spread[j] + _LEAST))
