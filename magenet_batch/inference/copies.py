@@ -33,11 +33,16 @@ class ReducedCopy:
     square: Square
     covered: float
 
-    def fitted(self, map_11SS: torch.Tensor | None) -> torch.Tensor | None:
-        """Resize a map of the square around the field of view to this copy, which can be larger."""
+    def fitted(self, map_11SS: torch.Tensor | None, *, size: int = 0) -> torch.Tensor | None:
+        """Resize a map of the square around the field of view to this copy, which can be larger.
+
+        Args:
+            map_11SS: the map; None gives None.
+            size: side of the result, pixels; 0 for that of the copy.
+        """
         if map_11SS is None:
             return None
-        size = len(self.mask)
+        size = size or len(self.mask)
         covered = round(size * self.covered)
         fitted = F.interpolate(
             map_11SS, size=(covered, covered), mode="bilinear", align_corners=False

@@ -28,6 +28,8 @@ from magenet_batch.inference.preparing import Given, Prepared
 from magenet_batch.inference.sensing import SensorRunner, Undone
 from magenet_batch.models.restoration.fields import Fields, Planes, planes
 from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.scatter import SIZE as SCATTER_SIZE
+from magenet_batch.models.restoration.scatter import unscattered
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
 
@@ -124,9 +126,17 @@ class Restoring:
         ]
 
     def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
-        """Predict the light from small copies of the sensor stage's output, as one batch."""
-        fields = self._fields(prepared, undone)
-        found = planes(fields) if fields is not None else None
+        """Predict light and scatter from small copies of the sensor stage's output, as one batch."""
+        stage = self._network.light
+        fields = found = None
+        if stage is not None:
+            seen, masks = self._reduced(prepared, undone, size=stage.size)
+            fields = self._fields(seen, masks, undone)
+        if fields is not None:
+            found = planes(fields)
+        share = self._scattered(prepared, undone, found)
+        if share is not None:
+            found = unscattered(found, seen, masks, share)
         told = []
         for index, one in enumerate(undone):
             numbers = [torch.isfinite(one.copy.sum()).float()]
@@ -134,6 +144,7 @@ class Restoring:
                 own = fields.of(index)
                 numbers += [own.veil.mean(), own.light.mean(1).std()]
                 numbers += [found.of(index).neutral.float()]
+                numbers += [share[index] if share is not None else numbers[0].new_zeros(())]
             told.append(torch.stack(numbers))
         lights = []
         for index, (finite, *numbers) in enumerate(torch.stack(told).tolist()):
@@ -142,24 +153,41 @@ class Restoring:
             if found is None:
                 lights.append(_Light(None, 0.0, 0.0))
                 continue
-            veil, unevenness, neutral = numbers
+            veil, unevenness, neutral, scattered = numbers
+            veil = 1 - (1 - veil) * (1 - scattered)
             lights.append(_Light(None if neutral else found.of(index), veil, unevenness))
         return lights
 
-    def _fields(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> Fields | None:
-        stage = self._network.light
-        if stage is None:
+    def _scattered(
+        self, prepared: Sequence[Prepared], undone: Sequence[Undone], light: Planes | None
+    ) -> torch.Tensor | None:
+        """Scattered share of each image after its light is undone; None without such a stage."""
+        if self._network.scatter is None or light is None:
             return None
-        size = (stage.size, stage.size)
+        seen, masks = self._reduced(prepared, undone, size=SCATTER_SIZE)
+        maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
+        vessels = [found for found in maps if found is not None]
+        even = light.resized(SCATTER_SIZE).apply(seen).clamp(0, 1)
+        return self._network.scattered(even, masks, joined(vessels) if vessels else None)
+
+    def _reduced(
+        self, prepared: Sequence[Prepared], undone: Sequence[Undone], *, size: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Small copies of the sensor stage's output, and their fields of view."""
         seen, masks = [], []
         for image, one in zip(prepared, undone, strict=True):
             inside = plane(image.copy.disc, self._device)
-            small = F.interpolate(one.copy.clamp(0, 1) * inside, size=size, mode="area")
-            masks.append((F.interpolate(inside, size=size, mode="area") > 0.98).float())
+            small = F.interpolate(one.copy.clamp(0, 1) * inside, size=(size, size), mode="area")
+            masks.append((F.interpolate(inside, size=(size, size), mode="area") > 0.98).float())
             seen.append(small * masks[-1])
+        return joined(seen), joined(masks)
+
+    def _fields(
+        self, seen: torch.Tensor, masks: torch.Tensor, undone: Sequence[Undone]
+    ) -> Fields | None:
         sensed = Sensed.joined([one.sensed for one in undone])
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            fields = self._network.light_of(joined(seen), joined(masks), sensed)
+            fields = self._network.light_of(seen, masks, sensed)
         return fields.believed() if fields is not None else None
 
 

@@ -69,6 +69,25 @@ class LightConfig(BaseModel):
     statistics: bool = False
 
 
+class ScatterConfig(BaseModel):
+    """The scatter stage, which gives vessels back the contrast that they have in sharp photographs.
+
+    Attributes:
+        below: number of standard deviations below the usual contrast up to which nothing is done,
+            and to which it is raised.
+        most: maximum share of scattered light, 0..1; detail is multiplied by at most `1 / (1 -
+            most)`.
+        sure: mean probability of vessel where vessels are most likely, at which the stage begins to
+            act, and from which it acts in full.
+    """
+
+    model_config = _STRICT
+
+    below: float = Field(default=1.5, ge=0)
+    most: float = Field(default=0.5, ge=0, lt=1)
+    sure: tuple[float, float] = (0.3, 0.6)
+
+
 class RestorationConfig(BaseModel):
     """MAGE-Net as restoration: sizes, and the parts that an ablation can switch off.
 
@@ -78,6 +97,7 @@ class RestorationConfig(BaseModel):
         sense: estimates what is wrong from statistics of the whole image; always present.
         sensor: None (in a recipe: false) leaves blur, noise and compression as they are.
         light: None (false) leaves light and veils as they are.
+        scatter: None (false) leaves contrast as it is.
         structure: None (false): no vessel map guides the other parts.
     """
 
@@ -88,12 +108,15 @@ class RestorationConfig(BaseModel):
     sense: SenseConfig = SenseConfig()
     sensor: SensorConfig | None = SensorConfig()
     light: LightConfig | None = LightConfig()
+    scatter: ScatterConfig | None = None
     structure: StructureConfig | None = StructureConfig()
 
     @model_validator(mode="after")
     def _is_guided_by_something(self) -> RestorationConfig:
         if self.sensor is not None and self.sensor.guided and self.structure is None:
             raise ValueError("sensor.guided needs the structure module: set it to false")
+        if self.scatter is not None and self.structure is None:
+            raise ValueError("scatter needs the structure module: set it to false")
         return self
 
 

@@ -11,6 +11,7 @@ from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.exposure import exposed
 from magenet_batch.models.restoration.fields import Fields, planes
 from magenet_batch.models.restoration.light import LightStage
+from magenet_batch.models.restoration.scatter import ScatterStage, vessel_contrast
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import statistics_of
@@ -35,6 +36,7 @@ class Restorer(nn.Module):
         if config.sensor is not None:
             self.sensor = SensorStage(config.sensor, told=self.sense.width)
         self.light = LightStage(config.light) if config.light is not None else None
+        self.scatter = ScatterStage(config.scatter) if config.scatter is not None else None
 
     def sensed(
         self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
@@ -101,6 +103,29 @@ class Restorer(nn.Module):
         with torch.autocast(x_B3SS.device.type, enabled=False):
             fields: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
             return exposed(fields, x_B3SS, mask_B1SS)
+
+    def scattered(
+        self,
+        y_B3SS: torch.Tensor,
+        mask_B1SS: torch.Tensor,
+        vessels_B1SS: torch.Tensor | None,
+    ) -> torch.Tensor | None:
+        """Estimate the share of light that the eye's media scattered, in float32.
+
+        Args:
+            y_B3SS: squares of `scatter.SIZE` pixels whose light is undone, RGB, 0..1.
+            mask_B1SS: field of view, 0 or 1.
+            vessels_B1SS: probability of vessel in the same squares, or None without a structure
+                module.
+
+        Returns:
+            (B,), 0..1; None if the network has no scatter stage.
+        """
+        if self.scatter is None or vessels_B1SS is None:
+            return None
+        with torch.autocast(y_B3SS.device.type, enabled=False):
+            share: torch.Tensor = self.scatter(*vessel_contrast(y_B3SS, vessels_B1SS, mask_B1SS))
+        return share
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""

@@ -1,0 +1,133 @@
+"""Scatter: gives back the contrast that vessels lost to light scattered within the eye.
+
+    y = (x - s W) / (1 - s),    W the light around a pixel, s the share that is scattered
+
+undoes `x = (1 - s) y + s W` (`degradation/kinds/scatter.py`): every detail is multiplied by 1 / (1 -
+s), and the light around it stays. s comes from the one structure whose contrast is known
+beforehand: vessels absorb green alike in all eyes. Where those of an image have less contrast than
+those of all but few sharp photographs, the difference is what scatter took. One number per image
+neither invents nor moves anything, and contrast to noise stays as it is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.restoration.config import ScatterConfig
+from magenet_batch.models.restoration.fields import Planes
+
+SIZE = 256
+"""Side of the square around the field of view on which contrast is measured, pixels."""
+_COARSE, _LIGHT = 2.0, 8.0  # standard deviations of the surroundings of a vessel, and of its light
+_LINES = 0.05  # share of the field of view that is most likely vessel
+_LIT = 0.03  # green level from which relative contrast is measured
+_AROUND = 0.1  # standard deviation of W, share of the side
+_LEAST = 1e-4
+
+
+class ScatterStage(nn.Module):
+    """The contrast of vessels in sharp photographs, and what an image lacks of it.
+
+    A new stage expects no contrast, and thus changes nothing.
+    """
+
+    expected: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, config: ScatterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("expected", torch.tensor(-20.0))
+        self.register_buffer("spread", torch.tensor(1.0))
+
+    def forward(self, contrast_B: torch.Tensor, seen_B: torch.Tensor) -> torch.Tensor:
+        """Estimate the scattered share of images.
+
+        Args:
+            contrast_B: contrast of their vessels, from `vessel_contrast`, (B,).
+            seen_B: how surely vessels are seen, 0..1, alike.
+
+        Returns:
+            (B,), 0..`most`; 0 where contrast is not below what is usual.
+        """
+        config = self.config
+        least = self.expected - config.below * self.spread
+        lacking = (least - torch.log(contrast_B.clamp_min(_LEAST))).clamp_min(0)
+        low, high = config.sure
+        sure = ((seen_B - low) / (high - low)).clamp(0, 1)
+        return (1 - torch.exp(-lacking * sure)).clamp_max(config.most)
+
+
+def vessel_contrast(
+    y_B3SS: torch.Tensor, vessels_B1SS: torch.Tensor, mask_B1SS: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Measure how much darker than their surroundings vessels are, in green.
+
+    Args:
+        y_B3SS: squares of `SIZE` pixels around the field of view, RGB, 0..1.
+        vessels_B1SS: probability of vessel, 0..1.
+        mask_B1SS: field of view, 0 or 1.
+
+    Returns:
+        The mean of (surroundings - vessel) / light over the pixels that are most likely vessel, and
+        the mean of that probability, (B,) each; 0 where nothing is lit.
+    """
+    green = y_B3SS[:, 1:2] * mask_B1SS
+    coarse, light = (_around(green, mask_B1SS, sigma) for sigma in (_COARSE, _LIGHT))
+    dark = (coarse - green) / light.clamp_min(_LIT)
+    lit = mask_B1SS * (light > _LIT)
+    contrasts, sure = [], []
+    for one, likely, inside in zip(dark, vessels_B1SS, lit > 0, strict=True):
+        chosen = likely[inside]
+        count = round(_LINES * len(chosen))
+        if not count:
+            contrasts.append(one.new_zeros(()))
+            sure.append(one.new_zeros(()))
+            continue
+        found, at = torch.topk(chosen, count, sorted=False)
+        contrasts.append(one[inside][at].mean())
+        sure.append(found.mean())
+    return torch.stack(contrasts), torch.stack(sure)
+
+
+def unscattered(
+    light: Planes, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, share_B: torch.Tensor
+) -> Planes:
+    """Undo scatter after light and veil.
+
+    Args:
+        light: gain and offset of light and veil.
+        x_B3SS: images that they are applied to, reduced, 0..1, black outside the field of view.
+        mask_B1SS: field of view, 0 or 1.
+        share_B: scattered share of each image, from `ScatterStage`.
+
+    Returns:
+        Gain and offset of both.
+    """
+    even = light.resized(x_B3SS.shape[-1]).apply(x_B3SS).clamp(0, 1) * mask_B1SS
+    wings = _around(even, mask_B1SS, _AROUND * x_B3SS.shape[-1])
+    wings = F.interpolate(wings, size=light.gain.shape[-2:], mode="area")
+    share = share_B.view(-1, 1, 1, 1)
+    return Planes(
+        light.gain / (1 - share), (light.offset + share * wings) / (1 - share), light.saturation
+    )
+
+
+def _around(x_BCSS: torch.Tensor, mask_B1SS: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian mean inside the mask; x is 0 outside it."""
+    blur = _gaussian_matrix(x_BCSS.shape[-1], sigma, x_BCSS.device)
+    sums, weight = (blur @ t @ blur.T for t in (x_BCSS, mask_B1SS))
+    return sums / weight.clamp_min(1e-3)
+
+
+@lru_cache(maxsize=16)
+def _gaussian_matrix(size: int, sigma: float, device: torch.device) -> torch.Tensor:
+    """Matrix of a Gaussian blur along one axis that loses what passes the edge: (size, size)."""
+    with torch.inference_mode(False):  # cached, and training may be the next caller
+        at = torch.arange(size, dtype=torch.float32)
+        weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma).square())
+        return (weights / weights.sum(1).max()).to(device)
