@@ -18,7 +18,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from magenet_batch.errors import CancelledError, ImageError
 from magenet_batch.inference.batching import Each, joined
@@ -26,12 +25,13 @@ from magenet_batch.inference.composing import Found, composed
 from magenet_batch.inference.pixels import plane
 from magenet_batch.inference.preparing import Given, Prepared
 from magenet_batch.inference.sensing import SensorRunner, Undone
-from magenet_batch.models.restoration.fields import Fields, Planes, planes
-from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.fields import Fields, Planes
+from magenet_batch.models.restoration.network import Restorer, Squares
 from magenet_batch.models.restoration.scatter import SIZE as SCATTER_SIZE
-from magenet_batch.models.restoration.scatter import unscattered
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
+
+_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
 
 
 @dataclass(frozen=True)
@@ -126,68 +126,50 @@ class Restoring:
         ]
 
     def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
-        """Predict light and scatter from small copies of the sensor stage's output, as one batch."""
-        stage = self._network.light
-        fields = found = None
-        if stage is not None:
-            seen, masks = self._reduced(prepared, undone, size=stage.size)
-            fields = self._fields(seen, masks, undone)
-        if fields is not None:
-            found = planes(fields)
-        share = self._scattered(prepared, undone, found)
-        if share is not None:
-            found = unscattered(found, seen, masks, share)
+        """Predict light and scatter from small copies of the sensor stage's output, as a batch."""
+        network = self._network
+        small = self._reduced(prepared, undone, size=network.light_size)
+        close = vessels = None
+        if network.scatter is not None:
+            close = self._reduced(prepared, undone, size=SCATTER_SIZE)
+            maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
+            vessels = joined([found for found in maps if found is not None])
+        fields = self._fields(small, undone)
+        found, share = network.undo_light(fields, small, close, vessels)
         told = []
         for index, one in enumerate(undone):
-            numbers = [torch.isfinite(one.copy.sum()).float()]
-            if fields is not None and found is not None:
+            finite = torch.isfinite(one.copy.sum()).float()
+            numbers = [finite, found.of(index).neutral.float(), *[torch.zeros_like(finite)] * 3]
+            if fields is not None:
                 own = fields.of(index)
-                numbers += [own.veil.mean(), own.light.mean(1).std()]
-                numbers += [found.of(index).neutral.float()]
-                numbers += [share[index] if share is not None else numbers[0].new_zeros(())]
+                numbers[2:4] = own.veil.mean(), own.light.mean(1).std()
+            if share is not None:
+                numbers[4] = share[index]
             told.append(torch.stack(numbers))
         lights = []
-        for index, (finite, *numbers) in enumerate(torch.stack(told).tolist()):
+        for index, (finite, neutral, *numbers) in enumerate(torch.stack(told).tolist()):
             if not finite:
                 raise ImageError("non_finite", "the network produced values that are not finite")
-            if found is None:
-                lights.append(_Light(None, 0.0, 0.0))
-                continue
-            veil, unevenness, neutral, scattered = numbers
-            veil = 1 - (1 - veil) * (1 - scattered)
-            lights.append(_Light(None if neutral else found.of(index), veil, unevenness))
+            veil, unevenness, scattered = numbers
+            light = None if neutral else found.of(index)
+            lights.append(_Light(light, 1 - (1 - veil) * (1 - scattered), unevenness))
         return lights
-
-    def _scattered(
-        self, prepared: Sequence[Prepared], undone: Sequence[Undone], light: Planes | None
-    ) -> torch.Tensor | None:
-        """Scattered share of each image after its light is undone; None without such a stage."""
-        if self._network.scatter is None or light is None:
-            return None
-        seen, masks = self._reduced(prepared, undone, size=SCATTER_SIZE)
-        maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
-        vessels = [found for found in maps if found is not None]
-        even = light.resized(SCATTER_SIZE).apply(seen).clamp(0, 1)
-        return self._network.scattered(even, masks, joined(vessels) if vessels else None)
 
     def _reduced(
         self, prepared: Sequence[Prepared], undone: Sequence[Undone], *, size: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Small copies of the sensor stage's output, and their fields of view."""
-        seen, masks = [], []
-        for image, one in zip(prepared, undone, strict=True):
-            inside = plane(image.copy.disc, self._device)
-            small = F.interpolate(one.copy.clamp(0, 1) * inside, size=(size, size), mode="area")
-            masks.append((F.interpolate(inside, size=(size, size), mode="area") > 0.98).float())
-            seen.append(small * masks[-1])
-        return joined(seen), joined(masks)
+    ) -> Squares:
+        """Small copies of the sensor stage's output."""
+        both = [
+            Squares.of(one.copy, plane(image.copy.disc, self._device), size=size, least=_INSIDE)
+            for image, one in zip(prepared, undone, strict=True)
+        ]
+        pixels, masks = zip(*both, strict=True)
+        return Squares(joined(pixels), joined(masks))
 
-    def _fields(
-        self, seen: torch.Tensor, masks: torch.Tensor, undone: Sequence[Undone]
-    ) -> Fields | None:
+    def _fields(self, small: Squares, undone: Sequence[Undone]) -> Fields | None:
         sensed = Sensed.joined([one.sensed for one in undone])
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            fields = self._network.light_of(seen, masks, sensed)
+            fields = self._network.light_of(*small, sensed)
         return fields.believed() if fields is not None else None
 
 

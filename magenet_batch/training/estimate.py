@@ -25,6 +25,7 @@ from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, RestorationRecipe
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
+from magenet_batch.training.restoration.scatter import SCATTER
 from magenet_batch.training.restoration.tone import TONE
 from magenet_batch.training.restoration.whole import WHOLE
 from magenet_batch.training.structure import STRUCTURE
@@ -138,6 +139,8 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
         begun = _part_progress(recipe, TONE).step > 0
         yield _part(recipe, WHOLE, recipe.tone.samples, done=done or begun)
         yield _part(recipe, TONE, recipe.tone.steps, done=done)
+    if SCATTER in wanted and recipe.model.scatter and recipe.model.structure:
+        yield _part(recipe, SCATTER, 1, done=(folder / f"{SCATTER}.safetensors").is_file())
 
 
 def _structure(recipe: Recipe, *, done: bool) -> Phase:

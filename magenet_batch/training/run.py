@@ -28,6 +28,8 @@ from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, Restorat
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
 from magenet_batch.training.restoration.run import RestorationRun
+from magenet_batch.training.restoration.scatter import SCATTER
+from magenet_batch.training.restoration.tone import TONE
 from magenet_batch.training.restoration.whole import WHOLE_FOLDER
 from magenet_batch.training.results import RESULTS
 from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Trainer
@@ -35,7 +37,8 @@ from magenet_batch.training.trainer import CHECKPOINT, STRUCTURE_FILE, Start, Tr
 _STOPPING = "Saving after this step. Press Ctrl-C again to stop immediately."
 _RESUMES = "stopped: the same command resumes"
 _OF_A_RUN = (
-    CHECKPOINT, STRUCTURE_FILE, f"{SENSE}.safetensors", CURVES, RESULTS,
+    CHECKPOINT, STRUCTURE_FILE, CURVES, RESULTS,
+    *(f"{part}.safetensors" for part in (SENSE, TONE, SCATTER)),
     *(f"{part}/{CURVES}" for part in PARTS),
     *(checkpoint_path(Path(), phase).name for phase in (*PARTS, MOMENTS)),
 )  # fmt: skip

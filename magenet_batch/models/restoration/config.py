@@ -83,7 +83,7 @@ class ScatterConfig(BaseModel):
 
     model_config = _STRICT
 
-    below: float = Field(default=1.5, ge=0)
+    below: float = Field(default=1.0, ge=0)
     most: float = Field(default=0.5, ge=0, lt=1)
     sure: tuple[float, float] = (0.3, 0.6)
 
@@ -97,7 +97,8 @@ class RestorationConfig(BaseModel):
         sense: estimates what is wrong from statistics of the whole image; always present.
         sensor: None (in a recipe: false) leaves blur, noise and compression as they are.
         light: None (false) leaves light and veils as they are.
-        scatter: None (false) leaves contrast as it is.
+        scatter: None (false) leaves contrast as it is, as does a network without the structure
+            module.
         structure: None (false): no vessel map guides the other parts.
     """
 
@@ -115,8 +116,6 @@ class RestorationConfig(BaseModel):
     def _is_guided_by_something(self) -> RestorationConfig:
         if self.sensor is not None and self.sensor.guided and self.structure is None:
             raise ValueError("sensor.guided needs the structure module: set it to false")
-        if self.scatter is not None and self.structure is None:
-            raise ValueError("scatter needs the structure module: set it to false")
         return self
 
 
@@ -124,12 +123,14 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "sensor": SensorConfig(widths=(8, 12, 16)),
         "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
+        "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {},
+    "small": {"scatter": ScatterConfig()},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),
+        "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },
 }

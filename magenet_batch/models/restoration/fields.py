@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+_GRID = 16  # side of planes without fields, pixels
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -62,6 +63,12 @@ class Planes(NamedTuple):
     gain: torch.Tensor
     offset: torch.Tensor
     saturation: torch.Tensor
+
+    @classmethod
+    def neutral_for(cls, x_B3HW: torch.Tensor) -> Planes:
+        """Planes that leave these images as they are."""
+        ones = x_B3HW.new_ones(len(x_B3HW), 3, _GRID, _GRID)
+        return cls(ones, torch.zeros_like(ones), torch.ones_like(ones[:, :1, :1, :1]))
 
     @property
     def neutral(self) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,9 +11,14 @@ from torch import nn
 from magenet_batch.models.restoration.bands import Bands, detail_bands
 from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.exposure import exposed
-from magenet_batch.models.restoration.fields import Fields, planes
+from magenet_batch.models.restoration.fields import Fields, Planes, planes
 from magenet_batch.models.restoration.light import LightStage
-from magenet_batch.models.restoration.scatter import ScatterStage, vessel_contrast
+from magenet_batch.models.restoration.scatter import (
+    SIZE,
+    ScatterStage,
+    unscattered,
+    vessel_contrast,
+)
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
 from magenet_batch.models.restoration.statistics import statistics_of
@@ -19,6 +26,29 @@ from magenet_batch.models.structure import StructureModule
 
 STRUCTURE_SIZE = 512
 """Side of the square around the field of view in which vessels are detected, pixels."""
+_SMALL = 128  # side of the squares of a network without a light stage
+
+
+class Squares(NamedTuple):
+    """Reduced copies of images.
+
+    Attributes:
+        pixels: (B, 3, S, S), RGB, 0..1, black outside the field of view.
+        mask: (B, 1, S, S) of 0 and 1, field of view.
+    """
+
+    pixels: torch.Tensor
+    mask: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, size: int, least: float
+    ) -> Squares:
+        """Reduce images; a pixel belongs to the field of view if more than `least` of it does."""
+        x = x_B3HW.clamp(0, 1) * mask_B1HW
+        small, share = (F.interpolate(t, size=(size, size), mode="area") for t in (x, mask_B1HW))
+        mask = (share > least).to(small.dtype)
+        return cls(small * mask, mask)
 
 
 class Restorer(nn.Module):
@@ -36,7 +66,14 @@ class Restorer(nn.Module):
         if config.sensor is not None:
             self.sensor = SensorStage(config.sensor, told=self.sense.width)
         self.light = LightStage(config.light) if config.light is not None else None
-        self.scatter = ScatterStage(config.scatter) if config.scatter is not None else None
+        self.scatter: ScatterStage | None = None
+        if config.scatter is not None and self.structure is not None:
+            self.scatter = ScatterStage(config.scatter)
+
+    @property
+    def light_size(self) -> int:
+        """Side of the squares in which light is predicted and applied, pixels."""
+        return self.light.size if self.light is not None else _SMALL
 
     def sensed(
         self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
@@ -104,28 +141,32 @@ class Restorer(nn.Module):
             fields: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
             return exposed(fields, x_B3SS, mask_B1SS)
 
-    def scattered(
+    def undo_light(
         self,
-        y_B3SS: torch.Tensor,
-        mask_B1SS: torch.Tensor,
+        fields: Fields | None,
+        small: Squares,
+        close: Squares | None,
         vessels_B1SS: torch.Tensor | None,
-    ) -> torch.Tensor | None:
-        """Estimate the share of light that the eye's media scattered, in float32.
+    ) -> tuple[Planes, torch.Tensor | None]:
+        """Join light, veil and scatter into the gain and offset of each pixel, in float32.
 
         Args:
-            y_B3SS: squares of `scatter.SIZE` pixels whose light is undone, RGB, 0..1.
-            mask_B1SS: field of view, 0 or 1.
-            vessels_B1SS: probability of vessel in the same squares, or None without a structure
-                module.
+            fields: output of `light_of`, believed; None leaves light and veil.
+            small: squares at the size of the light stage.
+            close: the same squares at `scatter.SIZE`, for a network with a scatter stage.
+            vessels_B1SS: probability of vessel in these, alike.
 
         Returns:
-            (B,), 0..1; None if the network has no scatter stage.
+            Gain and offset; and the share of the light that is scattered, (B,), None if the network
+            has no scatter stage.
         """
-        if self.scatter is None or vessels_B1SS is None:
-            return None
-        with torch.autocast(y_B3SS.device.type, enabled=False):
-            share: torch.Tensor = self.scatter(*vessel_contrast(y_B3SS, vessels_B1SS, mask_B1SS))
-        return share
+        light = planes(fields) if fields is not None else Planes.neutral_for(small.pixels)
+        if self.scatter is None or close is None or vessels_B1SS is None:
+            return light, None
+        with torch.autocast(small.pixels.device.type, enabled=False):
+            even = light.resized(SIZE).apply(close.pixels).clamp(0, 1)
+            share: torch.Tensor = self.scatter(*vessel_contrast(even, vessels_B1SS, close.mask))
+            return unscattered(light, small.pixels, small.mask, share), share
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
@@ -140,12 +181,13 @@ class Restorer(nn.Module):
     def forward(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:
         """Restore whole square images at their own size: (B, 3, S, S), not clipped."""
         sensed = self.sensed(x_B3SS, mask_B1SS)
-        y = self.undo_sensor(x_B3SS, sensed, self.vessels(x_B3SS))
-        if self.light is None:
-            return y
-        size = (self.light.size, self.light.size)
-        small = F.interpolate(y.clamp(0, 1), size=size, mode="area")
-        inside = (F.interpolate(mask_B1SS, size=size, mode="area") > 0.99).to(small.dtype)
-        fields = self.light_of(small, inside, sensed)
-        assert fields is not None
-        return planes(fields.believed()).resized(x_B3SS.shape[-1]).apply(y)
+        vessels = self.vessels(x_B3SS)
+        y = self.undo_sensor(x_B3SS, sensed, vessels)
+        small, close = (
+            Squares.of(y, mask_B1SS, size=size, least=0.99) for size in (self.light_size, SIZE)
+        )
+        fields = self.light_of(*small, sensed)
+        likely = None if vessels is None else F.interpolate(vessels, size=(SIZE, SIZE), mode="area")
+        believed = None if fields is None else fields.believed()
+        found, _ = self.undo_light(believed, small, close, likely)
+        return y if bool(found.neutral) else found.resized(x_B3SS.shape[-1]).apply(y)

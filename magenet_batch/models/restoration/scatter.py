@@ -2,8 +2,8 @@
 
     y = (x - s W) / (1 - s),    W the light around a pixel, s the share that is scattered
 
-undoes `x = (1 - s) y + s W` (`degradation/kinds/scatter.py`): every detail is multiplied by 1 / (1 -
-s), and the light around it stays. s comes from the one structure whose contrast is known
+undoes `x = (1 - s) y + s W` (`degradation/kinds/scatter.py`): every detail is multiplied by
+1 / (1 - s), and the light around it stays. s comes from the one structure whose contrast is known
 beforehand: vessels absorb green alike in all eyes. Where those of an image have less contrast than
 those of all but few sharp photographs, the difference is what scatter took. One number per image
 neither invents nor moves anything, and contrast to noise stays as it is.

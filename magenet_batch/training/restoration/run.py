@@ -20,7 +20,7 @@ from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.models.restoration.config import RestorationConfig
-from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.config import PARTS
@@ -35,8 +35,10 @@ from magenet_batch.training.restoration.config import LightTrainingConfig, Senso
 from magenet_batch.training.restoration.gathering import MOMENTS, gather_resumably
 from magenet_batch.training.restoration.light import LightLessons, measure_light
 from magenet_batch.training.restoration.moments import SENSE, fit_sense
+from magenet_batch.training.restoration.scatter import SCATTER, fit_scatter
 from magenet_batch.training.restoration.sensor import SensorLessons, SensorPart, measure_sensor
 from magenet_batch.training.restoration.sources import (
+    even_photographs,
     forget_whole_images,
     light_sources,
     tone_images,
@@ -93,6 +95,7 @@ class RestorationRun:
         steps = {
             "structure": self._structure, "sense": self._sense,
             "sensor": self._sensor, "light": self._light, TONE: self._tone,
+            SCATTER: self._scatter,
         }  # fmt: skip
         for part, step in steps.items():
             if not self._has(part):
@@ -119,7 +122,8 @@ class RestorationRun:
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
         """Whether a part that is not trained by this call must be read for one that is."""
         told = part in (SENSE, "light") and TONE in wanted and self._has(TONE)
-        return told or (part in (STRUCTURE, SENSE) and "sensor" in wanted)
+        guides = part == STRUCTURE and SCATTER in wanted and self._has(SCATTER)
+        return told or guides or (part in (STRUCTURE, SENSE) and "sensor" in wanted)
 
     def _path(self, part: str) -> Path:
         given = self.recipe.structure.weights if part == "structure" else ""
@@ -271,6 +275,16 @@ class RestorationRun:
             forget_whole_images(self._phase)
         return done
 
+    def _scatter(self) -> bool:
+        self.progress[SCATTER] = (1, 0.0)  # it takes a minute
+        if self._path(SCATTER).is_file():
+            self._read(SCATTER)
+            return True
+        photos = even_photographs(self.recipe, size=STRUCTURE_SIZE)
+        fit_scatter(self.network, photos, device=self.device)
+        self._keep(SCATTER)
+        return True
+
     def _trainer(
         self,
         name: str,
@@ -306,7 +320,9 @@ def _begun(network: Restorer, weights: str) -> Restorer:
 
 
 def _fits(start: RestorationConfig, wanted: RestorationConfig) -> bool:
-    """Whether they describe the same network; statistics may be new."""
+    """Whether they describe the same network; statistics and the scatter stage may be new."""
+    if start.scatter is None:
+        start = start.model_copy(update={"scatter": wanted.scatter})
     if start.light is not None and wanted.light is not None and wanted.light.statistics:
         light = start.light.model_copy(update={"statistics": True})
         start = start.model_copy(update={"light": light})

@@ -73,6 +73,12 @@ def light_sources(
     return LightSources(DrawnPairs(views.to(drawn_on), stage.size), real, held)
 
 
+def even_photographs(recipe: RestorationRecipe, *, size: int) -> TrainingImages:
+    """Load the clean photographs in even light as squares of `size` pixels."""
+    data = _even_data(recipe, size=size)
+    return load_training_images(data, data.clean)
+
+
 def tone_images(
     recipe: RestorationRecipe, *, size: int, run: PhaseOfRun
 ) -> tuple[WholeImages, dict[str, WholeImages]] | None:

@@ -1,0 +1,56 @@
+"""Scatter part: the contrast that vessels have in sharp photographs.
+
+Nothing is learned by gradient: the contrast of every clean photograph is measured as inference
+measures it, and the stage keeps the mean and the deviation of its logarithm.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from magenet_batch.errors import TrainingError
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.scatter import SIZE, ScatterStage, vessel_contrast
+from magenet_batch.training.data.images import TrainingImages
+
+SCATTER = "scatter"
+"""Name of this part."""
+_AT_ONCE = 8  # images
+
+
+@torch.inference_mode()
+def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.device) -> None:
+    """Measure the contrast of vessels in photographs, and keep it in the network's scatter stage.
+
+    Args:
+        network: with a structure module that is trained, and a scatter stage.
+        photos: clean photographs.
+        device: device of the network.
+
+    Raises:
+        TrainingError: vessels are seen in fewer than two photographs.
+    """
+    stage = network.scatter
+    assert isinstance(stage, ScatterStage)
+    found = []
+    for first in range(0, len(photos), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        mask = photos.masks[some].to(device).float()
+        x = photos.images[some].to(device).float() / 255 * mask
+        vessels = network.vessels(x)
+        assert vessels is not None
+        small, likely, share = (
+            F.interpolate(t, size=(SIZE, SIZE), mode="area") for t in (x, vessels, mask)
+        )
+        inside = (share > 0.98).float()
+        contrast, seen = vessel_contrast(small * inside, likely, inside)
+        found.append(contrast[(seen >= stage.config.sure[1]) & (contrast > 0)])
+    logs = torch.log(torch.cat(found))
+    if len(logs) < 2:
+        raise TrainingError(
+            "the scatter part sees vessels in fewer than two clean photographs: train the "
+            "structure module longer, or leave the part out with --set model.scatter=false"
+        )
+    stage.expected.copy_(logs.mean())
+    stage.spread.copy_(logs.std())
