@@ -26,7 +26,7 @@ from magenet_batch.inference.pixels import plane
 from magenet_batch.inference.preparing import Given, Prepared
 from magenet_batch.inference.sensing import SensorRunner, Undone
 from magenet_batch.models.restoration.fields import Fields, Planes
-from magenet_batch.models.restoration.network import Restorer, Squares
+from magenet_batch.models.restoration.network import Faults, Restorer, Squares
 from magenet_batch.models.restoration.scatter import SIZE as SCATTER_SIZE
 from magenet_batch.models.restoration.sense import Sensed
 from magenet_batch.settings import Look
@@ -135,7 +135,10 @@ class Restoring:
             maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
             vessels = joined([found for found in maps if found is not None])
         fields = self._fields(small, undone)
-        found, share = network.undo_light(fields, small, close, vessels)
+        faults = torch.tensor([[one.blur / one.copy.shape[-1], one.jpeg] for one in undone])
+        found, share = network.undo_light(
+            fields, small, close, vessels, Faults(*faults.to(self._device).T)
+        )
         told = []
         for index, one in enumerate(undone):
             finite = torch.isfinite(one.copy.sum()).float()

@@ -20,6 +20,9 @@ from magenet_batch.models.restoration.scatter import (
 )
 from magenet_batch.phantom import make_phantom
 
+SHARP = torch.zeros(1), torch.zeros(1)
+"""Neither blur nor compression."""
+
 
 def squares(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A phantom, its true vessels and its field of view, (1, C, SIZE, SIZE)."""
@@ -49,7 +52,7 @@ def test_a_known_share_is_found_and_undone(share: float):
     x, vessels, mask = squares(4)
     clean, _ = vessel_contrast(x, vessels, mask)
     hazy = scattered(x, mask, share)
-    found = stage_for(float(clean))(*vessel_contrast(hazy, vessels, mask))
+    found = stage_for(float(clean))(*vessel_contrast(hazy, vessels, mask), *SHARP)
     assert float(found) == pytest.approx(share, abs=0.05)
     restored = unscattered(Planes.neutral_for(x), hazy, mask, found).resized(SIZE).apply(hazy)
     again, _ = vessel_contrast(restored * mask, vessels, mask)
@@ -65,14 +68,14 @@ def test_a_known_share_is_found_and_undone(share: float):
 def test_an_image_that_lacks_nothing_stays_bit_for_bit():
     x, vessels, mask = squares(4)
     contrast, seen = vessel_contrast(x, vessels, mask)
-    share = stage_for(float(contrast) * 0.99)(contrast, seen)
+    share = stage_for(float(contrast) * 0.99)(contrast, seen, *SHARP)
     assert float(share) == 0
     assert bool(unscattered(Planes.neutral_for(x), x, mask, share).neutral)
 
 
 def test_a_new_stage_changes_nothing():
     stage = ScatterStage(ScatterConfig())
-    assert torch.equal(stage(torch.tensor([1e-3, 0.5]), torch.ones(2)), torch.zeros(2))
+    assert torch.equal(stage(torch.tensor([1e-3, 0.5]), torch.ones(2), *SHARP), torch.zeros(2))
 
 
 def test_detail_grows_by_one_factor_and_the_light_around_it_stays():
@@ -92,10 +95,22 @@ def test_vessels_that_are_not_seen_ask_for_nothing():
     stage = stage_for(0.5)
     contrast, seen = vessel_contrast(hazy, 0.25 * vessels, mask)
     assert 0 < float(seen) < 0.3
-    assert float(stage(contrast, seen)) == 0
+    assert float(stage(contrast, seen, *SHARP)) == 0
     black = torch.zeros_like(x)
     contrast, seen = vessel_contrast(black, vessels, mask)
-    assert float(stage(contrast, seen)) == float(contrast) == float(seen) == 0
+    assert float(stage(contrast, seen, *SHARP)) == float(contrast) == float(seen) == 0
+
+
+def test_what_blur_and_compression_took_is_not_given_back():
+    stage = stage_for(0.1)
+    contrast, seen = torch.tensor([0.06]), torch.ones(1)
+    whole = float(stage(contrast, seen, *SHARP))
+    assert whole == pytest.approx(0.4, abs=1e-5)
+    halves = [(torch.tensor([0.0045]), torch.zeros(1)), (torch.zeros(1), torch.tensor([0.35]))]
+    for blur, jpeg in halves:
+        assert 1 - float(stage(contrast, seen, blur, jpeg)) == pytest.approx(0.6**0.5, abs=1e-4)
+    for blur, jpeg in ((torch.tensor([0.006]), torch.zeros(1)), (torch.zeros(1), torch.ones(1))):
+        assert float(stage(contrast, seen, blur, jpeg)) == 0
 
 
 def test_images_of_a_batch_do_not_touch_each_other():
@@ -120,7 +135,7 @@ def test_shares_are_bounded_and_less_contrast_means_more_scatter(
     stage.expected.fill_(expected)
     stage.spread.fill_(spread)
     two = torch.tensor([contrast, contrast / 2])
-    share = stage(two, torch.tensor([seen, seen]))
+    share = stage(two, torch.tensor([seen, seen]), *SHARP)
     assert bool((share >= 0).all() & (share <= most + 1e-6).all())
     assert float(share[1]) >= float(share[0])
-    assert float(stage(two, torch.tensor([seen, 1.0]))[1]) >= float(share[1])
+    assert float(stage(two, torch.tensor([seen, 1.0]), *SHARP)[1]) >= float(share[1])

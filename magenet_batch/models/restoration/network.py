@@ -51,6 +51,18 @@ class Squares(NamedTuple):
         return cls(small * mask, mask)
 
 
+class Faults(NamedTuple):
+    """What takes contrast beside scattered light.
+
+    Attributes:
+        blur: standard deviation of the blur, share of the side of the square, (B,).
+        jpeg: loss by compression, 0..1, alike.
+    """
+
+    blur: torch.Tensor
+    jpeg: torch.Tensor
+
+
 class Restorer(nn.Module):
     """Estimates what is wrong, undoes the faults of the sensor, then those of the light.
 
@@ -147,6 +159,7 @@ class Restorer(nn.Module):
         small: Squares,
         close: Squares | None,
         vessels_B1SS: torch.Tensor | None,
+        faults: Faults,
     ) -> tuple[Planes, torch.Tensor | None]:
         """Join light, veil and scatter into the gain and offset of each pixel, in float32.
 
@@ -155,6 +168,7 @@ class Restorer(nn.Module):
             small: squares at the size of the light stage.
             close: the same squares at `scatter.SIZE`, for a network with a scatter stage.
             vessels_B1SS: probability of vessel in these, alike.
+            faults: what the sensor stage undid.
 
         Returns:
             Gain and offset; and the share of the light that is scattered, (B,), None if the network
@@ -165,7 +179,8 @@ class Restorer(nn.Module):
             return light, None
         with torch.autocast(small.pixels.device.type, enabled=False):
             even = light.resized(SIZE).apply(close.pixels).clamp(0, 1)
-            share: torch.Tensor = self.scatter(*vessel_contrast(even, vessels_B1SS, close.mask))
+            told = vessel_contrast(even, vessels_B1SS, close.mask)
+            share: torch.Tensor = self.scatter(*told, *faults)
             return unscattered(light, small.pixels, small.mask, share), share
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
@@ -189,5 +204,6 @@ class Restorer(nn.Module):
         fields = self.light_of(*small, sensed)
         likely = None if vessels is None else F.interpolate(vessels, size=(SIZE, SIZE), mode="area")
         believed = None if fields is None else fields.believed()
-        found, _ = self.undo_light(believed, small, close, likely)
+        faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.jpeg)
+        found, _ = self.undo_light(believed, small, close, likely, faults)
         return y if bool(found.neutral) else found.resized(x_B3SS.shape[-1]).apply(y)

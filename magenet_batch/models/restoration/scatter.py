@@ -25,7 +25,8 @@ SIZE = 256
 _COARSE, _LIGHT = 2.0, 8.0  # standard deviations of the surroundings of a vessel, and of its light
 _LINES = 0.05  # share of the field of view that is most likely vessel
 _LIT = 0.03  # green level from which relative contrast is measured
-_AROUND = 0.1  # standard deviation of W, share of the side
+_AROUND = 0.05  # standard deviation of W, share of the side
+_GRID = 32  # side of the planes that hold W, pixels
 _LEAST = 1e-4
 
 
@@ -44,12 +45,20 @@ class ScatterStage(nn.Module):
         self.register_buffer("expected", torch.tensor(-20.0))
         self.register_buffer("spread", torch.tensor(1.0))
 
-    def forward(self, contrast_B: torch.Tensor, seen_B: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        contrast_B: torch.Tensor,
+        seen_B: torch.Tensor,
+        blur_B: torch.Tensor,
+        jpeg_B: torch.Tensor,
+    ) -> torch.Tensor:
         """Estimate the scattered share of images.
 
         Args:
             contrast_B: contrast of their vessels, from `vessel_contrast`, (B,).
             seen_B: how surely vessels are seen, 0..1, alike.
+            blur_B: standard deviation of their blur, share of the side, alike.
+            jpeg_B: loss by compression, 0..1, alike.
 
         Returns:
             (B,), 0..`most`; 0 where contrast is not below what is usual.
@@ -57,9 +66,16 @@ class ScatterStage(nn.Module):
         config = self.config
         least = self.expected - config.below * self.spread
         lacking = (least - torch.log(contrast_B.clamp_min(_LEAST))).clamp_min(0)
-        low, high = config.sure
-        sure = ((seen_B - low) / (high - low)).clamp(0, 1)
+        sure = _ramp(seen_B, config.sure)
+        sure = sure * (1 - _ramp(1000 * blur_B, config.blurred))
+        sure = sure * (1 - _ramp(jpeg_B, config.compressed))
         return (1 - torch.exp(-lacking * sure)).clamp_max(config.most)
+
+
+def _ramp(x: torch.Tensor, between: tuple[float, float]) -> torch.Tensor:
+    """0 up to the first number, 1 from the second, linear in between."""
+    low, high = between
+    return ((x - low) / max(high - low, _LEAST)).clamp(0, 1)
 
 
 def vessel_contrast(
@@ -110,10 +126,12 @@ def unscattered(
     """
     even = light.resized(x_B3SS.shape[-1]).apply(x_B3SS).clamp(0, 1) * mask_B1SS
     wings = _around(even, mask_B1SS, _AROUND * x_B3SS.shape[-1])
-    wings = F.interpolate(wings, size=light.gain.shape[-2:], mode="area")
-    share = share_B.view(-1, 1, 1, 1)
+    wings = F.interpolate(wings, size=(_GRID, _GRID), mode="area")
+    fine, share = light.resized(_GRID), share_B.view(-1, 1, 1, 1)
     return Planes(
-        light.gain / (1 - share), (light.offset + share * wings) / (1 - share), light.saturation
+        torch.where(share > 0, fine.gain / (1 - share), fine.gain),
+        torch.where(share > 0, (fine.offset + share * wings) / (1 - share), fine.offset),
+        light.saturation,
     )
 
 
