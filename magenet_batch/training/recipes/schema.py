@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from magenet_batch.models.config import MageNetConfig
-from magenet_batch.models.restoration.config import RestorationConfig
+from magenet_batch.models.restoration.config import RestorationConfig, ScatterConfig
 from magenet_batch.training.config import (
     ConsistencyConfig,
     LossConfig,
@@ -84,7 +84,7 @@ class RestorationRecipe(BaseModel):
     start: StartConfig = StartConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig(zoom=(0.85, 1.25), shift=0.06)
-    model: RestorationConfig = RestorationConfig()
+    model: RestorationConfig = RestorationConfig(scatter=ScatterConfig())
     structure: StructureTrainingConfig = StructureTrainingConfig()
     sense: MomentsConfig = MomentsConfig()
     sensor: SensorTrainingConfig = SensorTrainingConfig()

@@ -276,12 +276,15 @@ class RestorationRun:
         return done
 
     def _scatter(self) -> bool:
-        self.progress[SCATTER] = (1, 0.0)  # it takes a minute
         if self._path(SCATTER).is_file():
             self._read(SCATTER)
             return True
         photos = even_photographs(self.recipe, size=STRUCTURE_SIZE)
-        fit_scatter(self.network, photos, device=self.device)
+        seen = fit_scatter(self.network, photos, device=self.device)
+        self._phase.reporter.note(
+            f"scatter: vessels are seen in {seen} of {len(photos)} clean photographs"
+            + ("" if seen > 1 else "; this stage will change nothing")
+        )
         self._keep(SCATTER)
         return True
 

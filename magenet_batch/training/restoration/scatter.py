@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from magenet_batch.errors import TrainingError
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.scatter import SIZE, ScatterStage, vessel_contrast
 from magenet_batch.training.data.images import TrainingImages
@@ -20,16 +19,18 @@ _AT_ONCE = 8  # images
 
 
 @torch.inference_mode()
-def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.device) -> None:
+def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.device) -> int:
     """Measure the contrast of vessels in photographs, and keep it in the network's scatter stage.
+
+    Where vessels are seen in fewer than two photographs, the stage stays as it is.
 
     Args:
         network: with a structure module that is trained, and a scatter stage.
         photos: clean photographs.
         device: device of the network.
 
-    Raises:
-        TrainingError: vessels are seen in fewer than two photographs.
+    Returns:
+        Number of photographs in which vessels are seen.
     """
     stage = network.scatter
     assert isinstance(stage, ScatterStage)
@@ -47,10 +48,7 @@ def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.devi
         contrast, seen = vessel_contrast(small * inside, likely, inside)
         found.append(contrast[(seen >= stage.config.sure[1]) & (contrast > 0)])
     logs = torch.log(torch.cat(found))
-    if len(logs) < 2:
-        raise TrainingError(
-            "the scatter part sees vessels in fewer than two clean photographs: train the "
-            "structure module longer, or leave the part out with --set model.scatter=false"
-        )
-    stage.expected.copy_(logs.mean())
-    stage.spread.copy_(logs.std())
+    if len(logs) > 1:
+        stage.expected.copy_(logs.mean())
+        stage.spread.copy_(logs.std())
+    return len(logs)
