@@ -33,6 +33,7 @@ def saved(folder: Path, *, stir: float, closed: bool = False, working: int = 256
         for parameter in network.parameters():
             if not parameter.any():
                 parameter.normal_(0, stir)
+        network.scatter.expected.fill_(-20.0 if closed else 0.0)
         if closed:
             network.sense.estimates.bias[:] = -20.0
             network.light.believe[2].bias[0] = -9.0

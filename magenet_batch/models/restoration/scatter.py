@@ -96,18 +96,13 @@ def vessel_contrast(
     coarse, light = (_around(green, mask_B1SS, sigma) for sigma in (_COARSE, _LIGHT))
     dark = (coarse - green) / light.clamp_min(_LIT)
     lit = mask_B1SS * (light > _LIT)
-    contrasts, sure = [], []
-    for one, likely, inside in zip(dark, vessels_B1SS, lit > 0, strict=True):
-        chosen = likely[inside]
-        count = round(_LINES * len(chosen))
-        if not count:
-            contrasts.append(one.new_zeros(()))
-            sure.append(one.new_zeros(()))
-            continue
-        found, at = torch.topk(chosen, count, sorted=False)
-        contrasts.append(one[inside][at].mean())
-        sure.append(found.mean())
-    return torch.stack(contrasts), torch.stack(sure)
+    most = round(_LINES * dark[0].numel())
+    likely, at = torch.topk(torch.where(lit > 0, vessels_B1SS, -1.0).flatten(1), most)
+    wanted = (_LINES * lit.sum((1, 2, 3))).round()
+    chosen = (torch.arange(most, device=dark.device) < wanted[:, None]).to(dark.dtype)
+    count = chosen.sum(1).clamp_min(1)
+    contrast = (dark.flatten(1).gather(1, at) * chosen).sum(1) / count
+    return contrast, (likely * chosen).sum(1) / count
 
 
 def unscattered(
