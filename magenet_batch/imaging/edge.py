@@ -15,6 +15,27 @@ _RIM = (0.03, 0.05)  # width of the rim that may be border, and at which that en
 _BLACK = (8 / 255, 16 / 255)  # levels up to which a border is black, and from which it is not
 _LIKE = (0.5, 0.7)  # border over field of view: up to which they differ, from which they are alike
 _COVERED = (0.1, 0.5)  # share of the way from border to field: up to which it is border, and not
+_AWAY = 9  # side of the square by which a field of view is grown, pixels of the analysis copy
+_LEAST_BORDER = 0.02  # share of the picture that the border must cover
+
+
+def border_level(small: np.ndarray, mask: np.ndarray) -> float:
+    """Level of the border around a field of view: about 0 from a camera, more from scanned film.
+
+    Args:
+        small: analysis copy of the picture (`imaging.fov.analysis_copy`), (h, w, 3).
+        mask: (H, W) bool, the field of view with notches.
+
+    Returns:
+        Median of the brightest channel away from the field of view, 0..1; 0 where less than a
+        fiftieth of the picture lies there.
+    """
+    height, width = small.shape[:2]
+    covered = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
+    away = cv2.dilate(covered, np.ones((_AWAY, _AWAY), np.uint8)) == 0
+    if away.mean() < _LEAST_BORDER:
+        return 0.0
+    return float(np.median(brightest(small)[away])) / 255
 
 
 def edge_levels(small: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray | None:

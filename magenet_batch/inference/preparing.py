@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from magenet_batch.imaging.edge import edge_levels
+from magenet_batch.imaging.edge import border_level, edge_levels
 from magenet_batch.imaging.fov import FieldOfView, analysis_copy
 from magenet_batch.imaging.notch import notch_weights
 from magenet_batch.inference.copies import ReducedCopy
 from magenet_batch.inference.pixels import float_tensor
 from magenet_batch.models.restoration.rim import continued, inner
+
+_FILM = (0.045, 0.05)  # level of the border up to which a picture is no film, and from which it is
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Prepared:
         reached = mask if self.notch is None else np.maximum(mask, self.notch)
         weight: np.ndarray = reached * np.float32(blend)
         return weight
+
+    def film(self) -> float:
+        """How surely the picture is scanned film, whose border is not black, 0..1."""
+        low, high = _FILM
+        return min(1.0, max(0.0, (border_level(self.small, self.whole) - low) / (high - low)))
 
     def edge(self) -> np.ndarray | None:
         """Levels of the soft edge that stays as it was; None if there is none."""

@@ -134,7 +134,7 @@ class Restoring:
             close = self._reduced(prepared, undone, size=SCATTER_SIZE)
             maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
             vessels = joined([found for found in maps if found is not None])
-        fields = self._fields(small, undone)
+        fields = self._fields(small, prepared, undone)
         faults = torch.tensor([[one.blur / one.copy.shape[-1], one.jpeg] for one in undone])
         found, share = network.undo_light(
             fields, small, close, vessels, Faults(*faults.to(self._device).T)
@@ -169,11 +169,23 @@ class Restoring:
         pixels, masks = zip(*both, strict=True)
         return Squares(joined(pixels), joined(masks))
 
-    def _fields(self, small: Squares, undone: Sequence[Undone]) -> Fields | None:
+    def _fields(
+        self, small: Squares, prepared: Sequence[Prepared], undone: Sequence[Undone]
+    ) -> Fields | None:
+        """Light and veil as far as they are believed; scanned film keeps its own.
+
+        Training has seen cameras, whose border is black. The base of a film lies over the whole
+        picture and passes for a veil, and without it colours are too red.
+        """
         sensed = Sensed.joined([one.sensed for one in undone])
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             fields = self._network.light_of(*small, sensed)
-        return fields.believed() if fields is not None else None
+        if fields is None:
+            return None
+        believed, film = fields.believed(), [image.film() for image in prepared]
+        if not any(film):
+            return believed
+        return believed.scaled(1 - torch.tensor(film, device=self._device))
 
 
 def _estimates(found: Found, light: _Light) -> Estimates:

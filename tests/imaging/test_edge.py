@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magenet_batch.imaging.edge import border_share, edge_levels
+from magenet_batch.imaging.edge import border_level, border_share, edge_levels
 from magenet_batch.imaging.fov import FieldOfView, analysis_copy
 
 FOV = FieldOfView(200, 200, 160, 0, 0, 400, 400, 400, 400)
@@ -62,3 +62,18 @@ def test_parts_of_a_picture_are_as_the_whole():
     rows, columns = slice(30, 90), slice(100, 333)
     part = border_share(light[rows, columns], levels, rows, columns, (400, 400))
     assert np.abs(part - whole[rows, columns]).max() < 0.02
+
+
+@pytest.mark.parametrize("level", [0, 10, 25])
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_level_of_the_border_is_measured_beside_the_field_of_view(level: int, deep: bool):
+    pixels = picture(border=level)
+    if deep:
+        pixels = pixels.astype(np.uint16) * 257
+    found = border_level(analysis_copy(pixels, FOV), FOV.mask(400, 400))
+    assert found == pytest.approx(level / 255, abs=2 / 255)
+
+
+def test_without_a_border_there_is_no_level():
+    small = analysis_copy(picture(border=40), FOV)
+    assert border_level(small, np.ones((400, 400), bool)) == 0

@@ -218,3 +218,22 @@ def test_the_height_of_the_strips_does_not_show(
     assert np.abs(found[0] - pixels).max() > np.iinfo(kind).max // 50
     for other in found[1:]:
         assert np.abs(other - found[0]).max() <= 1
+
+
+def test_scanned_film_keeps_its_light(tmp_path: Path):
+    """A border that is not black is the base of a film, which passes for a veil."""
+    network, found = load_weights(saved(tmp_path, stir=0.3))
+    network.sensor = network.scatter = None
+    one = Enhancer(network, found, device=torch.device("cpu"))
+    pixels, fov = bordered(2)
+    film = pixels.copy()
+    film[~fov.mask(*pixels.shape[:2])] = (12, 20, 16)
+    changed, kept = one.enhance(pixels, fov), one.enhance(film, fov)
+    assert np.abs(changed.pixels.astype(int) - pixels).max() > 3
+    assert np.array_equal(kept.pixels, film)
+    assert kept.estimates is not None
+    assert kept.estimates.unevenness == kept.estimates.veil == 0
+    # Between the two, a part of the light is undone.
+    film[~fov.mask(*pixels.shape[:2])] = (12, 12, 12)
+    half = one.enhance(film, fov)
+    assert 0 < half.estimates.unevenness < changed.estimates.unevenness

@@ -45,6 +45,14 @@ class Fields(NamedTuple):
             torch.lerp(self.own, self.tone, toned), torch.zeros_like(self.own), whole, whole,
         )  # fmt: skip
 
+    def scaled(self, share_B: torch.Tensor) -> Fields:
+        """Believed fields, of which only a share is applied, (B,)."""
+        share = share_B.view(-1, 1, 1, 1)
+        return self._replace(
+            light=self.light * share, veil=self.veil * share, faded=self.faded * share,
+            tone=self.tone * share,
+        )  # fmt: skip
+
     def of(self, index: int) -> Fields:
         """Those of one image of the batch, still with a batch axis."""
         return Fields(*(t[index : index + 1] for t in self))
