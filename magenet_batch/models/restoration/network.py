@@ -16,6 +16,7 @@ from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.scatter import (
     SIZE,
     ScatterStage,
+    reduced,
     unscattered,
     vessel_contrast,
 )
@@ -46,7 +47,7 @@ class Squares(NamedTuple):
     ) -> Squares:
         """Reduce images; a pixel belongs to the field of view if more than `least` of it does."""
         x = x_B3HW.clamp(0, 1) * mask_B1HW
-        small, share = (F.interpolate(t, size=(size, size), mode="area") for t in (x, mask_B1HW))
+        small, share = (reduced(t, size) for t in (x, mask_B1HW))
         mask = (share > least).to(small.dtype)
         return cls(small * mask, mask)
 
@@ -202,7 +203,7 @@ class Restorer(nn.Module):
             Squares.of(y, mask_B1SS, size=size, least=0.99) for size in (self.light_size, SIZE)
         )
         fields = self.light_of(*small, sensed)
-        likely = None if vessels is None else F.interpolate(vessels, size=(SIZE, SIZE), mode="area")
+        likely = None if vessels is None else reduced(vessels, SIZE)
         believed = None if fields is None else fields.believed()
         faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.jpeg)
         found, _ = self.undo_light(believed, small, close, likely, faults)

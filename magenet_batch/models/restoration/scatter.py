@@ -23,6 +23,7 @@ from magenet_batch.models.restoration.fields import Planes
 SIZE = 256
 """Side of the square around the field of view on which contrast is measured, pixels."""
 _COARSE, _LIGHT = 2.0, 8.0  # standard deviations of the surroundings of a vessel, and of its light
+_FEWER = 4  # factor by which the copy is reduced on which light is taken
 _LINES = 0.05  # share of the field of view that is most likely vessel
 _LIT = 0.03  # green level from which relative contrast is measured
 _AROUND = 0.05  # standard deviation of W, share of the side
@@ -93,7 +94,10 @@ def vessel_contrast(
         the mean of that probability, (B,) each; 0 where nothing is lit.
     """
     green = y_B3SS[:, 1:2] * mask_B1SS
-    coarse, light = (_around(green, mask_B1SS, sigma) for sigma in (_COARSE, _LIGHT))
+    coarse = _around(green, mask_B1SS, _COARSE)
+    side = SIZE // _FEWER
+    light = _around(reduced(green, side), reduced(mask_B1SS, side), _LIGHT / _FEWER)
+    light = F.interpolate(light, size=(SIZE, SIZE), mode="bilinear", align_corners=False)
     dark = (coarse - green) / light.clamp_min(_LIT)
     lit = mask_B1SS * (light > _LIT)
     most = round(_LINES * dark[0].numel())
@@ -128,6 +132,18 @@ def unscattered(
         torch.where(share > 0, (fine.offset + share * wings) / (1 - share), fine.offset),
         light.saturation,
     )
+
+
+def reduced(x_BCSS: torch.Tensor, size: int) -> torch.Tensor:
+    """Reduce squares by area; by a whole factor, slices are several times as fast as pooling."""
+    factor, rest = divmod(x_BCSS.shape[-1], size)
+    if rest or not 1 < factor <= 4:
+        return F.interpolate(x_BCSS, size=(size, size), mode="area")
+    total = x_BCSS.new_zeros(*x_BCSS.shape[:2], size, size)
+    for down in range(factor):
+        for across in range(factor):
+            total += x_BCSS[..., down::factor, across::factor]
+    return total / factor**2
 
 
 def _around(x_BCSS: torch.Tensor, mask_B1SS: torch.Tensor, sigma: float) -> torch.Tensor:

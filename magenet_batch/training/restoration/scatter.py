@@ -7,10 +7,14 @@ measures it, and the stage keeps the mean and the deviation of its logarithm.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.scatter import SIZE, ScatterStage, vessel_contrast
+from magenet_batch.models.restoration.scatter import (
+    SIZE,
+    ScatterStage,
+    reduced,
+    vessel_contrast,
+)
 from magenet_batch.training.data.images import TrainingImages
 
 SCATTER = "scatter"
@@ -41,9 +45,7 @@ def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.devi
         x = photos.images[some].to(device).float() / 255 * mask
         vessels = network.vessels(x)
         assert vessels is not None
-        small, likely, share = (
-            F.interpolate(t, size=(SIZE, SIZE), mode="area") for t in (x, vessels, mask)
-        )
+        small, likely, share = (reduced(t, SIZE) for t in (x, vessels, mask))
         inside = (share > 0.98).float()
         contrast, seen = vessel_contrast(small * inside, likely, inside)
         found.append(contrast[(seen >= stage.config.sure[1]) & (contrast > 0)])
