@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from magenet_batch.imaging.fov import FieldOfView
 from magenet_batch.inference.tiles import Square
 from magenet_batch.models.affine import Window
+from magenet_batch.models.restoration.scatter import reduced
 
 STRIP = 256
 """Rows of the original that are processed at a time."""
@@ -44,6 +45,8 @@ class ReducedCopy:
             return None
         size = size or len(self.mask)
         covered = round(size * self.covered)
+        if covered == size < map_11SS.shape[-1]:
+            return reduced(map_11SS, size)
         fitted = F.interpolate(
             map_11SS, size=(covered, covered), mode="bilinear", align_corners=False
         )

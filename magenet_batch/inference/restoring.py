@@ -128,10 +128,10 @@ class Restoring:
     def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
         """Predict light and scatter from small copies of the sensor stage's output, as a batch."""
         network = self._network
-        small = self._reduced(prepared, undone, size=network.light_size)
+        *others, small = self._reduced(prepared, undone)
         close = vessels = None
-        if network.scatter is not None:
-            close = self._reduced(prepared, undone, size=SCATTER_SIZE)
+        if others:
+            close = others[0]
             maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
             vessels = joined([found for found in maps if found is not None])
         fields = self._fields(small, prepared, undone)
@@ -158,16 +158,17 @@ class Restoring:
             lights.append(_Light(light, 1 - (1 - veil) * (1 - scattered), unevenness))
         return lights
 
-    def _reduced(
-        self, prepared: Sequence[Prepared], undone: Sequence[Undone], *, size: int
-    ) -> Squares:
-        """Small copies of the sensor stage's output."""
-        both = [
-            Squares.of(one.copy, plane(image.copy.disc, self._device), size=size, least=_INSIDE)
+    def _reduced(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[Squares]:
+        """Small copies of the sensor stage's output, as batches, the largest first."""
+        sizes = self._network.sizes
+        each = [
+            Squares.of(one.copy, plane(image.copy.disc, self._device), sizes=sizes, least=_INSIDE)
             for image, one in zip(prepared, undone, strict=True)
         ]
-        pixels, masks = zip(*both, strict=True)
-        return Squares(joined(pixels), joined(masks))
+        return [
+            Squares(joined([s.pixels for s in same]), joined([s.mask for s in same]))
+            for same in zip(*each, strict=True)
+        ]
 
     def _fields(
         self, small: Squares, prepared: Sequence[Prepared], undone: Sequence[Undone]

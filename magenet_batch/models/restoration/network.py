@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,13 +44,23 @@ class Squares(NamedTuple):
 
     @classmethod
     def of(
-        cls, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, size: int, least: float
-    ) -> Squares:
-        """Reduce images; a pixel belongs to the field of view if more than `least` of it does."""
-        x = x_B3HW.clamp(0, 1) * mask_B1HW
-        small, share = (reduced(t, size) for t in (x, mask_B1HW))
-        mask = (share > least).to(small.dtype)
-        return cls(small * mask, mask)
+        cls, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, sizes: Sequence[int], least: float
+    ) -> list[Squares]:
+        """Reduce images step by step.
+
+        Args:
+            x_B3HW: squares, RGB.
+            mask_B1HW: field of view, 0 or 1.
+            sizes: sides of the results, pixels, falling.
+            least: a pixel belongs to the field of view if more of it than this lies inside.
+        """
+        both = x_B3HW.clamp(0, 1) * mask_B1HW, mask_B1HW
+        found = []
+        for size in sizes:
+            small, share = both = reduced(both[0], size), reduced(both[1], size)
+            mask = (share > least).to(small.dtype)
+            found.append(cls(small * mask, mask))
+        return found
 
 
 class Faults(NamedTuple):
@@ -84,9 +95,10 @@ class Restorer(nn.Module):
             self.scatter = ScatterStage(config.scatter)
 
     @property
-    def light_size(self) -> int:
-        """Side of the squares in which light is predicted and applied, pixels."""
-        return self.light.size if self.light is not None else _SMALL
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the squares in which scatter, if there is a stage, and light are seen."""
+        light = self.light.size if self.light is not None else _SMALL
+        return (light,) if self.scatter is None else (SIZE, light)
 
     def sensed(
         self, x_B3HW: torch.Tensor, inner_B1HW: torch.Tensor, *, bands: Bands | None = None
@@ -199,12 +211,10 @@ class Restorer(nn.Module):
         sensed = self.sensed(x_B3SS, mask_B1SS)
         vessels = self.vessels(x_B3SS)
         y = self.undo_sensor(x_B3SS, sensed, vessels)
-        small, close = (
-            Squares.of(y, mask_B1SS, size=size, least=0.99) for size in (self.light_size, SIZE)
-        )
+        *close, small = Squares.of(y, mask_B1SS, sizes=self.sizes, least=0.99)
         fields = self.light_of(*small, sensed)
         likely = None if vessels is None else reduced(vessels, SIZE)
         believed = None if fields is None else fields.believed()
         faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.jpeg)
-        found, _ = self.undo_light(believed, small, close, likely, faults)
+        found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
         return y if bool(found.neutral) else found.resized(x_B3SS.shape[-1]).apply(y)

@@ -22,8 +22,7 @@ from magenet_batch.models.restoration.fields import Planes
 
 SIZE = 256
 """Side of the square around the field of view on which contrast is measured, pixels."""
-_COARSE, _LIGHT = 2.0, 8.0  # standard deviations of the surroundings of a vessel, and of its light
-_FEWER = 4  # factor by which the copy is reduced on which light is taken
+_COARSE, _LIGHT = 1.75, 8.0  # standard deviations around a vessel, and of its light; pixels
 _LINES = 0.05  # share of the field of view that is most likely vessel
 _LIT = 0.03  # green level from which relative contrast is measured
 _AROUND = 0.05  # standard deviation of W, share of the side
@@ -94,10 +93,7 @@ def vessel_contrast(
         the mean of that probability, (B,) each; 0 where nothing is lit.
     """
     green = y_B3SS[:, 1:2] * mask_B1SS
-    coarse = _around(green, mask_B1SS, _COARSE)
-    side = SIZE // _FEWER
-    light = _around(reduced(green, side), reduced(mask_B1SS, side), _LIGHT / _FEWER)
-    light = F.interpolate(light, size=(SIZE, SIZE), mode="bilinear", align_corners=False)
+    coarse, light = (_seen_from_afar(green, mask_B1SS, *how) for how in ((_COARSE, 2), (_LIGHT, 4)))
     dark = (coarse - green) / light.clamp_min(_LIT)
     lit = mask_B1SS * (light > _LIT)
     most = round(_LINES * dark[0].numel())
@@ -123,10 +119,10 @@ def unscattered(
     Returns:
         Gain and offset of both.
     """
-    even = light.resized(x_B3SS.shape[-1]).apply(x_B3SS).clamp(0, 1) * mask_B1SS
-    wings = _around(even, mask_B1SS, _AROUND * x_B3SS.shape[-1])
-    wings = F.interpolate(wings, size=(_GRID, _GRID), mode="area")
     fine, share = light.resized(_GRID), share_B.view(-1, 1, 1, 1)
+    x, inside = reduced(x_B3SS, _GRID), reduced(mask_B1SS, _GRID)
+    even = fine.apply(x / inside.clamp_min(_LEAST)).clamp(0, 1) * inside
+    wings = _around(even, inside, _AROUND * _GRID)
     return Planes(
         torch.where(share > 0, fine.gain / (1 - share), fine.gain),
         torch.where(share > 0, (fine.offset + share * wings) / (1 - share), fine.offset),
@@ -144,6 +140,15 @@ def reduced(x_BCSS: torch.Tensor, size: int) -> torch.Tensor:
         for across in range(factor):
             total += x_BCSS[..., down::factor, across::factor]
     return total / factor**2
+
+
+def _seen_from_afar(
+    x_B1SS: torch.Tensor, mask_B1SS: torch.Tensor, sigma: float, factor: int
+) -> torch.Tensor:
+    """Gaussian mean inside the mask, taken on a reduced copy; x is 0 outside the mask."""
+    size = x_B1SS.shape[-1] // factor
+    mean = _around(reduced(x_B1SS, size), reduced(mask_B1SS, size), sigma / factor)
+    return F.interpolate(mean, size=x_B1SS.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _around(x_BCSS: torch.Tensor, mask_B1SS: torch.Tensor, sigma: float) -> torch.Tensor:
