@@ -2,8 +2,8 @@
 
     python studies/before_after.py docs/images/before_after.jpg
 
-Photographs of IDRiD (Porwal et al., Data 2018, CC BY 4.0): the two hazy ones that gain most
-contrast, and a soft one, on which little changes.
+Photographs of IDRiD (Porwal et al., Data 2018, CC BY 4.0): two hazy ones, and a soft one, whose
+vessels get back the contrast that scattered light took.
 """
 
 from __future__ import annotations

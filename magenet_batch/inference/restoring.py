@@ -42,7 +42,7 @@ class Estimates:
         blur: standard deviation of the blur, per mille of the diameter of the field of view.
         noise: standard deviation of the noise at the network's working size, percent of the range.
         compression: loss by JPEG compression, 0 (none) .. 1 (quality 25).
-        veil: mean density of the veil, 0..1.
+        veil: mean density of the veil, scattered light included, 0..1.
         unevenness: standard deviation of the logarithm of the light over the field of view.
     """
 

@@ -79,7 +79,7 @@ ESTIMATES: dict[str, tuple[str, str]] = {
     ),
     "estimated_noise": ("percent", "standard deviation of the noise where the network works"),
     "estimated_compression": ("0..1", "loss by JPEG compression; 1 is that of quality 25"),
-    "estimated_veil": ("0..1", "mean density of the veil over the field of view"),
+    "estimated_veil": ("0..1", "mean density of veil and scatter over the field of view"),
     "estimated_unevenness": (
         "log", "standard deviation of the log-illumination over the field of view"
     ),
