@@ -135,7 +135,9 @@ class Restoring:
             maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
             vessels = joined([found for found in maps if found is not None])
         fields = self._fields(small, prepared, undone)
-        faults = torch.tensor([[one.blur / one.copy.shape[-1], one.jpeg] for one in undone])
+        faults = torch.tensor(
+            [[one.blur / one.copy.shape[-1], one.noise, one.jpeg] for one in undone]
+        )
         found, share = network.undo_light(
             fields, small, close, vessels, Faults(*faults.to(self._device).T)
         )

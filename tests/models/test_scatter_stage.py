@@ -20,8 +20,8 @@ from magenet_batch.models.restoration.scatter import (
 )
 from magenet_batch.phantom import make_phantom
 
-SHARP = torch.zeros(1), torch.zeros(1)
-"""Neither blur nor compression."""
+SHARP = torch.zeros(1), torch.zeros(1), torch.zeros(1)
+"""Neither blur nor noise nor compression."""
 
 
 def squares(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -101,16 +101,17 @@ def test_vessels_that_are_not_seen_ask_for_nothing():
     assert float(stage(contrast, seen, *SHARP)) == float(contrast) == float(seen) == 0
 
 
-def test_what_blur_and_compression_took_is_not_given_back():
+def test_what_blur_noise_and_compression_took_is_not_given_back():
     stage = stage_for(0.1)
     contrast, seen = torch.tensor([0.06]), torch.ones(1)
     whole = float(stage(contrast, seen, *SHARP))
     assert whole == pytest.approx(0.4, abs=1e-5)
-    halves = [(torch.tensor([0.0045]), torch.zeros(1)), (torch.zeros(1), torch.tensor([0.35]))]
-    for blur, jpeg in halves:
-        assert 1 - float(stage(contrast, seen, blur, jpeg)) == pytest.approx(0.6**0.5, abs=1e-4)
-    for blur, jpeg in ((torch.tensor([0.006]), torch.zeros(1)), (torch.zeros(1), torch.ones(1))):
-        assert float(stage(contrast, seen, blur, jpeg)) == 0
+    for place, half, whole_of_it in ((0, 0.0045, 0.006), (1, 0.009, 0.012), (2, 0.35, 0.5)):
+        faults = list(SHARP)
+        faults[place] = torch.tensor([half])
+        assert 1 - float(stage(contrast, seen, *faults)) == pytest.approx(0.6**0.5, abs=1e-4)
+        faults[place] = torch.tensor([whole_of_it])
+        assert float(stage(contrast, seen, *faults)) == 0
 
 
 def test_images_of_a_batch_do_not_touch_each_other():

@@ -81,6 +81,8 @@ class ScatterConfig(BaseModel):
             act, and from which it acts in full.
         blurred: standard deviation of the estimated blur, per mille of the side, from which it acts
             less, and from which it does nothing: what blur took is not given back by contrast.
+        noisy: the same of the estimated standard deviation of the noise, percent of the range: more
+            contrast makes lines of what noise is left.
         compressed: the same of the estimated loss by compression, 0..1.
     """
 
@@ -90,6 +92,7 @@ class ScatterConfig(BaseModel):
     most: float = Field(default=0.5, ge=0, lt=1)
     sure: tuple[float, float] = (0.3, 0.6)
     blurred: tuple[float, float] = (3.0, 6.0)
+    noisy: tuple[float, float] = (0.6, 1.2)
     compressed: tuple[float, float] = (0.2, 0.5)
 
 

@@ -68,10 +68,12 @@ class Faults(NamedTuple):
 
     Attributes:
         blur: standard deviation of the blur, share of the side of the square, (B,).
+        noise: standard deviation of the noise, for a range of 0..1, alike.
         jpeg: loss by compression, 0..1, alike.
     """
 
     blur: torch.Tensor
+    noise: torch.Tensor
     jpeg: torch.Tensor
 
 
@@ -215,6 +217,6 @@ class Restorer(nn.Module):
         fields = self.light_of(*small, sensed)
         likely = None if vessels is None else reduced(vessels, SIZE)
         believed = None if fields is None else fields.believed()
-        faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.jpeg)
+        faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.noise, sensed.jpeg)
         found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
         return y if bool(found.neutral) else found.resized(x_B3SS.shape[-1]).apply(y)

@@ -50,6 +50,7 @@ class ScatterStage(nn.Module):
         contrast_B: torch.Tensor,
         seen_B: torch.Tensor,
         blur_B: torch.Tensor,
+        noise_B: torch.Tensor,
         jpeg_B: torch.Tensor,
     ) -> torch.Tensor:
         """Estimate the scattered share of images.
@@ -58,6 +59,7 @@ class ScatterStage(nn.Module):
             contrast_B: contrast of their vessels, from `vessel_contrast`, (B,).
             seen_B: how surely vessels are seen, 0..1, alike.
             blur_B: standard deviation of their blur, share of the side, alike.
+            noise_B: standard deviation of their noise, for a range of 0..1, alike.
             jpeg_B: loss by compression, 0..1, alike.
 
         Returns:
@@ -68,6 +70,7 @@ class ScatterStage(nn.Module):
         lacking = (least - torch.log(contrast_B.clamp_min(_LEAST))).clamp_min(0)
         sure = _ramp(seen_B, config.sure)
         sure = sure * (1 - _ramp(1000 * blur_B, config.blurred))
+        sure = sure * (1 - _ramp(100 * noise_B, config.noisy))
         sure = sure * (1 - _ramp(jpeg_B, config.compressed))
         return (1 - torch.exp(-lacking * sure)).clamp_max(config.most)
 
