@@ -8,7 +8,7 @@ from __future__ import annotations
 
 LIMITS: dict[str, float] = {
     "vessel_new": 0.03,
-    "vessel_lost": 0.05,
+    "vessel_lost": 0.02,
     "vessel_new_longest": 0.06,
     "vessel_lost_longest": 0.04,
     "lesion_new": 0.11,
