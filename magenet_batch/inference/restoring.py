@@ -128,18 +128,19 @@ class Restoring:
     def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
         """Predict light and scatter from small copies of the sensor stage's output, as a batch."""
         network = self._network
-        *others, small = self._reduced(prepared, undone)
+        faults = [(one.blur / one.copy.shape[-1], one.noise, one.jpeg) for one in undone]
+        acts = network.scatter is not None and any(network.scatter.acts(*each) for each in faults)
+        *others, small = self._reduced(
+            prepared, undone, network.sizes if acts else network.sizes[-1:]
+        )
         close = vessels = None
         if others:
             close = others[0]
             maps = [p.copy.fitted(p.given.vessels, size=SCATTER_SIZE) for p in prepared]
             vessels = joined([found for found in maps if found is not None])
         fields = self._fields(small, prepared, undone)
-        faults = torch.tensor(
-            [[one.blur / one.copy.shape[-1], one.noise, one.jpeg] for one in undone]
-        )
         found, share = network.undo_light(
-            fields, small, close, vessels, Faults(*faults.to(self._device).T)
+            fields, small, close, vessels, Faults(*torch.tensor(faults).to(self._device).T)
         )
         told = []
         for index, one in enumerate(undone):
@@ -160,9 +161,10 @@ class Restoring:
             lights.append(_Light(light, 1 - (1 - veil) * (1 - scattered), unevenness))
         return lights
 
-    def _reduced(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[Squares]:
-        """Small copies of the sensor stage's output, as batches, the largest first."""
-        sizes = self._network.sizes
+    def _reduced(
+        self, prepared: Sequence[Prepared], undone: Sequence[Undone], sizes: Sequence[int]
+    ) -> list[Squares]:
+        """Small copies of the sensor stage's output, as batches of these sizes."""
         each = [
             Squares.of(one.copy, plane(image.copy.disc, self._device), sizes=sizes, least=_INSIDE)
             for image, one in zip(prepared, undone, strict=True)

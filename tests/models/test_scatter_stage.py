@@ -110,8 +110,10 @@ def test_what_blur_noise_and_compression_took_is_not_given_back():
         faults = list(SHARP)
         faults[place] = torch.tensor([half])
         assert 1 - float(stage(contrast, seen, *faults)) == pytest.approx(0.6**0.5, abs=1e-4)
+        assert stage.acts(*map(float, faults))
         faults[place] = torch.tensor([whole_of_it])
         assert float(stage(contrast, seen, *faults)) == 0
+        assert not stage.acts(*map(float, faults))
 
 
 def test_images_of_a_batch_do_not_touch_each_other():

@@ -45,6 +45,16 @@ class ScatterStage(nn.Module):
         self.register_buffer("expected", torch.tensor(-20.0))
         self.register_buffer("spread", torch.tensor(1.0))
 
+    def acts(self, blur: float, noise: float, jpeg: float) -> bool:
+        """Whether faults, as for `forward`, leave the stage anything to do for an image."""
+        config = self.config
+        faults = (
+            (1000 * blur, config.blurred),
+            (100 * noise, config.noisy),
+            (jpeg, config.compressed),
+        )
+        return all(found < most for found, (_, most) in faults)
+
     def forward(
         self,
         contrast_B: torch.Tensor,
