@@ -140,7 +140,7 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
         yield _part(recipe, WHOLE, recipe.tone.samples, done=done or begun)
         yield _part(recipe, TONE, recipe.tone.steps, done=done)
     if SCATTER in wanted and recipe.model.scatter and recipe.model.structure:
-        yield _part(recipe, SCATTER, 1, done=(folder / f"{SCATTER}.safetensors").is_file())
+        yield _part(recipe, SCATTER, 1, 1.0, done=(folder / f"{SCATTER}.safetensors").is_file())
 
 
 def _structure(recipe: Recipe, *, done: bool) -> Phase:

@@ -48,7 +48,7 @@ def test_time_is_known_where_the_recipe_gives_minutes(tmp_path: Path):
     said = outlook(load_recipe("smoke", changes=changes(tmp_path, *both)))
     unknown = "structure, moments, sense, whole images, tone"
     assert f"time: unknown for {unknown} (no minutes in the recipe)" in said
-    assert "the others: 1 h 30 min at most" in said
+    assert "the others: 1 h 31 min at most" in said
     alone = (*both, 'run.parts=["light"]')
     assert "time: 1 h 00 min at most" in outlook(
         load_recipe("smoke", changes=changes(tmp_path, *alone))
@@ -98,7 +98,7 @@ def test_what_is_done_takes_no_time(tmp_path: Path):
     (tmp_path / "structure.safetensors").write_bytes(b"")
     (tmp_path / "sense.safetensors").write_bytes(b"")
     (tmp_path / "tone.safetensors").write_bytes(b"")
-    assert [p.name for p in phases_of(recipe) if p.share < 1] == ["sensor", "light"]
+    assert [p.name for p in phases_of(recipe) if p.share < 1] == ["sensor", "light", "scatter"]
 
 
 def test_a_damaged_checkpoint_is_said_before_training(tmp_path: Path):
