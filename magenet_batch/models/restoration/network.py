@@ -46,18 +46,18 @@ class Squares(NamedTuple):
     def of(
         cls, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, sizes: Sequence[int], least: float
     ) -> list[Squares]:
-        """Reduce images step by step.
+        """Reduce images to several sizes.
 
         Args:
             x_B3HW: squares, RGB.
             mask_B1HW: field of view, 0 or 1.
-            sizes: sides of the results, pixels, falling.
+            sizes: sides of the results, pixels.
             least: a pixel belongs to the field of view if more of it than this lies inside.
         """
         both = x_B3HW.clamp(0, 1) * mask_B1HW, mask_B1HW
         found = []
         for size in sizes:
-            small, share = both = reduced(both[0], size), reduced(both[1], size)
+            small, share = reduced(both[0], size), reduced(both[1], size)
             mask = (share > least).to(small.dtype)
             found.append(cls(small * mask, mask))
         return found
