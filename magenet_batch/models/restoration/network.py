@@ -54,11 +54,11 @@ class Squares(NamedTuple):
             sizes: sides of the results, pixels.
             least: a pixel belongs to the field of view if more of it than this lies inside.
         """
-        both = x_B3HW.clamp(0, 1) * mask_B1HW, mask_B1HW
+        x = x_B3HW.clamp(0, 1) * mask_B1HW
         found = []
         for size in sizes:
-            small, share = reduced(both[0], size), reduced(both[1], size)
-            mask = (share > least).to(small.dtype)
+            small = reduced(x, size)
+            mask = (reduced(mask_B1HW, size) > least).to(small.dtype)
             found.append(cls(small * mask, mask))
         return found
 

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import torch
 
-from magenet_batch.models.restoration.network import Restorer
-from magenet_batch.models.restoration.scatter import (
-    SIZE,
-    ScatterStage,
-    reduced,
-    vessel_contrast,
-)
+from magenet_batch.models.restoration.network import Restorer, Squares
+from magenet_batch.models.restoration.scatter import SIZE, reduced, vessel_contrast
 from magenet_batch.training.data.images import TrainingImages
 
 SCATTER = "scatter"
 """Name of this part."""
 _AT_ONCE = 8  # images
+_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view, as in inference
 
 
 @torch.inference_mode()
@@ -37,7 +33,7 @@ def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.devi
         Number of photographs in which vessels are seen.
     """
     stage = network.scatter
-    assert isinstance(stage, ScatterStage)
+    assert stage is not None
     found = []
     for first in range(0, len(photos), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
@@ -45,9 +41,8 @@ def fit_scatter(network: Restorer, photos: TrainingImages, *, device: torch.devi
         x = photos.images[some].to(device).float() / 255 * mask
         vessels = network.vessels(x)
         assert vessels is not None
-        small, likely, share = (reduced(t, SIZE) for t in (x, vessels, mask))
-        inside = (share > 0.98).float()
-        contrast, seen = vessel_contrast(small * inside, likely, inside)
+        [close] = Squares.of(x, mask, sizes=(SIZE,), least=_INSIDE)
+        contrast, seen = vessel_contrast(close.pixels, reduced(vessels, SIZE), close.mask)
         found.append(contrast[(seen >= stage.config.sure[1]) & (contrast > 0)])
     logs = torch.log(torch.cat(found))
     if len(logs) > 1:
