@@ -23,7 +23,8 @@ from magenet_batch.models.build import build_network
 from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
 from magenet_batch.models.restoration.fields import Planes, planes
-from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
+from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Faults, Restorer, Squares
+from magenet_batch.models.restoration.scatter import SIZE, reduced
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom
 
@@ -135,18 +136,20 @@ def restored_native(
 
 
 def _undone(network: Restorer, x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, Planes]:
-    """What the sensor stage makes of an image, and the light of that."""
+    """What the sensor stage makes of an image, and the light and scatter of that."""
     bands = detail_bands(x)
     sensed = network.sensed(x, mask, bands=bands)
-    assert network.sensor is not None and network.light is not None
-    y = network.sensor(x, sensed, network.vessels(x), bands=bands)
+    vessels = network.vessels(x)
+    assert network.sensor is not None and vessels is not None
+    y = network.sensor(x, sensed, vessels, bands=bands)
     y = torch.lerp(x, y.float(), sensed.faulty.float()[:, None, None, None])
-    size = (network.light.size, network.light.size)
-    seen = F.interpolate(y.clamp(0, 1) * mask, size=size, mode="area")
-    inside = (F.interpolate(mask, size=size, mode="area") > 0.98).float()
-    fields = network.light_of(seen * inside, inside, sensed)
+    *close, small = Squares.of(y, mask, sizes=network.sizes, least=0.99)
+    fields = network.light_of(*small, sensed)
     assert fields is not None
-    return y, planes(fields.believed())
+    faults = Faults(sensed.blur / x.shape[-1], sensed.noise, sensed.jpeg)
+    likely = reduced(vessels, SIZE)
+    found, _ = network.undo_light(fields.believed(), small, *close, likely, faults)
+    return y, found
 
 
 def stages(network: Restorer, x: torch.Tensor, mask: torch.Tensor) -> dict[str, Work]:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from magenet_batch.degradation.registry import KINDS
 from magenet_batch.evaluation.run import expanded, thirds
 from magenet_batch.evaluation.summary import markdown, numbers, sheets
 from magenet_batch.evaluation.table import Table, bootstrap_mean
@@ -57,4 +58,4 @@ def test_thirds_are_thirds_and_the_worst_is_severe():
 def test_kinds_stands_for_every_kind_alone_once():
     names = expanded(["mild", "kinds", "evaluation:blur"])
     assert names[0] == "mild"
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 1 + len(KINDS)

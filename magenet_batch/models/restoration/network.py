@@ -15,6 +15,7 @@ from magenet_batch.models.restoration.exposure import exposed
 from magenet_batch.models.restoration.fields import Fields, Planes, planes
 from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.scatter import (
+    GRID,
     SIZE,
     ScatterStage,
     reduced,
@@ -190,7 +191,10 @@ class Restorer(nn.Module):
             has no scatter stage.
         """
         light = planes(fields) if fields is not None else Planes.neutral_for(small.pixels)
-        if self.scatter is None or close is None or vessels_B1SS is None:
+        if self.scatter is None:
+            return light, None
+        light = light.resized(GRID)  # always, so that no image depends on others of its batch
+        if close is None or vessels_B1SS is None:
             return light, None
         with torch.autocast(small.pixels.device.type, enabled=False):
             even = light.resized(SIZE).apply(close.pixels).clamp(0, 1)

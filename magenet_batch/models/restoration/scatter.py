@@ -22,11 +22,12 @@ from magenet_batch.models.restoration.fields import Planes
 
 SIZE = 256
 """Side of the square around the field of view on which contrast is measured, pixels."""
+GRID = 32
+"""Side of the planes of gain and offset, pixels."""
 _COARSE, _LIGHT = 1.75, 8.0  # standard deviations around a vessel, and of its light; pixels
 _LINES = 0.05  # share of the field of view that is most likely vessel
 _LIT = 0.03  # green level from which relative contrast is measured
 _AROUND = 0.05  # standard deviation of W, share of the side
-_GRID = 32  # side of the planes that hold W, pixels
 _LEAST = 1e-4
 
 
@@ -110,7 +111,7 @@ def vessel_contrast(
     dark = (coarse - green) / light.clamp_min(_LIT)
     lit = mask_B1SS * (light > _LIT)
     most = round(_LINES * dark[0].numel())
-    likely, at = torch.topk(torch.where(lit > 0, vessels_B1SS, -1.0).flatten(1), most)
+    likely, at = torch.topk(vessels_B1SS.masked_fill(lit == 0, -1).flatten(1), most)
     wanted = (_LINES * lit.sum((1, 2, 3))).round()
     chosen = (torch.arange(most, device=dark.device) < wanted[:, None]).to(dark.dtype)
     count = chosen.sum(1).clamp_min(1)
@@ -124,7 +125,7 @@ def unscattered(
     """Undo scatter after light and veil.
 
     Args:
-        light: gain and offset of light and veil.
+        light: gain and offset of light and veil, on planes of `GRID` pixels.
         x_B3SS: images that they are applied to, reduced, 0..1, black outside the field of view.
         mask_B1SS: field of view, 0 or 1.
         share_B: scattered share of each image, from `ScatterStage`.
@@ -132,13 +133,13 @@ def unscattered(
     Returns:
         Gain and offset of both.
     """
-    fine, share = light.resized(_GRID), share_B.view(-1, 1, 1, 1)
-    x, inside = reduced(x_B3SS, _GRID), reduced(mask_B1SS, _GRID)
-    even = fine.apply(x / inside.clamp_min(_LEAST)).clamp(0, 1) * inside
-    wings = _around(even, inside, _AROUND * _GRID)
+    share = share_B.view(-1, 1, 1, 1)
+    x, inside = reduced(x_B3SS, GRID), reduced(mask_B1SS, GRID)
+    even = light.apply(x / inside.clamp_min(_LEAST)).clamp(0, 1) * inside
+    wings = _around(even, inside, _AROUND * GRID)
     return Planes(
-        torch.where(share > 0, fine.gain / (1 - share), fine.gain),
-        torch.where(share > 0, (fine.offset + share * wings) / (1 - share), fine.offset),
+        torch.where(share > 0, light.gain / (1 - share), light.gain),
+        torch.where(share > 0, (light.offset + share * wings) / (1 - share), light.offset),
         light.saturation,
     )
 
