@@ -135,7 +135,8 @@ def _shaped(box: np.ndarray, shape: tuple[int, ...], depth: float, radius: float
 def _surrounded(one: np.ndarray, bright: np.ndarray, away: np.ndarray) -> bool:
     """Whether border lies around a part, unlike around leaked light."""
     wider, wide = (cv2.dilate(one.astype(np.uint8), np.ones((n, n), np.uint8)) for n in (9, 5))
-    return bool(bright[(wider > 0) & (wide == 0) & (away > 2)].mean() < 1 - _BORDER)
+    around = bright[(wider > 0) & (wide == 0) & (away > 2)]
+    return bool(around.size and around.mean() < 1 - _BORDER)
 
 
 def _spread(small: np.ndarray, ring: np.ndarray, sigma: float) -> np.ndarray:
@@ -154,9 +155,10 @@ def _spread(small: np.ndarray, ring: np.ndarray, sigma: float) -> np.ndarray:
 
 def _alike(notch: np.ndarray, rim: np.ndarray, border: np.ndarray) -> bool:
     """Whether pixels (N, 3) have the colour of the rim beside them."""
-    ratios = (np.median(notch, axis=0) - border + 4) / (np.median(rim, axis=0) - border + 4)
-    if ratios.min() <= 0:
+    ours, theirs = (np.median(pixels, axis=0) - border + 4 for pixels in (notch, rim))
+    if min(ours.min(), theirs.min()) <= 0:
         return False
+    ratios = ours / theirs
     return bool(
         _LIKE[0] <= ratios.min() and ratios.max() <= _LIKE[1]
         and ratios.max() <= _SPREAD * ratios.min()
