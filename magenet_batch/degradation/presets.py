@@ -65,7 +65,7 @@ PRESETS: dict[str, Preset] = {
     # Faults of light, which the light stage undoes, with other faults that it must leave alone.
     "light": Preset(
         {"colour": 0.5, "gradient": 0.35, "halo": 0.35, "hole": 0.3, "haze": 0.5, "yellow": 0.3,
-         "blur": 0.3, "spots": 0.3, "noise": 0.2},
+         "blur": 0.3, "spots": 0.3, "noise": 0.2, "scatter": 0.35},
         severity=(0.05, 1.0), untouched=0.25, single=0.35,
     ),
     # The same for whole images at full resolution, with more of the faults of the sensor, which

@@ -59,6 +59,8 @@ class LightConfig(BaseModel):
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
         statistics: tell the tone also by Sense's statistics of the image at working size; the
             correlations between its channels tell faded colours from those of a camera.
+        views: number of mirrored views of an image over which inference averages; training sees
+            one.
     """
 
     model_config = _STRICT
@@ -67,6 +69,7 @@ class LightConfig(BaseModel):
     grid: int = Field(default=16, ge=8, le=64)
     widths: tuple[int, int, int, int] = (32, 64, 96, 128)
     statistics: bool = False
+    views: Literal[1, 2, 4] = 1
 
 
 class ScatterConfig(BaseModel):

@@ -57,6 +57,10 @@ class Fields(NamedTuple):
         """Those of one image of the batch, still with a batch axis."""
         return Fields(*(t[index : index + 1] for t in self))
 
+    def mirrored(self, axes: tuple[int, ...]) -> Fields:
+        """The fields of mirrored images."""
+        return self._replace(light=self.light.flip(axes), veil=self.veil.flip(axes))
+
     def without_tone(self) -> Fields:
         """The same light and veil, without a change of tone."""
         return self._replace(tone=torch.zeros_like(self.tone), own=torch.zeros_like(self.own))

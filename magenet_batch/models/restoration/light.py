@@ -29,6 +29,7 @@ _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
 _FADED = 0.5  # bound of log S
 _PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
+_MIRRORED = ((-1,), (-2,), (-2, -1))  # axes of the other views
 _HIDDEN = 128  # features from which the tone is told
 
 
@@ -105,6 +106,51 @@ class LightStage(nn.Module):
         if self.tell_tone is not None and statistics_BN is not None:
             first = first + self.tell_tone(statistics_BN)
         return toned(fields, self.tone[1:](first).float())
+
+    def looked(
+        self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, statistics_BN: torch.Tensor | None
+    ) -> Fields:
+        """Predict the light of whole images as the mean over several mirrored views.
+
+        Neither eyes nor light know left from right or above from below, but a network that has
+        seen few cameras errs in each view differently. An image that the first view leaves alone
+        is left alone.
+
+        Args:
+            x_B3HW: as for `forward`.
+            mask_B1HW: alike.
+            statistics_BN: alike; the same for all views.
+        """
+        first: Fields = self(x_B3HW, mask_B1HW, statistics_BN)
+        if self.config.views == 1:
+            return first
+        faulty = (first.degraded > 0) | (first.toned > 0)
+        if x_B3HW.device.type != "cpu":  # asking would wait for the device
+            mean = self._mean_of_views(first, x_B3HW, mask_B1HW, statistics_BN)
+            return Fields(*(
+                torch.where(faulty.view(-1, *[1] * (one.dim() - 1)), many, one)
+                for many, one in zip(mean, first, strict=True)
+            ))  # fmt: skip
+        at = faulty.nonzero()[:, 0]
+        if len(at) == 0:
+            return first
+        told = None if statistics_BN is None else statistics_BN[at]
+        some = self._mean_of_views(Fields(*(t[at] for t in first)), x_B3HW[at], mask_B1HW[at], told)
+        return Fields(*(one.index_copy(0, at, t) for one, t in zip(first, some, strict=True)))
+
+    def _mean_of_views(
+        self, first: Fields, x: torch.Tensor, mask: torch.Tensor, told: torch.Tensor | None
+    ) -> Fields:
+        """The mean of fields and of those that the other views yield."""
+        axes = _MIRRORED[: self.config.views - 1]
+        others = self(
+            torch.cat([x.flip(axis) for axis in axes]),
+            torch.cat([mask.flip(axis) for axis in axes]),
+            None if told is None else told.repeat(len(axes), 1),
+        )
+        views = [Fields(*one) for one in zip(*(t.chunk(len(axes)) for t in others), strict=True)]
+        views = [view.mirrored(axis) for view, axis in zip(views, axes, strict=True)]
+        return Fields(*(torch.stack(t).mean(0) for t in zip(first, *views, strict=True)))
 
     def untoned(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> tuple[Fields, torch.Tensor]:
         """Predict light and veil.

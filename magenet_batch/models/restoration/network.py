@@ -166,7 +166,7 @@ class Restorer(nn.Module):
         if self.light is None:
             return None
         with torch.autocast(x_B3SS.device.type, enabled=False):
-            fields: Fields = self.light(x_B3SS, mask_B1SS, sensed.statistics)
+            fields = self.light.looked(x_B3SS, mask_B1SS, sensed.statistics)
             return exposed(fields, x_B3SS, mask_B1SS)
 
     def undo_light(

@@ -93,6 +93,8 @@ class LightTrainingConfig(BaseModel):
         detail: weight of the error of detail finer than light.
         tone: weight of the error that includes the tone of the whole image; it trains the tone
             alone.
+        level: weight of the same error relative to the level, channel by channel, as structural
+            similarity sees it: errors of a dark channel count.
         consistency: weight of the agreement with the teacher on real images after ramp-up.
         real_batch: real images per step.
     """
@@ -116,6 +118,7 @@ class LightTrainingConfig(BaseModel):
     ema: float = Field(default=0.998, ge=0, lt=1)
     detail: float = Field(default=0.5, ge=0)
     tone: float = Field(default=0.5, ge=0)
+    level: float = Field(default=0.5, ge=0)
     consistency: float = Field(default=0.1, ge=0)
     real_batch: int = Field(default=8, ge=0)
 

@@ -23,6 +23,9 @@ _LEAST = (
 )  # squared error above which errors count relatively: at start, at end
 _STEEP = 5e-5  # the same for differences between neighbouring pixels
 _TONE = 1e-3
+_UNLIKE = 3e-3  # the same for errors relative to the level, of the tone
+_UNLIKE_BELIEVED = 5e-4  # and of the decision whether to change it
+_DARK = 0.01**2  # constant of structural similarity: squared levels below it count as black
 _BELIEVED = 1.5e-5  # the same for the decision whether to do anything: 48 dB
 _NONE = 1e-5
 _RAMP = 0.4
@@ -84,11 +87,14 @@ class LightLessons:
         losses["belief"] = 0.3 * torch.log(mean_square(chosen - y, m) + _BELIEVED).mean()
         still = known._replace(degraded=known.degraded, toned=torch.ones_like(known.toned))
         toned = still._replace(tone=fields.tone).believed()
-        losses["tone"] = (
-            config.tone * torch.log(mean_square(restored(x, toned) - y, m) + _TONE).mean()
-        )
+        shown = restored(x, toned)
+        losses["tone"] = config.tone * torch.log(mean_square(shown - y, m) + _TONE).mean()
+        losses["level"] = config.level * torch.log(unlike(shown, y, m) + _UNLIKE).mean()
         final = restored(x, known._replace(toned=fields.toned).believed())
         losses["tone_belief"] = 0.3 * torch.log(mean_square(final - y, m) + _BELIEVED).mean()
+        losses["level_belief"] = (
+            0.6 * config.level * torch.log(unlike(final, y, m) + _UNLIKE_BELIEVED).mean()
+        )
         weight = consistency_weight(share, weight=config.consistency, ramp=_RAMP)
         if real is not None and weight > 0:
             losses["consistency"] = weight * self._disagreement(
@@ -150,6 +156,17 @@ def aligned(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tenso
     return x * least_squares_gains(x * mask, y * mask).clamp(0.2, 5)
 
 
+def unlike(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """1 - the similarity of light of two images, (B,), 0..1.
+
+    The first factor of structural similarity (Wang et al., IEEE TIP 2004), pixel by pixel. It
+    compares relative to the level, so that the dark blue channel counts as much as red.
+    """
+    x = x.clamp_min(0)
+    alike = (2 * x * y + _DARK) / (x.square() + y.square() + _DARK)
+    return ((1 - alike) * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1)
+
+
 def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """PSNR of differences, at most 60 dB: (B,)."""
     return -10 * torch.log10(mean_square(d, mask) + 1e-6)
@@ -160,7 +177,8 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
     """Measure the light stage on validation sets, by name of the set.
 
     Returns:
-        Decibels gained over doing nothing, aligned and raw, and the PSNR of clean images.
+        Decibels gained over doing nothing, aligned and raw; similarity of light gained; and the
+        PSNR of clean images.
     """
     numbers: dict[str, float] = {}
     for name, pairs in sets:
@@ -171,6 +189,7 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
         even_gain = _psnr(aligned(even, y, m) - y, m) - _psnr(aligned(x, y, m) - y, m)
         numbers[f"{name}_even"] = float(even_gain.mean())
         numbers[f"{name}_raw"] = float((_psnr(raw - y, m) - _psnr(x - y, m)).mean())
+        numbers[f"{name}_level"] = float((unlike(x, y, m) - unlike(raw, y, m)).mean())
         whole = stage(y, m).believed()
         clean = _psnr(restored(y, whole).clamp(0, 1) - y, m)
         numbers[f"{name}_clean"] = float(clean.mean())

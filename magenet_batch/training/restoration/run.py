@@ -323,10 +323,12 @@ def _begun(network: Restorer, weights: str) -> Restorer:
 
 
 def _fits(start: RestorationConfig, wanted: RestorationConfig) -> bool:
-    """Whether they describe the same network; statistics and the scatter stage may be new."""
+    """Whether they describe the same network; statistics, views and scatter stage may be new."""
     if start.scatter is None:
         start = start.model_copy(update={"scatter": wanted.scatter})
-    if start.light is not None and wanted.light is not None and wanted.light.statistics:
-        light = start.light.model_copy(update={"statistics": True})
-        start = start.model_copy(update={"light": light})
+    if start.light is not None and wanted.light is not None:
+        new: dict[str, object] = {"views": wanted.light.views}
+        if wanted.light.statistics:
+            new["statistics"] = True
+        start = start.model_copy(update={"light": start.light.model_copy(update=new)})
     return start == wanted

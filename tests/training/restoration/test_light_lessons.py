@@ -11,6 +11,7 @@ from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import bicubic_matrix
 from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.statistics import STATISTICS
+from magenet_batch.quality.full_reference import similarity_maps
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import load_training_images
@@ -23,6 +24,7 @@ from magenet_batch.training.restoration.light import (
     decibels,
     measure_light,
     restored,
+    unlike,
 )
 from magenet_batch.training.restoration.pairs import DrawnPairs, Views, drawing
 from magenet_batch.training.restoration.sources import repeated
@@ -82,7 +84,8 @@ def test_losses_are_finite_and_sum_to_the_total(share: float):
     student = stage()
     losses = lessons().losses(student, make_teacher(student), 0, share)
     assert all(torch.isfinite(value) for value in losses.values())
-    parts = {"light", "detail", "belief", "tone", "tone_belief", "consistency"}
+    parts = {"light", "detail", "belief", "consistency"}
+    parts |= {"tone", "level", "tone_belief", "level_belief"}
     assert parts <= set(losses)
     assert float(losses["total"]) == pytest.approx(float(sum(losses[p] for p in parts)), rel=1e-5)
     losses["total"].backward()
@@ -112,15 +115,33 @@ def test_belief_is_trained_by_itself():
     assert trained(gradients_of(["belief"])) == BELIEVING
 
 
-def test_the_tone_s_error_trains_the_tone_alone_and_its_belief_the_belief():
-    last = gradients_of(["tone"]).tone[-1].weight.grad
+@pytest.mark.parametrize("name", ["tone", "level"])
+def test_the_tone_s_errors_train_the_tone_alone_and_its_beliefs_the_belief(name: str):
+    last = gradients_of([name]).tone[-1].weight.grad
     assert last[:3].any()
     assert not last[3].any()
-    assert trained(gradients_of(["tone"])) == TONING
-    last = gradients_of(["tone_belief"]).tone[-1].weight.grad
+    assert trained(gradients_of([name])) == TONING
+    last = gradients_of([f"{name}_belief"]).tone[-1].weight.grad
     assert last[3].any()
     assert not last[:3].any()
-    assert trained(gradients_of(["tone_belief"])) == TONING
+    assert trained(gradients_of([f"{name}_belief"])) == TONING
+
+
+def test_unlike_is_one_minus_the_similarity_of_light_and_dark_channels_count_alike():
+    level = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    mask = torch.ones(1, 1, 32, 32)
+    for factor in (1.0, 0.5, 1.5):
+        for channel in range(3):
+            other = level.clone()
+            other[:, channel] *= factor
+            similar, _ = similarity_maps(preds=other, target=level)
+            found = unlike(other, level, mask)
+            assert float(found) == pytest.approx(float((1 - similar).mean()), abs=1e-5)
+            assert float(found) == pytest.approx((1 - 2 * factor / (1 + factor**2)) / 3, abs=4e-3)
+    half = torch.cat([mask[..., :16], torch.zeros_like(mask[..., 16:])], -1)
+    other = torch.cat([level[..., :16], 0 * level[..., 16:]], -1)
+    assert float(unlike(other, level, half)) == 0
+    assert torch.isfinite(unlike(level - 1, level, mask)).all()
 
 
 def test_the_teacher_is_not_trained():
@@ -180,6 +201,7 @@ def test_a_stage_that_finds_nothing_wrong_is_measured_as_doing_nothing():
     measured = measure_light(closed, [("here", pairs)])
     assert measured["here_even"] == pytest.approx(0, abs=1e-4)
     assert measured["here_raw"] == pytest.approx(0, abs=1e-4)
+    assert measured["here_level"] == pytest.approx(0, abs=1e-5)
     assert measured["here_clean"] == measured["here_clean_least"] == pytest.approx(60, abs=1e-3)
 
 
