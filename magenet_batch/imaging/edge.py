@@ -19,26 +19,40 @@ _AWAY = 9  # side of the square by which a field of view is grown, pixels of the
 _LEAST_BORDER = 0.02  # share of the picture that the border must cover
 
 
-def border_level(small: np.ndarray, mask: np.ndarray) -> float:
-    """Level of the border around a field of view: about 0 from a camera, more from scanned film.
+def covered_part(small: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """How much of each pixel of an analysis copy is field of view.
 
     Args:
         small: analysis copy of the picture (`imaging.fov.analysis_copy`), (h, w, 3).
         mask: (H, W) bool, the field of view with notches.
 
     Returns:
+        (h, w) uint8, 255 inside.
+    """
+    height, width = small.shape[:2]
+    whole = mask.view(np.uint8) * 255
+    part: np.ndarray = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return part
+
+
+def border_level(small: np.ndarray, covered: np.ndarray) -> float:
+    """Level of the border around a field of view: about 0 from a camera, more from scanned film.
+
+    Args:
+        small: analysis copy of the picture (`imaging.fov.analysis_copy`), (h, w, 3).
+        covered: (h, w) uint8, the part of each pixel that is field of view, from `covered_part`.
+
+    Returns:
         Median of the brightest channel away from the field of view, 0..1; 0 where less than a
         fiftieth of the picture lies there.
     """
-    height, width = small.shape[:2]
-    covered = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
     away = cv2.dilate(covered, np.ones((_AWAY, _AWAY), np.uint8)) == 0
     if away.mean() < _LEAST_BORDER:
         return 0.0
     return float(np.median(brightest(small)[away])) / 255
 
 
-def edge_levels(small: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
+def edge_levels(small: np.ndarray, covered: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
     """Levels on both sides of the edge of a field of view whose border is not black.
 
     Film has a base, and light leaks. Where the field of view that was found reaches over its soft
@@ -47,7 +61,7 @@ def edge_levels(small: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.nda
 
     Args:
         small: analysis copy of the picture (`imaging.fov.analysis_copy`), (h, w, 3).
-        mask: (H, W) bool, what is enhanced.
+        covered: (h, w) uint8, the part of each pixel that is enhanced, from `covered_part`.
         fov: its field of view.
 
     Returns:
@@ -55,9 +69,7 @@ def edge_levels(small: np.ndarray, mask: np.ndarray, fov: FieldOfView) -> np.nda
         field of view, both 0..1, and how far the place may be border, 0..1; None where the border
         is black, or there is none.
     """
-    height, width = small.shape[:2]
     radius = fov.radius * analysis_scale(fov)
-    covered = cv2.resize(mask.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
     inside = (covered > 127).astype(np.uint8)
     light = brightest(small) / np.float32(255)
     if light[inside == 0].max(initial=0.0) <= _BLACK[0]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from magenet_batch.imaging.edge import border_level, edge_levels
+from magenet_batch.imaging.edge import border_level, covered_part, edge_levels
 from magenet_batch.imaging.fov import FieldOfView, analysis_copy
 from magenet_batch.imaging.notch import notch_weights
 from magenet_batch.inference.copies import ReducedCopy
@@ -83,11 +84,15 @@ class Prepared:
         weight: np.ndarray = reached * np.float32(blend)
         return weight
 
+    @cached_property
+    def _covered(self) -> np.ndarray:
+        return covered_part(self.small, self.whole)
+
     def film(self) -> float:
         """How surely the picture is scanned film, whose border is not black, 0..1."""
         low, high = _FILM
-        return min(1.0, max(0.0, (border_level(self.small, self.whole) - low) / (high - low)))
+        return min(1.0, max(0.0, (border_level(self.small, self._covered) - low) / (high - low)))
 
     def edge(self) -> np.ndarray | None:
         """Levels of the soft edge that stays as it was; None if there is none."""
-        return edge_levels(self.small, self.whole, self.given.fov)
+        return edge_levels(self.small, self._covered, self.given.fov)

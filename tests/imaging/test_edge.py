@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from magenet_batch.imaging.edge import border_level, border_share, edge_levels
+from magenet_batch.imaging.edge import border_level, border_share, covered_part, edge_levels
 from magenet_batch.imaging.fov import FieldOfView, analysis_copy
 
 FOV = FieldOfView(200, 200, 160, 0, 0, 400, 400, 400, 400)
@@ -19,7 +19,8 @@ def picture(*, border: float, radius: float = 156, level: float = 120) -> np.nda
 
 
 def shares(pixels: np.ndarray) -> np.ndarray | None:
-    levels = edge_levels(analysis_copy(pixels, FOV), FOV.mask(400, 400), FOV)
+    small = analysis_copy(pixels, FOV)
+    levels = edge_levels(small, covered_part(small, FOV.mask(400, 400)), FOV)
     if levels is None:
         return None
     full = np.iinfo(pixels.dtype).max
@@ -55,7 +56,8 @@ def test_a_field_as_dark_as_its_border_is_no_border():
 
 def test_parts_of_a_picture_are_as_the_whole():
     pixels = picture(border=30)
-    levels = edge_levels(analysis_copy(pixels, FOV), FOV.mask(400, 400), FOV)
+    small = analysis_copy(pixels, FOV)
+    levels = edge_levels(small, covered_part(small, FOV.mask(400, 400)), FOV)
     assert levels is not None
     light = pixels.max(2).astype(np.float32) / 255
     whole = border_share(light, levels, slice(0, 400), slice(0, 400), (400, 400))
@@ -70,10 +72,11 @@ def test_the_level_of_the_border_is_measured_beside_the_field_of_view(level: int
     pixels = picture(border=level)
     if deep:
         pixels = pixels.astype(np.uint16) * 257
-    found = border_level(analysis_copy(pixels, FOV), FOV.mask(400, 400))
+    small = analysis_copy(pixels, FOV)
+    found = border_level(small, covered_part(small, FOV.mask(400, 400)))
     assert found == pytest.approx(level / 255, abs=2 / 255)
 
 
 def test_without_a_border_there_is_no_level():
     small = analysis_copy(picture(border=40), FOV)
-    assert border_level(small, np.ones((400, 400), bool)) == 0
+    assert border_level(small, covered_part(small, np.ones((400, 400), bool))) == 0
