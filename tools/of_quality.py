@@ -30,6 +30,20 @@ def strengths(results: Numbers) -> str:
     return table(head, rows)
 
 
+def views(results: Numbers) -> str:
+    """What several mirrored views of the light are worth, on cameras that training knows or not."""
+    columns = [
+        f"{camera}, {preset}" for camera in ("known", "unseen")
+        for preset in ("evaluation", "mild", "clean")
+    ]  # fmt: skip
+    rows = [
+        [f"{row['views']:.0f}", *(f"{row[c]:.1f}" if "clean" in c else f"{row[c]:+.2f}"
+                                  for c in columns), f"{row['milliseconds']:.1f}"]
+        for row in results["views"]["rows"]
+    ]  # fmt: skip
+    return table(["views", *columns, "ms"], rows)
+
+
 def bands(results: Numbers) -> str:
     """Where the error lies, and what would remain."""
     found = results["bands"]["presets"]
