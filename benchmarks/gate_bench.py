@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from gate_cost import Cost, costs, threads
 
 from magenet_batch.errors import UsageError
-from magenet_batch.evaluation.alignment import align_gains
 from magenet_batch.evaluation.baselines import BASELINES
 from magenet_batch.evaluation.binary import roc_auc
+from magenet_batch.evaluation.compare import compare_aligned
 from magenet_batch.evaluation.contrast import (
     background_grain,
     band_deviation,
@@ -45,7 +44,6 @@ from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.fading import measure_fading
 from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.full_reference import psnr, ssim
 from magenet_batch.quality.grade import assess_quality
 from magenet_batch.quality.macula import find_macula, macula_depth
 from magenet_batch.quality.recognition import recognise, vessels_seen
@@ -53,7 +51,6 @@ from magenet_batch.settings import Look
 
 SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
 SEED = 1
-BEST_PSNR = 60.0  # PSNR in dB that stands for "equal"
 LEAST_DEPTH = 0.08  # depth from which a macula is clear enough to be measured
 LEAST_CONTRAST = 0.002  # contrast of lines below which there is nothing to compare
 Row = dict[str, Any]
@@ -194,8 +191,8 @@ class Bench:
         for index, image in enumerate(self._small(folder)):
             seen = self._evaluation.degraded(image, preset, index, "synthetic")
             after = self.restorer(seen, image.fov)
-            row = compare(after, image)
-            row |= {f"nothing_{name}": value for name, value in compare(seen, image).items()}
+            row, nothing = compare_aligned(after, image), compare_aligned(seen, image)
+            row |= {f"nothing_{name}": value for name, value in nothing.items()}
             if preset == "clean":
                 row |= {"hue": hue_shift(seen, after, image.fov), **_macula(seen, after, image.fov)}
             yield image.name, row
@@ -281,24 +278,6 @@ def delivery(
     recognised = recognise(pixels, fov)
     kept = recognised or policy.before(graded | seen) or policy.after(row | graded)
     return row | {"kept": kept}
-
-
-def compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:
-    """PSNR (at most 60 dB) and SSIM against the clean image, raw and with channel gains aligned."""
-
-    def tensor(pixels: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-    given = {
-        "target": tensor(image.pixels),
-        "mask": torch.from_numpy(image.mask)[None, None].float(),
-    }
-    seen = tensor(preds)
-    found = {}
-    for suffix, x in (("", seen), ("_aligned", align_gains(preds=seen, **given))):
-        found[f"psnr{suffix}"] = float(psnr(preds=x, **given).clamp(max=BEST_PSNR))
-        found[f"ssim{suffix}"] = float(ssim(preds=x, **given))
-    return found
 
 
 def ratio(after: float | None, before: float | None) -> float | None:

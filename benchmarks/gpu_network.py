@@ -23,8 +23,7 @@ from magenet_batch.models.build import build_network
 from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
 from magenet_batch.models.restoration.fields import Planes, planes
-from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Faults, Restorer, Squares
-from magenet_batch.models.restoration.scatter import SIZE, reduced
+from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.weights import load_weights
 from magenet_batch.phantom import make_phantom
 
@@ -140,16 +139,10 @@ def _undone(network: Restorer, x: torch.Tensor, mask: torch.Tensor) -> tuple[tor
     bands = detail_bands(x)
     sensed = network.sensed(x, mask, bands=bands)
     vessels = network.vessels(x)
-    assert network.sensor is not None and vessels is not None
+    assert network.sensor is not None
     y = network.sensor(x, sensed, vessels, bands=bands)
     y = torch.lerp(x, y.float(), sensed.faulty.float()[:, None, None, None])
-    *close, small = Squares.of(y, mask, sizes=network.sizes, least=0.99)
-    fields = network.light_of(*small, sensed)
-    assert fields is not None
-    faults = Faults(sensed.blur / x.shape[-1], sensed.noise, sensed.jpeg)
-    likely = reduced(vessels, SIZE)
-    found, _ = network.undo_light(fields.believed(), small, *close, likely, faults)
-    return y, found
+    return y, network.light_and_scatter(y, mask, sensed, vessels)
 
 
 def stages(network: Restorer, x: torch.Tensor, mask: torch.Tensor) -> dict[str, Work]:

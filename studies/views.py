@@ -18,50 +18,34 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from magenet_batch.degradation import preset, sample_degradation
-from magenet_batch.degradation.numpy_api import degrade_pixels
-from magenet_batch.evaluation.images import list_images, load_image
+from magenet_batch.evaluation.compare import compare_aligned
+from magenet_batch.evaluation.images import EvaluationImage, list_images, load_image
+from magenet_batch.evaluation.run import Evaluation
 from magenet_batch.inference.enhancer import Enhancer
+from magenet_batch.models.catalog import WeightsFile
 from magenet_batch.models.memory import keep_freed_memory
-from magenet_batch.models.restoration.light import LightStage, least_squares_gains
+from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.weights import load_weights
-from magenet_batch.randomness import generator
 
 RESULTS = Path(__file__).parent / "results"
 VIEWS = (1, 2, 4)
 FOLDERS = {"known": "idrid/val_clean", "unseen": "lesav"}
 PRESETS = ("evaluation", "mild", "clean")
-_BEST = 60.0  # decibel that stand for "equal"
 
 
-def light_of(network: object) -> LightStage:
+def looking(weights: str, views: int) -> tuple[Restorer, WeightsFile]:
+    """The weights with another number of views."""
+    network, info = load_weights(weights)
     assert isinstance(network, Restorer)
     assert network.light is not None
-    return network.light
+    network.light.config = network.light.config.model_copy(update={"views": views})
+    return network, info
 
 
-def enhancers(weights: str) -> dict[int, Enhancer]:
-    """The weights with each number of views."""
-    found = {}
-    for views in VIEWS:
-        network, info = load_weights(weights)
-        light = light_of(network)
-        light.config = light.config.model_copy(update={"views": views})
-        found[views] = Enhancer(network, info, device=torch.device("cpu"))
-    return found
-
-
-def decibels(pixels: np.ndarray, clean: np.ndarray, mask: np.ndarray, *, align: bool) -> float:
-    """PSNR inside the field of view, at most 60 dB."""
-    ours, wanted = (
-        torch.from_numpy(p[mask].T.astype(np.float32) / 255)[None, ..., None]
-        for p in (pixels, clean)
-    )
-    if align:
-        ours = ours * least_squares_gains(ours, wanted).clamp(0.2, 5)
-    error = float((ours - wanted).square().mean())
-    return min(_BEST, -10 * float(np.log10(error + 1e-12)))
+def scores(preds: list[np.ndarray], images: list[EvaluationImage], measure: str) -> np.ndarray:
+    pairs = zip(preds, images, strict=True)
+    return np.array([compare_aligned(pixels, image)[measure] for pixels, image in pairs])
 
 
 def seconds_of(stage: LightStage) -> float:
@@ -85,33 +69,26 @@ def main() -> None:
     told = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    ours = enhancers(told.weights)
+    cpu = torch.device("cpu")
+    ours = {views: Enhancer(*looking(told.weights, views), device=cpu) for views in VIEWS}
+    run = Evaluation({}, seed=23, images=told.images, size=512, say=lambda text: None)
     rows = {views: {"views": float(views)} for views in VIEWS}
     for word, folder in FOLDERS.items():
-        loaded = [
-            load_image(path, size=512)
-            for path in list_images(told.data / folder, limit=told.images)
-        ]
+        paths = list_images(told.data / folder, limit=told.images)
+        images = [image for path in paths if (image := load_image(path, size=512)) is not None]
         for name in PRESETS:
-            gained: dict[int, list[float]] = {views: [] for views in VIEWS}
-            for index, image in enumerate(loaded):
-                if image is None:
-                    continue
-                clean, mask, align = image.pixels, image.mask, name != "clean"
-                seen = clean
-                if align:
-                    drawn = sample_degradation(generator(23, name, index), preset(name))
-                    seen = degrade_pixels(clean, drawn, mask=mask)
-                before = decibels(seen, clean, mask, align=align) if align else 0.0
-                for views, enhancer in ours.items():
-                    after = enhancer.enhance(seen, image.fov).pixels
-                    gained[views].append(decibels(after, clean, mask, align=align) - before)
-            for views, values in gained.items():
-                rows[views][f"{word}, {name}"] = float(np.mean(values))
+            seen = [run.degraded(image, name, i, "views") for i, image in enumerate(images)]
+            measure, before = "psnr", np.zeros(len(images))
+            if name != "clean":
+                measure, before = "psnr_aligned", scores(seen, images, "psnr_aligned")
+            for views, one in ours.items():
+                pairs = zip(seen, images, strict=True)
+                after = [one.enhance(pixels, image.fov).pixels for pixels, image in pairs]
+                gained = scores(after, images, measure) - before
+                rows[views][f"{word}, {name}"] = float(gained.mean())
     for views, row in rows.items():
-        light = light_of(load_weights(told.weights)[0])
-        light.config = light.config.model_copy(update={"views": views})
-        torch.nn.init.constant_(light.believe[-1].bias, 9.0)  # type: ignore[arg-type]
+        light = looking(told.weights, views)[0].light
+        torch.nn.init.constant_(light.believe[-1].bias, 9.0)  # so that every view is looked at
         row["milliseconds"] = 1000 * seconds_of(light)
     print(" | ".join(rows[1]))
     for row in rows.values():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from magenet_batch.degradation import KINDS, DegradationParams, preset, sample_degradation
 from magenet_batch.degradation.numpy_api import degrade_pixels
 from magenet_batch.evaluation.baselines import Method
 from magenet_batch.evaluation.binary import binary_scores
+from magenet_batch.evaluation.compare import compare
 from magenet_batch.evaluation.images import (
     EvaluationImage,
     list_images,
@@ -26,11 +26,9 @@ from magenet_batch.evaluation.segmenter import Segmenter
 from magenet_batch.evaluation.table import Table
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.full_reference import ms_ssim, psnr, ssim
 from magenet_batch.quality.measures import measure_quality
 from magenet_batch.randomness import generator
 
-_BEST_PSNR = 60.0  # decibel that stand for "equal"
 Say = Callable[[str], None]
 
 
@@ -82,11 +80,11 @@ class Evaluation:
             degraded = [
                 self.degraded(image, name, i, "synthetic") for i, image in enumerate(images)
             ]
-            severities = thirds([_compare(d, image)["psnr"] for d, image in zip(
+            severities = thirds([compare(d, image)["psnr"] for d, image in zip(
                 degraded, images, strict=True)])  # fmt: skip
             for image, seen, severity in zip(images, degraded, severities, strict=True):
                 for method in self.methods:
-                    values = _compare(self._run(method, seen, image), image)
+                    values = compare(self._run(method, seen, image), image)
                     self.table.add(
                         values, part="synthetic", preset=name, image=image.name, method=method,
                         severity="" if name == "clean" else severity,
@@ -191,21 +189,6 @@ def thirds(decibels: Sequence[float]) -> list[str]:
     order = np.argsort(np.argsort(decibels, kind="stable"), kind="stable")
     words = ("severe", "middle", "light")
     return [words[int(3 * rank / max(len(decibels), 1))] for rank in order]
-
-
-def _compare(preds: np.ndarray, image: EvaluationImage) -> dict[str, float]:
-    def tensor(pixels: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-    seen, target = tensor(preds), tensor(image.pixels)
-    mask = torch.from_numpy(image.mask)[None, None].float()
-    values = {
-        "psnr": float(psnr(preds=seen, target=target, mask=mask).clamp(max=_BEST_PSNR)),
-        "ssim": float(ssim(preds=seen, target=target, mask=mask)),
-    }
-    if min(preds.shape[:2]) >= 176:
-        values["ms_ssim"] = float(ms_ssim(preds=seen, target=target, mask=mask))
-    return values
 
 
 def _kept(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from magenet_batch.models.restoration import light
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import Fields
 from magenet_batch.models.restoration.light import LightStage
@@ -85,6 +86,11 @@ def test_an_image_is_seen_as_it_is_alone(monkeypatch):
     seen = calls(made)
     together = made.looked(dark, mask, None)
     assert seen == [3, 6], "three other views of the two images that are lit"
+    monkeypatch.setattr(light, "_worth_asking", lambda faulty: torch.arange(len(faulty)))
+    assert near(together, made.looked(dark, mask, None)), "as on a GPU, which is not asked"
+    assert seen == [3, 6, 3, 9]
+    monkeypatch.undo()
+    monkeypatch.setattr(made, "forward", forward)
     for index in range(3):
         one = slice(index, index + 1)
         assert near(together.of(index), made.looked(dark[one], mask[one], None))
@@ -105,3 +111,11 @@ def test_statistics_are_told_to_every_view():
     both = made.looked(x, mask, told)
     assert near(both.of(1), made.looked(x[1:], mask[1:], told[1:]))
     assert not near(both, made.looked(x, mask, None))
+
+
+@torch.inference_mode()
+def test_no_view_waits_for_a_gpu():
+    """Those of the device `meta` cannot be asked for their values."""
+    made, (x, mask) = stage(4).to("meta"), pictures(2)
+    fields = made.looked(x.to("meta"), mask.to("meta"), None)
+    assert fields.light.shape == (2, 3, 8, 8)

@@ -19,7 +19,7 @@ from magenet_batch.models.restoration.config import (
 )
 from magenet_batch.models.restoration.fields import Fields, Planes, planes
 from magenet_batch.models.restoration.light import LightStage
-from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.network import Faults, Restorer, Squares
 from magenet_batch.models.restoration.sense import Sense, Sensed, apply_matrices
 from magenet_batch.models.restoration.sensor import SensorStage, ToldBlock
 from magenet_batch.models.restoration.statistics import STATISTICS, band_statistics
@@ -360,3 +360,20 @@ def test_constants_are_copied_to_the_device_once(monkeypatch: pytest.MonkeyPatch
     for name in ("tensor", "as_tensor", "from_numpy"):
         monkeypatch.setattr(torch, name, refused)
     assert torch.equal(restored(), before)
+
+
+def test_light_is_the_same_whether_or_not_another_image_needs_the_scatter_stage():
+    network = stirred(build_network(tiny())).eval()
+    x, mask = picture(96), torch.ones(1, 1, 96, 96)
+    with torch.inference_mode():
+        sensed = network.sensed(x, mask)
+        close, small = Squares.of(x, mask, sizes=network.sizes, least=0.99)
+        fields = network.light_of(*small, sensed).believed()
+        faults = Faults(sensed.blur / 96, sensed.noise, sensed.jpeg)
+        likely = torch.full_like(close.mask, 0.5)
+        with_stage, share = network.undo_light(fields, small, close, likely, faults)
+        without, nothing = network.undo_light(fields, small, None, None, faults)
+    assert float(share) == 0
+    assert nothing is None
+    assert not bool(without.neutral)
+    assert all(torch.equal(a, b) for a, b in zip(with_stage, without, strict=True))

@@ -43,6 +43,10 @@ def stage_for(expected: float, **config: object) -> ScatterStage:
     return stage
 
 
+def undone(x: torch.Tensor, mask: torch.Tensor, share: torch.Tensor) -> Planes:
+    return unscattered(Planes.neutral_for(x).resized(GRID), x, mask, share)
+
+
 def scattered(x: torch.Tensor, mask: torch.Tensor, share: float, width: float = 0.12):
     params = DegradationParams(scatter_share=share, scatter_width=width)
     return apply_degradation(x, [params], mask_B1HW=mask) * mask
@@ -55,11 +59,7 @@ def test_a_known_share_is_found_and_undone(share: float):
     hazy = scattered(x, mask, share)
     found = stage_for(float(clean))(*vessel_contrast(hazy, vessels, mask), *SHARP)
     assert float(found) == pytest.approx(share, abs=0.05)
-    restored = (
-        unscattered(Planes.neutral_for(x).resized(GRID), hazy, mask, found)
-        .resized(SIZE)
-        .apply(hazy)
-    )
+    restored = undone(hazy, mask, found).resized(SIZE).apply(hazy)
     again, _ = vessel_contrast(restored * mask, vessels, mask)
     assert float(again) == pytest.approx(float(clean), rel=0.05)
     inner = -F.max_pool2d(-mask, 13, 1, 6) > 0
@@ -75,7 +75,7 @@ def test_an_image_that_lacks_nothing_stays_bit_for_bit():
     contrast, seen = vessel_contrast(x, vessels, mask)
     share = stage_for(float(contrast) * 0.99)(contrast, seen, *SHARP)
     assert float(share) == 0
-    assert bool(unscattered(Planes.neutral_for(x).resized(GRID), x, mask, share).neutral)
+    assert bool(undone(x, mask, share).neutral)
 
 
 def test_a_new_stage_changes_nothing():
@@ -89,11 +89,7 @@ def test_detail_grows_by_one_factor_and_the_light_around_it_stays():
     wave = 0.02 * torch.sin(at).expand(1, 3, SIZE, SIZE)
     level = torch.tensor([0.6, 0.3, 0.15]).view(1, 3, 1, 1)
     x = level + wave
-    y = (
-        unscattered(Planes.neutral_for(x).resized(GRID), x, mask, torch.tensor([0.4]))
-        .resized(SIZE)
-        .apply(x)
-    )
+    y = undone(x, mask, torch.tensor([0.4])).resized(SIZE).apply(x)
     inside = np.s_[..., 60:-60, 60:-60]
     assert torch.allclose((y - level)[inside], wave[inside] / 0.6, atol=5e-4)
 

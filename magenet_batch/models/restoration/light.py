@@ -125,18 +125,16 @@ class LightStage(nn.Module):
         if self.config.views == 1:
             return first
         faulty = (first.degraded > 0) | (first.toned > 0)
-        if x_B3HW.device.type != "cpu":  # asking would wait for the device
-            mean = self._mean_of_views(first, x_B3HW, mask_B1HW, statistics_BN)
-            return Fields(*(
-                torch.where(faulty.view(-1, *[1] * (one.dim() - 1)), many, one)
-                for many, one in zip(mean, first, strict=True)
-            ))  # fmt: skip
-        at = faulty.nonzero()[:, 0]
+        at = _worth_asking(faulty)
         if len(at) == 0:
             return first
+        own = Fields(*(t[at] for t in first))
         told = None if statistics_BN is None else statistics_BN[at]
-        some = self._mean_of_views(Fields(*(t[at] for t in first)), x_B3HW[at], mask_B1HW[at], told)
-        return Fields(*(one.index_copy(0, at, t) for one, t in zip(first, some, strict=True)))
+        mean = self._mean_of_views(own, x_B3HW[at], mask_B1HW[at], told)
+        return Fields(*(
+            one.index_copy(0, at, torch.where(_as_wide(faulty[at], many), many, alone))
+            for one, alone, many in zip(first, own, mean, strict=True)
+        ))  # fmt: skip
 
     def _mean_of_views(
         self, first: Fields, x: torch.Tensor, mask: torch.Tensor, told: torch.Tensor | None
@@ -214,6 +212,18 @@ def least_squares_gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torc
     """Gain per channel that brings images nearest to others in least squares: (B, C, 1, 1)."""
     found = (x_BCHW * wanted_BCHW).sum((2, 3), keepdim=True)
     return (found / x_BCHW.square().sum((2, 3), keepdim=True).clamp_min(1e-6)).clamp_min(1e-3)
+
+
+def _worth_asking(faulty_B: torch.Tensor) -> torch.Tensor:
+    """Indices of images whose other views are looked at: all where asking waits for a device."""
+    if faulty_B.device.type == "cpu":
+        return faulty_B.nonzero()[:, 0]
+    return torch.arange(len(faulty_B), device=faulty_B.device)
+
+
+def _as_wide(x_B: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """One number per image with as many axes as another tensor."""
+    return x_B.view(-1, *[1] * (like.dim() - 1))
 
 
 @lru_cache(maxsize=8)

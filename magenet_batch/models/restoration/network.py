@@ -202,6 +202,29 @@ class Restorer(nn.Module):
             share: torch.Tensor = self.scatter(*told, *faults)
             return unscattered(light, small.pixels, small.mask, share), share
 
+    def light_and_scatter(
+        self,
+        y_B3SS: torch.Tensor,
+        mask_B1SS: torch.Tensor,
+        sensed: Sensed,
+        vessels_B1SS: torch.Tensor | None,
+    ) -> Planes:
+        """Gain and offset of whole squares at their own size, which undo light, veil and scatter.
+
+        Args:
+            y_B3SS: output of `undo_sensor`.
+            mask_B1SS: field of view, 0 or 1.
+            sensed: output of `sensed` for the same squares.
+            vessels_B1SS: output of `vessels`, alike.
+        """
+        *close, small = Squares.of(y_B3SS, mask_B1SS, sizes=self.sizes, least=0.99)
+        fields = self.light_of(*small, sensed)
+        likely = None if vessels_B1SS is None else reduced(vessels_B1SS, SIZE)
+        believed = None if fields is None else fields.believed()
+        faults = Faults(sensed.blur / y_B3SS.shape[-1], sensed.noise, sensed.jpeg)
+        found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
+        return found
+
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
         if self.structure is None:
@@ -217,10 +240,5 @@ class Restorer(nn.Module):
         sensed = self.sensed(x_B3SS, mask_B1SS)
         vessels = self.vessels(x_B3SS)
         y = self.undo_sensor(x_B3SS, sensed, vessels)
-        *close, small = Squares.of(y, mask_B1SS, sizes=self.sizes, least=0.99)
-        fields = self.light_of(*small, sensed)
-        likely = None if vessels is None else reduced(vessels, SIZE)
-        believed = None if fields is None else fields.believed()
-        faults = Faults(sensed.blur / x_B3SS.shape[-1], sensed.noise, sensed.jpeg)
-        found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
+        found = self.light_and_scatter(y, mask_B1SS, sensed, vessels)
         return y if bool(found.neutral) else found.resized(x_B3SS.shape[-1]).apply(y)
