@@ -160,7 +160,7 @@ def stages(network: Restorer, x: torch.Tensor, mask: torch.Tensor) -> dict[str, 
 
     return {
         "vessels": lambda: network.vessels(x),  # type: ignore[dict-item,return-value]
-        "bands": lambda: detail_bands(x)[1],
+        "bands": lambda: detail_bands(x).rest,
         "sense": lambda: first(network.sensed(x, mask, bands=bands)),
         "sensor": lambda: sensor(x, sensed, vessels, bands=bands),
         "light": lambda: first(light(small, inside, sensed.statistics)),

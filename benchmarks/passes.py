@@ -68,13 +68,14 @@ def forms() -> dict[str, Forms]:
 
     x, gains = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 8, SIZE, SIZE)
     total, small = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 8, SIZE // 2, SIZE // 2)
-    detail, _ = bands.detail_bands(x)
+    split = bands.detail_bands(x)
+    detail = [band.clone() for band in split.detail]
     half = torch.rand(1, 24, SIZE // 2, SIZE // 2).contiguous(memory_format=torch.channels_last)
     weight, bias = torch.rand(44, 24, 3, 3), torch.rand(44)
     last = weight.contiguous(memory_format=torch.channels_last)
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).view(1, 1, 1, 5) / 16
     first = torch.tensor([1.0, 0.0])
-    stacked = torch.cat(detail, 1).flatten(2)
+    stacked = split.stacked.flatten(2)
     matrices, one = torch.rand(8, 1, 3, 3), torch.rand(1, 3, 24)
 
     photograph = np.full((2848, 4288, 3), 99, np.uint8)

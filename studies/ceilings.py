@@ -73,17 +73,17 @@ def differences(t: torch.Tensor) -> list[torch.Tensor]:
 
 def shared_gains(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """One gain per band, alike in all channels."""
-    bands, rest = detail_bands(x)
-    columns = [torch.cat([d.flatten() for d in differences(b * mask)]) for b in bands]
+    bands = detail_bands(x)
+    detail, rest = bands.detail, bands.rest
+    columns = [torch.cat([d.flatten() for d in differences(b * mask)]) for b in detail]
     target = torch.cat([d.flatten() for d in differences((y - rest) * mask)])
     gain = torch.linalg.lstsq(torch.stack(columns, 1).double(), target[:, None].double()).solution
-    return rest + sum(b * g for b, g in zip(bands, gain[:, 0].float(), strict=True))
+    return rest + sum(b * g for b, g in zip(detail, gain[:, 0].float(), strict=True))
 
 
 def channel_gains(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """A 3x3 matrix per band."""
-    bands, rest = detail_bands(x)
-    both = torch.cat(bands, 1)
+    both, rest = detail_bands(x)
     columns = [
         torch.cat([d.flatten() for d in differences(both[:, k : k + 1] * mask)])
         for k in range(3 * BANDS)
@@ -101,8 +101,9 @@ def local_gains(block: int) -> Solve:
     """Gains of bands that vary from place to place: fitted in windows of this size."""
 
     def solve(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        bands, rest = detail_bands(x)
-        f = torch.cat(bands)[:, :, None]  # (K, 3, 1, H, W)
+        bands = detail_bands(x)
+        detail, rest = bands.detail, bands.rest
+        f = torch.cat(detail)[:, :, None]  # (K, 3, 1, H, W)
         t = (y - rest)[0]
         step = block // 4
 
@@ -110,7 +111,7 @@ def local_gains(block: int) -> Solve:
             summed = z.sum(0)[None, None]
             return F.avg_pool2d(summed, block, step, block // 2, count_include_pad=False)[0, 0]
 
-        k, m = len(bands), mask[0]
+        k, m = len(detail), mask[0]
         pairs = [window(f[i, :, 0] * f[j, :, 0] * m) for i in range(k) for j in range(k)]
         c = torch.stack(pairs, -1)
         b = torch.stack([window(f[i, :, 0] * t * m) for i in range(k)], -1)
@@ -118,15 +119,14 @@ def local_gains(block: int) -> Solve:
         coarse = torch.linalg.solve(c.double(), b.double()).float().permute(2, 0, 1)[None]
         gain = F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
         gain = gain[0].permute(1, 2, 0)
-        return rest + sum(bands[i] * gain[..., i] for i in range(k))
+        return rest + sum(detail[i] * gain[..., i] for i in range(k))
 
     return solve
 
 
 def isotropic(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """One isotropic filter per image: a gain for each ring of frequencies."""
-    _, rest = detail_bands(x)
-    _, rest_y = detail_bands(y)
+    rest, rest_y = detail_bands(x).rest, detail_bands(y).rest
     a, b = torch.fft.fft2((x - rest) * mask), torch.fft.fft2((y - rest_y) * mask)
     fy, fx = torch.fft.fftfreq(x.shape[-2]), torch.fft.fftfreq(x.shape[-1])
     ring = (torch.hypot(fy[:, None], fx[None]) * 128).long().flatten()

@@ -49,15 +49,14 @@ def scores(preds: list[np.ndarray], images: list[EvaluationImage], measure: str)
 
 
 def seconds_of(stage: LightStage) -> float:
-    """Median time of the light of one faulty image, of many."""
+    """Median time of the light of one image, of many."""
     x = torch.rand(1, 3, stage.size, stage.size, generator=torch.Generator().manual_seed(1))
     mask, taken = torch.ones(1, 1, stage.size, stage.size), []
     with torch.inference_mode():
         for _ in range(60):
             start = time.perf_counter()
-            fields = stage.looked(x, mask, None)
+            stage(x, mask, views=stage.config.views)
             taken.append(time.perf_counter() - start)
-    assert float(fields.degraded) > 0, "the other views are not looked at"
     return float(np.median(taken))
 
 
@@ -87,9 +86,7 @@ def main() -> None:
                 gained = scores(after, images, measure) - before
                 rows[views][f"{word}, {name}"] = float(gained.mean())
     for views, row in rows.items():
-        light = looking(told.weights, views)[0].light
-        torch.nn.init.constant_(light.believe[-1].bias, 9.0)  # so that every view is looked at
-        row["milliseconds"] = 1000 * seconds_of(light)
+        row["milliseconds"] = 1000 * seconds_of(looking(told.weights, views)[0].light)
     print(" | ".join(rows[1]))
     for row in rows.values():
         print(" | ".join(f"{value:.3f}" for value in row.values()))

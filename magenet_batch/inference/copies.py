@@ -45,11 +45,11 @@ class ReducedCopy:
             return None
         size = size or len(self.mask)
         covered = round(size * self.covered)
-        if covered == size < map_11SS.shape[-1]:
-            return reduced(map_11SS, size)
-        fitted = F.interpolate(
-            map_11SS, size=(covered, covered), mode="bilinear", align_corners=False
-        )
+        if map_11SS.shape[-1] % covered:
+            to = (covered, covered)
+            fitted = F.interpolate(map_11SS, size=to, mode="bilinear", antialias=True)
+        else:
+            fitted = reduced(map_11SS, covered)
         return F.pad(fitted, (0, size - covered, 0, size - covered))
 
     @classmethod

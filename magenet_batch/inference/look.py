@@ -36,14 +36,14 @@ def clear_gain(x_13SS: torch.Tensor, mask_11SS: torch.Tensor) -> torch.Tensor:
         (1, 1, S, S), within +-0.6; 0 for an image without detail in even light.
     """
     light = 0.25 * x_13SS[:, :1] + 0.65 * x_13SS[:, 1:2] + 0.1 * x_13SS[:, 2:]
-    bands, rest = detail_bands(torch.log(light.clamp_min(_DARKEST)))
+    bands = detail_bands(torch.log(light.clamp_min(_DARKEST)))
     gain = torch.zeros_like(light)
-    for strength, band in zip(_STRENGTHS, bands, strict=True):
+    for strength, band in zip(_STRENGTHS, bands.detail, strict=True):
         if strength:
             power = F.avg_pool2d(band.square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False)
             floor = (_CORING * _noise_of(band, mask_11SS)) ** 2
             gain = gain + strength * band * power / (power + floor + 1e-12)
-    slow = _slow(rest, mask_11SS)
+    slow = _slow(bands.rest, mask_11SS)
     mean = (slow * mask_11SS).sum() / mask_11SS.sum().clamp_min(1)
     gain = gain + _EVENED * (mean - slow)
     return _MOST * torch.tanh(gain / _MOST)

@@ -1,20 +1,23 @@
-"""Mirrored views: mirrored images get mirrored light, and good images cost one view."""
+"""Mirrored views: mirrored images get mirrored light, and the tone is told once."""
 
 import pytest
 import torch
+from torch import nn
 
-from magenet_batch.models.restoration import light
-from magenet_batch.models.restoration.config import LightConfig
-from magenet_batch.models.restoration.fields import Fields
-from magenet_batch.models.restoration.light import LightStage
+from magenet_batch.models.restoration.config import LightConfig, RestorationConfig
+from magenet_batch.models.restoration.exposure import exposed
+from magenet_batch.models.restoration.fields import Fields, planes
+from magenet_batch.models.restoration.light import LightStage, least_squares_gains
+from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.statistics import STATISTICS
 
 SIZE = 64
 
 
-def stage(views: int, *, believe: float = 6.0) -> LightStage:
+def stage(*, believe: float = 6.0) -> LightStage:
     """A small stage with random weights, which believes as surely as it is told."""
     torch.manual_seed(3)
-    made = LightStage(LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24), views=views))
+    made = LightStage(LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24)))
     with torch.no_grad():
         for parameter in made.parameters():
             if not parameter.any():
@@ -31,10 +34,10 @@ def pictures(count: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     return 0.2 + 0.6 * x, torch.ones(count, 1, SIZE, SIZE)
 
 
-def calls(made: LightStage) -> list[int]:
-    """Sizes of the batches that the stage sees from now on."""
+def calls(module: nn.Module) -> list[int]:
+    """Sizes of the batches that a module sees from now on."""
     seen: list[int] = []
-    made.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    module.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
     return seen
 
 
@@ -45,61 +48,79 @@ def near(one: Fields, other: Fields) -> bool:
 @pytest.mark.parametrize(("views", "axes"), [(2, (-1,)), (4, (-1,)), (4, (-2,)), (4, (-2, -1))])
 @torch.inference_mode()
 def test_a_mirrored_image_gets_mirrored_light(views: int, axes: tuple[int, ...]):
-    made, (x, mask) = stage(views), pictures()
-    mirrored = made.looked(x.flip(axes), mask, None)
-    assert near(mirrored, made.looked(x, mask, None).mirrored(axes))
-    one_view = stage(1)
-    assert not near(one_view(x.flip(axes), mask), one_view(x, mask).mirrored(axes))
+    made, (x, mask) = stage(), pictures()
+    mirrored = made(x.flip(axes), mask, views=views)
+    assert near(mirrored, made(x, mask, views=views).mirrored(axes))
+    assert not near(made(x.flip(axes), mask), made(x, mask).mirrored(axes)), "of one view it is not"
 
 
 @torch.inference_mode()
-def test_the_fields_are_the_means_of_the_views():
-    made, (x, mask) = stage(2), pictures()
-    mean = made.looked(x, mask, None)
-    views = made(x, mask), made(x.flip(-1), mask).mirrored((-1,))
-    assert near(mean, Fields(*((a + b) / 2 for a, b in zip(*views, strict=True))))
+def test_light_and_veil_are_the_means_of_the_views():
+    made, (x, mask) = stage(), pictures()
+    mean, colours = made.untoned(x, mask, views=2)
+    (one, before), (other, after) = (made.untoned(t, mask) for t in (x, x.flip(-1)))
+    for name in ("light", "veil", "colour", "faded", "degraded"):
+        wanted = (getattr(one, name) + getattr(other.mirrored((-1,)), name)) / 2
+        assert torch.allclose(getattr(mean, name), wanted, atol=1e-5), name
+    described = made.config.widths[-1] + STATISTICS
+    wanted = (before + after)[:, :described] / 2
+    assert torch.allclose(colours[:, :described], wanted, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_what_the_first_view_leaves_alone_costs_one_view():
-    made, (x, mask) = stage(4, believe=-6.0), pictures(3)
-    seen = calls(made)
-    fields = made.looked(x, mask, None)
-    assert seen == [3]
-    assert not fields.degraded.any()
-    assert not fields.toned.any()
+def test_the_tone_is_told_once_from_the_mean_light():
+    made, (x, mask) = stage(), pictures()
+    told = calls(made.tone[0])
+    fields = made(x, mask, views=4)
+    assert told == [1]
+    even = planes(fields.without_tone().believed()).resized(SIZE).apply(x)
+    gains = least_squares_gains(even, x)
+    assert torch.allclose(torch.exp(fields.own), gains, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_an_image_is_seen_as_it_is_alone(monkeypatch):
-    made, (x, mask) = stage(4), pictures(3)
-    dark = x.clone()
-    dark[1] = 0
-    real = made.forward
+def test_light_that_the_first_view_leaves_alone_is_left_alone(monkeypatch):
+    made, (x, mask) = stage(believe=-6.0), pictures(3)
+    assert not made(x, mask, views=4).degraded.any()
+    real = made._seen
 
-    def forward(x_B3HW, mask_B1HW, statistics_BN=None):  # leaves black images alone
-        fields = real(x_B3HW, mask_B1HW, statistics_BN)
-        lit = (x_B3HW.amax((1, 2, 3)) > 0).float()
-        return fields._replace(degraded=fields.degraded * lit, toned=fields.toned * lit)
+    def seen(x_B3HW, *others):  # the first view of the second image leaves its light alone
+        fields, described = real(x_B3HW, *others)
+        fields.degraded[:] = 0.5
+        fields.degraded[1] = 0
+        return fields, described
 
-    monkeypatch.setattr(made, "forward", forward)
-    seen = calls(made)
-    together = made.looked(dark, mask, None)
-    assert seen == [3, 6], "three other views of the two images that are lit"
-    monkeypatch.setattr(light, "_worth_asking", lambda faulty: torch.arange(len(faulty)))
-    assert near(together, made.looked(dark, mask, None)), "as on a GPU, which is not asked"
-    assert seen == [3, 6, 3, 9]
-    monkeypatch.undo()
-    monkeypatch.setattr(made, "forward", forward)
+    monkeypatch.setattr(made, "_seen", seen)
+    assert made(x, mask, views=4).degraded.tolist() == [0.5, 0, 0.5]
+
+
+@torch.inference_mode()
+def test_an_image_is_seen_as_it_is_alone():
+    made, (x, mask) = stage(), pictures(3)
+    x[1] *= 0.1
+    together = made(x, mask, views=4)
     for index in range(3):
         one = slice(index, index + 1)
-        assert near(together.of(index), made.looked(dark[one], mask[one], None))
+        assert near(together.of(index), made(x[one], mask[one], views=4))
 
 
 @torch.inference_mode()
-def test_statistics_are_told_to_every_view():
+def test_a_network_looks_as_often_as_its_configuration_says():
+    made, (x, mask) = stage(), pictures()
+    light = made.config.model_copy(update={"views": 2})
+    network = Restorer(RestorationConfig(structure=None, sensor=None, light=light))
+    assert network.light is not None
+    network.light.load_state_dict(made.state_dict())
+    sensed = network.sensed(x, mask)
+    given = x * 0.5 + 0.2  # not darkened, which would be exposed again
+    found = network.light_of(given, mask, sensed)
+    assert near(found, exposed(made(given, mask, views=2), given, mask))
+
+
+@torch.inference_mode()
+def test_statistics_are_told_once():
     torch.manual_seed(0)
-    config = LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24), views=4, statistics=True)
+    config = LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24), statistics=True)
     made = LightStage(config).eval()
     x, mask = pictures(2)
     with torch.no_grad():
@@ -108,14 +129,14 @@ def test_statistics_are_told_to_every_view():
         made.tone[-1].bias[3] = 6
         made.believe[-1].bias.fill_(6)
     told = torch.randn(2, made.tell_tone[0].in_features)
-    both = made.looked(x, mask, told)
-    assert near(both.of(1), made.looked(x[1:], mask[1:], told[1:]))
-    assert not near(both, made.looked(x, mask, None))
+    both = made(x, mask, told, views=4)
+    assert near(both.of(1), made(x[1:], mask[1:], told[1:], views=4))
+    assert not near(both, made(x, mask, views=4))
 
 
 @torch.inference_mode()
 def test_no_view_waits_for_a_gpu():
     """Those of the device `meta` cannot be asked for their values."""
-    made, (x, mask) = stage(4).to("meta"), pictures(2)
-    fields = made.looked(x.to("meta"), mask.to("meta"), None)
+    made, (x, mask) = stage().to("meta"), pictures(2)
+    fields, _ = made.untoned(x.to("meta"), mask.to("meta"), views=4)
     assert fields.light.shape == (2, 3, 8, 8)

@@ -8,6 +8,8 @@ of a Wiener filter closely, which octave bands cannot.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 
@@ -21,8 +23,25 @@ REACH = sum(sums * spacing // 2 for sums, spacing in _STEPS)
 """Radius in pixels beyond which no input influences the bands at a position."""
 
 
-Bands = tuple[list[torch.Tensor], torch.Tensor]
-"""Bands of detail, fine first, and the smooth residual."""
+class Bands(NamedTuple):
+    """Bands of detail and the smooth residual of images; their sum is the image.
+
+    Attributes:
+        stacked: the bands side by side as channels, fine first, (B, `BANDS` C, H, W).
+        rest: the residual, (B, C, H, W).
+    """
+
+    stacked: torch.Tensor
+    rest: torch.Tensor
+
+    @property
+    def detail(self) -> tuple[torch.Tensor, ...]:
+        """The bands one by one, fine first, (B, C, H, W) each."""
+        return self.stacked.chunk(BANDS, 1)
+
+    def every(self, step: int) -> Bands:
+        """Every n-th pixel along both axes."""
+        return Bands(*(t[..., ::step, ::step] for t in self))
 
 
 def detail_bands(x_BCHW: torch.Tensor) -> Bands:
@@ -32,26 +51,23 @@ def detail_bands(x_BCHW: torch.Tensor) -> Bands:
 
     Args:
         x_BCHW: images, any values.
-
-    Returns:
-        `BANDS` tensors of the images' shape, fine first, and the residual.
     """
-    found = []
-    for sums, spacing in _STEPS:
+    b, c, h, w = x_BCHW.shape
+    stacked = x_BCHW.new_empty(b, BANDS * c, h, w)
+    for k, (sums, spacing) in enumerate(_STEPS):
         smoother = _smoothed(x_BCHW, sums, spacing)
-        found.append(x_BCHW - smoother)
+        torch.sub(x_BCHW, smoother, out=stacked[:, k * c : (k + 1) * c])
         x_BCHW = smoother
-    return found, x_BCHW
+    return Bands(stacked, x_BCHW)
 
 
 def _smoothed(x_BCHW: torch.Tensor, sums: int, spacing: int) -> torch.Tensor:
-    """Smooth by a binomial of `sums` + 1 taps along both axes, as sums of two neighbours."""
+    """Smooth by a binomial of `sums` + 1 taps along both axes, as means of two neighbours."""
     width = sums * spacing // 2
     how = "reflect" if width < min(x_BCHW.shape[-2:]) else "replicate"
     x = F.pad(x_BCHW, (width,) * 4, mode=how)
     for axis in (2, 3):
         for _ in range(sums):
             rest = x.shape[axis] - spacing
-            x = x.narrow(axis, 0, rest) + x.narrow(axis, spacing, rest)
-    result: torch.Tensor = x / 4**sums
-    return result
+            x = torch.lerp(x.narrow(axis, 0, rest), x.narrow(axis, spacing, rest), 0.5)
+    return x

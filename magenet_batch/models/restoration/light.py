@@ -92,6 +92,8 @@ class LightStage(nn.Module):
         x_B3HW: torch.Tensor,
         mask_B1HW: torch.Tensor,
         statistics_BN: torch.Tensor | None = None,
+        *,
+        views: int = 1,
     ) -> Fields:
         """Predict the light of whole images.
 
@@ -100,67 +102,52 @@ class LightStage(nn.Module):
             mask_B1HW: field of view, 0..1.
             statistics_BN: Sense's standardised statistics of the same images at working size, for
                 a stage whose configuration says so; None leaves them out.
+            views: number of mirrored views whose mean is taken: 1, 2 or 4.
         """
-        fields, colours = self.untoned(x_B3HW, mask_B1HW)
+        fields, colours = self.untoned(x_B3HW, mask_B1HW, views=views)
         first = self.tone[0](colours)
         if self.tell_tone is not None and statistics_BN is not None:
             first = first + self.tell_tone(statistics_BN)
         return toned(fields, self.tone[1:](first).float())
 
-    def looked(
-        self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, statistics_BN: torch.Tensor | None
-    ) -> Fields:
-        """Predict the light of whole images as the mean over several mirrored views.
-
-        Neither eyes nor light know left from right or above from below, but a network that has
-        seen few cameras errs in each view differently. An image that the first view leaves alone
-        is left alone.
-
-        Args:
-            x_B3HW: as for `forward`.
-            mask_B1HW: alike.
-            statistics_BN: alike; the same for all views.
-        """
-        first: Fields = self(x_B3HW, mask_B1HW, statistics_BN)
-        if self.config.views == 1:
-            return first
-        faulty = (first.degraded > 0) | (first.toned > 0)
-        at = _worth_asking(faulty)
-        if len(at) == 0:
-            return first
-        own = Fields(*(t[at] for t in first))
-        told = None if statistics_BN is None else statistics_BN[at]
-        mean = self._mean_of_views(own, x_B3HW[at], mask_B1HW[at], told)
-        return Fields(*(
-            one.index_copy(0, at, torch.where(_as_wide(faulty[at], many), many, alone))
-            for one, alone, many in zip(first, own, mean, strict=True)
-        ))  # fmt: skip
-
-    def _mean_of_views(
-        self, first: Fields, x: torch.Tensor, mask: torch.Tensor, told: torch.Tensor | None
-    ) -> Fields:
-        """The mean of fields and of those that the other views yield."""
-        axes = _MIRRORED[: self.config.views - 1]
-        others = self(
-            torch.cat([x.flip(axis) for axis in axes]),
-            torch.cat([mask.flip(axis) for axis in axes]),
-            None if told is None else told.repeat(len(axes), 1),
-        )
-        views = [Fields(*one) for one in zip(*(t.chunk(len(axes)) for t in others), strict=True)]
-        views = [view.mirrored(axis) for view, axis in zip(views, axes, strict=True)]
-        return Fields(*(torch.stack(t).mean(0) for t in zip(first, *views, strict=True)))
-
-    def untoned(self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor) -> tuple[Fields, torch.Tensor]:
+    def untoned(
+        self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, views: int = 1
+    ) -> tuple[Fields, torch.Tensor]:
         """Predict light and veil.
 
+        Neither eyes nor light know left from right or above from below, but a network that has
+        seen few cameras errs in each mirrored view differently. Light that the first view leaves
+        alone is left alone.
+
         Args:
             x_B3HW: as for `forward`.
             mask_B1HW: alike.
+            views: alike.
 
         Returns:
             The fields, with a tone of 0; and what tells the tone: the colours before and after
             light and veil are undone, (B, F).
         """
+        axes = ((), *_MIRRORED[: views - 1])
+        spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)  # alike in all views
+        several, described = self._seen(
+            torch.cat([x_B3HW.flip(axis) for axis in axes]),
+            torch.cat([mask_B1HW.flip(axis) for axis in axes]),
+            spread.repeat(views, 1),
+        )
+        each = [Fields(*one) for one in zip(*(t.chunk(views) for t in several), strict=True)]
+        each = [one.mirrored(axis) for one, axis in zip(each, axes, strict=True)]
+        fields = Fields(*(torch.stack(t).mean(0) for t in zip(*each, strict=True)))
+        alone = each[0].degraded
+        fields = fields._replace(degraded=torch.where(alone > 0, fields.degraded, alone))
+        own, after = _evened(x_B3HW * mask_B1HW, fields)
+        before = torch.stack(described.chunk(views)).mean(0)
+        return fields._replace(own=own), torch.cat([before, after], 1)
+
+    def _seen(
+        self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, spread_BN: torch.Tensor
+    ) -> tuple[Fields, torch.Tensor]:
+        """Light and veil of single views, and what describes them, without gradients."""
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
         y = F.pixel_unshuffle(seen, _PATCH)
@@ -168,8 +155,7 @@ class LightStage(nn.Module):
         for block in self.down:
             y = block(y)
             skips.append(y)
-        spread = colour_statistics(x_B3HW * mask_B1HW, side=_COLOURS)
-        described = torch.cat([y.float().mean((2, 3)), spread], 1)
+        described = torch.cat([y.float().mean((2, 3)), spread_BN], 1)
         whole = self.whole(described)
         y = y + whole[:, :, None, None].to(y.dtype)
         for block, skip in zip(self.up, (skips[2], skips[1]), strict=True):
@@ -189,8 +175,7 @@ class LightStage(nn.Module):
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
         )
-        own, after = _evened(x_B3HW * mask_B1HW, fields)
-        return fields._replace(own=own), torch.cat([described.detach(), after], 1)
+        return fields, described.detach()
 
 
 @torch.no_grad()
@@ -212,18 +197,6 @@ def least_squares_gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torc
     """Gain per channel that brings images nearest to others in least squares: (B, C, 1, 1)."""
     found = (x_BCHW * wanted_BCHW).sum((2, 3), keepdim=True)
     return (found / x_BCHW.square().sum((2, 3), keepdim=True).clamp_min(1e-6)).clamp_min(1e-3)
-
-
-def _worth_asking(faulty_B: torch.Tensor) -> torch.Tensor:
-    """Indices of images whose other views are looked at: all where asking waits for a device."""
-    if faulty_B.device.type == "cpu":
-        return faulty_B.nonzero()[:, 0]
-    return torch.arange(len(faulty_B), device=faulty_B.device)
-
-
-def _as_wide(x_B: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """One number per image with as many axes as another tensor."""
-    return x_B.view(-1, *[1] * (like.dim() - 1))
 
 
 @lru_cache(maxsize=8)

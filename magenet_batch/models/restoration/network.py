@@ -166,7 +166,8 @@ class Restorer(nn.Module):
         if self.light is None:
             return None
         with torch.autocast(x_B3SS.device.type, enabled=False):
-            fields = self.light.looked(x_B3SS, mask_B1SS, sensed.statistics)
+            views = self.light.config.views
+            fields = self.light(x_B3SS, mask_B1SS, sensed.statistics, views=views)
             return exposed(fields, x_B3SS, mask_B1SS)
 
     def undo_light(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from magenet_batch.models.blocks import zero_linear
-from magenet_batch.models.restoration.bands import BANDS
+from magenet_batch.models.restoration.bands import BANDS, Bands
 from magenet_batch.models.restoration.config import SenseConfig
 from magenet_batch.models.restoration.statistics import STATISTICS
 
@@ -113,12 +113,10 @@ class Sense(nn.Module):
         return ((statistics_BN - self.mean) / self.spread).clamp(-6, 6)
 
 
-def apply_matrices(
-    bands: list[torch.Tensor], rest_B3HW: torch.Tensor, matrices: torch.Tensor
-) -> torch.Tensor:
+def apply_matrices(bands: Bands, matrices: torch.Tensor) -> torch.Tensor:
     """Multiply each band by its matrix and recombine the image: (B, 3, H, W)."""
-    with torch.autocast(rest_B3HW.device.type, enabled=False):  # the residual needs all its bits
-        y = rest_B3HW.float().flatten(2)
-        for k, band in enumerate(bands):
-            y = torch.baddbmm(y, matrices[:, k].float(), band.float().flatten(2))
-    return y.view_as(rest_B3HW)
+    rest = bands.rest.float()
+    with torch.autocast(rest.device.type, enabled=False):  # the residual needs all its bits
+        side_by_side = matrices.float().transpose(1, 2).flatten(2)
+        y = torch.baddbmm(rest.flatten(2), side_by_side, bands.stacked.float().flatten(2))
+    return y.view_as(rest)

@@ -108,8 +108,8 @@ class SensorStage(nn.Module):
             (B, 3, H, W) float32, not clipped.
         """
         x = x_B3HW.float()
-        detail, rest = bands if bands is not None else detail_bands(x)
-        y = apply_matrices(detail, rest, sensed.matrices)
+        bands = bands if bands is not None else detail_bands(x)
+        y = apply_matrices(bands, sensed.matrices)
         if not self.local:
             return y
         seen = x - _MIDDLE
@@ -121,7 +121,7 @@ class SensorStage(nn.Module):
         fine = _enlarged(heads, features)
         coarse = doubled(self.coarse(features).float().contiguous())
         shared = torch.zeros_like(y[:, :1])
-        for k, band in enumerate(detail):
+        for k, band in enumerate(bands.detail):
             gains, first = (fine, 2 * k) if k < _FULL else (coarse, 2 * (k - _FULL))
             own, common = gains[:, first : first + 1], gains[:, first + 1 : first + 2]
             y = added_product(y, own, band)

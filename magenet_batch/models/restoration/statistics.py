@@ -23,15 +23,11 @@ def statistics_of(bands: Bands, inner_B1HW: torch.Tensor) -> torch.Tensor:
     Returns:
         (B, `STATISTICS`) float32.
     """
-    detail, rest = bands
-    every = 2 if min(rest.shape[-2:]) >= _ENOUGH else 1
-    thinned = [t[..., ::every, ::every] for t in (*detail, rest, inner_B1HW)]
-    return band_statistics(thinned[:-2], thinned[-2], thinned[-1])
+    every = 2 if min(bands.rest.shape[-2:]) >= _ENOUGH else 1
+    return band_statistics(bands.every(every), inner_B1HW[..., ::every, ::every])
 
 
-def band_statistics(
-    bands: list[torch.Tensor], rest_B3HW: torch.Tensor, mask_B1HW: torch.Tensor
-) -> torch.Tensor:
+def band_statistics(bands: Bands, mask_B1HW: torch.Tensor) -> torch.Tensor:
     """Describe images by the distribution of their bands and the correlations between them.
 
     The statistics are the power of each band, the correlations between bands and channels, three
@@ -39,8 +35,7 @@ def band_statistics(
     finest bands with brightness, and the brightness itself.
 
     Args:
-        bands: bands of `detail_bands`.
-        rest_B3HW: residual of `detail_bands`.
+        bands: output of `detail_bands`.
         mask_B1HW: 1 at the pixels to use, well inside the field of view; at least one per image.
 
     Returns:
@@ -48,26 +43,28 @@ def band_statistics(
     """
     mask = mask_B1HW.flatten(2).float()
     count = mask.sum(2).clamp_min(1)
-    f = torch.cat([band.float().flatten(2) for band in bands], 1) * mask
-    light = rest_B3HW.float().flatten(2) * mask
+    f = bands.stacked.flatten(2).float() * mask
+    light = bands.rest.flatten(2).float() * mask
     covariance = f @ f.mT / count[..., None]
     power = covariance.diagonal(dim1=1, dim2=2) + _POWER
     correlations = covariance / torch.sqrt(power[:, :, None] * power[:, None, :])
     rows, columns = torch.triu_indices(_N, _N, 1, device=f.device)
-    size = f.abs()
-    tails = (f * f).square().sum(2) / count / power.square()
+    tails = torch.linalg.vector_norm(f * f, dim=2).square() / count / power.square()
     mean = light.sum(2) / count
     apart = (light - mean[..., None]) * mask
     spread = torch.sqrt(apart.square().sum(2) / count + _POWER)
-    fine = torch.stack([size[:, 3 * k : 3 * k + 3] for k in range(_FINE)], 1)
-    grows = (fine * apart[:, None]).sum(3) / count[..., None] / spread[:, None]
-    level = fine.sum(3) / count[..., None] + _SIZE
+    f = f.abs()
+    size = f.sum(2) / count
+    shape = (len(f), _FINE, 3)
+    fine = f[:, : 3 * _FINE].view(*shape, -1) * apart[:, None]
+    grows = fine.sum(3) / count[..., None] / spread[:, None]
+    level = size[:, : 3 * _FINE].view(shape) + _SIZE
     return torch.cat(
         [
             torch.log(power),
             correlations[:, rows, columns],
-            torch.log(size.sum(2) / count + _SIZE),
-            torch.log(torch.sqrt(size).sum(2) / count + _ROOT),
+            torch.log(size + _SIZE),
+            torch.log(torch.sqrt(f).sum(2) / count + _ROOT),
             torch.log(tails + 1),
             (grows / level).flatten(1),
             mean,

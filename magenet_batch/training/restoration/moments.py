@@ -54,10 +54,9 @@ class Moments:
 
 def moments_of(crops: Crops) -> Moments:
     """Compute statistics and moments of a batch of crops."""
-    bands, rest = detail_bands(crops.seen)
-    wanted_bands, _ = detail_bands(crops.wanted)
-    target = torch.stack(wanted_bands).sum(0)
-    f, weight = torch.cat(bands, 1), crops.mask
+    bands = detail_bands(crops.seen)
+    target = torch.stack(detail_bands(crops.wanted).detail).sum(0)
+    f, weight = bands.stacked, crops.mask
     count = weight.sum((1, 2, 3)).clamp_min(1)
     n, channels = f.shape[:2]
     c, b, s = f.new_zeros(n, channels, channels), f.new_zeros(n, channels, 3), f.new_zeros(n)
@@ -69,7 +68,7 @@ def moments_of(crops: Crops) -> Moments:
         s = s + scale * t.square().sum((1, 2))
     shape = (-1, 1, 1)
     return Moments(
-        band_statistics(bands, rest, crops.inner),
+        band_statistics(bands, crops.inner),
         c / count.view(shape), b / count.view(shape), s / count, crops.facts,
     )  # fmt: skip
 

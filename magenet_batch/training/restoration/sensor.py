@@ -43,10 +43,10 @@ class SensorPart(nn.Module):
         autocast: bool,
     ) -> tuple[torch.Tensor, Sensed]:
         """Restore crops; also return Sense's output."""
-        bands, rest = detail_bands(seen)
-        sensed = self.sense(band_statistics(bands, rest, inner))
+        bands = detail_bands(seen)
+        sensed = self.sense(band_statistics(bands, inner))
         with torch.autocast(seen.device.type, torch.bfloat16, enabled=autocast):
-            return self.sensor(seen, sensed, vessels, bands=(bands, rest)), sensed
+            return self.sensor(seen, sensed, vessels, bands=bands), sensed
 
 
 class SensorLessons:

@@ -48,9 +48,9 @@ EYE = torch.eye(3, dtype=torch.float64).expand(len(MOMENTS), BANDS, 3, 3)
 
 def by_pixels(matrices: torch.Tensor, crops: Crops) -> torch.Tensor:
     """The same error, of restored pixels: of values and of differences of neighbours, (N,)."""
-    bands, rest = detail_bands(crops.seen)
-    _, wanted_rest = detail_bands(crops.wanted)
-    restored = apply_matrices(bands, rest, matrices) - rest
+    bands = detail_bands(crops.seen)
+    wanted_rest = detail_bands(crops.wanted).rest
+    restored = apply_matrices(bands, matrices) - bands.rest
     d = restored - (crops.wanted - wanted_rest)
     m = crops.mask
     error = (d.square() * m).sum((1, 2, 3))

@@ -105,6 +105,6 @@ def test_a_stop_keeps_whole_files_and_a_resume_makes_the_rest(tmp_path: Path):
 def test_larger_images_are_described_by_every_other_pixel(size: int):
     x = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(5))
     bands, inner = detail_bands(x), torch.ones(1, 1, size, size)
-    all_of_them = band_statistics(*bands, inner)
+    all_of_them = band_statistics(bands, inner)
     assert torch.equal(statistics_of(bands, inner), all_of_them) == (size < 320)
     assert torch.allclose(statistics_of(bands, inner), all_of_them, atol=0.3)
