@@ -78,16 +78,17 @@ def test_the_tone_is_told_once_from_the_mean_light():
     assert torch.allclose(torch.exp(fields.own), gains, atol=1e-4)
 
 
+@pytest.mark.parametrize("view", range(4))
 @torch.inference_mode()
-def test_light_that_the_first_view_leaves_alone_is_left_alone(monkeypatch):
+def test_light_that_one_view_leaves_alone_is_left_alone(view: int, monkeypatch):
     made, (x, mask) = stage(believe=-6.0), pictures(3)
     assert not made(x, mask, views=4).degraded.any()
     real = made._seen
 
-    def seen(x_B3HW, *others):  # the first view of the second image leaves its light alone
+    def seen(x_B3HW, *others):
         fields, described = real(x_B3HW, *others)
         fields.degraded[:] = 0.5
-        fields.degraded[1] = 0
+        fields.degraded[3 * view + 1] = 0  # the second of three images
         return fields, described
 
     monkeypatch.setattr(made, "_seen", seen)

@@ -116,8 +116,8 @@ class LightStage(nn.Module):
         """Predict light and veil.
 
         Neither eyes nor light know left from right or above from below, but a network that has
-        seen few cameras errs in each mirrored view differently. Light that the first view leaves
-        alone is left alone.
+        seen few cameras errs in each mirrored view differently. Light that one of the
+        views leaves alone is left alone.
 
         Args:
             x_B3HW: as for `forward`.
@@ -138,8 +138,8 @@ class LightStage(nn.Module):
         each = [Fields(*one) for one in zip(*(t.chunk(views) for t in several), strict=True)]
         each = [one.mirrored(axis) for one, axis in zip(each, axes, strict=True)]
         fields = Fields(*(torch.stack(t).mean(0) for t in zip(*each, strict=True)))
-        alone = each[0].degraded
-        fields = fields._replace(degraded=torch.where(alone > 0, fields.degraded, alone))
+        least = torch.stack([one.degraded for one in each]).amin(0)
+        fields = fields._replace(degraded=torch.where(least > 0, fields.degraded, least))
         own, after = _evened(x_B3HW * mask_B1HW, fields)
         before = torch.stack(described.chunk(views)).mean(0)
         return fields._replace(own=own), torch.cat([before, after], 1)
