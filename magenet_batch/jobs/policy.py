@@ -34,7 +34,7 @@ class Policy:
         dark: maximum share of the field of view that went dark.
         grade: maximum number of steps by which the grade may fall.
         visible: minimum mean change of pixel values, 0..1; below it the original is delivered,
-            unless vessels gained contrast or the grade rose.
+            unless vessels gained contrast or the grade rose clearly.
     """
 
     name: str
@@ -97,9 +97,16 @@ class Policy:
 
 
 def _gained(row: Row) -> bool:
-    """Whether vessels show better, or the grade rose."""
-    lost = grades_lost(row)
-    return _reached(row.get("vessel_contrast"), GAINED) or (lost is not None and lost < 0)
+    """Whether vessels show better, or the grade rose by more than a hair."""
+    return _reached(row.get("vessel_contrast"), GAINED) or _rose(row)
+
+
+def _rose(row: Row) -> bool:
+    good, reject = (
+        (row.get(f"{grade}_after") or 0.0) - (row.get(f"{grade}_before") or 0.0)
+        for grade in ("good", "reject")
+    )
+    return (grades_lost(row) or 0) < 0 and max(good, -reject) >= RISEN
 
 
 def _reached(value: float | None, least: float | None) -> bool:
@@ -125,6 +132,9 @@ def grades_lost(row: Row) -> int | None:
 GAINED = 1.05
 """Contrast of vessels, after over before, from which an enhanced image counts as a gain: of well
 visible patterns, people tell differences of 5 to 10 per cent (Legge, Vision Research 21, 1981)."""
+RISEN = 0.1
+"""Rise of P(good), or fall of P(reject), from which a higher grade counts as a gain: the grader has
+steps, and a change that nobody sees can carry an image that is nearly good over one."""
 VISIBLE = 0.008
 """Mean change of pixel values, two grey levels of 255, below which two images look the same."""
 _KEPT_CONTRASTS = {

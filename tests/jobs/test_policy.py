@@ -55,6 +55,13 @@ def test_all_never_keeps(good):
     assert POLICIES["all"].before(row) is POLICIES["all"].after(row) is None
 
 
+def rising(before, after, *, good=0.0, reject=0.0):
+    return {
+        "grade_before": before, "good_before": 0.375, "reject_before": 0.375,
+        "grade_after": after, "good_after": 0.375 + good, "reject_after": 0.375 + reject,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
@@ -64,8 +71,12 @@ def test_all_never_keeps(good):
         ({"change": 0.001, "vessel_contrast": 1.05}, None),
         ({"change": 0.001, "vessel_contrast": 1.04}, "unchanged"),
         ({"change": 0.001, "vessel_contrast": 0.9}, "contrast_fell"),
-        ({"change": 0.001, "grade_before": "usable", "grade_after": "good"}, None),
-        ({"change": 0.001, "grade_before": "usable", "grade_after": "usable"}, "unchanged"),
+        ({"change": 0.001} | rising("usable", "good", good=0.125), None),
+        ({"change": 0.001} | rising("usable", "good", good=0.0625), "unchanged"),
+        ({"change": 0.001} | rising("reject", "usable", reject=-0.125), None),
+        ({"change": 0.001} | rising("reject", "usable", reject=-0.0625), "unchanged"),
+        ({"change": 0.001} | rising("usable", "usable", good=0.2), "unchanged"),
+        ({"change": 0.009} | rising("usable", "good", good=0.01), None),
     ],
 )
 def test_where_nothing_visible_was_gained_the_original_is_delivered(found, reason):
