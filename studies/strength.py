@@ -25,7 +25,7 @@ from magenet_batch.models.weights import load_weights
 RESULTS = Path(__file__).parent / "results"
 STRENGTHS = (
     (1.0, 1.0), (1.1, 1.1), (1.2, 1.2), (1.3, 1.3), (1.4, 1.4),
-    (1.2, 1.5), (1.1, 1.8), (1.2, 1.8), (1.0, 2.0),
+    (1.2, 1.5), (1.1, 1.8), (1.2, 1.8), (1.0, 2.0), (1.15, 2.0),
 )  # fmt: skip
 """Everywhere, and where the structure module is least sure."""
 VESSELS, PAIRS = "hrf/train-vessels", "idrid/train_clean"

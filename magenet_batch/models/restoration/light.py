@@ -102,7 +102,7 @@ class LightStage(nn.Module):
             mask_B1HW: field of view, 0..1.
             statistics_BN: Sense's standardised statistics of the same images at working size, for
                 a stage whose configuration says so; None leaves them out.
-            views: number of mirrored views whose mean is taken: 1, 2 or 4.
+            views: number of mirrored views that are joined: 1, 2 or 4.
         """
         fields, colours = self.untoned(x_B3HW, mask_B1HW, views=views)
         first = self.tone[0](colours)
@@ -116,8 +116,8 @@ class LightStage(nn.Module):
         """Predict light and veil.
 
         Neither eyes nor light know left from right or above from below, but a network that has
-        seen few cameras errs in each mirrored view differently. Light that one of the
-        views leaves alone is left alone.
+        seen few cameras errs in each mirrored view differently: the fields are the means over the
+        views. Where they disagree whether there is a fault, the least belief counts.
 
         Args:
             x_B3HW: as for `forward`.
@@ -138,8 +138,7 @@ class LightStage(nn.Module):
         each = [Fields(*one) for one in zip(*(t.chunk(views) for t in several), strict=True)]
         each = [one.mirrored(axis) for one, axis in zip(each, axes, strict=True)]
         fields = Fields(*(torch.stack(t).mean(0) for t in zip(*each, strict=True)))
-        least = torch.stack([one.degraded for one in each]).amin(0)
-        fields = fields._replace(degraded=torch.where(least > 0, fields.degraded, least))
+        fields = fields._replace(degraded=torch.stack([one.degraded for one in each]).amin(0))
         own, after = _evened(x_B3HW * mask_B1HW, fields)
         before = torch.stack(described.chunk(views)).mean(0)
         return fields._replace(own=own), torch.cat([before, after], 1)
