@@ -34,7 +34,8 @@ class Policy:
         dark: maximum share of the field of view that went dark.
         grade: maximum number of steps by which the grade may fall.
         visible: minimum mean change of pixel values, 0..1; below it the original is delivered,
-            unless vessels gained contrast or the grade rose clearly.
+            unless vessels gained contrast or the grade rose clearly. Above it the original is
+            delivered only if the grader prefers it too. None delivers whatever was gained.
     """
 
     name: str
@@ -91,8 +92,11 @@ class Policy:
         fell = grades_lost(row)
         if self.grade is not None and fell is not None and fell > self.grade:
             return "grade_fell"
-        if _below(row.get("change"), self.visible) and not _gained(row):
-            return "unchanged"
+        if self.visible is not None and not _gained(row):
+            if _below(row.get("change"), self.visible):
+                return "unchanged"
+            if _grader_prefers_original(row):
+                return "no_gain"
         return None
 
 
@@ -102,11 +106,20 @@ def _gained(row: Row) -> bool:
 
 
 def _rose(row: Row) -> bool:
-    good, reject = (
-        (row.get(f"{grade}_after") or 0.0) - (row.get(f"{grade}_before") or 0.0)
-        for grade in ("good", "reject")
-    )
+    good, reject = (_rise(row, grade) or 0.0 for grade in ("good", "reject"))
     return (grades_lost(row) or 0) < 0 and max(good, -reject) >= RISEN
+
+
+def _grader_prefers_original(row: Row) -> bool:
+    """Whether P(good) - P(reject) fell, however little."""
+    good, reject = (_rise(row, grade) for grade in ("good", "reject"))
+    return good is not None and reject is not None and good < reject
+
+
+def _rise(row: Row, grade: str) -> float | None:
+    """By how much the probability of a grade rose; None without both probabilities."""
+    before, after = (row.get(f"{grade}_{when}") for when in ("before", "after"))
+    return None if before is None or after is None else float(after) - float(before)
 
 
 def _reached(value: float | None, least: float | None) -> bool:

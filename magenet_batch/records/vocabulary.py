@@ -11,10 +11,11 @@ measured; failed. Every row has exactly one of them."""
 GRADES = ("good", "usable", "reject")
 """The EyeQ quality scale (Fu et al., MICCAI 2019), best first."""
 
-KeptReason = Literal["good", "unchanged", "not_colour", "not_fundus", "several_fields"]
+KeptReason = Literal["good", "unchanged", "no_gain", "not_colour", "not_fundus", "several_fields"]
 KEPT_REASONS: dict[str, str] = {
     "good": "its grade is good: it is delivered as it came",
     "unchanged": "enhancing it would change nothing visible: it is delivered as it came",
+    "no_gain": "enhancing it raised neither vessels nor grade: it is delivered as it came",
     "not_colour": "it is grey, and colours cannot be restored: --grey enhance enhances it in grey",
     "not_fundus": "it does not look like a photograph of a retina",
     "several_fields": "it shows several fields of view: cut it into one image each",
@@ -49,6 +50,7 @@ DECISIONS = ("deliver", "withhold")
 BECAUSE: dict[str, str] = {
     "good": "already good",
     "unchanged": "nothing visible to gain",
+    "no_gain": "nothing gained",
     "reject": "graded reject",
     "hopeless": "almost nothing visible",
     "not_colour": "grey",

@@ -77,6 +77,12 @@ def rising(before, after, *, good=0.0, reject=0.0):
         ({"change": 0.001} | rising("reject", "usable", reject=-0.0625), "unchanged"),
         ({"change": 0.001} | rising("usable", "usable", good=0.2), "unchanged"),
         ({"change": 0.009} | rising("usable", "good", good=0.01), None),
+        ({"change": 0.009} | rising("usable", "usable", good=-0.01), "no_gain"),
+        ({"change": 0.009} | rising("usable", "usable", reject=0.01), "no_gain"),
+        ({"change": 0.009} | rising("usable", "usable", good=-0.01, reject=-0.02), None),
+        ({"change": 0.009} | rising("usable", "usable"), None),
+        ({"change": 0.009, "good_before": 0.4, "good_after": 0.3}, None),
+        ({"change": 0.009, "vessel_contrast": 1.05} | rising("usable", "usable", good=-0.2), None),
     ],
 )
 def test_where_nothing_visible_was_gained_the_original_is_delivered(found, reason):
