@@ -75,10 +75,12 @@ def edge_levels(small: np.ndarray, covered: np.ndarray, fov: FieldOfView) -> np.
     if light[inside == 0].max(initial=0.0) <= _BLACK[0]:
         return None
     away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     beside = (away >= _BESIDE[0]) & (away <= _BESIDE[1] * radius)
+    if light[beside].max(initial=0.0) <= _BLACK[0]:
+        return None
+    deep = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     within = (deep >= _WITHIN[0] * radius) & (deep <= _WITHIN[1] * radius)
-    if not beside.any() or not within.any() or light[beside].max() <= _BLACK[0]:
+    if not within.any():
         return None
     border, field = (
         masked_gaussian(light * weight, weight, _SPREAD * radius, least=1e-4)[0]

@@ -95,28 +95,30 @@ def conv_shuffled(
     return y.reshape(b, 2 * h, 2 * w, channels).permute(0, 3, 1, 2)
 
 
-def conv_unshuffled(x_BCHW: torch.Tensor, conv: nn.Conv2d) -> torch.Tensor:
-    """Compute `conv` of `pixel_unshuffle(x, 2)`; without gradients as one strided convolution.
+def conv_unshuffled(x_BCHW: torch.Tensor, conv: nn.Conv2d, *, factor: int = 2) -> torch.Tensor:
+    """Compute `conv` of `pixel_unshuffle(x, factor)`; without gradients as one strided convolution.
 
     The strided convolution reads the image itself, which saves two passes over a rearranged copy.
 
     Args:
-        x_BCHW: images, (B, c, 2 H, 2 W).
-        conv: a 3x3 convolution of 4 c channels that preserves height and width.
+        x_BCHW: images, (B, c, f H, f W), f the factor.
+        conv: a 3x3 convolution of f^2 c channels that preserves height and width.
+        factor: side of the squares of pixels that become channels.
 
     Returns:
         (B, C, H, W), channels last.
     """
     if torch.is_grad_enabled():
         y: torch.Tensor = conv(
-            F.pixel_unshuffle(x_BCHW, 2).contiguous(memory_format=torch.channels_last)
+            F.pixel_unshuffle(x_BCHW, factor).contiguous(memory_format=torch.channels_last)
         )
         return y
     outside, inside = len(conv.weight), x_BCHW.shape[1]
-    spread = conv.weight.reshape(outside, inside, 2, 2, 3, 3).permute(0, 1, 4, 2, 5, 3)
-    weight = spread.reshape(outside, inside, 6, 6).contiguous(memory_format=torch.channels_last)
+    spread = conv.weight.reshape(outside, inside, factor, factor, 3, 3).permute(0, 1, 4, 2, 5, 3)
+    weight = spread.reshape(outside, inside, 3 * factor, 3 * factor)
+    weight = weight.contiguous(memory_format=torch.channels_last)
     x = x_BCHW.contiguous(memory_format=torch.channels_last)
-    return F.conv2d(x, weight, conv.bias, stride=2, padding=2)
+    return F.conv2d(x, weight, conv.bias, stride=factor, padding=factor)
 
 
 class ChannelNorm(nn.Module):

@@ -10,7 +10,7 @@ from jobs_fakes import FakeEnhancement, FakeEnhancer, fake_factory, outputs
 from magenet_batch.errors import UsageError
 from magenet_batch.jobs.policy import POLICIES, choose_policy, flags_for
 from magenet_batch.jobs.run import run_job
-from magenet_batch.jobs.work import measuring
+from magenet_batch.jobs.work import measuring, process
 
 
 def rows(out):
@@ -116,6 +116,28 @@ def test_unchanged_images_come_as_they_are_and_are_no_withheld_ones(
     assert {(r["status"], r["reason"]) for r in found} == {("kept", "unchanged")}
     assert "9 nothing visible to gain" in summary.text()
     assert not (tmp_path / "out" / "previews").exists()
+    originals = {
+        p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()
+    }
+    assert outputs(tmp_path / "out") == originals
+
+
+def test_what_the_grader_likes_less_and_shows_no_more_comes_as_it_was(
+    graded, options, archive, tmp_path, monkeypatch
+):
+    graded(0.3, 0.7, 0.0)
+    measured = process.measure_before
+    monkeypatch.setattr(
+        process, "measure_before", lambda *image: measured(*image) | {"good_before": 0.4}
+    )
+    monkeypatch.setattr(
+        measuring, "measure_fidelity", lambda *images, **maps: {"change": 0.02, "fidelity": 1.0}
+    )
+    monkeypatch.setattr(measuring, "compare_copies", lambda *copies, **maps: {})
+    summary = run_job(options(policy="standard"), enhancer_factory=fake_factory)
+    found = rows(tmp_path / "out")
+    assert {(r["status"], r["reason"]) for r in found} == {("kept", "no_gain")}
+    assert "9 nothing gained" in summary.text()
     originals = {
         p.relative_to(archive).as_posix(): p.read_bytes() for p in archive.rglob("*") if p.is_file()
     }

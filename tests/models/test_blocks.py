@@ -35,11 +35,11 @@ def test_a_product_is_added_in_place_only_without_gradients():
     assert x.tolist() == [7.0, 7.0]
 
 
-@pytest.mark.parametrize("size", [8, 10])
-def test_a_strided_convolution_stands_for_unshuffled_pixels(size: int):
+@pytest.mark.parametrize(("size", "factor"), [(8, 2), (10, 2), (12, 4)])
+def test_a_strided_convolution_stands_for_unshuffled_pixels(size: int, factor: int):
     torch.manual_seed(0)
-    conv = torch.nn.Conv2d(12, 5, 3, padding=1)
+    conv = torch.nn.Conv2d(3 * factor**2, 5, 3, padding=1)
     x = torch.randn(2, 3, size, size)
     with torch.no_grad():
-        found = conv_unshuffled(x, conv)
-    assert torch.allclose(found, conv_unshuffled(x, conv), atol=1e-5)
+        found = conv_unshuffled(x, conv, factor=factor)
+    assert torch.allclose(found, conv_unshuffled(x, conv, factor=factor), atol=1e-5)

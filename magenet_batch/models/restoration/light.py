@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.blocks import conv3, zero_conv, zero_linear
+from magenet_batch.models.blocks import conv3, conv_unshuffled, zero_conv, zero_linear
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import Fields, calmed, planes
 from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
@@ -43,9 +43,11 @@ class LightBlock(nn.Module):
         self.second = conv3(outside, outside)
         self.again = nn.GroupNorm(1, outside)
 
-    def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        """Compute features."""
-        y = F.silu(self.norm(self.first(x_BCHW)))
+    def forward(self, x_BCHW: torch.Tensor, *, patch: int = 1) -> torch.Tensor:
+        """Compute features; squares of `patch` pixels become the channels of the first one."""
+        first = self.first
+        y = first(x_BCHW) if patch == 1 else conv_unshuffled(x_BCHW, first, factor=patch)
+        y = F.silu(self.norm(y))
         return F.silu(self.again(self.second(y)))
 
 
@@ -149,11 +151,10 @@ class LightStage(nn.Module):
         """Light and veil of single views, and what describes them, without gradients."""
         places = _places(self.size, x_B3HW.device).expand(len(x_B3HW), -1, -1, -1)
         seen = torch.cat([x_B3HW * mask_B1HW - 0.3, mask_B1HW, places], 1)
-        y = F.pixel_unshuffle(seen, _PATCH)
-        skips = []
-        for block in self.down:
-            y = block(y)
-            skips.append(y)
+        skips = [self.down[0](seen, patch=_PATCH)]
+        for block in self.down[1:]:
+            skips.append(block(skips[-1]))
+        y = skips[-1]
         described = torch.cat([y.float().mean((2, 3)), spread_BN], 1)
         whole = self.whole(described)
         y = y + whole[:, :, None, None].to(y.dtype)

@@ -147,7 +147,7 @@ class Restorer(nn.Module):
             return x_B3HW
         restored: torch.Tensor = self.sensor(x_B3HW, sensed, vessels_B1HW, bands=bands)
         share, smooth = (t[:, None, None, None] for t in (share, sensed.only_blurred))
-        share = share * (1 + (self.sensor.strengths(vessels_B1HW) - 1) * smooth)
+        share = share * (1 - smooth) + share * smooth * self.sensor.strengths(vessels_B1HW)
         return torch.lerp(x_B3HW, restored, share.to(restored.dtype))
 
     def light_of(

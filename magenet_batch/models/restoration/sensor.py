@@ -143,7 +143,8 @@ class SensorStage(nn.Module):
         if vessels_B1HW is None or self.unsure == self.strength:
             return self.strength
         vessels = vessels_B1HW.float()
-        return self.strength + 4 * (self.unsure - self.strength) * vessels * (1 - vessels)
+        doubt = torch.addcmul(vessels, vessels, vessels, value=-1)
+        return self.strength + 4 * (self.unsure - self.strength) * doubt
 
     def _features(self, seen: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         x = conv_unshuffled(seen, self.stem)
