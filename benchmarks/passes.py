@@ -47,15 +47,16 @@ def in_turns(forms: Forms) -> dict[str, float]:
     return least
 
 
-def averaged_bands(x: torch.Tensor, steps: tuple[tuple[int, int], ...]) -> list[torch.Tensor]:
-    """Bands by means of two neighbours, which need no division at the end."""
+def summed_bands(x: torch.Tensor, steps: tuple[tuple[int, int], ...]) -> list[torch.Tensor]:
+    """Bands by sums of two neighbours, and a division at the end."""
     found = []
     for sums, spacing in steps:
         y = F.pad(x, (sums * spacing // 2,) * 4, mode="reflect")
         for axis in (2, 3):
             for _ in range(sums):
                 rest = y.shape[axis] - spacing
-                y = torch.lerp(y.narrow(axis, 0, rest), y.narrow(axis, spacing, rest), 0.5)
+                y = y.narrow(axis, 0, rest) + y.narrow(axis, spacing, rest)
+        y = y / 4**sums
         found.append(x - y)
         x = y
     return found
@@ -63,13 +64,20 @@ def averaged_bands(x: torch.Tensor, steps: tuple[tuple[int, int], ...]) -> list[
 
 def forms() -> dict[str, Forms]:
     """What was chosen comes first in each group."""
-    from magenet_batch.models.blocks import added_product, conv_shuffled, doubled
+    from magenet_batch.models.blocks import (
+        added_product,
+        conv_shuffled,
+        conv_unshuffled,
+        doubled,
+    )
     from magenet_batch.models.restoration import bands
 
     x, gains = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 8, SIZE, SIZE)
     total, small = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 8, SIZE // 2, SIZE // 2)
     split = bands.detail_bands(x)
-    detail = [band.clone() for band in split.detail]
+    detail = split.detail
+    seen_small = torch.rand(4, 7, 128, 128)  # four mirrored views
+    patches = torch.nn.Conv2d(112, 32, 3, padding=1).to(memory_format=torch.channels_last)
     half = torch.rand(1, 24, SIZE // 2, SIZE // 2).contiguous(memory_format=torch.channels_last)
     weight, bias = torch.rand(44, 24, 3, 3), torch.rand(44)
     last = weight.contiguous(memory_format=torch.channels_last)
@@ -111,8 +119,8 @@ def forms() -> dict[str, Forms]:
             "new tensors": lambda: products(torch.addcmul),
         },
         "bands": {
-            "sums and a division": lambda: bands.detail_bands(x),
-            "means": lambda: averaged_bands(x, bands._STEPS),
+            "means": lambda: bands.detail_bands(x),
+            "sums and a division": lambda: summed_bands(x, bands._STEPS),
             "channel by channel": lambda: [bands.detail_bands(x[:, c : c + 1]) for c in range(3)],
         },
         "one pass of a band along rows": {
@@ -127,11 +135,15 @@ def forms() -> dict[str, Forms]:
                 F.conv2d(half, last, bias, padding=1).contiguous(), 2
             ),
         },
+        "patches of the light": {
+            "a strided convolution": lambda: conv_unshuffled(seen_small, patches, factor=4),
+            "`pixel_unshuffle`": lambda: patches(F.pixel_unshuffle(seen_small, 4)),
+        },
         "colour matrices": {
-            "one by one": matrix_by_matrix,
             "one product of all": lambda: torch.baddbmm(
                 total.flatten(2), one, stacked
             ),
+            "one by one": matrix_by_matrix,
         },
         "cut the square around the field of view of 12 megapixels": {
             "into its place": lambda: cv2.copyTo(seen, inside, place),
