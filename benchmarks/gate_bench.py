@@ -39,14 +39,11 @@ from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.jobs.policy import Policy
-from magenet_batch.jobs.work.measuring import VesselDetector, sharpness_of
+from magenet_batch.jobs.work.measuring import VesselDetector, measure_before, measure_change
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
-from magenet_batch.quality.fading import measure_fading
-from magenet_batch.quality.fidelity import measure_fidelity
-from magenet_batch.quality.grade import assess_quality
 from magenet_batch.quality.macula import find_macula, macula_depth
-from magenet_batch.quality.recognition import recognise, vessels_seen
+from magenet_batch.quality.recognition import recognise
 from magenet_batch.settings import Look
 
 SIZE, LARGE = 512, 1024  # longest side of pairs, and of lesions and real photographs
@@ -250,6 +247,14 @@ class Bench:
             )
 
 
+_DECIDING = (
+    "grade_before", "good_before", "reject_before", "vessels_seen",
+    "grade_after", "good_after", "reject_after", "fidelity", "change", "darkened",
+    "vessel_contrast", "area_contrast", "macula_contrast", "new_structure",
+)  # fmt: skip
+"""Columns of a row on which the policy decides."""
+
+
 def delivery(
     pixels: np.ndarray,
     done: Enhancement,
@@ -258,26 +263,14 @@ def delivery(
     policy: Policy,
     detector: VesselDetector,
 ) -> Row:
-    """Decision of a job about an enhanced image: `kept` says why the original would be delivered.
+    """What a job measures and decides: `kept` says why the original would be delivered.
 
     As in a job, there is no fidelity without vessel maps, which classical methods do not provide.
     """
-    graded = {f"{name}_before": v for name, v in assess_quality(pixels, fov).items()}
-    seen = {"vessels_seen": vessels_seen(pixels, fov)}
-    row = {"grade": graded["grade_before"], "fidelity": None, "change": None, **seen}
-    row |= {f"{name}_after": v for name, v in assess_quality(done.pixels, fov).items()}
-    row |= measure_fading(pixels, done.pixels, fov, vessels=done.vessels_before)
-    if done.vessels_before is not None and done.vessels_after is not None:
-        found = measure_fidelity(
-            pixels, done.pixels, fov,
-            vessels_before=done.vessels_before, vessels_after=done.vessels_after,
-            sharpness=sharpness_of(done.estimates, detector),
-            veil=None if done.estimates is None else done.estimates.veil,
-        )  # fmt: skip
-        row |= {"fidelity": found["fidelity"], "change": found["change"]}
-    recognised = recognise(pixels, fov)
-    kept = recognised or policy.before(graded | seen) or policy.after(row | graded)
-    return row | {"kept": kept}
+    before = measure_before(pixels, fov)
+    row = before | measure_change(pixels, done, fov, before=before, detector=detector)
+    kept = recognise(pixels, fov) or policy.before(row) or policy.after(row)
+    return {name: row.get(name) for name in _DECIDING} | {"kept": kept}
 
 
 def ratio(after: float | None, before: float | None) -> float | None:
