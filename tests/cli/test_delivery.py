@@ -120,7 +120,7 @@ def test_a_grey_image_stays_grey(magenet, tmp_path, policy, grey):
     def tinted(pixels):
         return np.clip(pixels * (1.2, 1.1, 0.6), 0, 255).astype(np.uint8)
 
-    sure = ("--policy-set", "good=off", "--policy-set", "reject=off")
+    sure = [f"--policy-set={name}=off" for name in ("good", "reject", "visible")]
     _, rows, _ = magenet({"a.png": strangers.grey()}, tinted, "--policy", policy, "--grey", grey,
                          *sure)  # fmt: skip
     row = rows["a.png"]
