@@ -50,7 +50,7 @@ def detail_bands(x_BCHW: torch.Tensor) -> Bands:
     Edges are mirrored, without repeating the outermost pixel where the image is large enough.
 
     Args:
-        x_BCHW: images, any values.
+        x_BCHW: images, any values; gradients do not reach them.
     """
     b, c, h, w = x_BCHW.shape
     stacked = x_BCHW.new_empty(b, BANDS * c, h, w)
