@@ -59,8 +59,8 @@ class LightConfig(BaseModel):
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
         statistics: tell the tone also by Sense's statistics of the image at working size; the
             correlations between its channels tell faded colours from those of a camera.
-        views: number of mirrored views of an image over which inference averages; training sees
-            one.
+        views: number of mirrored views of an image that inference joins: the mean of their fields,
+            and the least of their beliefs; training sees one.
     """
 
     model_config = _STRICT
