@@ -103,7 +103,9 @@ def test_every_image_is_in_the_result_and_the_table(nothing: dict):
     assert (
         set(rows) == {"0.png", "1.png"} and rows["0.png"]["psnr"] == rows["0.png"]["nothing_psnr"]
     )
-    assert {"lines", "band", "grade_before", "darkened", "kept"} <= set(nothing["images"]["bad cataract"]["0.png"])
+    assert {"lines", "band", "grade_before", "darkened", "kept"} <= set(
+        nothing["images"]["bad cataract"]["0.png"]
+    )
     assert "| blur | 0.00 | >= 1.5 | >= 3 | FAIL | 2 |" in nothing["text"]
 
 
