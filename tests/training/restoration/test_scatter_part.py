@@ -67,7 +67,8 @@ def test_a_run_of_this_part_alone_gives_a_network_that_restores_contrast(
     """Phantoms have strong vessels: to a network fitted to them, a paler one lacks contrast."""
     changes = (
         "data.clean=[\"phantom:4\"]", "run.parts=[\"scatter\"]", f"run.output={tmp_path}",
-        "start.weights=small", "model.size=small", "model.sensor.strength=1.2", "model.sensor.unsure=2", "run.threads=1",
+        "start.weights=small", "model.size=small", "model.sensor.strength=1.2",
+        "model.sensor.unsure=2", "run.threads=1",
         "data.validation=[]", "model.light.statistics=false",
     )  # fmt: skip
     words = [word for change in changes for word in ("--set", change)]
