@@ -134,7 +134,7 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
             continue
         yield _part(recipe, name, config.steps, config.minutes)
     light = recipe.model.light
-    if TONE in wanted and light is not None and light.statistics:
+    if TONE in wanted and light is not None and light.cameras:
         done = (folder / f"{TONE}.safetensors").is_file()
         begun = _part_progress(recipe, TONE).step > 0
         yield _part(recipe, WHOLE, recipe.tone.samples, done=done or begun)

@@ -9,6 +9,7 @@ from magenet_batch.models.restoration.exposure import exposed
 from magenet_batch.models.restoration.fields import Fields, planes
 from magenet_batch.models.restoration.light import LightStage, least_squares_gains
 from magenet_batch.models.restoration.network import Restorer
+from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
 from magenet_batch.models.statistics import STATISTICS
 
 SIZE = 64
@@ -122,16 +123,19 @@ def test_a_network_looks_as_often_as_its_configuration_says():
 @torch.inference_mode()
 def test_statistics_are_told_once():
     torch.manual_seed(0)
-    config = LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24), statistics=True)
+    config = LightConfig(size=SIZE, grid=8, widths=(8, 12, 16, 24), cameras=1)
     made = LightStage(config).eval()
     x, mask = pictures(2)
+    made.known.frames.fill_(1)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.normal_(0, 0.1)
-        made.tone[-1].bias[3] = 6
+        made.known.last.bias[3] = 6
         made.believe[-1].bias.fill_(6)
-    told = torch.randn(2, made.tell_tone[0].in_features)
+    told = torch.randn(2, BAND_STATISTICS)
+    calls_of_it = calls(made.known.first)
     both = made(x, mask, told, views=4)
+    assert calls_of_it == [2]
     assert near(both.of(1), made(x[1:], mask[1:], told[1:], views=4))
     assert not near(both, made(x, mask, views=4))
 

@@ -57,8 +57,8 @@ class LightConfig(BaseModel):
         size: side of its input square, pixels.
         grid: side of its fields, pixels; finer structure is never treated as light.
         widths: channels at 1/4, 1/8, 1/16 and 1/32 of its size.
-        statistics: tell the tone also by Sense's statistics of the image at working size; the
-            correlations between its channels tell faded colours from those of a camera.
+        cameras: number of cameras whose tone is told, also by Sense's statistics of the image at
+            working size: those with most photographs in training, recognised by their frame.
         views: number of mirrored views of an image that inference joins: the mean of their fields,
             and the least of their beliefs; training sees one.
     """
@@ -68,7 +68,7 @@ class LightConfig(BaseModel):
     size: Literal[64, 128, 256] = 128
     grid: int = Field(default=16, ge=8, le=64)
     widths: tuple[int, int, int, int] = (32, 64, 96, 128)
-    statistics: bool = False
+    cameras: int = Field(default=0, ge=0, le=16)
     views: Literal[1, 2, 4] = 1
 
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from magenet_batch.models.blocks import conv3, conv_unshuffled, zero_conv, zero_linear
+from magenet_batch.models.restoration.cameras import KnownCameras
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import Fields, calmed, planes
 from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
@@ -51,13 +52,6 @@ class LightBlock(nn.Module):
         return F.silu(self.again(self.second(y)))
 
 
-class Teller(nn.Sequential):
-    """What the statistics of bands add to a vector of features; at first nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(nn.Linear(BAND_STATISTICS, 96), nn.SiLU(), zero_linear(96, width))
-
-
 class LightStage(nn.Module):
     """A small encoder-decoder on the whole image that predicts the fields."""
 
@@ -84,7 +78,10 @@ class LightStage(nn.Module):
             nn.SiLU(),
             zero_linear(64, 4),
         )
-        self.tell_tone = Teller(_HIDDEN) if config.statistics else None
+        self.known: KnownCameras | None = None
+        if config.cameras:
+            features = w[-1] + 2 * STATISTICS + BAND_STATISTICS
+            self.known = KnownCameras(config.cameras, size=config.size, features=features)
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
             self.rest.bias[3:] = torch.tensor([0.5, 0.2, -0.5])
@@ -103,14 +100,16 @@ class LightStage(nn.Module):
             x_B3HW: squares of `size` pixels, RGB, 0..1, black outside the field of view.
             mask_B1HW: field of view, 0..1.
             statistics_BN: Sense's standardised statistics of the same images at working size, for
-                a stage whose configuration says so; None leaves them out.
+                a stage that knows cameras; None treats all cameras as unknown.
             views: number of mirrored views that are joined: 1, 2 or 4.
         """
         fields, colours = self.untoned(x_B3HW, mask_B1HW, views=views)
-        first = self.tone[0](colours)
-        if self.tell_tone is not None and statistics_BN is not None:
-            first = first + self.tell_tone(statistics_BN)
-        return toned(fields, self.tone[1:](first).float())
+        told = self.tone(colours).float()
+        if self.known is not None and statistics_BN is not None:
+            features = self.known.normalised(torch.cat([colours, statistics_BN], 1))
+            known = self.known.recognised(mask_B1HW)[:, None]
+            told = torch.where(known, self.known(features), told)
+        return toned(fields, told)
 
     def untoned(
         self, x_B3HW: torch.Tensor, mask_B1HW: torch.Tensor, *, views: int = 1
@@ -188,7 +187,7 @@ def _evened(lit: torch.Tensor, fields: Fields) -> tuple[torch.Tensor, torch.Tens
 
 
 def toned(fields: Fields, told_B4: torch.Tensor) -> Fields:
-    """Set the tone to what the last layer of `LightStage.tone` tells: gains, and a belief."""
+    """Set the tone to what a last layer tells: gains, and a belief."""
     tone = _TONE * torch.tanh(told_B4[:, :3] / _TONE)
     return fields._replace(tone=tone[:, :, None, None], toned=gate(told_B4[:, 3]))
 

@@ -51,6 +51,14 @@ class TrainingImages:
     def __len__(self) -> int:
         return len(self.names)
 
+    def chosen(self, at: torch.Tensor) -> TrainingImages:
+        """Some of the images, in the order of their numbers."""
+        return replace(
+            self, images=self.images[at], masks=self.masks[at],
+            vessels=None if self.vessels is None else self.vessels[at],
+            names=tuple(self.names[i] for i in at.tolist()),
+        )  # fmt: skip
+
     @cached_property
     def halved(self) -> TrainingImages:
         """The same images at half the size, computed once, so that small views read less."""

@@ -124,37 +124,40 @@ class LightTrainingConfig(BaseModel):
 
 
 class ToneTrainingConfig(BaseModel):
-    """Closed-form fit of the tone, for a light stage with statistics.
+    """Training of the tone of known cameras, for a light stage with `cameras`.
 
     Attributes:
+        least: least number of photographs of a known camera.
         samples: number of images that are degraded at working size, once.
-        preset: degradation preset of the images.
-        sensor_only: share of the images that get only blur, noise, compression and spots: they
-            change the statistics, but not the tone.
+        presets: degradation presets of the images, each as likely as the others.
+        single: share of the images with one kind of degradation alone.
+        single_of: preset whose severity those have.
         working_sizes: sizes of these images, pixels.
         steps: number of optimiser steps.
         batch: images per step.
         clean: share of these that are not degraded.
         dropout: share of the features that a step leaves out.
-        silent: share of the images for which a step leaves out the statistics.
-        noise: standard deviation of the noise that is added to the statistics, in their own
-            standard deviations: small differences tell cameras apart, not faults.
+        noise: standard deviation of the noise that is added to colours and statistics, in their own
+            standard deviations.
+        level: weight of errors relative to the level, as for the light part.
         learning_rate: maximum learning rate.
         weight_decay: weight decay of AdamW.
     """
 
     model_config = _STRICT
 
+    least: int = Field(default=100, ge=1)
     samples: int = Field(default=8192, ge=1)
-    preset: str = "whole"
-    sensor_only: float = Field(default=0.08, ge=0, le=1)
-    working_sizes: tuple[int, ...] = (448, 512, 512, 640)
-    steps: int = Field(default=3750, ge=1)
-    batch: int = Field(default=256, ge=2)
-    clean: float = Field(default=0.3, ge=0, lt=1)
+    presets: tuple[str, ...] = ("mild", "mild", "evaluation", "evaluation", "whole")
+    single: float = Field(default=0.3, ge=0, le=1)
+    single_of: str = "evaluation"
+    working_sizes: tuple[int, ...] = (512, 512, 640)
+    steps: int = Field(default=3000, ge=1)
+    batch: int = Field(default=128, ge=2)
+    clean: float = Field(default=0.25, ge=0, lt=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
-    silent: float = Field(default=0.3, ge=0, lt=1)
-    noise: float = Field(default=0.6, ge=0)
+    noise: float = Field(default=0.4, ge=0)
+    level: float = Field(default=2.0, ge=0)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
 

@@ -13,7 +13,7 @@ from magenet_batch.randomness import generator
 from magenet_batch.training.data.ahead import Ahead
 from magenet_batch.training.restoration.config import LightTrainingConfig
 from magenet_batch.training.restoration.pairs import LightPairs, PairSource
-from magenet_batch.training.restoration.sensor import mean_square, steepness
+from magenet_batch.training.restoration.sensor import mean_square, psnr_of, steepness
 from magenet_batch.training.schedule import between, consistency_weight
 
 Losses = dict[str, torch.Tensor]
@@ -167,11 +167,6 @@ def unlike(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
     return ((1 - alike) * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1)
 
 
-def _psnr(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """PSNR of differences, at most 60 dB: (B,)."""
-    return -10 * torch.log10(mean_square(d, mask) + 1e-6)
-
-
 @torch.no_grad()
 def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> dict[str, float]:
     """Measure the light stage on validation sets, by name of the set.
@@ -186,12 +181,12 @@ def measure_light(stage: LightStage, sets: Sequence[tuple[str, LightPairs]]) -> 
         fields = stage(x, m).believed()
         even, raw = restored(x, fields.without_tone()), restored(x, fields).clamp(0, 1)
 
-        even_gain = _psnr(aligned(even, y, m) - y, m) - _psnr(aligned(x, y, m) - y, m)
+        even_gain = psnr_of(aligned(even, y, m) - y, m) - psnr_of(aligned(x, y, m) - y, m)
         numbers[f"{name}_even"] = float(even_gain.mean())
-        numbers[f"{name}_raw"] = float((_psnr(raw - y, m) - _psnr(x - y, m)).mean())
+        numbers[f"{name}_raw"] = float((psnr_of(raw - y, m) - psnr_of(x - y, m)).mean())
         numbers[f"{name}_level"] = float((unlike(x, y, m) - unlike(raw, y, m)).mean())
         whole = stage(y, m).believed()
-        clean = _psnr(restored(y, whole).clamp(0, 1) - y, m)
+        clean = psnr_of(restored(y, whole).clamp(0, 1) - y, m)
         numbers[f"{name}_clean"] = float(clean.mean())
         numbers[f"{name}_clean_least"] = float(clean.min())
     return numbers

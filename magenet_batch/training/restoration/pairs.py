@@ -1,4 +1,4 @@
-"""Where the light part's pairs of images come from, and the tone part's whole images."""
+"""Where the light part's pairs of images come from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from magenet_batch.degradation.apply import apply_degradation
 from magenet_batch.degradation.sample import Preset
 from magenet_batch.training.data.images import TrainingImages
 from magenet_batch.training.restoration.cameras import CameraVariety, draw_photographs
-from magenet_batch.training.restoration.whole import WholeImages, whole_images
 
 Drawing = Callable[[np.random.Generator], DegradationParams]
 """Draws the degradation of one image."""
@@ -71,13 +70,6 @@ class Views:
     def to(self, device: torch.device) -> Views:
         """The same, with the photographs on a device."""
         return replace(self, photos=self.photos.to(device))
-
-    def whole(self, rng: np.random.Generator, *, full: int, size: int) -> WholeImages:
-        """Make one pair at a working size of `full` pixels, reduced to `size`."""
-        image, mask = draw_photographs(rng, self.photos, self.variety, count=1, size=full)
-        seen = [self.seen(rng)]
-        wanted = [self.wanted(rng)] if self.wanted is not None else None
-        return whole_images(image.cpu(), mask.cpu(), seen=seen, wanted=wanted, size=size)
 
 
 @dataclass(frozen=True)

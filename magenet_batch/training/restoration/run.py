@@ -19,6 +19,7 @@ from torch import nn
 from magenet_batch.errors import TrainingError
 from magenet_batch.models.device import pick_autocast, pick_device
 from magenet_batch.models.memory import keep_freed_memory
+from magenet_batch.models.restoration.cameras import KnownCameras
 from magenet_batch.models.restoration.config import RestorationConfig
 from magenet_batch.models.restoration.network import STRUCTURE_SIZE, Restorer
 from magenet_batch.models.weights import load_weights
@@ -41,16 +42,14 @@ from magenet_batch.training.restoration.sources import (
     even_photographs,
     forget_whole_images,
     light_sources,
-    tone_images,
+    tone_sources,
 )
 from magenet_batch.training.restoration.tone import (
     TONE,
-    ToneMoments,
     fit_tone,
-    tone_moments,
+    tone_examples,
 )
 from magenet_batch.training.restoration.views import load_photographs
-from magenet_batch.training.restoration.whole import WholeImages, joined
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
 _CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated
@@ -116,12 +115,12 @@ class RestorationRun:
         """Whether the network has this part."""
         if part == TONE:
             light = self.recipe.model.light
-            return light is not None and light.statistics
+            return light is not None and light.cameras > 0
         return getattr(self.network, part) is not None
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
         """Whether a part that is not trained by this call must be read for one that is."""
-        told = part in (SENSE, "light") and TONE in wanted and self._has(TONE)
+        told = part in (STRUCTURE, SENSE, "sensor", "light") and TONE in wanted and self._has(TONE)
         guides = part == STRUCTURE and SCATTER in wanted and self._has(SCATTER)
         return told or guides or (part in (STRUCTURE, SENSE) and "sensor" in wanted)
 
@@ -243,34 +242,35 @@ class RestorationRun:
         return done
 
     def _tone(self) -> bool:
-        stage, sense = self.network.light, self.network.sense
+        stage = self.network.light
         assert stage is not None
+        assert stage.known is not None
         self.progress[TONE] = (self.recipe.tone.steps, 0.0)  # it takes seconds
         if self._path(TONE).is_file():
-            stage.load_state_dict(stage.state_dict() | load_file(self._path(TONE)))
+            stage.known.load_state_dict(load_file(self._path(TONE)))
             return True
-        found = tone_images(self.recipe, size=stage.size, run=self._phase)
-        if found is None:
-            return False
-        self.network.cpu()
+        self.network.cpu().eval()
         stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-        def moments(images: WholeImages) -> tuple[ToneMoments, ToneMoments]:
-            return tone_moments(stage, images, sense.standardised)
-
-        images, held = found
-        both = [moments(images), moments(images.turned())]
-        seen, clean = (joined(list(kind)) for kind in zip(*both, strict=True))
-        done = fit_tone(
-            stage, seen, clean, {name: moments(some) for name, some in held.items()},
-            config=self.recipe.tone, run=self._phase, seed=self.recipe.run.seed,
-        )  # fmt: skip
+        sources = tone_sources(self.recipe, self.network, run=self._phase)
+        if sources is None:
+            return False
+        stage.known = KnownCameras.like(stage.known)
+        stage.known.frames.copy_(sources.frames)
+        done = True
+        if sources.images is not None:
+            done = fit_tone(
+                stage.known, *tone_examples(stage, sources.images),
+                {name: tone_examples(stage, some) for name, some in sources.held.items()},
+                config=self.recipe.tone, run=self._phase, seed=self.recipe.run.seed,
+            )  # fmt: skip
+        known = int(stage.known.frames.flatten(1).any(1).sum())
+        self._phase.reporter.note(
+            f"tone: {known} cameras have {self.recipe.tone.least} clean photographs"
+            + ("" if known else "; the tone of none will be told by its frame")
+        )
         self.network.to(self.device)
         if done:
-            self._keep(TONE, {
-                key: value for key, value in stage.state_dict().items()
-                if key.startswith(("tone.", "tell_tone."))
-            })  # fmt: skip
+            self._keep(TONE, stage.known.state_dict())
             checkpoint_path(self.folder, TONE).unlink(missing_ok=True)
             forget_whole_images(self._phase)
         return done
@@ -323,12 +323,12 @@ def _begun(network: Restorer, weights: str) -> Restorer:
 
 
 def _fits(start: RestorationConfig, wanted: RestorationConfig) -> bool:
-    """Whether they describe the same network; statistics, views and scatter stage may be new."""
+    """Whether they describe the same network; views, cameras and scatter stage may be new."""
     if start.scatter is None:
         start = start.model_copy(update={"scatter": wanted.scatter})
     if start.light is not None and wanted.light is not None:
         new: dict[str, object] = {"views": wanted.light.views}
-        if wanted.light.statistics:
-            new["statistics"] = True
+        if not start.light.cameras:
+            new["cameras"] = wanted.light.cameras
         start = start.model_copy(update={"light": start.light.model_copy(update=new)})
     return start == wanted

@@ -157,6 +157,11 @@ def mean_square(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (d.square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp_min(1)
 
 
+def psnr_of(d_BCHW: torch.Tensor, mask_B1HW: torch.Tensor) -> torch.Tensor:
+    """PSNR of differences inside a mask, at most 60 dB: (B,)."""
+    return -10 * torch.log10(mean_square(d_BCHW, mask_B1HW) + 1e-6)
+
+
 def steepness(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean squared difference between neighbouring pixels inside the mask, over both axes: (B,)."""
     down = (d.diff(dim=2).square() * torch.minimum(mask[:, :, 1:], mask[:, :, :-1])).sum((1, 2, 3))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from magenet_batch.degradation import DegradationParams, preset
-from magenet_batch.degradation.kinds.blur import Blur
-from magenet_batch.degradation.kinds.jpeg import Jpeg
-from magenet_batch.degradation.kinds.noise import Noise
-from magenet_batch.degradation.kinds.spots import Spots
+from magenet_batch.degradation import preset, sample_degradation
+from magenet_batch.degradation.registry import KINDS
+from magenet_batch.degradation.sample import Preset
+from magenet_batch.imaging.fov import find_fov
+from magenet_batch.inference.copies import ReducedCopy
+from magenet_batch.models.restoration.cameras import ALIKE, frames_among, overlap
 from magenet_batch.models.restoration.light import LightStage
+from magenet_batch.models.restoration.network import Restorer, Squares
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.part import PhaseOfRun
 from magenet_batch.training.recipes.schema import RestorationRecipe
-from magenet_batch.training.restoration.cameras import CameraVariety
+from magenet_batch.training.restoration.cameras import CameraVariety, draw_photographs
+from magenet_batch.training.restoration.config import ToneTrainingConfig
 from magenet_batch.training.restoration.pairs import (
-    Drawing,
     DrawnPairs,
     LightPairs,
     PairSource,
@@ -34,11 +36,12 @@ from magenet_batch.training.restoration.whole import (
     WholeImages,
     gather_whole_images,
     joined,
+    whole_image,
 )
 
 _SOURCE = 2  # side of the squares in memory, relative to the light stage's input
+_INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
 _HELD_SIZE = 512  # working size of validation images, pixels
-_SENSOR_KINDS = (Blur, Noise, Jpeg, Spots)
 _STILL = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
 
 
@@ -79,33 +82,104 @@ def even_photographs(recipe: RestorationRecipe, *, size: int) -> TrainingImages:
     return load_training_images(data, data.clean)
 
 
-def tone_images(
-    recipe: RestorationRecipe, *, size: int, run: PhaseOfRun
-) -> tuple[WholeImages, dict[str, WholeImages]] | None:
+@dataclass(frozen=True)
+class ToneSources:
+    """Images of the tone part.
+
+    Attributes:
+        frames: frames of the known cameras, (K, S, S) of 0 and 1.
+        images: photographs of these cameras, degraded; None if no camera has enough.
+        held: the same of each validation folder with photographs of these cameras.
+    """
+
+    frames: torch.Tensor
+    images: WholeImages | None
+    held: dict[str, WholeImages]
+
+
+def tone_sources(
+    recipe: RestorationRecipe, network: Restorer, *, run: PhaseOfRun
+) -> ToneSources | None:
     """Make the tone part's images, or read those that were made before a stop.
 
     Args:
         recipe: recipe of the run.
-        size: side of the light stage's input, pixels.
+        network: undoes what precedes the light stage.
         run: folder of the images, and when to stop.
 
     Returns:
-        The images; and those of each validation folder. None after a stop.
+        The images. None after a stop.
     """
-    config = recipe.tone
-    data = _even_data(recipe, size=max(config.working_sizes))
-    views = _clean_views(recipe, data, preset_name=config.preset, texture=0.0)
+    config, light = recipe.tone, recipe.model.light
+    assert light is not None
+    full = max(config.working_sizes)
+    # Those that are no ground truth for light have their own tone too, seldom like the others'.
+    data = recipe.data.model_copy(update={"size": full, "exclude": ()})
+    photos = load_training_images(data, data.clean)
+    frames, known = frames_among(
+        frames_of(photos, light.size), cameras=light.cameras, least=config.least
+    )
+    if not known.any():
+        return ToneSources(frames, None, {})
+    photos = photos.chosen(torch.nonzero(known)[:, 0])
 
     def make(number: int) -> WholeImages:
         rng = generator(recipe.run.seed, "whole images", number)
-        seen = views.seen if rng.random() >= config.sensor_only else of_the_sensor(views.seen)
-        full = config.working_sizes[rng.integers(len(config.working_sizes))]
-        return replace(views, seen=seen).whole(rng, full=full, size=size)
+        return _whole(rng, network, photos, sizes=config.working_sizes, how=_drawn(rng, config))
 
     images = gather_whole_images(make, _folder(run), count=config.samples, run=run)
     if images is None:
         return None
-    return images, {folder: _held_whole(recipe, folder, size) for folder in data.validation}
+    held: dict[str, WholeImages] = {}
+    how = preset(recipe.validation.preset)
+    for folder in data.validation:
+        some = _held_photographs(recipe, folder, _HELD_SIZE)
+        alike = overlap(frames_of(some, light.size), frames).amax(1) >= ALIKE
+        if alike.any():
+            some = some.chosen(torch.nonzero(alike)[:, 0])
+            rng = generator(recipe.run.seed, f"validation {folder}", 0)
+            held[folder] = joined([
+                _whole(rng, network, some, sizes=(_HELD_SIZE,), how=how)
+                for _ in range(recipe.validation.images)
+            ])  # fmt: skip
+    return ToneSources(frames, images, held)
+
+
+def frames_of(photos: TrainingImages, size: int) -> torch.Tensor:
+    """Frames of photographs as inference sees them, (N, 1, S, S) of 0 and 1; 0 for no frame."""
+    frames = torch.zeros(len(photos), 1, size, size)
+    for index, image in enumerate(photos.images):
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        fov = find_fov(pixels)
+        if fov is None:
+            continue
+        mask = fov.mask(*pixels.shape[:2])
+        copy = ReducedCopy.of(pixels, fov, mask, mask, working=len(pixels))
+        inside = torch.from_numpy(copy.disc).float()[None, None]
+        [square] = Squares.of(inside, inside, sizes=(size,), least=_INSIDE)
+        frames[index] = square.mask[0]
+    return frames
+
+
+def _drawn(rng: np.random.Generator, config: ToneTrainingConfig) -> Preset:
+    """Draw a preset, or one kind alone."""
+    if rng.random() < config.single:
+        return preset(config.single_of).only(KINDS[rng.integers(len(KINDS))])
+    return preset(config.presets[rng.integers(len(config.presets))])
+
+
+def _whole(
+    rng: np.random.Generator,
+    network: Restorer,
+    photos: TrainingImages,
+    *,
+    sizes: tuple[int, ...],
+    how: Preset,
+) -> WholeImages:
+    """Draw a photograph as it was taken, at one of several sizes, and degrade it."""
+    size = sizes[rng.integers(len(sizes))]
+    image, mask = draw_photographs(rng, photos, CameraVariety(_STILL), count=1, size=size)
+    return whole_image(network, image[0], mask[0], sample_degradation(rng, how))
 
 
 def forget_whole_images(run: PhaseOfRun) -> None:
@@ -120,11 +194,7 @@ def repeated(photos: TrainingImages, times: dict[str, int]) -> TrainingImages:
         for index, name in enumerate(photos.names)
         for _ in range(times.get(name.rsplit("/", 1)[0], 1))
     ]
-    at = torch.tensor(chosen)
-    return replace(
-        photos, images=photos.images[at], masks=photos.masks[at],
-        names=tuple(photos.names[i] for i in chosen),
-    )  # fmt: skip
+    return photos.chosen(torch.tensor(chosen))
 
 
 def _folder(run: PhaseOfRun) -> Path:
@@ -158,22 +228,15 @@ def _real_views(recipe: RestorationRecipe, photos: TrainingImages) -> Views:
     return Views(photos, as_taken, seen=strong, wanted=weak)
 
 
-def of_the_sensor(drawn: Drawing) -> Drawing:
-    """Draw the same, without faults of light and colour."""
-    kept = [f.name for kind in _SENSOR_KINDS for f in fields(kind)]
-
-    def draw(rng: np.random.Generator) -> DegradationParams:
-        params = drawn(rng)
-        return DegradationParams(**{name: getattr(params, name) for name in kept})
-
-    return draw
+def _held_photographs(recipe: RestorationRecipe, folder: str, size: int) -> TrainingImages:
+    validation = recipe.validation
+    data = recipe.data.model_copy(update={"size": size, "limit": validation.images})
+    return load_training_images(data, (folder,), skip_bad=True)
 
 
 def _held_views(recipe: RestorationRecipe, folder: str, size: int) -> Views:
-    validation = recipe.validation
-    data = recipe.data.model_copy(update={"size": size, "limit": validation.images})
-    photos = load_training_images(data, (folder,), skip_bad=True)
-    return Views(photos, CameraVariety(_STILL), drawing(preset(validation.preset)))
+    photos = _held_photographs(recipe, folder, size)
+    return Views(photos, CameraVariety(_STILL), drawing(preset(recipe.validation.preset)))
 
 
 def _held(recipe: RestorationRecipe, folder: str, size: int, device: torch.device) -> LightPairs:
@@ -181,11 +244,3 @@ def _held(recipe: RestorationRecipe, folder: str, size: int, device: torch.devic
     views = _held_views(recipe, folder, size).to(device)
     rng = generator(recipe.run.seed, f"validation {folder}", 0)
     return DrawnPairs(views, size).pairs(rng, recipe.validation.images)
-
-
-def _held_whole(recipe: RestorationRecipe, folder: str, size: int) -> WholeImages:
-    """The same with statistics."""
-    views = _held_views(recipe, folder, _HELD_SIZE)
-    rng = generator(recipe.run.seed, f"validation {folder}", 0)
-    count = recipe.validation.images
-    return joined([views.whole(rng, full=_HELD_SIZE, size=size) for _ in range(count)])

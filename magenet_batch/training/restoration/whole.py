@@ -1,28 +1,26 @@
 """Whole images in bad light, made once: a small copy, and the statistics of the image at full size.
 
-The light stage sees a small copy of an image and the statistics of its bands at working size.
-Degrading images at that size takes far longer than a training step, so that each is made once and
-used many times, turned and mirrored. They are kept in files, and training resumes where it stopped.
+The tone is told from a small copy of an image after the sensor stage, and from the statistics of
+its bands at working size. Making those takes far longer than a training step, so that each is made
+once and used many times. They are kept in files, and training resumes where it stopped.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save
 
 from magenet_batch.degradation import DegradationParams
 from magenet_batch.degradation.apply import apply_degradation
-from magenet_batch.models.restoration.bands import detail_bands
+from magenet_batch.models.restoration.network import Restorer, Squares
 from magenet_batch.models.restoration.rim import continued, inner
-from magenet_batch.models.restoration.statistics import statistics_of
 from magenet_batch.storage import write_atomic
 from magenet_batch.training.checkpoint import read_tensors
 from magenet_batch.training.part import PhaseOfRun
@@ -46,11 +44,12 @@ class WholeImages:
     """Pairs of N whole images.
 
     Attributes:
-        seen: small copies, (N, 3, S, S) uint8, black outside the field of view.
-        wanted: what they should become, alike.
+        seen: small copies after the sensor stage, (N, 3, S, S) uint8, black outside
+            the field of view.
+        wanted: small copies of the clean images, alike.
         mask: field of view, (N, 1, S, S) uint8 of 0 and 1.
-        seen_statistics: statistics of what is seen at working size, (N, `STATISTICS`).
-        wanted_statistics: statistics of what is wanted, alike.
+        seen_statistics: standardised statistics of what is seen, (N, `STATISTICS`).
+        wanted_statistics: those of the clean images, alike.
     """
 
     seen: torch.Tensor
@@ -65,57 +64,38 @@ class WholeImages:
     def __getitem__(self, chosen: torch.Tensor) -> WholeImages:
         return WholeImages(*(t[chosen] for t in vars(self).values()))
 
-    def turned(self) -> WholeImages:
-        """The same images, turned by a right angle and mirrored: their statistics hardly change."""
 
-        def other(x: torch.Tensor) -> torch.Tensor:
-            return torch.rot90(x, 1, (2, 3)).flip(3).contiguous()
-
-        return replace(
-            self, seen=other(self.seen), wanted=other(self.wanted), mask=other(self.mask)
-        )
-
-
-def whole_images(
-    images_B3HW: torch.Tensor,
-    mask_B1HW: torch.Tensor,
-    *,
-    seen: list[DegradationParams],
-    wanted: list[DegradationParams] | None,
-    size: int,
+@torch.no_grad()
+def whole_image(
+    network: Restorer, image_3HW: torch.Tensor, mask_1HW: torch.Tensor, params: DegradationParams
 ) -> WholeImages:
-    """Degrade whole images, and reduce them.
+    """Degrade a whole image, and undo what precedes the light stage, as inference does.
 
     Args:
-        images_B3HW: photographs at working size, 0..1, black outside the field of view.
-        mask_B1HW: field of view, 0 or 1.
-        seen: how each image is degraded.
-        wanted: how what is wanted is degraded; None: not at all.
-        size: side of the small copies, pixels.
+        network: its Sense and sensor stage are used as they are, on the CPU.
+        image_3HW: photograph at working size, 0..1, black outside the field of view; sides
+            multiples of 8.
+        mask_1HW: field of view, 0 or 1.
+        params: how it is degraded.
     """
-    share = F.interpolate(mask_B1HW, size=(size, size), mode="area")
-    mask = (share > _LEAST_INSIDE).float()
-
-    def reduced(params: list[DegradationParams] | None) -> tuple[torch.Tensor, torch.Tensor]:
-        x = images_B3HW
-        if params is not None:
-            x = apply_degradation(x, params, mask_B1HW=mask_B1HW)
-        x = (x.clamp(0, 1) * mask_B1HW * 255).round() / 255
-        small = F.interpolate(x, size=(size, size), mode="area") * mask
-        statistics = [_statistics(*pair) for pair in zip(x, mask_B1HW, strict=True)]
-        return (small * 255).round().to(torch.uint8), torch.cat(statistics)
-
-    (worse, of_worse), (better, of_better) = reduced(seen), reduced(wanted)
-    return WholeImages(worse, better, mask.to(torch.uint8), of_worse, of_better)
-
-
-def _statistics(x_3HW: torch.Tensor, mask_1HW: torch.Tensor) -> torch.Tensor:
-    """Statistics of one image as inference takes them: (1, `STATISTICS`)."""
+    size = network.sizes[-1]
+    clean, mask = image_3HW[None], mask_1HW[None]
+    seen = apply_degradation(clean, [params], mask_B1HW=mask)
     inside = mask_1HW[0].numpy().astype(np.uint8)
-    pixels = np.ascontiguousarray(x_3HW.permute(1, 2, 0).numpy())
-    smooth = torch.from_numpy(continued(pixels, inside)).permute(2, 0, 1)[None]
     within = torch.from_numpy(inner(inside)).float()[None, None]
-    return statistics_of(detail_bands(smooth), within)
+    small, told = [], []
+    for x in (seen, clean):
+        rounded = (x.clamp(0, 1) * mask * 255).round() / 255
+        pixels = np.ascontiguousarray(rounded[0].permute(1, 2, 0).numpy())
+        smooth = torch.from_numpy(continued(pixels, inside)).permute(2, 0, 1)[None]
+        sensed = network.sensed(smooth, within)
+        if x is seen:
+            smooth = network.undo_sensor(smooth, sensed, network.vessels(smooth))
+        [square] = Squares.of(smooth, mask, sizes=(size,), least=_LEAST_INSIDE)
+        small.append(square)
+        told.append(sensed.statistics)
+    worse, better = ((s.pixels * 255).round().to(torch.uint8) for s in small)
+    return WholeImages(worse, better, small[0].mask.to(torch.uint8), *told)
 
 
 def gather_whole_images(

@@ -50,12 +50,10 @@ def lessons(real: bool = True, **changes: object) -> LightLessons:
     )  # fmt: skip
 
 
-def stage(*, statistics: bool = False) -> LightStage:
+def stage(*, cameras: int = 0) -> LightStage:
     """A light stage in which nothing is exactly zero and every gate is half open."""
     torch.manual_seed(2)
-    found = LightStage(
-        LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=statistics)
-    )
+    found = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), cameras=cameras))
     with torch.no_grad():
         for parameter in found.parameters():
             if not parameter.any():
@@ -94,10 +92,12 @@ def test_losses_are_finite_and_sum_to_the_total(share: float):
 
 
 def test_statistics_tell_the_tone_alone_and_a_new_stage_does_not_heed_them():
-    still = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=True))
+    still = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), cameras=3))
+    knowing = stage(cameras=3)
     pairs = DrawnPairs(CLEAN, SIZE).pairs(generator(1, "w", 0), 3)
     told = torch.randn(3, STATISTICS, generator=torch.Generator().manual_seed(1))
-    for changes, stage_ in ((False, still), (True, stage(statistics=True))):
+    knowing.known.frames.copy_(pairs.mask[:, 0])
+    for changes, stage_ in ((False, still), (True, knowing)):
         heard, deaf = (stage_(pairs.seen, pairs.mask, s) for s in (told, None))
         assert torch.equal(heard.light, deaf.light)
         assert torch.equal(heard.veil, deaf.veil)

@@ -26,11 +26,12 @@ from magenet_batch.training.run import train
 pytestmark = pytest.mark.slow
 QUICK = (
     "structure.steps=2", "structure.size=64", "structure.batch=2", "sense.samples=16",
-    "sense.steps=4", "sensor.steps=3", "sensor.crop=64", "light.steps=3", "light.batch=2",
+    "sense.steps=4", "sensor.steps=3", "sensor.crop=64", "spots.steps=3", "spots.batch=2",
+    "light.steps=3", "light.batch=2",
     "light.real_batch=1", "tone.samples=4", "tone.steps=3", "validation.every=9",
     "validation.images=1", "data.size=192", "run.precision=fp32", "run.threads=1",
 )  # fmt: skip
-PARTS = ("structure", "sense", "sensor", "light", "tone")
+PARTS = ("structure", "sense", "sensor", "spots", "light", "tone")
 
 
 def command(output: Path, *more: str) -> list[str]:
@@ -72,9 +73,12 @@ def test_its_weights_enhance_a_photograph(trained: Path):
 
 def test_its_card_tells_of_every_part(trained: Path):
     notes = read_weights_file(str(trained / "smoke.safetensors")).notes
-    assert notes["steps"] == "sensor 3, light 3, tone 3"
+    assert notes["steps"] == "sensor 3, spots 3, light 3, tone 3"
     measured = json.loads(notes["validation"])
-    assert {"sensor: gain", "sensor: clean", "light: phantom:2@100_raw"} <= set(measured)
+    assert {
+        "sensor: gain", "sensor: clean", "light: phantom:2@100_raw", "spots: phantom:2@100_gain",
+        "spots: phantom:2@100_clean",
+    } <= set(measured)  # fmt: skip
     assert "sensor: gain" in (trained / "smoke.md").read_text()
 
 
@@ -132,8 +136,9 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
     "without",
     [
         ("model.light=false",),
-        ("model.light.statistics=false",),
+        ("model.light.cameras=0",),
         ("model.sensor=false",),
+        ("model.spots=false",),
         ("model.structure=false", "model.sensor.guided=false"),
         ("model.sensor.widths=[]",),
         ("data.validation=[]",),
@@ -161,12 +166,13 @@ def test_a_trained_stage_is_told_its_tone_without_changing_light_and_veil(
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"recipe.json", "tone", "tone.safetensors", "results.png"}
     told = load_file(tmp_path / "tone.safetensors")
-    assert {key.split(".")[0] for key in told} == {"tone", "tell_tone"}
+    parts = {"frames", "mean", "spread", "first", "second", "last"}
+    assert {key.split(".")[0] for key in told} == parts
     for part in ("structure", "sense"):
         shutil.copy(trained / f"{part}.safetensors", tmp_path)
     assert main(command(tmp_path, *begun, "light.steps=1")) == EXIT_DONE
     after = load_file(tmp_path / "smoke.safetensors")
-    assert all(torch.equal(after[f"light.{key}"], value.half()) for key, value in told.items())
+    assert all(torch.equal(after[f"light.known.{key}"], value.half()) for key, value in told.items())
     assert read_weights_file(str(tmp_path / "smoke.safetensors")).notes["steps"].endswith("tone 3")
 
 

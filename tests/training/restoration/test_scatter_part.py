@@ -69,7 +69,7 @@ def test_a_run_of_this_part_alone_gives_a_network_that_restores_contrast(
         "data.clean=[\"phantom:4\"]", "run.parts=[\"scatter\"]", f"run.output={tmp_path}",
         "start.weights=small", "model.size=small", "model.sensor.strength=1.2",
         "model.sensor.unsure=2", "run.threads=1",
-        "data.validation=[]", "model.light.statistics=false",
+        "data.validation=[]", "model.light.cameras=1",
     )  # fmt: skip
     words = [word for change in changes for word in ("--set", change)]
     assert main(["train", "smoke", *words]) == EXIT_DONE
@@ -81,7 +81,7 @@ def test_a_run_of_this_part_alone_gives_a_network_that_restores_contrast(
 def test_a_scattered_phantom_gets_its_contrast_back_and_a_clear_one_stays(deep: bool):
     network, info = load_weights("small")
     assert isinstance(network, Restorer)
-    network.light = network.sensor = None
+    network.light = network.sensor = network.spots = None
     clear = make_phantom(5, size=640).pixels
     if deep:
         clear = clear.astype(np.uint16) * 257

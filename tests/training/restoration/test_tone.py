@@ -1,46 +1,50 @@
-"""The tone in closed form: its error is that of the pixels, and its training finds the gains."""
+"""The tone of known cameras: training finds gains that features tell, and resumes where it was."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from magenet_batch.degradation import PRESETS, DegradationParams
-from magenet_batch.models.restoration.config import LightConfig
+from magenet_batch.degradation import preset
+from magenet_batch.models.build import build_network
+from magenet_batch.models.restoration.cameras import KnownCameras
+from magenet_batch.models.restoration.config import (
+    RESTORATION_SIZES,
+    LightConfig,
+    RestorationConfig,
+)
 from magenet_batch.models.restoration.fields import planes
 from magenet_batch.models.restoration.light import LightStage
+from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.models.restoration.statistics import STATISTICS
 from magenet_batch.randomness import generator
-from magenet_batch.training.data.config import AugmentConfig, DataConfig
+from magenet_batch.training.data.config import DataConfig
 from magenet_batch.training.data.images import load_training_images
 from magenet_batch.training.part import PhaseOfRun
 from magenet_batch.training.progress import Reporter
-from magenet_batch.training.restoration.cameras import CameraVariety
 from magenet_batch.training.restoration.config import ToneTrainingConfig
-from magenet_batch.training.restoration.pairs import Views, drawing
-from magenet_batch.training.restoration.sources import of_the_sensor
+from magenet_batch.training.restoration.sources import _whole
 from magenet_batch.training.restoration.tone import (
-    ToneHead,
-    ToneMoments,
+    ToneExamples,
     fit_tone,
     measure_tone,
+    tone_examples,
     tone_losses,
-    tone_moments,
 )
-from magenet_batch.training.restoration.whole import joined
+from magenet_batch.training.restoration.whole import WholeImages, joined
 
-SIZE = 64
+SIZE, FEATURES, COUNT = 64, 6, 5
 IMAGES = load_training_images(DataConfig(size=96), ["phantom:3"])
-VIEWS = Views(IMAGES, CameraVariety(AugmentConfig()), drawing(PRESETS["whole"], veils=True))
-WHOLE = joined([VIEWS.whole(generator(1, "t", k), full=96, size=SIZE) for k in range(5)])
-CONFIG = ToneTrainingConfig(steps=400, batch=32, dropout=0.0, silent=0.0, noise=0.0, clean=0.25)
+CONFIG = ToneTrainingConfig(steps=400, batch=32, dropout=0.0, noise=0.0, clean=0.25)
 
 
-def stage() -> LightStage:
-    """A stage whose light and veil are not zero."""
+def stage(*, views: int = 1) -> LightStage:
+    """A stage that knows a camera, whose light and veil are not zero."""
     torch.manual_seed(2)
-    found = LightStage(LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), statistics=True))
+    config = LightConfig(size=SIZE, grid=16, widths=(8, 12, 16, 24), cameras=1, views=views)
+    found = LightStage(config)
     with torch.no_grad():
         for parameter in found.parameters():
             if not parameter.any():
@@ -48,9 +52,15 @@ def stage() -> LightStage:
     return found.eval()
 
 
-STAGE = stage()
-TOLD = torch.randn(5, STATISTICS, generator=torch.Generator().manual_seed(3))
-MOMENTS, CLEAN = tone_moments(STAGE, WHOLE, lambda z: TOLD)
+@pytest.fixture(scope="module")
+def whole() -> WholeImages:
+    torch.manual_seed(1)
+    network = build_network(RestorationConfig(**RESTORATION_SIZES["tiny"])).eval()
+    assert isinstance(network, Restorer)
+    return joined([
+        _whole(generator(1, "t", k), network, IMAGES, sizes=(96,), how=preset("whole"))
+        for k in range(COUNT)
+    ])  # fmt: skip
 
 
 def run_in(folder: Path, *, stop_after: int = 10**9) -> PhaseOfRun:
@@ -63,134 +73,179 @@ def run_in(folder: Path, *, stop_after: int = 10**9) -> PhaseOfRun:
     return PhaseOfRun(folder, "f", 1.0, Reporter(), stopped)
 
 
-def made_up(count: int, seed: int) -> ToneMoments:
-    """Images whose right gains are a linear function of their statistics."""
+def cameras() -> KnownCameras:
+    torch.manual_seed(4)
+    return KnownCameras(1, size=8, features=FEATURES)
+
+
+def flat(level_N3: torch.Tensor) -> torch.Tensor:
+    return level_N3[:, :, None, None].expand(-1, -1, 4, 4).contiguous()
+
+
+def made_up(count: int, seed: int) -> ToneExamples:
+    """Images whose right log-gains are a linear function of their features."""
     random = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, STATISTICS, generator=random)
-    gains = torch.exp(0.3 * torch.tanh(z[:, :3]))
+    features = torch.randn(count, FEATURES, generator=random)
+    gains = torch.exp(0.2 * features[:, :3].clamp(-3, 3))
     wanted = 0.1 + 0.2 * torch.rand(count, 3, generator=random)
-    colours = torch.randn(count, MOMENTS.colours.shape[1], generator=random)
-    return ToneMoments(
-        colours, z, wanted / gains.square(), wanted / gains, wanted,
-        (wanted * (1 / gains - 1).square()).mean(1), torch.zeros(count, 3),
-    )  # fmt: skip
+    even = flat(wanted / gains)
+    return ToneExamples(
+        features, even, even, flat(wanted), torch.ones(count, 1, 4, 4), torch.zeros(count, 3)
+    )
 
 
-@pytest.mark.parametrize("clean", [False, True])
-def test_the_error_of_moments_is_that_of_the_pixels(clean: bool):
-    wanted, mask = WHOLE.wanted.float() / 255, WHOLE.mask.float()
-    x = wanted if clean else WHOLE.seen.float() / 255
-    gains = 0.4 * torch.randn(5, 3, generator=torch.Generator().manual_seed(4))
+def undegraded(examples: ToneExamples) -> ToneExamples:
+    """The same images as they are wanted, told by features without a meaning."""
+    return replace(
+        examples, features=0 * examples.features, seen=examples.wanted, evened=examples.wanted
+    )
+
+
+def test_examples_are_what_inference_undoes_and_tells_by(whole: WholeImages):
+    for views in (1, 4):
+        made = stage(views=views)
+        seen, clean = tone_examples(made, whole)
+        mask = whole.mask.float()
+        for x, found, statistics in (
+            (whole.seen.float() / 255, seen, whole.seen_statistics),
+            (whole.wanted.float() / 255, clean, whole.wanted_statistics),
+        ):
+            with torch.no_grad():
+                fields = made(x, mask, statistics, views=views)
+                light = planes(fields.believed().without_tone()).resized(SIZE).apply(x)
+            assert torch.allclose(found.own, fields.own.flatten(1), atol=1e-5)
+            even = F.interpolate(light * mask, size=(32, 32), mode="area")
+            assert torch.allclose(found.evened, even, atol=1e-5)
+            assert torch.equal(found.features[:, -STATISTICS:], statistics)
+            assert found.features.shape[1] == len(made.known.mean)
+        assert torch.equal(seen.wanted, clean.wanted)
+        assert torch.equal(clean.seen, clean.wanted)
+        assert not torch.equal(seen.seen, seen.wanted)
+        assert set(seen.mask.unique().tolist()) == {0, 1}
+
+
+def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeImages):
+    """A known frame, and images that are seen as they are in training."""
+    made = stage()
+    made.known.frames[0] = whole.mask[0, 0].float()
     with torch.no_grad():
-        fields = STAGE(x, mask, TOLD)
-        known = fields._replace(tone=gains[:, :, None, None], toned=torch.ones(5))
-        restored = planes(known.believed()).resized(SIZE).apply(x)
-    count = mask.sum((1, 2, 3))
-    error = ((restored - wanted) * mask).square().sum((1, 2, 3)) / count / 3
-    found = CLEAN if clean else MOMENTS
-    assert torch.allclose(found.squared_error(gains), error, rtol=1e-3, atol=1e-6)
-    assert torch.allclose(found.own, fields.own.flatten(1), atol=1e-5)
-    before = ((x - wanted) * mask).square().sum((1, 2, 3)) / count / 3
-    assert torch.allclose(found.before, before, atol=1e-6)
-
-
-def test_no_gains_are_better_than_the_ratio_of_the_moments():
-    best = torch.log(MOMENTS.product / MOMENTS.evened)
-    least = MOMENTS.squared_error(best)
-    for seed in range(5):
-        step = 0.05 * torch.randn(5, 3, generator=torch.Generator().manual_seed(seed))
-        assert (MOMENTS.squared_error(best + step) >= least - 1e-7).all()
-
-
-def test_a_written_head_tells_the_stage_what_it_told_in_training():
-    target = stage()
-    torch.manual_seed(5)
-    head = ToneHead(target, MOMENTS.colours, dropout=0.4)
+        made.known.last.weight.normal_(0, 0.1)
+    seen, _ = tone_examples(made, whole)
     with torch.no_grad():
-        head.last.weight.normal_(0, 0.1)
-        head.last.bias.normal_(0, 0.1)
-        head.tell[-1].weight.normal_(0, 0.02)
-    told = head(MOMENTS, TOLD)
-    head.write(target)
-    with torch.no_grad():
-        found = target(WHOLE.seen.float() / 255, WHOLE.mask.float(), TOLD)
+        told = seen.toned(made.known(made.known.normalised(seen.features)))
+        found = made(whole.seen[:1].float() / 255, whole.mask[:1].float(),
+                     whole.seen_statistics[:1])  # fmt: skip
     assert told.tone.abs().max() > 0.01
-    assert torch.allclose(found.tone, told.tone, atol=1e-4)
-    assert torch.allclose(found.toned, told.toned, atol=1e-4)
-    assert torch.allclose(found.own, told.own, atol=1e-6)
+    for name in ("tone", "toned", "own"):
+        assert torch.allclose(getattr(found, name), getattr(told, name)[:1], atol=1e-4), name
 
 
-def test_a_new_head_keeps_the_tone_half_way_and_its_belief_is_trained_by_itself():
-    head = ToneHead(stage(), MOMENTS.colours, dropout=0.0)
-    told = head(MOMENTS, TOLD)
-    assert not told.tone.any()
-    losses = tone_losses(MOMENTS, told)
-    losses["belief"].backward(retain_graph=True)
-    assert not head.last.weight.grad[:3].any()
-    assert head.last.weight.grad[3].any()
-    head.zero_grad()
-    losses["tone"].backward()
-    assert head.last.weight.grad[:3].any()
-    assert not head.last.weight.grad[3].any()
+@pytest.mark.parametrize("name", ["tone", "level"])
+def test_tone_and_belief_are_trained_by_separate_losses(name: str):
+    some = made_up(10, 1)
+    for loss, own, other in ((name, slice(0, 3), slice(3, 4)),
+                             (f"{name}_belief".replace("tone_", ""), slice(3, 4), slice(0, 3))):
+        told = 0.1 * torch.randn(10, 4, generator=torch.Generator().manual_seed(2))
+        told.requires_grad_()
+        losses = tone_losses(some, told, torch.ones(10), level=2.0)
+        losses[loss].backward()
+        assert told.grad[:, own].any(), loss
+        assert not told.grad[:, other].any(), loss
 
 
-def test_gains_that_statistics_tell_are_found_and_a_resumed_fit_is_the_same(tmp_path: Path):
+def test_losses_sum_to_the_total_and_without_level_none_counts():
+    some, told = made_up(10, 1), 0.1 * torch.ones(10, 4)
+    losses = tone_losses(some, told, torch.ones(10), level=2.0)
+    parts = [losses[name] for name in ("tone", "level", "belief", "level_belief")]
+    assert float(losses["total"]) == pytest.approx(float(sum(parts)), rel=1e-5)
+    without = tone_losses(some, told, torch.ones(10), level=0.0)
+    assert float(without["level"]) == float(without["level_belief"]) == 0
+
+
+def test_clean_images_train_the_belief_and_not_the_tone():
+    some = undegraded(made_up(10, 1))
+    told = 0.1 * torch.ones(10, 4)
+    told.requires_grad_()
+    degraded = torch.cat([torch.ones(5), torch.zeros(5)])
+    tone_losses(some, told, degraded, level=2.0)["total"].backward()
+    assert told.grad[:5, :3].any()
+    assert not told.grad[5:, :3].any()
+    assert bool((told.grad[5:, 3] > 0).all()), "believing in a wrong tone makes it worse"
+
+
+def test_the_right_gains_lose_least():
+    some = made_up(10, 1)
+    right = torch.log(some.wanted / some.evened).mean((2, 3))
+    told = torch.cat([torch.atanh(right), torch.full((10, 1), 9.0)], 1)
+    least = tone_losses(some, told, torch.ones(10), level=2.0)
+    for seed in range(4):
+        step = 0.05 * torch.randn(10, 4, generator=torch.Generator().manual_seed(seed))
+        step[:, 3] = 0
+        losses = tone_losses(some, told + step, torch.ones(10), level=2.0)
+        for name, value in least.items():
+            assert float(losses[name]) > float(value), name
+
+
+def test_gains_that_features_tell_are_found_and_a_resumed_fit_is_the_same(tmp_path: Path):
     train, held = made_up(600, 1), made_up(100, 2)
-    clean = replace(train, evened=train.wanted, product=train.wanted, statistics=0 * train.colours[
-        :, :1].expand(-1, STATISTICS))  # fmt: skip
-    whole, parts = stage(), stage()
-    light = {k: v.clone() for k, v in whole.state_dict().items() if not k.startswith("t")}
+    one, parts = cameras(), cameras()
+    one.frames[0, 2:6] = parts.frames[0, 2:6] = 1
 
-    def fit(target: LightStage, folder: Path, stop_after: int = 10**9) -> bool:
-        torch.manual_seed(stop_after)  # without effect
+    def fit(target: KnownCameras, folder: Path, stop_after: int = 10**9) -> bool:
+        torch.manual_seed(stop_after % 1000)  # without effect
         return fit_tone(
-            target, train, clean, {"held": (held, held)}, config=CONFIG,
+            target, train, undegraded(train), {"held": (held, undegraded(held))}, config=CONFIG,
             run=run_in(folder, stop_after=stop_after), seed=1,
         )  # fmt: skip
 
-    assert fit(whole, tmp_path / "whole")
-    before = {k: v.clone() for k, v in parts.state_dict().items()}
+    assert fit(one, tmp_path / "whole")
+    before = {k: v.clone() for k, v in parts.named_parameters()}
     assert not fit(parts, tmp_path / "parts", stop_after=150)
-    assert all(torch.equal(v, before[k]) for k, v in parts.state_dict().items())
-    assert fit(parts, tmp_path / "parts")
-    a, b = whole.state_dict(), parts.state_dict()
+    assert all(torch.equal(v, before[k]) for k, v in cameras().named_parameters())
+    again = cameras()
+    again.frames.copy_(one.frames)
+    assert fit(again, tmp_path / "parts")
+    a, b = one.state_dict(), again.state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a)
-    assert all(torch.equal(a[key], value) for key, value in light.items())
-    first = whole.tone[0](held.colours) + whole.tell_tone(held.statistics)
-    found = torch.tanh(whole.tone[1:](first)[:, :3])
-    wanted = torch.log(held.product / held.evened)
-    assert (found - wanted).square().mean() < 0.5 * wanted.square().mean()
+    assert torch.allclose(one.mean, train.features.mean(0))
+    with torch.no_grad():
+        found = torch.tanh(one(one.normalised(held.features))[:, :3])
+    wanted = torch.log(held.wanted / held.evened).mean((2, 3))
+    assert (found - wanted).square().mean() < 0.2 * wanted.square().mean()
+    numbers = measure_tone(one, {"held": (held, undegraded(held))})
+    assert numbers["held_raw"] > 3
+    assert numbers["held_level"] > 0
+
+
+def test_dropout_and_noise_are_the_same_for_the_same_seed(tmp_path: Path):
+    train = made_up(60, 1)
+    config = CONFIG.model_copy(update={"steps": 5, "dropout": 0.4, "noise": 0.4})
+    told = []
+    for number, (seed, changes) in enumerate([(1, {}), (1, {}), (2, {}), (1, {"noise": 0.0})]):
+        made = cameras()
+        assert fit_tone(
+            made, train, undegraded(train), {}, config=config.model_copy(update=changes),
+            run=run_in(tmp_path / str(number)), seed=seed,
+        )  # fmt: skip
+        told.append(made.last.weight.detach())
+    assert torch.equal(told[0], told[1])
+    assert not torch.equal(told[0], told[2])
+    assert not torch.equal(told[0], told[3])
 
 
 def test_validation_measures_decibels_over_doing_nothing():
-    head = ToneHead(stage(), MOMENTS.colours, dropout=0.0)
-    known = made_up(20, 3)
-    numbers = measure_tone(head, {"x": (known, replace(known, evened=known.wanted,
-                                                       product=known.wanted))})  # fmt: skip
-    assert numbers["x_raw"] == pytest.approx(0, abs=1e-2)
+    held = made_up(20, 3)
+    numbers = measure_tone(cameras(), {"x": (held, undegraded(held))})
+    assert numbers["x_raw"] == pytest.approx(0, abs=1e-3)
+    assert numbers["x_level"] == pytest.approx(0, abs=1e-5)
     assert numbers["x_clean"] == pytest.approx(60, abs=0.1)
 
 
-def test_joined_moments_are_all_of_them():
-    both = joined([MOMENTS, CLEAN])
-    assert len(both) == 10
-    assert torch.equal(both[torch.arange(5, 10)].evened, CLEAN.evened)
-
-
-def test_turned_images_have_the_same_error():
-    turned = WHOLE.turned()
-    assert torch.equal(turned.seen.sum((2, 3)), WHOLE.seen.sum((2, 3)))
-    assert not torch.equal(turned.seen, WHOLE.seen)
-    found, _ = tone_moments(STAGE, turned, lambda z: TOLD)
-    assert torch.allclose(found.before, MOMENTS.before, rtol=1e-4)
-    assert not torch.allclose(found.colours, MOMENTS.colours, rtol=1e-4)
-
-
-def test_sensor_faults_alone_keep_light_and_colour():
-    how = of_the_sensor(drawing(PRESETS["whole"], veils=True))
-    kinds: set[str] = set()
-    for number in range(40):
-        params = how(generator(1, "q", number))
-        assert isinstance(params, DegradationParams)
-        kinds |= set(params.kinds())
-    assert kinds == {"blur", "noise", "jpeg", "spots"}
+def test_joined_examples_are_all_of_them():
+    one, other = made_up(5, 1), made_up(3, 2)
+    both = joined([one, other])
+    assert len(both) == 8
+    chosen = both[torch.tensor([7, 5])]
+    assert len(chosen) == 2
+    assert torch.equal(chosen.evened, other.evened[[2, 0]])
+    assert torch.equal(chosen.features, other.features[[2, 0]])

@@ -1,0 +1,114 @@
+"""Cameras that training knew: recognised by their frame, so that their tone can be told.
+
+The tone of an unknown camera cannot be known, and a network that guesses pulls all cameras to one
+colour. That of a camera with many sharp photographs can: their colours, and what Sense sees of the
+image at working size, tell how far this one has gone astray. What a camera is, its frame tells: the
+field of view with its cuts, which no fault changes. Where it is another, nothing here has any
+effect.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from magenet_batch.models.blocks import zero_linear
+
+ALIKE = 0.985
+"""Least overlap of two frames of the same camera."""
+_WIDTHS = (128, 64)
+
+
+class KnownCameras(nn.Module):
+    """The frames of known cameras, and a perceptron that tells the tone. A new one knows none.
+
+    Args:
+        cameras: number of frames.
+        size: side of the frames, pixels.
+        features: number of features from which the tone is told.
+    """
+
+    frames: torch.Tensor
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, cameras: int, *, size: int, features: int) -> None:
+        super().__init__()
+        self.register_buffer("frames", torch.zeros(cameras, size, size))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        first, second = _WIDTHS
+        self.first = nn.Linear(features, first)
+        self.second = nn.Linear(first, second)
+        self.last = zero_linear(second, 4)
+
+    @classmethod
+    def like(cls, other: KnownCameras) -> KnownCameras:
+        """A new one of the same size."""
+        cameras, size, _ = other.frames.shape
+        return cls(cameras, size=size, features=len(other.mean))
+
+    def recognised(self, mask_B1SS: torch.Tensor) -> torch.Tensor:
+        """Whether images come from a known camera: (B,) bool.
+
+        Args:
+            mask_B1SS: field of view in the square around it, 0 or 1.
+        """
+        return overlap(mask_B1SS, self.frames).amax(1) >= ALIKE
+
+    def normalised(self, features_BF: torch.Tensor) -> torch.Tensor:
+        """Features with the mean and spread of those in training, within 6 standard deviations."""
+        return ((features_BF - self.mean) / self.spread).clamp(-6, 6)
+
+    def forward(
+        self, normalised_BF: torch.Tensor, *, dropped: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Tell the tone: three log-gains, and a belief in them, before their bounds: (B, 4).
+
+        Args:
+            normalised_BF: output of `normalised`.
+            dropped: factors on the first layer's features, while it is trained.
+        """
+        y = F.silu(self.first(normalised_BF))
+        if dropped is not None:
+            y = y * dropped
+        result: torch.Tensor = self.last(F.silu(self.second(y)))
+        return result
+
+
+def overlap(mask_B1SS: torch.Tensor, frames_KSS: torch.Tensor) -> torch.Tensor:
+    """Intersection over union of each mask with each frame: (B, K), 0..1; 0 for an empty frame."""
+    masks, frames = mask_B1SS.flatten(1), frames_KSS.flatten(1)
+    both = masks @ frames.T
+    either = masks.sum(1, keepdim=True) + frames.sum(1) - both
+    return both / either.clamp_min(1)
+
+
+def frames_among(
+    masks_N1SS: torch.Tensor, *, cameras: int, least: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the frames that most photographs have in common.
+
+    Args:
+        masks_N1SS: fields of view, 0 or 1.
+        cameras: largest number of frames, K.
+        least: a camera has at least as many photographs.
+
+    Returns:
+        Frames, (K, S, S) of 0 and 1, the most frequent first and 0 where there are fewer; and
+        whether each photograph has one of them, (N,) bool.
+    """
+    left = torch.ones(len(masks_N1SS), dtype=torch.bool)
+    frames = masks_N1SS.new_zeros(cameras, *masks_N1SS.shape[2:])
+    for index in range(cameras):
+        if not left.any():
+            break
+        alike = overlap(masks_N1SS, masks_N1SS[left][:, 0]) >= ALIKE
+        count = (alike & left[:, None]).sum(0)
+        own = alike[:, count.argmax()] & left
+        if int(count.max()) < least:
+            break
+        frames[index] = (masks_N1SS[own].float().mean((0, 1)) > 0.5).to(frames.dtype)
+        left &= ~own
+    return frames, overlap(masks_N1SS, frames).amax(1) >= ALIKE
