@@ -16,7 +16,8 @@ from torch import nn
 from magenet_batch.models.blocks import zero_linear
 
 ALIKE = 0.985
-"""Least overlap of two frames of the same camera."""
+"""Least overlap of a frame with that of its camera."""
+_GROUPED = 0.97  # least overlap of two photographs that make up a camera, in training
 _WIDTHS = (128, 64)
 
 
@@ -55,7 +56,7 @@ class KnownCameras(nn.Module):
         Args:
             mask_B1SS: field of view in the square around it, 0 or 1.
         """
-        return overlap(mask_B1SS, self.frames).amax(1) >= ALIKE
+        return overlap(framed(mask_B1SS), self.frames).amax(1) >= ALIKE
 
     def normalised(self, features_BF: torch.Tensor) -> torch.Tensor:
         """Features with the mean and spread of those in training, within 6 standard deviations."""
@@ -77,6 +78,31 @@ class KnownCameras(nn.Module):
         return result
 
 
+def framed(mask_B1SS: torch.Tensor) -> torch.Tensor:
+    """Enlarge fields of view until they touch the square, so that its margin does not matter.
+
+    Args:
+        mask_B1SS: field of view, 0 or 1.
+
+    Returns:
+        The same, centred, of 0 and 1; 0 for an empty one.
+    """
+    size = mask_B1SS.shape[-1]
+    at = torch.arange(size, device=mask_B1SS.device) + 0.5
+    ends = []
+    for axis in (2, 3):  # across, then down
+        there = mask_B1SS.amax(axis)[:, 0] > 0
+        first = torch.where(there, at, size).amin(1) - 0.5
+        ends.append((first, torch.where(there, at, 0).amax(1) + 0.5))
+    half = torch.stack([last - first for first, last in ends]).amax(0).clamp_min(1) / size
+    centre = [(first + last) / size - 1 for first, last in ends]
+    zero = torch.zeros_like(half)
+    rows = [torch.stack([half, zero, centre[0]], 1), torch.stack([zero, half, centre[1]], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), list(mask_B1SS.shape), align_corners=False)
+    enlarged = F.grid_sample(mask_B1SS, grid, mode="bilinear", align_corners=False)
+    return (enlarged > 0.5).to(mask_B1SS.dtype)
+
+
 def overlap(mask_B1SS: torch.Tensor, frames_KSS: torch.Tensor) -> torch.Tensor:
     """Intersection over union of each mask with each frame: (B, K), 0..1; 0 for an empty frame."""
     masks, frames = mask_B1SS.flatten(1), frames_KSS.flatten(1)
@@ -86,12 +112,14 @@ def overlap(mask_B1SS: torch.Tensor, frames_KSS: torch.Tensor) -> torch.Tensor:
 
 
 def frames_among(
-    masks_N1SS: torch.Tensor, *, cameras: int, least: int
+    frames_N1SS: torch.Tensor, *, cameras: int, least: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Find the frames that most photographs have in common.
 
+    A plain circle tells no camera from another, and is left out.
+
     Args:
-        masks_N1SS: fields of view, 0 or 1.
+        frames_N1SS: fields of view of photographs, from `framed`.
         cameras: largest number of frames, K.
         least: a camera has at least as many photographs.
 
@@ -99,16 +127,21 @@ def frames_among(
         Frames, (K, S, S) of 0 and 1, the most frequent first and 0 where there are fewer; and
         whether each photograph has one of them, (N,) bool.
     """
-    left = torch.ones(len(masks_N1SS), dtype=torch.bool)
-    frames = masks_N1SS.new_zeros(cameras, *masks_N1SS.shape[2:])
+    found = frames_N1SS.new_zeros(cameras, *frames_N1SS.shape[2:])
+    left = overlap(frames_N1SS, _circle(frames_N1SS.shape[-1]))[:, 0] < ALIKE
+    known = torch.zeros_like(left)
     for index in range(cameras):
-        if not left.any():
-            break
-        alike = overlap(masks_N1SS, masks_N1SS[left][:, 0]) >= ALIKE
-        count = (alike & left[:, None]).sum(0)
+        alike = overlap(frames_N1SS, frames_N1SS[:, 0]) >= _GROUPED
+        count = (alike & left[:, None] & left).sum(0)
         own = alike[:, count.argmax()] & left
-        if int(count.max()) < least:
+        if int(own.sum()) < max(1, least):
             break
-        frames[index] = (masks_N1SS[own].float().mean((0, 1)) > 0.5).to(frames.dtype)
-        left &= ~own
-    return frames, overlap(masks_N1SS, frames).amax(1) >= ALIKE
+        found[index] = (frames_N1SS[own].float().mean((0, 1)) > 0.5).to(found.dtype)
+        left, known = left & ~own, known | own
+    return found, known
+
+
+def _circle(size: int) -> torch.Tensor:
+    """The frame of a field of view without cuts: (1, S, S)."""
+    at = (torch.arange(size) + 0.5) * (2 / size) - 1
+    return (at.square() + at[:, None].square() <= 1).float()[None]

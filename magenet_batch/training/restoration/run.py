@@ -52,6 +52,8 @@ from magenet_batch.training.restoration.tone import (
 from magenet_batch.training.restoration.views import load_photographs
 from magenet_batch.training.structure import STRUCTURE, train_structure
 
+SENSOR = "sensor"
+"""Name of this part and of its files."""
 _CROPS_PER_IMAGE = 3  # crops per image with which the sensor part is validated
 
 
@@ -130,6 +132,9 @@ class RestorationRun:
 
     def _read(self, part: str) -> None:
         module: nn.Module = getattr(self.network, part)
+        if part == SENSOR:  # its training changes Sense too
+            assert self.network.sensor is not None
+            module = SensorPart(self.network.sense, self.network.sensor)
         path = self._path(part)
         if path.is_file():
             load_model(module, path)
@@ -216,7 +221,9 @@ class RestorationRun:
         with closing(lessons):
             done = trainer.run()
         part.load_state_dict(trainer.teacher.state_dict())
-        self.progress["sensor"] = (trainer.progress.step, trainer.progress.seconds)
+        self.progress[SENSOR] = (trainer.progress.step, trainer.progress.seconds)
+        if done:
+            self._keep(SENSOR, part.state_dict())
         return done
 
     def _light(self) -> bool:

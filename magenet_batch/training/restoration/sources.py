@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.registry import KINDS
 from magenet_batch.degradation.sample import Preset
-from magenet_batch.imaging.fov import find_fov
-from magenet_batch.inference.copies import ReducedCopy
-from magenet_batch.models.restoration.cameras import ALIKE, frames_among, overlap
+from magenet_batch.models.restoration.cameras import ALIKE, framed, frames_among, overlap
 from magenet_batch.models.restoration.light import LightStage
-from magenet_batch.models.restoration.network import Restorer, Squares
+from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
 from magenet_batch.training.data.config import AugmentConfig, DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
@@ -146,19 +145,9 @@ def tone_sources(
 
 
 def frames_of(photos: TrainingImages, size: int) -> torch.Tensor:
-    """Frames of photographs as inference sees them, (N, 1, S, S) of 0 and 1; 0 for no frame."""
-    frames = torch.zeros(len(photos), 1, size, size)
-    for index, image in enumerate(photos.images):
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        fov = find_fov(pixels)
-        if fov is None:
-            continue
-        mask = fov.mask(*pixels.shape[:2])
-        copy = ReducedCopy.of(pixels, fov, mask, mask, working=len(pixels))
-        inside = torch.from_numpy(copy.disc).float()[None, None]
-        [square] = Squares.of(inside, inside, sizes=(size,), least=_INSIDE)
-        frames[index] = square.mask[0]
-    return frames
+    """Frames of photographs, (N, 1, S, S) of 0 and 1."""
+    masks = F.interpolate(photos.masks.float(), size=(size, size), mode="area")
+    return framed((masks > _INSIDE).float())
 
 
 def _drawn(rng: np.random.Generator, config: ToneTrainingConfig) -> Preset:

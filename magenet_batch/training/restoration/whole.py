@@ -94,7 +94,7 @@ def whole_image(
         [square] = Squares.of(smooth, mask, sizes=(size,), least=_LEAST_INSIDE)
         small.append(square)
         told.append(sensed.statistics)
-    worse, better = ((s.pixels * 255).round().to(torch.uint8) for s in small)
+    worse, better = ((s.pixels * 255).round().to(torch.uint8).contiguous() for s in small)
     return WholeImages(worse, better, small[0].mask.to(torch.uint8), *told)
 
 

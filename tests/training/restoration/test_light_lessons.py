@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from magenet_batch.degradation import PRESETS
+from magenet_batch.models.restoration.cameras import framed
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import bicubic_matrix
 from magenet_batch.models.restoration.light import LightStage
@@ -96,7 +97,7 @@ def test_statistics_tell_the_tone_alone_and_a_new_stage_does_not_heed_them():
     knowing = stage(cameras=3)
     pairs = DrawnPairs(CLEAN, SIZE).pairs(generator(1, "w", 0), 3)
     told = torch.randn(3, STATISTICS, generator=torch.Generator().manual_seed(1))
-    knowing.known.frames.copy_(pairs.mask[:, 0])
+    knowing.known.frames.copy_(framed(pairs.mask)[:, 0])
     for changes, stage_ in ((False, still), (True, knowing)):
         heard, deaf = (stage_(pairs.seen, pairs.mask, s) for s in (told, None))
         assert torch.equal(heard.light, deaf.light)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from magenet_batch.degradation import preset
 from magenet_batch.models.build import build_network
-from magenet_batch.models.restoration.cameras import KnownCameras
+from magenet_batch.models.restoration.cameras import KnownCameras, framed
 from magenet_batch.models.restoration.config import (
     RESTORATION_SIZES,
     LightConfig,
@@ -127,7 +127,7 @@ def test_examples_are_what_inference_undoes_and_tells_by(whole: WholeImages):
 def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeImages):
     """A known frame, and images that are seen as they are in training."""
     made = stage()
-    made.known.frames[0] = whole.mask[0, 0].float()
+    made.known.frames[0] = framed(whole.mask[:1].float())[0, 0]
     with torch.no_grad():
         made.known.last.weight.normal_(0, 0.1)
     seen, _ = tone_examples(made, whole)
@@ -143,8 +143,10 @@ def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeI
 @pytest.mark.parametrize("name", ["tone", "level"])
 def test_tone_and_belief_are_trained_by_separate_losses(name: str):
     some = made_up(10, 1)
-    for loss, own, other in ((name, slice(0, 3), slice(3, 4)),
-                             (f"{name}_belief".replace("tone_", ""), slice(3, 4), slice(0, 3))):
+    for loss, own, other in (
+        (name, slice(0, 3), slice(3, 4)),
+        (f"{name}_belief".replace("tone_", ""), slice(3, 4), slice(0, 3)),
+    ):
         told = 0.1 * torch.randn(10, 4, generator=torch.Generator().manual_seed(2))
         told.requires_grad_()
         losses = tone_losses(some, told, torch.ones(10), level=2.0)

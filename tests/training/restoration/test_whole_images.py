@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from magenet_batch.degradation import DegradationParams, preset, sample_degradation
-from magenet_batch.degradation.kinds.spots import Spot
 from magenet_batch.models.build import build_network
 from magenet_batch.models.restoration.bands import detail_bands
 from magenet_batch.models.restoration.config import RESTORATION_SIZES, RestorationConfig
@@ -39,8 +38,6 @@ def network(*, stir: float = 0.0) -> Restorer:
         for parameter in made.parameters():
             if not parameter.any():
                 parameter.normal_(0, stir)
-        made.spots.last.weight.zero_()
-        made.spots.last.bias.zero_()
     return made
 
 
@@ -97,24 +94,6 @@ def test_the_sensor_stage_has_undone_what_is_seen_and_left_what_is_wanted():
     image = whole_image(stirred, *photograph(), CLEAN)
     assert torch.equal(image.wanted, whole_image(NEW, *photograph(), CLEAN).wanted)
     assert int((image.seen.int() - image.wanted.int()).abs().max()) > 3
-
-
-def test_spots_that_the_stage_finds_are_taken_from_what_is_seen(monkeypatch: pytest.MonkeyPatch):
-    made = network()
-    how = DegradationParams(spots=(Spot(0.5, 0.5, 0.3, 0.2),))
-    dirty, clean = (whole_image(made, *photograph(), p) for p in (how, CLEAN))
-    assert int((dirty.seen.int() - clean.seen.int()).abs().max()) > 30
-    calls = []
-
-    def told(x: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        calls.append(1)
-        return x - clean.seen.float() / 255, torch.ones_like(mask)
-
-    monkeypatch.setattr(made.spots, "forward", told)
-    cleaned = whole_image(made, *photograph(), how)
-    assert int((cleaned.seen.int() - clean.seen.int()).abs().max()) <= 6
-    assert torch.equal(cleaned.wanted, clean.wanted)
-    assert len(calls) == 1, "clean photographs are wanted as they are"
 
 
 def test_statistics_are_those_that_inference_takes():
