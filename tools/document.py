@@ -309,6 +309,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md sizes": ("sizes", sizes),
     "docs/benchmarks.md strengths": ("strengths", of_quality.strengths),
     "docs/benchmarks.md views": ("views", of_quality.views),
+    "docs/benchmarks.md frames": ("frames", of_quality.frames),
     "docs/benchmarks.md weighted": ("weighted", weighted),
     "docs/benchmarks.md statistics": ("statistics", statistics),
     "docs/benchmarks.md ceilings": ("ceilings", ceilings),

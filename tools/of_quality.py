@@ -30,6 +30,16 @@ def strengths(results: Numbers) -> str:
     return table(head, rows)
 
 
+def frames(results: Numbers) -> str:
+    """How far the frames of photographs are those of a known camera, by folder."""
+    rows = [
+        [name, str(row["photographs"]), str(row["recognised"]),
+         *(f"{row[k]:.3f}" for k in ("least", "median", "most"))]
+        for name, row in results["frames"]["folders"].items()
+    ]  # fmt: skip
+    return table(["folder", "photographs", "recognised", "least", "median", "most"], rows)
+
+
 def views(results: Numbers) -> str:
     """What several mirrored views of the light are worth, on cameras that training knows or not."""
     columns = [
