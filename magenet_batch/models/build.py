@@ -42,7 +42,10 @@ def read_config(text: str) -> MageNetConfig | RestorationConfig:
     if not isinstance(described, dict):
         raise ValueError("a configuration must be a table")
     if "sense" in described:
-        return RestorationConfig.model_validate_json(text)
+        light = described.get("light")
+        if isinstance(light, dict) and light.get("statistics") is False:
+            del light["statistics"]  # in weights older than known cameras
+        return RestorationConfig.model_validate_json(json.dumps(described))
     if described.get("architecture") == "magenet":  # the name in weights older than `Restorer`
         described["architecture"] = "affine"
     return MageNetConfig.model_validate_json(json.dumps(described))

@@ -1,11 +1,14 @@
 """Known cameras: recognised by their frame alone, and without any effect on other images."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from magenet_batch.models.build import read_config
 from magenet_batch.models.restoration.cameras import (
     ALIKE,
     KnownCameras,
@@ -13,7 +16,7 @@ from magenet_batch.models.restoration.cameras import (
     frames_among,
     overlap,
 )
-from magenet_batch.models.restoration.config import LightConfig
+from magenet_batch.models.restoration.config import LightConfig, RestorationConfig
 from magenet_batch.models.restoration.fields import Fields
 from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.statistics import STATISTICS
@@ -186,3 +189,12 @@ def test_one_like_another_has_its_size_and_tells_nothing():
     with torch.inference_mode():
         made.known = new
         assert same(made(x, mask, told), made(x, mask))
+
+
+def test_weights_that_are_older_than_known_cameras_know_none():
+    told = RestorationConfig().model_dump(mode="json")
+    told["light"].pop("cameras")
+    read = read_config(json.dumps(told | {"light": told["light"] | {"statistics": False}}))
+    assert read == RestorationConfig()
+    with pytest.raises(ValueError, match="statistics"):
+        read_config(json.dumps(told | {"light": told["light"] | {"statistics": True}}))

@@ -71,14 +71,6 @@ class LightConfig(BaseModel):
     cameras: int = Field(default=0, ge=0, le=16)
     views: Literal[1, 2, 4] = 1
 
-    @model_validator(mode="before")
-    @classmethod
-    def _had_statistics(cls, given: Any) -> Any:
-        """Weights that were written before cameras were known say that no statistics were used."""
-        if isinstance(given, dict) and given.get("statistics") is False:
-            return {key: value for key, value in given.items() if key != "statistics"}
-        return given
-
 
 class ScatterConfig(BaseModel):
     """The scatter stage, which gives vessels back the contrast that they have in sharp photographs.
