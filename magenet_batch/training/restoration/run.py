@@ -95,7 +95,7 @@ class RestorationRun:
         wanted = self.recipe.run.parts or PARTS
         steps = {
             "structure": self._structure, "sense": self._sense,
-            "sensor": self._sensor, "light": self._light, TONE: self._tone,
+            SENSOR: self._sensor, "light": self._light, TONE: self._tone,
             SCATTER: self._scatter,
         }  # fmt: skip
         for part, step in steps.items():
@@ -122,9 +122,9 @@ class RestorationRun:
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
         """Whether a part that is not trained by this call must be read for one that is."""
-        told = part in (STRUCTURE, SENSE, "sensor", "light") and TONE in wanted and self._has(TONE)
+        told = part in (STRUCTURE, SENSE, SENSOR, "light") and TONE in wanted and self._has(TONE)
         guides = part == STRUCTURE and SCATTER in wanted and self._has(SCATTER)
-        return told or guides or (part in (STRUCTURE, SENSE) and "sensor" in wanted)
+        return told or guides or (part in (STRUCTURE, SENSE) and SENSOR in wanted)
 
     def _path(self, part: str) -> Path:
         given = self.recipe.structure.weights if part == "structure" else ""
@@ -214,7 +214,7 @@ class RestorationRun:
         crops = _CROPS_PER_IMAGE * self.recipe.validation.images
         batches = max(1, crops // self.recipe.sensor.batch)
         trainer = self._trainer(
-            "sensor", part, lessons.losses,
+            SENSOR, part, lessons.losses,
             (lambda p: measure_sensor(p, held, batches=batches)) if held else None,
             self.recipe.sensor,
         )  # fmt: skip
