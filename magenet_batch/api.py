@@ -79,7 +79,7 @@ class EnhancedImage:
         before: grade and measures of the original.
         after: grade and measures of the enhanced image.
         estimates: what the network found wrong, by name: blur, noise, compression, veil,
-            unevenness. Empty for networks that do not estimate; `units` has the units.
+            unevenness, spots. Empty for networks that do not estimate; `units` has the units.
         fidelity: how well the anatomy was preserved, 0..1; None for networks without a structure
             module.
         fidelity_measures: the measures that `fidelity` combines, by name.

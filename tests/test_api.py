@@ -129,7 +129,7 @@ def test_a_result_shows_itself(result):
     page = result._repr_html_()
     assert page.count("data:image/jpeg;base64,") == 2 and len(page) < 200_000
     assert "grade" in repr(result.before).lower() or result.before.grade in repr(result.before)
-    assert set(result.units) == {"blur", "noise", "compression", "veil", "unevenness"}
+    assert set(result.units) == {"blur", "noise", "compression", "veil", "unevenness", "spots"}
     assert result.faults and "veil" not in result.units["blur"]
     with pytest.raises(TypeError):
         result.estimates["blur"] = 0.0

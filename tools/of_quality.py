@@ -40,6 +40,28 @@ def frames(results: Numbers) -> str:
     return table(["folder", "photographs", "recognised", "least", "median", "most"], rows)
 
 
+def dust(results: Numbers) -> str:
+    """What the spots stage undoes of drawn spots, and takes for spots in real photographs."""
+    found = results["dust"]
+    drawn = [
+        [name, str(row["photographs"]), f"{row['network alone, dB']:+.1f}",
+         f"{row['with evidence, dB']:+.1f}", f"{row['with evidence, worst dB']:+.1f}"]
+        for name, row in found["drawn"].items()
+    ]  # fmt: skip
+    real = [
+        [name, *(str(row[k]) for k in (
+            "photographs", "suspected", "in photographs", "taken away", "from photographs"
+        ))]
+        for name, row in found["real"].items()
+    ]  # fmt: skip
+    return "\n".join([
+        table(["drawn into", "photographs", "network alone (dB)", "with evidence (dB)",
+               "worst (dB)"], drawn),
+        table(["photographs as they are", "number", "spots suspected", "in photographs",
+               "taken away", "from photographs"], real),
+    ])  # fmt: skip
+
+
 def views(results: Numbers) -> str:
     """What several mirrored views of the light are worth, on cameras that training knows or not."""
     columns = [

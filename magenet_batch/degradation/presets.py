@@ -68,6 +68,8 @@ PRESETS: dict[str, Preset] = {
          "blur": 0.3, "spots": 0.3, "noise": 0.2, "scatter": 0.35},
         severity=(0.05, 1.0), untouched=0.25, single=0.35,
     ),
+    # Dust and droplets alone, from hardly visible to strong.
+    "spots": Preset({"spots": 1.0}, severity=(0.05, 1.0)),
     # The same for whole images at full resolution, with more of the faults of the sensor, which
     # show in their statistics.
     "whole": Preset(

@@ -12,6 +12,7 @@ by image (`preparing.py`, `composing.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +30,10 @@ from magenet_batch.models.restoration.fields import Fields, Planes
 from magenet_batch.models.restoration.network import Faults, Restorer, Squares
 from magenet_batch.models.restoration.scatter import SIZE as SCATTER_SIZE
 from magenet_batch.models.restoration.sense import Sensed
+from magenet_batch.models.restoration.spots import unspotted
 from magenet_batch.settings import Look
 
+_SEEN = 0.02  # change of light that counts as part of a spot
 _INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
 
 
@@ -44,6 +47,8 @@ class Estimates:
         compression: loss by JPEG compression, 0 (none) .. 1 (quality 25).
         veil: mean density of the veil, scattered light included, 0..1.
         unevenness: standard deviation of the logarithm of the light over the field of view.
+        spots: share of the field of view where dust or droplets change the light by more than 2 %
+            of the range, 0..1.
     """
 
     blur: float
@@ -51,15 +56,17 @@ class Estimates:
     compression: float
     veil: float
     unevenness: float
+    spots: float
 
 
 @dataclass(frozen=True)
 class _Light:
-    """Light of one image: None if nothing is to be changed; veil and unevenness as estimated."""
+    """Light of one image: None if nothing is to be changed; and what was estimated."""
 
     planes: Planes | None
     veil: float
     unevenness: float
+    spots: float
 
 
 class Restoring:
@@ -126,13 +133,15 @@ class Restoring:
         ]
 
     def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
-        """Predict light and scatter from small copies of the sensor stage's output, as a batch."""
+        """Predict spots, light and scatter from small copies of what the sensor stage returned."""
         network = self._network
         faults = [(one.blur / one.copy.shape[-1], one.noise, one.jpeg) for one in undone]
         acts = network.scatter is not None and any(network.scatter.acts(*each) for each in faults)
-        *others, small = self._reduced(
-            prepared, undone, network.sizes if acts else network.sizes[-1:]
-        )
+        copies = self._reduced(prepared, undone, network.sizes if acts else network.sizes[-1:])
+        added = self._spots(copies[-1], prepared)
+        if added is not None:
+            copies = [copy.without(added) for copy in copies]
+        *others, small = copies
         close = vessels = None
         if others:
             close = others[0]
@@ -145,20 +154,28 @@ class Restoring:
         told = []
         for index, one in enumerate(undone):
             finite = torch.isfinite(one.copy.sum()).float()
-            numbers = [finite, found.of(index).neutral.float(), *[torch.zeros_like(finite)] * 3]
+            numbers = [finite, found.of(index).neutral.float(), *[torch.zeros_like(finite)] * 5]
             if fields is not None:
                 own = fields.of(index)
                 numbers[2:4] = own.veil.mean(), own.light.mean(1).std()
             if share is not None:
                 numbers[4] = share[index]
+            if added is not None:
+                seen = (added[index].abs().amax(0) > _SEEN).float()
+                numbers[5:7] = (
+                    added[index].abs().amax(),
+                    seen.sum() / small.mask[index].sum().clamp_min(1),
+                )
             told.append(torch.stack(numbers))
         lights = []
         for index, (finite, neutral, *numbers) in enumerate(torch.stack(told).tolist()):
-            if not finite:
+            if not (finite and all(map(math.isfinite, numbers))):
                 raise ImageError("non_finite", "the network produced values that are not finite")
-            veil, unevenness, scattered = numbers
+            veil, unevenness, scattered, strongest, spotted = numbers
             light = None if neutral else found.of(index)
-            lights.append(_Light(light, 1 - (1 - veil) * (1 - scattered), unevenness))
+            if added is not None and strongest:
+                light = unspotted(found.of(index), added[index : index + 1])
+            lights.append(_Light(light, 1 - (1 - veil) * (1 - scattered), unevenness, spotted))
         return lights
 
     def _reduced(
@@ -173,6 +190,14 @@ class Restoring:
             Squares(joined([s.pixels for s in same]), joined([s.mask for s in same]))
             for same in zip(*each, strict=True)
         ]
+
+    def _spots(self, small: Squares, prepared: Sequence[Prepared]) -> torch.Tensor | None:
+        """The light that spots add; scanned film keeps its own dust."""
+        added = self._network.spots_of(small)
+        film = [image.film() for image in prepared]
+        if added is None or not any(film):
+            return added
+        return added * (1 - torch.tensor(film, device=self._device)).view(-1, 1, 1, 1)
 
     def _fields(
         self, small: Squares, prepared: Sequence[Prepared], undone: Sequence[Undone]
@@ -199,5 +224,5 @@ def _estimates(found: Found, light: _Light) -> Estimates:
         blur=found.undone.blur * copy.factor / diameter * 1000,
         noise=found.undone.noise * 100,
         compression=min(1.0, found.undone.jpeg),
-        veil=light.veil, unevenness=light.unevenness,
+        veil=light.veil, unevenness=light.unevenness, spots=light.spots,
     )  # fmt: skip

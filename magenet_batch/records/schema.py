@@ -13,7 +13,7 @@ from magenet_batch.records.vocabulary import GRADES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA_VERSION = 8
+ROW_SCHEMA_VERSION = 9
 
 
 class Column(NamedTuple):
@@ -82,6 +82,9 @@ ESTIMATES: dict[str, tuple[str, str]] = {
     "estimated_veil": ("0..1", "mean density of veil and scatter over the field of view"),
     "estimated_unevenness": (
         "log", "standard deviation of the log-illumination over the field of view"
+    ),
+    "estimated_spots": (
+        "0..1", "share of the field of view that dust or droplets on the lens cover"
     ),
 }  # fmt: skip
 """The network's estimates of what was wrong with an image: name -> (unit or range, meaning)."""

@@ -93,6 +93,7 @@ _FAULTS: tuple[tuple[str, tuple[tuple[float, str], ...]], ...] = (
     ("estimated_compression", ((0.5, "heavy compression"),)),
     ("estimated_veil", ((0.45, "a dense veil"), (0.15, "a veil"))),
     ("estimated_unevenness", ((0.3, "very uneven light"), (0.12, "uneven light"))),
+    ("estimated_spots", ((0.02, "much dust or droplets"), (0.0005, "dust or droplets"))),
 )
 """Values of a column from which on it is named, and the words; the strongest word first."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 _STRICT = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-PartName = Literal["structure", "sense", "sensor", "light", "tone", "scatter"]
+PartName = Literal["structure", "sense", "sensor", "spots", "light", "tone", "scatter"]
 PARTS: tuple[str, ...] = get_args(PartName)
 """Parts of a restoring network, in the order of their dependencies."""
 
@@ -30,8 +30,8 @@ class RunConfig(BaseModel):
         processes: number of processes that train together through Ray Train, each on its own GPU if
             GPUs are used. Every process draws its own batches, which has the effect of multiplying
             `schedule.accumulate`.
-        parts: parts that this call trains, of `structure`, `sense`, `sensor`, `light`, `tone`
-            and `scatter`; empty trains all of them and writes the weights.
+        parts: parts that this call trains, of `structure`, `sense`, `sensor`, `spots`, `light`,
+            `tone` and `scatter`; empty trains all of them and writes the weights.
     """
 
     model_config = _STRICT

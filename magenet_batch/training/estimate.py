@@ -26,6 +26,7 @@ from magenet_batch.training.recipes.schema import AffineRecipe, Recipe, Restorat
 from magenet_batch.training.restoration.gathering import MOMENTS
 from magenet_batch.training.restoration.moments import SENSE
 from magenet_batch.training.restoration.scatter import SCATTER
+from magenet_batch.training.restoration.spots import SPOTS
 from magenet_batch.training.restoration.tone import TONE
 from magenet_batch.training.restoration.whole import WHOLE
 from magenet_batch.training.structure import STRUCTURE
@@ -128,6 +129,7 @@ def _phases_of_parts(recipe: RestorationRecipe) -> Iterator[Phase]:
         yield _part(recipe, SENSE, recipe.sense.steps, done=done)
     for name, config, network in (
         ("sensor", recipe.sensor, recipe.model.sensor),
+        (SPOTS, recipe.spots, recipe.model.spots),
         ("light", recipe.light, recipe.model.light),
     ):
         if name not in wanted or network is None:

@@ -84,6 +84,8 @@ def test_an_image_without_faults_keeps_its_bits_beside_faulty_ones(tmp_path: Pat
         one.network.sense.estimates.weight.zero_()
         one.network.sense.estimates.bias[:] = -20.0
         one.network.scatter.expected.fill_(-20.0)
+        one.network.spots.last.weight.zero_()
+        one.network.spots.last.bias.zero_()
     faulty_if_red(one)
     red = phantom(300, 2)
     dark, blurred = (red[0] // 3, red[1]), (cv2.GaussianBlur(red[0], (0, 0), 1), red[1])

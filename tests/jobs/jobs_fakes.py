@@ -50,7 +50,9 @@ class FakeEnhancer:
     def enhance(self, pixels, fov, *, cancelled=lambda: False):
         brighter = np.clip(pixels.astype(np.int32) * 11 // 10, 0, np.iinfo(pixels.dtype).max)
         vessels = np.full((8, 8), 0.5, np.float32)
-        found = Estimates(blur=2.0, noise=0.5, compression=0.0, veil=0.2, unevenness=0.05)
+        found = Estimates(
+            blur=2.0, noise=0.5, compression=0.0, veil=0.2, unevenness=0.05, spots=0.0
+        )
         return FakeEnhancement(brighter.astype(pixels.dtype), vessels, vessels, found)
 
     def vessels(self, pixels, fov):

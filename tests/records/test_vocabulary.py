@@ -18,6 +18,9 @@ from magenet_batch.records.vocabulary import faults_in_words
             {"estimated_blur": 2.0, "estimated_noise": 1.5, "estimated_veil": 0.6},
             "soft focus, noise and a dense veil",
         ),
+        ({"estimated_spots": 0.0004}, ""),
+        ({"estimated_spots": 0.001}, "dust or droplets"),
+        ({"estimated_veil": 0.2, "estimated_spots": 0.05}, "a veil and much dust or droplets"),
     ],
 )
 def test_faults_are_named_strongest_word_first(row: dict[str, float], words: str):

@@ -46,7 +46,7 @@ def test_time_is_known_where_the_recipe_gives_minutes(tmp_path: Path):
     archive(tmp_path, sharp=1, hazy=1, vessels=2, held=1)
     both = ("sensor.minutes=30", "light.minutes=60")
     said = outlook(load_recipe("smoke", changes=changes(tmp_path, *both)))
-    unknown = "structure, moments, sense, whole images, tone"
+    unknown = "structure, moments, sense, spots, whole images, tone"
     assert f"time: unknown for {unknown} (no minutes in the recipe)" in said
     assert "the others: 1 h 31 min at most" in said
     alone = (*both, 'run.parts=["light"]')
@@ -98,7 +98,8 @@ def test_what_is_done_takes_no_time(tmp_path: Path):
     (tmp_path / "structure.safetensors").write_bytes(b"")
     (tmp_path / "sense.safetensors").write_bytes(b"")
     (tmp_path / "tone.safetensors").write_bytes(b"")
-    assert [p.name for p in phases_of(recipe) if p.share < 1] == ["sensor", "light", "scatter"]
+    left = [p.name for p in phases_of(recipe) if p.share < 1]
+    assert left == ["sensor", "spots", "light", "scatter"]
 
 
 def test_a_damaged_checkpoint_is_said_before_training(tmp_path: Path):

@@ -72,6 +72,20 @@ class LightConfig(BaseModel):
     views: Literal[1, 2, 4] = 1
 
 
+class SpotsConfig(BaseModel):
+    """The spots stage, which takes away dust and droplets.
+
+    Attributes:
+        width: channels of its convolutions.
+        depth: number of convolutions between the first and the last.
+    """
+
+    model_config = _STRICT
+
+    width: int = Field(default=32, ge=4)
+    depth: int = Field(default=2, ge=1)
+
+
 class ScatterConfig(BaseModel):
     """The scatter stage, which gives vessels back the contrast that they have in sharp photographs.
 
@@ -107,6 +121,7 @@ class RestorationConfig(BaseModel):
         architecture: tells this configuration from those of other networks.
         sense: estimates what is wrong from statistics of the whole image; always present.
         sensor: None (in a recipe: false) leaves blur, noise and compression as they are.
+        spots: None (false) leaves dust and droplets as they are.
         light: None (false) leaves light and veils as they are.
         scatter: None (false) leaves contrast as it is, as does a network without the structure
             module.
@@ -119,6 +134,7 @@ class RestorationConfig(BaseModel):
     architecture: Literal["magenet"] = "magenet"
     sense: SenseConfig = SenseConfig()
     sensor: SensorConfig | None = SensorConfig()
+    spots: SpotsConfig | None = None
     light: LightConfig | None = LightConfig()
     scatter: ScatterConfig | None = None
     structure: StructureConfig | None = StructureConfig()
@@ -133,14 +149,16 @@ class RestorationConfig(BaseModel):
 RESTORATION_SIZES: dict[str, dict[str, Any]] = {
     "tiny": {
         "sensor": SensorConfig(widths=(8, 12, 16)),
+        "spots": SpotsConfig(width=8, depth=1),
         "light": LightConfig(size=64, grid=8, widths=(8, 12, 16, 24)),
         "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"scatter": ScatterConfig()},
+    "small": {"spots": SpotsConfig(), "scatter": ScatterConfig()},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),
+        "spots": SpotsConfig(),
         "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(24, 48, 80, 112)),
     },

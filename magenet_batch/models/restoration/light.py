@@ -23,6 +23,7 @@ from magenet_batch.models.blocks import conv3, conv_unshuffled, zero_conv, zero_
 from magenet_batch.models.restoration.cameras import KnownCameras
 from magenet_batch.models.restoration.config import LightConfig
 from magenet_batch.models.restoration.fields import Fields, calmed, planes
+from magenet_batch.models.restoration.gates import gate
 from magenet_batch.models.restoration.statistics import STATISTICS as BAND_STATISTICS
 from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
@@ -32,6 +33,8 @@ _PATCH = 4  # side in pixels of the patches that the first convolution sees as c
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
 _MIRRORED = ((-1,), (-2,), (-2, -1))  # axes of the other views
 _HIDDEN = 128  # features from which the tone is told
+_UNLIKELY = 0.5  # belief in light and veil below which the tone of a known camera is doubted
+_DOUBT = 3.0  # by so much, before the gate
 
 
 class LightBlock(nn.Module):
@@ -80,7 +83,7 @@ class LightStage(nn.Module):
         )
         self.known: KnownCameras | None = None
         if config.cameras:
-            features = w[-1] + 2 * STATISTICS + BAND_STATISTICS
+            features = w[-1] + 2 * STATISTICS + 1 + BAND_STATISTICS
             self.known = KnownCameras(config.cameras, size=config.size, features=features)
         with torch.no_grad():
             self.fields.bias[3] = -3.0  # type: ignore[index]
@@ -106,9 +109,9 @@ class LightStage(nn.Module):
         fields, colours = self.untoned(x_B3HW, mask_B1HW, views=views)
         told = self.tone(colours).float()
         if self.known is not None and statistics_BN is not None:
-            features = self.known.normalised(torch.cat([colours, statistics_BN], 1))
+            features = self.known.normalised(known_features(fields, colours, statistics_BN))
             known = self.known.recognised(mask_B1HW)[:, None]
-            told = torch.where(known, self.known(features), told)
+            told = torch.where(known, _doubted(self.known(features), fields.degraded), told)
         return toned(fields, told)
 
     def untoned(
@@ -186,6 +189,19 @@ def _evened(lit: torch.Tensor, fields: Fields) -> tuple[torch.Tensor, torch.Tens
     return own, colour_statistics(even.clamp(0, 1), side=_COLOURS)
 
 
+def _doubted(told_B4: torch.Tensor, degraded_B: torch.Tensor) -> torch.Tensor:
+    """Believe less in the tone of a known camera where its light seems to be as it was."""
+    doubt = _DOUBT * (degraded_B < _UNLIKELY).to(told_B4.dtype)
+    return torch.cat([told_B4[:, :3], told_B4[:, 3:] - doubt[:, None]], 1)
+
+
+def known_features(
+    fields: Fields, colours_BF: torch.Tensor, statistics_BN: torch.Tensor
+) -> torch.Tensor:
+    """What tells the tone of a known camera: output of `untoned`, and Sense's statistics."""
+    return torch.cat([colours_BF, fields.degraded[:, None], statistics_BN], 1)
+
+
 def toned(fields: Fields, told_B4: torch.Tensor) -> Fields:
     """Set the tone to what a last layer tells: gains, and a belief."""
     tone = _TONE * torch.tanh(told_B4[:, :3] / _TONE)
@@ -205,16 +221,6 @@ def _places(size: int, device: torch.device) -> torch.Tensor:
         at = (torch.arange(size, device=device) + 0.5) * (2 / size) - 1
         down, across = torch.meshgrid(at, at, indexing="ij")
         return torch.stack([across, down, across.square() + down.square()])[None]
-
-
-def gate(logits: torch.Tensor) -> torch.Tensor:
-    """A gate in 0..1 that can reach both ends (compare Louizos et al., ICLR 2018).
-
-    Its gradients are those of the plain sigmoid (Bengio et al., 2013), so that a closed gate can
-    open.
-    """
-    soft = torch.sigmoid(logits)
-    return soft + ((1.2 * soft - 0.1).clamp(0, 1) - soft).detach()
 
 
 def _at_least_zero(x: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ from magenet_batch.models.restoration.scatter import (
 )
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
+from magenet_batch.models.restoration.spots import SpotsStage, unspotted
 from magenet_batch.models.restoration.statistics import statistics_of
 from magenet_batch.models.structure import StructureModule
 
@@ -63,6 +64,13 @@ class Squares(NamedTuple):
             found.append(cls(small * mask, mask))
         return found
 
+    def without(self, added_B3SS: torch.Tensor) -> Squares:
+        """The same without the light that spots add; that is given at any size."""
+        size = self.pixels.shape[-2:]
+        if added_B3SS.shape[-2:] != size:
+            added_B3SS = F.interpolate(added_B3SS, size=size, mode="bilinear", align_corners=False)
+        return self._replace(pixels=(self.pixels - added_B3SS).clamp(0, 1) * self.mask)
+
 
 class Faults(NamedTuple):
     """What takes contrast beside scattered light.
@@ -79,7 +87,7 @@ class Faults(NamedTuple):
 
 
 class Restorer(nn.Module):
-    """Estimates what is wrong, undoes the faults of the sensor, then those of the light.
+    """Estimates what is wrong, undoes those of the sensor, then spots, then light.
 
     A new network is the identity.
     """
@@ -92,6 +100,7 @@ class Restorer(nn.Module):
         self.sensor: SensorStage | None = None
         if config.sensor is not None:
             self.sensor = SensorStage(config.sensor, told=self.sense.width)
+        self.spots = SpotsStage(config.spots) if config.spots is not None else None
         self.light = LightStage(config.light) if config.light is not None else None
         self.scatter: ScatterStage | None = None
         if config.scatter is not None and self.structure is not None:
@@ -149,6 +158,20 @@ class Restorer(nn.Module):
         share, smooth = (t[:, None, None, None] for t in (share, sensed.only_blurred))
         share = share * (1 - smooth) + share * smooth * self.sensor.strengths(vessels_B1HW)
         return torch.lerp(x_B3HW, restored, share.to(restored.dtype))
+
+    def spots_of(self, small: Squares) -> torch.Tensor | None:
+        """The light that spots add, as far as it is believed, in float32; None without a stage.
+
+        Args:
+            small: squares at the size of the light stage, from the output of `undo_sensor`.
+
+        Returns:
+            (B, 3, S, S); 0 where there is no spot.
+        """
+        if self.spots is None:
+            return None
+        with torch.autocast(small.pixels.device.type, enabled=False):
+            return self.spots.found(*small)
 
     def light_of(
         self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed
@@ -210,7 +233,7 @@ class Restorer(nn.Module):
         sensed: Sensed,
         vessels_B1SS: torch.Tensor | None,
     ) -> Planes:
-        """Gain and offset of whole squares at their own size, which undo light, veil and scatter.
+        """Gain and offset of whole squares, which undo spots, light, veil and scatter.
 
         Args:
             y_B3SS: output of `undo_sensor`.
@@ -218,13 +241,17 @@ class Restorer(nn.Module):
             sensed: output of `sensed` for the same squares.
             vessels_B1SS: output of `vessels`, alike.
         """
-        *close, small = Squares.of(y_B3SS, mask_B1SS, sizes=self.sizes, least=0.99)
+        copies = Squares.of(y_B3SS, mask_B1SS, sizes=self.sizes, least=0.99)
+        added = self.spots_of(copies[-1])
+        if added is not None:
+            copies = [copy.without(added) for copy in copies]
+        *close, small = copies
         fields = self.light_of(*small, sensed)
         likely = None if vessels_B1SS is None else reduced(vessels_B1SS, SIZE)
         believed = None if fields is None else fields.believed()
         faults = Faults(sensed.blur / y_B3SS.shape[-1], sensed.noise, sensed.jpeg)
         found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
-        return found
+        return found if added is None or not bool(added.any()) else unspotted(found, added)
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from magenet_batch.models.config import MageNetConfig
-from magenet_batch.models.restoration.config import RestorationConfig, ScatterConfig
+from magenet_batch.models.restoration.config import RestorationConfig, ScatterConfig, SpotsConfig
 from magenet_batch.training.config import (
     ConsistencyConfig,
     LossConfig,
@@ -20,6 +20,7 @@ from magenet_batch.training.restoration.config import (
     MomentsConfig,
     PartValidationConfig,
     SensorTrainingConfig,
+    SpotsTrainingConfig,
     ToneTrainingConfig,
 )
 
@@ -84,10 +85,11 @@ class RestorationRecipe(BaseModel):
     start: StartConfig = StartConfig()
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig(zoom=(0.85, 1.25), shift=0.06)
-    model: RestorationConfig = RestorationConfig(scatter=ScatterConfig())
+    model: RestorationConfig = RestorationConfig(spots=SpotsConfig(), scatter=ScatterConfig())
     structure: StructureTrainingConfig = StructureTrainingConfig()
     sense: MomentsConfig = MomentsConfig()
     sensor: SensorTrainingConfig = SensorTrainingConfig()
+    spots: SpotsTrainingConfig = SpotsTrainingConfig()
     light: LightTrainingConfig = LightTrainingConfig()
     tone: ToneTrainingConfig = ToneTrainingConfig()
     validation: PartValidationConfig = PartValidationConfig()

@@ -69,6 +69,32 @@ class SensorTrainingConfig(BaseModel):
     estimates: float = Field(default=0.05, ge=0)
 
 
+class SpotsTrainingConfig(BaseModel):
+    """Training of the spots stage, on the images of the light part, with and without spots.
+
+    Attributes:
+        steps: maximum number of optimiser steps.
+        minutes: maximum training time, summed over all resumes; 0 for no limit.
+        batch: images per step.
+        lit: share of the images whose light is degraded as `light.preset` says, beside the spots.
+        spotted: share of the images with spots.
+        learning_rate: learning rate after warm-up.
+        final_learning_rate: learning rate at the end of the cosine.
+        ema: decay of the teacher, whose weights ship.
+    """
+
+    model_config = _STRICT
+
+    steps: int = Field(default=15_000, ge=1)
+    minutes: float = Field(default=0.0, ge=0)
+    batch: int = Field(default=24, ge=1)
+    lit: float = Field(default=0.6, ge=0, le=1)
+    spotted: float = Field(default=0.7, ge=0, le=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    final_learning_rate: float = Field(default=2e-5, gt=0)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+
+
 class LightTrainingConfig(BaseModel):
     """Training of the light stage, on whole images.
 
@@ -147,9 +173,9 @@ class ToneTrainingConfig(BaseModel):
     model_config = _STRICT
 
     least: int = Field(default=100, ge=1)
-    samples: int = Field(default=8192, ge=1)
+    samples: int = Field(default=16_000, ge=1)
     presets: tuple[str, ...] = ("mild", "mild", "evaluation", "evaluation", "whole")
-    single: float = Field(default=0.3, ge=0, le=1)
+    single: float = Field(default=0.4, ge=0, le=1)
     single_of: str = "evaluation"
     working_sizes: tuple[int, ...] = (512, 512, 640)
     steps: int = Field(default=3000, ge=1)

@@ -32,7 +32,11 @@ from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun, c
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import fingerprint
 from magenet_batch.training.recipes.schema import RestorationRecipe
-from magenet_batch.training.restoration.config import LightTrainingConfig, SensorTrainingConfig
+from magenet_batch.training.restoration.config import (
+    LightTrainingConfig,
+    SensorTrainingConfig,
+    SpotsTrainingConfig,
+)
 from magenet_batch.training.restoration.gathering import MOMENTS, gather_resumably
 from magenet_batch.training.restoration.light import LightLessons, measure_light
 from magenet_batch.training.restoration.moments import SENSE, fit_sense
@@ -42,8 +46,10 @@ from magenet_batch.training.restoration.sources import (
     even_photographs,
     forget_whole_images,
     light_sources,
+    spots_sources,
     tone_sources,
 )
+from magenet_batch.training.restoration.spots import SPOTS, SpotsLessons, measure_spots
 from magenet_batch.training.restoration.tone import (
     TONE,
     fit_tone,
@@ -95,7 +101,7 @@ class RestorationRun:
         wanted = self.recipe.run.parts or PARTS
         steps = {
             "structure": self._structure, "sense": self._sense,
-            SENSOR: self._sensor, "light": self._light, TONE: self._tone,
+            SENSOR: self._sensor, SPOTS: self._spots, "light": self._light, TONE: self._tone,
             SCATTER: self._scatter,
         }  # fmt: skip
         for part, step in steps.items():
@@ -122,7 +128,8 @@ class RestorationRun:
 
     def _needed(self, part: str, wanted: tuple[str, ...]) -> bool:
         """Whether a part that is not trained by this call must be read for one that is."""
-        told = part in (STRUCTURE, SENSE, SENSOR, "light") and TONE in wanted and self._has(TONE)
+        earlier = (STRUCTURE, SENSE, SENSOR, SPOTS, "light")
+        told = part in earlier and TONE in wanted and self._has(TONE)
         guides = part == STRUCTURE and SCATTER in wanted and self._has(SCATTER)
         return told or guides or (part in (STRUCTURE, SENSE) and SENSOR in wanted)
 
@@ -226,6 +233,27 @@ class RestorationRun:
             self._keep(SENSOR, part.state_dict())
         return done
 
+    def _spots(self) -> bool:
+        stage = self.network.spots
+        assert stage is not None
+        sources = spots_sources(self.recipe, size=self.network.sizes[-1], device=self.device)
+        lessons = SpotsLessons(
+            sources.pairs, self.recipe.spots, seed=self.recipe.run.seed, device=self.device,
+            loaders=self.recipe.run.loaders,
+        )  # fmt: skip
+        held = sources.held
+        trainer = self._trainer(
+            SPOTS, stage, lessons.losses,
+            (lambda s: measure_spots(s, held)) if held else None, self.recipe.spots,
+        )  # fmt: skip
+        with closing(lessons):
+            done = trainer.run()
+        stage.load_state_dict(trainer.teacher.state_dict())
+        self.progress[SPOTS] = (trainer.progress.step, trainer.progress.seconds)
+        if done:
+            self._keep(SPOTS)
+        return done
+
     def _light(self) -> bool:
         stage = self.network.light
         assert stage is not None
@@ -301,7 +329,7 @@ class RestorationRun:
         part: Part,
         losses: Callable[[Part, Part, int, float], dict[str, torch.Tensor]],
         validate: Callable[[Part], dict[str, float]] | None,
-        config: SensorTrainingConfig | LightTrainingConfig,
+        config: SensorTrainingConfig | SpotsTrainingConfig | LightTrainingConfig,
     ) -> PartTrainer[Part]:
         run = self._phase
         schedule = PartSchedule(
@@ -330,9 +358,10 @@ def _begun(network: Restorer, weights: str) -> Restorer:
 
 
 def _fits(start: RestorationConfig, wanted: RestorationConfig) -> bool:
-    """Whether they describe the same network; views, cameras and scatter stage may be new."""
-    if start.scatter is None:
-        start = start.model_copy(update={"scatter": wanted.scatter})
+    """Whether they describe the same network; views, cameras, spots and scatter may be new."""
+    for part in ("spots", "scatter"):
+        if getattr(start, part) is None:
+            start = start.model_copy(update={part: getattr(wanted, part)})
     if start.light is not None and wanted.light is not None:
         new: dict[str, object] = {"views": wanted.light.views}
         if not start.light.cameras:

@@ -30,6 +30,7 @@ from magenet_batch.training.restoration.pairs import (
     Views,
     drawing,
 )
+from magenet_batch.training.restoration.spots import SpottedPairs
 from magenet_batch.training.restoration.whole import (
     WHOLE_FOLDER,
     WholeImages,
@@ -40,7 +41,7 @@ from magenet_batch.training.restoration.whole import (
 
 _SOURCE = 2  # side of the squares in memory, relative to the light stage's input
 _INSIDE = 0.98  # share of a small pixel that must lie inside the field of view
-_HELD_SIZE = 512  # working size of validation images, pixels
+_HELD_SIZE = 512  # working size of validation images, and of those that show frames, pixels
 _STILL = AugmentConfig(rotate=0, zoom=(1, 1), shift=0, colour_share=0)
 
 
@@ -73,6 +74,41 @@ def light_sources(
         real = DrawnPairs(_real_views(recipe, photos).to(drawn_on), stage.size)
     held = tuple((folder, _held(recipe, folder, stage.size, device)) for folder in data.validation)
     return LightSources(DrawnPairs(views.to(drawn_on), stage.size), real, held)
+
+
+@dataclass(frozen=True)
+class SpotsSources:
+    """Images of the spots part.
+
+    Attributes:
+        pairs: images with and without spots.
+        held: validation pairs by folder.
+    """
+
+    pairs: PairSource
+    held: tuple[tuple[str, LightPairs], ...]
+
+
+def spots_sources(recipe: RestorationRecipe, *, size: int, device: torch.device) -> SpotsSources:
+    """Load the spots part's images: those of the light part.
+
+    Args:
+        recipe: recipe of the run.
+        size: side of the images that the stage sees, pixels.
+        device: where the stage is trained.
+    """
+    light, spots = recipe.light, recipe.spots
+    drawn_on = torch.device("cpu") if recipe.run.loaders else device
+    data = _even_data(recipe, size=_SOURCE * size)
+    views = _clean_views(recipe, data, preset_name=light.preset, texture=light.texture)
+    pairs = SpottedPairs(views.to(drawn_on), size, lit=spots.lit, spotted=spots.spotted)
+    count = recipe.validation.images
+    held = []
+    for folder in data.validation:
+        own = SpottedPairs(_held_views(recipe, folder, size).to(device), size, lit=0.0, spotted=1.0)
+        rng = generator(recipe.run.seed, f"validation spots {folder}", 0)
+        held.append((folder, own.pairs(rng, count)))
+    return SpotsSources(pairs, tuple(held))
 
 
 def even_photographs(recipe: RestorationRecipe, *, size: int) -> TrainingImages:
@@ -114,13 +150,13 @@ def tone_sources(
     full = max(config.working_sizes)
     # Those that are no ground truth for light have their own tone too, seldom like the others'.
     data = recipe.data.model_copy(update={"size": full, "exclude": ()})
-    photos = load_training_images(data, data.clean)
+    framed = load_training_images(data.model_copy(update={"size": _HELD_SIZE}), data.clean)
     frames, known = frames_among(
-        frames_of(photos, light.size), cameras=light.cameras, least=config.least
+        frames_of(framed, light.size), cameras=light.cameras, least=config.least
     )
     if not known.any():
         return ToneSources(frames, None, {})
-    photos = photos.chosen(torch.nonzero(known)[:, 0])
+    photos = load_training_images(data, data.clean).chosen(torch.nonzero(known)[:, 0])
 
     def make(number: int) -> WholeImages:
         rng = generator(recipe.run.seed, "whole images", number)

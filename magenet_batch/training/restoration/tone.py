@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from magenet_batch.models.restoration.cameras import KnownCameras
 from magenet_batch.models.restoration.fields import Fields, planes
-from magenet_batch.models.restoration.light import LightStage, toned
+from magenet_batch.models.restoration.light import LightStage, known_features, toned
 from magenet_batch.randomness import generator
 from magenet_batch.training.part import PartSchedule, PartTrainer, PhaseOfRun
 from magenet_batch.training.restoration.config import ToneTrainingConfig
@@ -41,7 +41,7 @@ class ToneExamples:
     """N images whose light and veil are undone, and what tells their tone.
 
     Attributes:
-        features: what `LightStage.untoned` tells of the tone, and statistics, (N, F).
+        features: output of `known_features`, (N, F).
         seen: thumbnails as they were, (N, 3, T, T), 0..1.
         evened: the same without uneven light and veil.
         wanted: the same of the clean images.
@@ -93,7 +93,7 @@ def _examples(
     def thumbnail(x: torch.Tensor) -> torch.Tensor:
         return F.interpolate(x, size=(_THUMB, _THUMB), mode="area")
 
-    features = torch.cat([colours, statistics], 1)
+    features = known_features(found, colours, statistics)
     return ToneExamples(
         features, thumbnail(seen), thumbnail(light.apply(seen) * mask), thumbnail(wanted),
         (thumbnail(mask) > _INSIDE).float(), found.own.flatten(1),

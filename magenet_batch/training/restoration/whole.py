@@ -44,7 +44,7 @@ class WholeImages:
     """Pairs of N whole images.
 
     Attributes:
-        seen: small copies after the sensor stage, (N, 3, S, S) uint8, black outside
+        seen: small copies after the sensor and spots stages, (N, 3, S, S) uint8, black outside
             the field of view.
         wanted: small copies of the clean images, alike.
         mask: field of view, (N, 1, S, S) uint8 of 0 and 1.
@@ -72,7 +72,7 @@ def whole_image(
     """Degrade a whole image, and undo what precedes the light stage, as inference does.
 
     Args:
-        network: its Sense and sensor stage are used as they are, on the CPU.
+        network: its Sense, sensor and spots stages are used as they are, on the CPU.
         image_3HW: photograph at working size, 0..1, black outside the field of view; sides
             multiples of 8.
         mask_1HW: field of view, 0 or 1.
@@ -92,7 +92,8 @@ def whole_image(
         if x is seen:
             smooth = network.undo_sensor(smooth, sensed, network.vessels(smooth))
         [square] = Squares.of(smooth, mask, sizes=(size,), least=_LEAST_INSIDE)
-        small.append(square)
+        added = network.spots_of(square) if x is seen else None
+        small.append(square if added is None else square.without(added))
         told.append(sensed.statistics)
     worse, better = ((s.pixels * 255).round().to(torch.uint8).contiguous() for s in small)
     return WholeImages(worse, better, small[0].mask.to(torch.uint8), *told)

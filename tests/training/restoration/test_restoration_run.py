@@ -27,11 +27,12 @@ from magenet_batch.training.run import train
 pytestmark = pytest.mark.slow
 QUICK = (
     "structure.steps=2", "structure.size=64", "structure.batch=2", "sense.samples=16",
-    "sense.steps=4", "sensor.steps=3", "sensor.crop=64", "light.steps=3", "light.batch=2",
+    "sense.steps=4", "sensor.steps=3", "sensor.crop=64", "spots.steps=3", "spots.batch=2",
+    "light.steps=3", "light.batch=2",
     "light.real_batch=1", "tone.samples=4", "tone.steps=3", "validation.every=9",
     "validation.images=1", "data.size=192", "run.precision=fp32", "run.threads=1",
 )  # fmt: skip
-PARTS = ("structure", "sense", "sensor", "light", "tone")
+PARTS = ("structure", "sense", "sensor", "spots", "light", "tone")
 
 
 def command(output: Path, *more: str) -> list[str]:
@@ -73,9 +74,12 @@ def test_its_weights_enhance_a_photograph(trained: Path):
 
 def test_its_card_tells_of_every_part(trained: Path):
     notes = read_weights_file(str(trained / "smoke.safetensors")).notes
-    assert notes["steps"] == "sensor 3, light 3, tone 3"
+    assert notes["steps"] == "sensor 3, spots 3, light 3, tone 3"
     measured = json.loads(notes["validation"])
-    assert {"sensor: gain", "sensor: clean", "light: phantom:2@100_raw"} <= set(measured)
+    assert {
+        "sensor: gain", "sensor: clean", "light: phantom:2@100_raw", "spots: phantom:2@100_gain",
+        "spots: phantom:2@100_clean",
+    } <= set(measured)  # fmt: skip
     assert "sensor: gain" in (trained / "smoke.md").read_text()
 
 
@@ -135,6 +139,7 @@ def test_another_run_s_structure_module_is_used(trained: Path, tmp_path: Path):
         ("model.light=false",),
         ("model.light.cameras=0",),
         ("model.sensor=false",),
+        ("model.spots=false",),
         ("model.structure=false", "model.sensor.guided=false"),
         ("model.sensor.widths=[]",),
         ("data.validation=[]",),

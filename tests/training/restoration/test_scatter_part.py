@@ -81,7 +81,7 @@ def test_a_run_of_this_part_alone_gives_a_network_that_restores_contrast(
 def test_a_scattered_phantom_gets_its_contrast_back_and_a_clear_one_stays(deep: bool):
     network, info = load_weights("small")
     assert isinstance(network, Restorer)
-    network.light = network.sensor = None
+    network.light = network.sensor = network.spots = None
     clear = make_phantom(5, size=640).pixels
     if deep:
         clear = clear.astype(np.uint16) * 257
