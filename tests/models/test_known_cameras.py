@@ -18,7 +18,8 @@ from magenet_batch.models.restoration.cameras import (
 )
 from magenet_batch.models.restoration.config import LightConfig, RestorationConfig
 from magenet_batch.models.restoration.fields import Fields
-from magenet_batch.models.restoration.light import LightStage
+from magenet_batch.models.restoration.gates import gate
+from magenet_batch.models.restoration.light import LightStage, known_features
 from magenet_batch.models.restoration.statistics import STATISTICS
 
 SIZE = 64
@@ -137,14 +138,27 @@ def test_a_known_frame_gives_the_told_tone_and_the_same_light():
     heard, deaf = made(x, mask, told), made(x, mask)
     for name in ("light", "veil", "colour", "faded", "own", "degraded"):
         assert torch.equal(getattr(heard, name), getattr(deaf, name)), name
-    _, colours = made.untoned(x, mask)
-    features = made.known.normalised(torch.cat([colours, told], 1))
+    fields, colours = made.untoned(x, mask)
+    features = made.known.normalised(known_features(fields, colours, told))
     wanted = torch.tanh(made.known(features)[:, :3])
     assert torch.allclose(heard.tone.flatten(1), wanted, atol=1e-6)
     assert not torch.allclose(heard.tone, deaf.tone, atol=1e-2)
     assert float(heard.toned) == 1
     with_others = made(x, mask, told + 3)
     assert not torch.allclose(with_others.tone, heard.tone, atol=1e-3), "statistics tell the tone"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("light", "toned"), [(9.0, 1.0), (-9.0, 0.0)])
+def test_where_light_is_not_believed_the_tone_is_doubted(light: float, toned: float):
+    made, (x, mask, told) = stage(), seen(FLAT)
+    made.believe[-1].weight.zero_()
+    made.believe[-1].bias.fill_(light)
+    made.known.last.weight.zero_()
+    made.known.last.bias.copy_(torch.tensor([0.3, -0.2, 0.1, 0.7]))
+    found = made(x, mask, told)
+    assert float(found.toned) == pytest.approx(float(gate(torch.tensor(0.7 - 3 * (1 - toned)))))
+    assert torch.allclose(found.tone.flatten(), torch.tensor([0.3, -0.2, 0.1]).tanh(), atol=1e-5)
 
 
 @torch.inference_mode()

@@ -22,7 +22,7 @@ _ALIKE = (0.6, 0.75)  # least slope over largest: from no evidence on, to full e
 _EXPLAINED = (0.5, 0.65)  # share of the variance that d explains, in two of three channels
 _WEAK, _STRONG = (0.6, 0.75), (1.25, 1.1)  # mean slope, from below and from above
 _GREY = (0.75, 0.6)  # darkest over brightest channel of the surroundings
-_APART = 9  # side of the squares in which only the strongest point counts, pixels
+_CELL = 4  # side of the cells in which evidence is looked for, pixels
 _LEAST = 1e-9
 
 
@@ -31,16 +31,18 @@ def evidence(
 ) -> torch.Tensor:
     """How far the images show that light was added, around each spot: (B, 1, S, S), 0..1.
 
-    The strongest point of a spot decides for all of it.
+    The cell with a spot's strongest point decides for all of it.
 
     Args:
         x_B3SS: squares around the field of view, RGB, 0..1, black outside it.
-        added_B3SS: the light that is thought to be added, 0 where there is none.
+        added_B3SS: the light that is thought to be added, 0 where there is none; S a multiple of 4.
         mask_B1SS: field of view, 0 or 1.
     """
+    size = x_B3SS.shape[-1]
+    to_cells = _weights(size // _CELL, size, x_B3SS.device)
     d = added_B3SS.mean(1, keepdim=True) * mask_B1SS
     x = x_B3SS * mask_B1SS
-    sums = _blurred(torch.cat([mask_B1SS, d, d * d, x, x * x, x * d], 1))
+    sums = _averaged(torch.cat([mask_B1SS, d, d * d, x, x * x, x * d], 1), to_cells)
     within, *means = torch.split(sums, [1, 1, 1, 3, 3, 3], dim=1)
     d_mean, d_square, x_mean, x_square, product = (t / within.clamp_min(1e-3) for t in means)
     d_spread = (d_square - d_mean.square()).clamp_min(_LEAST)
@@ -55,11 +57,11 @@ def evidence(
         * _ramp(slopes, _WEAK) * _ramp(slopes, _STRONG)
         * _ramp(_darkest_over_brightest(x_mean), _GREY)
     )  # fmt: skip
-    size = d.abs()
-    top = size * (size >= F.max_pool2d(size, _APART, stride=1, padding=_APART // 2))
-    decided, weight = _blurred(torch.cat([top * shown, top], 1)).chunk(2, dim=1)
-    result: torch.Tensor = decided / weight.clamp_min(_LEAST)
-    return result
+    height = F.max_pool2d(d.abs(), _CELL)
+    top = height * (height >= F.max_pool2d(height, 3, stride=1, padding=1))
+    between = _weights(size // _CELL, size // _CELL, x_B3SS.device)
+    decided, weight = _averaged(torch.cat([top * shown, top], 1), between).chunk(2, dim=1)
+    return F.interpolate(decided / weight.clamp_min(_LEAST), size=(size, size), mode="nearest")
 
 
 def _darkest_over_brightest(x_B3SS: torch.Tensor) -> torch.Tensor:
@@ -72,16 +74,14 @@ def _ramp(x: torch.Tensor, ends: tuple[float, float]) -> torch.Tensor:
     return ((x - none) / (full - none)).clamp(0, 1)
 
 
-def _blurred(x_BCSS: torch.Tensor) -> torch.Tensor:
-    across = _weights(x_BCSS.shape[-1], x_BCSS.device)
-    return across @ x_BCSS @ across.T
+def _averaged(x_BCSS: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return weights @ x_BCSS @ weights.T
 
 
 @lru_cache(maxsize=8)
-def _weights(size: int, device: torch.device) -> torch.Tensor:
-    """Gaussian weights of each pixel of a line for each other one: (S, S) float32, on a device."""
+def _weights(to: int, of: int, device: torch.device) -> torch.Tensor:
+    """Gaussian weights of each pixel of a line for each cell of it: (to, of) float32."""
     with torch.inference_mode(False):  # cached, and training may be the next caller
-        at = torch.arange(size, dtype=torch.float32)
-        apart = (at - at[:, None]) / (_WINDOW * size)
-        weights = torch.exp(-0.5 * apart.square())
+        cells, pixels = ((torch.arange(n) + 0.5) / n for n in (to, of))
+        weights = torch.exp(-0.5 * ((pixels - cells[:, None]) / _WINDOW).square())
         return (weights / weights.sum(1, keepdim=True)).to(device)

@@ -68,7 +68,7 @@ class SpotsStage(nn.Module):
         return added * evidence(x_B3SS, added, mask_B1SS)
 
     def suspected(self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor) -> torch.Tensor:
-        """The same before it is asked for evidence; faint spots are left."""
+        """The same without regard to evidence; faint spots are left."""
         added, belief = self(x_B3SS, mask_B1SS)
         believed: torch.Tensor = added * (belief * mask_B1SS)
         peak = F.max_pool2d(believed.abs(), _PATCH).amax(1, keepdim=True)

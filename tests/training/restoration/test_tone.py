@@ -130,6 +130,7 @@ def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeI
     made.known.frames[0] = framed(whole.mask[:1].float())[0, 0]
     with torch.no_grad():
         made.known.last.weight.normal_(0, 0.1)
+        made.believe[-1].bias[:] = 9.0  # where its light is not believed, the stage doubts the tone
     seen, _ = tone_examples(made, whole)
     with torch.no_grad():
         told = seen.toned(made.known(made.known.normalised(seen.features)))
