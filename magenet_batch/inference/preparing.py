@@ -88,6 +88,7 @@ class Prepared:
     def _covered(self) -> np.ndarray:
         return covered_part(self.small, self.whole)
 
+    @cached_property
     def film(self) -> float:
         """How surely the picture is scanned film, whose border is not black, 0..1."""
         low, high = _FILM

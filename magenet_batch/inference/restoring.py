@@ -194,8 +194,10 @@ class Restoring:
     def _spots(self, small: Squares, prepared: Sequence[Prepared]) -> torch.Tensor | None:
         """The light that spots add; scanned film keeps its own dust."""
         added = self._network.spots_of(small)
-        film = [image.film() for image in prepared]
-        if added is None or not any(film):
+        if added is None or (added.device.type == "cpu" and not bool(added.any())):
+            return None  # elsewhere asking would wait
+        film = [image.film for image in prepared]
+        if not any(film):
             return added
         return added * (1 - torch.tensor(film, device=self._device)).view(-1, 1, 1, 1)
 
@@ -212,7 +214,7 @@ class Restoring:
             fields = self._network.light_of(*small, sensed)
         if fields is None:
             return None
-        believed, film = fields.believed(), [image.film() for image in prepared]
+        believed, film = fields.believed(), [image.film for image in prepared]
         if not any(film):
             return believed
         return believed.scaled(1 - torch.tensor(film, device=self._device))

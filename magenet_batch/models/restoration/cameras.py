@@ -18,6 +18,7 @@ from magenet_batch.models.blocks import zero_linear
 ALIKE = 0.985
 """Least overlap of a frame with that of its camera."""
 _GROUPED = 0.97  # least overlap of two photographs that make up a camera, in training
+_QUICK = 0.96  # least share of areas at which frames are compared: enlarging moves edges by a pixel
 _WIDTHS = (128, 64)
 
 
@@ -56,7 +57,19 @@ class KnownCameras(nn.Module):
         Args:
             mask_B1SS: field of view in the square around it, 0 or 1.
         """
+        if mask_B1SS.device.type == "cpu" and not bool(self._may_be(mask_B1SS).any()):
+            return torch.zeros(len(mask_B1SS), dtype=torch.bool)  # elsewhere asking would wait
         return overlap(framed(mask_B1SS), self.frames).amax(1) >= ALIKE
+
+    def _may_be(self, mask_B1SS: torch.Tensor) -> torch.Tensor:
+        """Whether enlarged masks are about as large as a frame: (B,) bool; a quick look."""
+        first, last = _ends(mask_B1SS)
+        enlarged = mask_B1SS.sum((1, 2, 3)) / (last - first).amax(0).clamp_min(1).square()
+        shares = self.frames.mean((1, 2))
+        alike = torch.minimum(enlarged[:, None], shares) >= _QUICK * torch.maximum(
+            enlarged[:, None], shares
+        )
+        return (alike & (shares > 0)).any(1)
 
     def normalised(self, features_BF: torch.Tensor) -> torch.Tensor:
         """Features with the mean and spread of those in training, within 6 standard deviations."""
@@ -88,19 +101,23 @@ def framed(mask_B1SS: torch.Tensor) -> torch.Tensor:
         The same, centred, of 0 and 1; 0 for an empty one.
     """
     size = mask_B1SS.shape[-1]
-    at = torch.arange(size, device=mask_B1SS.device) + 0.5
-    ends = []
-    for axis in (2, 3):  # across, then down
-        there = mask_B1SS.amax(axis)[:, 0] > 0
-        first = torch.where(there, at, size).amin(1) - 0.5
-        ends.append((first, torch.where(there, at, 0).amax(1) + 0.5))
-    half = torch.stack([last - first for first, last in ends]).amax(0).clamp_min(1) / size
-    centre = [(first + last) / size - 1 for first, last in ends]
+    first, last = _ends(mask_B1SS)
+    half = (last - first).amax(0).clamp_min(1) / size
+    centre = (first + last) / size - 1
     zero = torch.zeros_like(half)
     rows = [torch.stack([half, zero, centre[0]], 1), torch.stack([zero, half, centre[1]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(mask_B1SS.shape), align_corners=False)
     enlarged = F.grid_sample(mask_B1SS, grid, mode="bilinear", align_corners=False)
     return (enlarged > 0.5).to(mask_B1SS.dtype)
+
+
+def _ends(mask_B1SS: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where masks begin and end, across and then down, pixels: both (2, B)."""
+    size = mask_B1SS.shape[-1]
+    at = torch.arange(size, device=mask_B1SS.device) + 0.5
+    there = torch.stack([mask_B1SS.amax(axis)[:, 0] > 0 for axis in (2, 3)])
+    first = torch.where(there, at, size).amin(2) - 0.5
+    return first, torch.where(there, at, 0).amax(2) + 0.5
 
 
 def overlap(mask_B1SS: torch.Tensor, frames_KSS: torch.Tensor) -> torch.Tensor:

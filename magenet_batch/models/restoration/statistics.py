@@ -24,7 +24,21 @@ def statistics_of(bands: Bands, inner_B1HW: torch.Tensor) -> torch.Tensor:
         (B, `STATISTICS`) float32.
     """
     every = 2 if min(bands.rest.shape[-2:]) >= _ENOUGH else 1
+    if inner_B1HW.device.type == "cpu" and not torch.is_grad_enabled():
+        ones = zip(bands.stacked, bands.rest, inner_B1HW, strict=True)
+        return torch.cat([_of_one(*one, every=every) for one in ones])
     return band_statistics(bands.every(every), inner_B1HW[..., ::every, ::every])
+
+
+def _of_one(
+    stacked: torch.Tensor, rest: torch.Tensor, inner_1HW: torch.Tensor, *, every: int
+) -> torch.Tensor:
+    """The statistics of one image, from the pixels that count: faster than to multiply by 0."""
+    used = torch.zeros_like(inner_1HW[0], dtype=torch.bool)
+    used[::every, ::every] = inner_1HW[0, ::every, ::every] > 0
+    at = torch.nonzero(used.flatten())[:, 0]
+    f, light = (t.flatten(1)[:, at][None].float() for t in (stacked, rest))
+    return _described(f, light, f.new_ones(1, 1, len(at)))
 
 
 def band_statistics(bands: Bands, mask_B1HW: torch.Tensor) -> torch.Tensor:
@@ -42,9 +56,14 @@ def band_statistics(bands: Bands, mask_B1HW: torch.Tensor) -> torch.Tensor:
         (B, `STATISTICS`) float32.
     """
     mask = mask_B1HW.flatten(2).float()
+    return _described(
+        bands.stacked.flatten(2).float() * mask, bands.rest.flatten(2).float() * mask, mask
+    )
+
+
+def _described(f: torch.Tensor, light: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The statistics of bands (B, `_N`, P) and of what is left, (B, 3, P); 0 where the mask is."""
     count = mask.sum(2).clamp_min(1)
-    f = bands.stacked.flatten(2).float() * mask
-    light = bands.rest.flatten(2).float() * mask
     covariance = f @ f.mT / count[..., None]
     power = covariance.diagonal(dim1=1, dim2=2) + _POWER
     correlations = covariance / torch.sqrt(power[:, :, None] * power[:, None, :])
