@@ -54,7 +54,7 @@ def dust(results: Numbers) -> str:
         ))]
         for name, row in found["real"].items()
     ]  # fmt: skip
-    return "\n".join([
+    return "\n\n".join([
         table(["drawn into", "photographs", "network alone (dB)", "with evidence (dB)",
                "worst (dB)"], drawn),
         table(["photographs as they are", "number", "spots suspected", "in photographs",

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magenet_batch.models.restoration.bands import BANDS, REACH, detail_bands
+from magenet_batch.models.restoration.bands import BANDS, REACH, Bands, detail_bands
+from magenet_batch.models.restoration.statistics import band_statistics, statistics_of
 
 
 @settings(deadline=None, max_examples=20)
@@ -46,3 +47,22 @@ def test_a_constant_has_no_detail():
     bands, rest = detail_bands(torch.full((1, 3, 40, 40), 0.3))
     assert float(bands.abs().max()) < 1e-6
     assert np.allclose(rest.numpy(), 0.3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "every"), [(160, 1), (336, 2)])
+def test_statistics_from_the_pixels_that_count_are_those_of_all_under_the_mask(
+    size: int, every: int
+):
+    random = torch.Generator().manual_seed(4)
+    bands = detail_bands(torch.rand(2, 3, size, size, generator=random))
+    at = torch.arange(size) - size / 2
+    away = (at.square() + at[:, None].square()).sqrt()
+    inner = torch.stack([(away < share * size).float()[None] for share in (0.4, 0.25)])
+    wanted = band_statistics(bands.every(every), inner[..., ::every, ::every])
+    with torch.no_grad():
+        found = statistics_of(bands, inner)
+        alone = [statistics_of(Bands(*(t[k : k + 1] for t in bands)), inner[k : k + 1])
+                 for k in range(2)]  # fmt: skip
+    assert torch.allclose(found, wanted, atol=2e-4)
+    assert torch.equal(found, torch.cat(alone))
+    assert torch.allclose(statistics_of(bands, inner), wanted), "with gradients"
