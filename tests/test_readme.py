@@ -30,7 +30,7 @@ LINES = [
 ]
 QUICK = (
     "--set structure.steps=1 --set sense.samples=16 --set sense.steps=1 --set sensor.steps=2 "
-    "--set light.steps=2 --set validation.every=2"
+    "--set spots.steps=2 --set light.steps=2 --set validation.every=2"
 )
 ON_PHANTOMS = " ".join(
     f"--set data.{key}=phantom:2" for key in ("clean", "real", "vessels", "validation")

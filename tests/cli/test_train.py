@@ -72,10 +72,10 @@ AFFINE = Kind(
 PARTS = Kind(
     "smoke", "smoke",
     ("structure.steps=2", "structure.size=64", "structure.batch=2", "sense.samples=16",
-     "sense.steps=4", "sensor.steps=5", "sensor.crop=64", "sensor.batch=4", "light.steps=5",
+     "sense.steps=4", "sensor.steps=5", "sensor.crop=64", "sensor.batch=4", "spots.steps=5", "light.steps=5",
      "light.batch=2", "light.real_batch=1", "validation.every=3", "validation.images=1",
      "data.size=192"),
-    ("sensor/curves.jsonl", "light/curves.jsonl"), "light.detail=0.3",
+    ("sensor/curves.jsonl", "spots/curves.jsonl", "light/curves.jsonl"), "light.detail=0.3",
 )  # fmt: skip
 both = pytest.mark.parametrize("kind", [AFFINE, PARTS], ids=lambda kind: kind.recipe)
 
@@ -261,7 +261,8 @@ OF_KIND = {
     ),
     "RestorationRecipe": (
         *ON_PHANTOMS, "data.size=256", "sense.samples=16", "sense.steps=1", "sensor.steps=2",
-        "sensor.batch=1", "sensor.crop=64", "light.steps=2", "light.batch=1", "light.real_batch=1",
+        "sensor.batch=1", "sensor.crop=64", "spots.steps=2", "spots.batch=1",
+        "light.steps=2", "light.batch=1", "light.real_batch=1",
         "validation.every=2", "validation.images=1",
     ),
 }  # fmt: skip
