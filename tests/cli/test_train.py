@@ -73,8 +73,8 @@ PARTS = Kind(
     "smoke", "smoke",
     ("structure.steps=2", "structure.size=64", "structure.batch=2", "sense.samples=16",
      "sense.steps=4", "sensor.steps=5", "sensor.crop=64", "sensor.batch=4",
-     "spots.steps=5", "light.steps=5", "light.batch=2", "light.real_batch=1", "validation.every=3", "validation.images=1",
-     "data.size=192"),
+     "spots.steps=5", "light.steps=5", "light.batch=2", "light.real_batch=1",
+     "validation.every=3", "validation.images=1", "data.size=192"),
     ("sensor/curves.jsonl", "spots/curves.jsonl", "light/curves.jsonl"), "light.detail=0.3",
 )  # fmt: skip
 both = pytest.mark.parametrize("kind", [AFFINE, PARTS], ids=lambda kind: kind.recipe)

@@ -139,7 +139,7 @@ def test_a_batch_waits_for_the_device_as_often_as_one_image(tmp_path: Path, monk
             one.enhance_many([(pixels // (1 + n), fov) for n in range(images)])
         counts.append(waits.count)
     assert counts[0] == counts[1] == counts[2], counts
-    assert 0 < counts[0] <= 6
+    assert 0 < counts[0] <= 7  # one of them only on a CPU: whether there are spots
 
 
 def test_a_batch_stops_when_asked(tmp_path: Path):
