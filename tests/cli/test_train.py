@@ -158,7 +158,7 @@ def test_a_run_in_segments_stops_by_itself_and_resumes(kind: Kind, tmp_path: Pat
     """Each segment gets on, however short it is."""
     segment = [*kind.command(tmp_path / "parts"), "--stop-after", "0.0000001"]
     codes = [main(segment)]
-    while codes[-1] == EXIT_INTERRUPTED and len(codes) < 40:
+    while codes[-1] == EXIT_INTERRUPTED and len(codes) < 60:
         codes.append(main(segment))
     assert codes[-1] == EXIT_DONE
     assert len(codes) >= 5
