@@ -196,10 +196,8 @@ class Restoring:
         added = self._network.spots_of(small)
         if added is None or (added.device.type == "cpu" and not bool(added.any())):
             return None  # elsewhere asking would wait
-        film = [image.film for image in prepared]
-        if not any(film):
-            return added
-        return added * (1 - torch.tensor(film, device=self._device)).view(-1, 1, 1, 1)
+        share = self._no_film(prepared)
+        return added if share is None else added * share.view(-1, 1, 1, 1)
 
     def _fields(
         self, small: Squares, prepared: Sequence[Prepared], undone: Sequence[Undone]
@@ -214,10 +212,13 @@ class Restoring:
             fields = self._network.light_of(*small, sensed)
         if fields is None:
             return None
-        believed, film = fields.believed(), [image.film for image in prepared]
-        if not any(film):
-            return believed
-        return believed.scaled(1 - torch.tensor(film, device=self._device))
+        believed, share = fields.believed(), self._no_film(prepared)
+        return believed if share is None else believed.scaled(share)
+
+    def _no_film(self, prepared: Sequence[Prepared]) -> torch.Tensor | None:
+        """How surely each picture is no scanned film, (B,); None where none may be."""
+        film = [image.film for image in prepared]
+        return 1 - torch.tensor(film, device=self._device) if any(film) else None
 
 
 def _estimates(found: Found, light: _Light) -> Estimates:

@@ -150,9 +150,9 @@ def tone_sources(
     full = max(config.working_sizes)
     # Those that are no ground truth for light have their own tone too, seldom like the others'.
     data = recipe.data.model_copy(update={"size": full, "exclude": ()})
-    framed = load_training_images(data.model_copy(update={"size": _HELD_SIZE}), data.clean)
+    small = load_training_images(data.model_copy(update={"size": _HELD_SIZE}), data.clean)
     frames, known = frames_among(
-        frames_of(framed, light.size), cameras=light.cameras, least=config.least
+        frames_of(small, light.size), cameras=light.cameras, least=config.least
     )
     if not known.any():
         return ToneSources(frames, None, {})
