@@ -24,7 +24,7 @@ from magenet_batch.models.restoration.scatter import (
 )
 from magenet_batch.models.restoration.sense import Sense, Sensed
 from magenet_batch.models.restoration.sensor import SensorStage
-from magenet_batch.models.restoration.spots import SpotsStage, unspotted
+from magenet_batch.models.restoration.spots import SpotsStage, nothing_added, unspotted
 from magenet_batch.models.restoration.statistics import statistics_of
 from magenet_batch.models.structure import StructureModule
 
@@ -251,7 +251,9 @@ class Restorer(nn.Module):
         believed = None if fields is None else fields.believed()
         faults = Faults(sensed.blur / y_B3SS.shape[-1], sensed.noise, sensed.jpeg)
         found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
-        return found if added is None or not bool(added.any()) else unspotted(found, added)
+        if added is None or nothing_added(added):
+            return found
+        return unspotted(found, added)
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""

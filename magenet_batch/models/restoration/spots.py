@@ -63,7 +63,7 @@ class SpotsStage(nn.Module):
         It is 0 outside the field of view, and in photographs without dust.
         """
         added = self.suspected(x_B3SS, mask_B1SS)
-        if added.device.type == "cpu" and not bool(added.any()):  # elsewhere asking would wait
+        if nothing_added(added):
             return added
         return added * evidence(x_B3SS, added, mask_B1SS)
 
@@ -75,6 +75,11 @@ class SpotsStage(nn.Module):
         peak = F.max_pool2d(peak, 3, stride=1, padding=1)  # also of the patches around
         share = ((peak - _FAINT) / (_PLAIN - _FAINT)).clamp(0, 1)
         return believed * F.interpolate(share, scale_factor=_PATCH, mode="nearest")
+
+
+def nothing_added(added_B3SS: torch.Tensor) -> bool:
+    """Whether there is nothing to undo. Only CPUs are asked: elsewhere asking would wait."""
+    return added_B3SS.device.type == "cpu" and not bool(added_B3SS.any())
 
 
 def unspotted(light: Planes, added_B3SS: torch.Tensor) -> Planes:
