@@ -25,7 +25,7 @@ def fields_of(veil: float, *, tone: float = 0.0, believed: float = 1.0) -> Field
     plain = torch.zeros(2, 1, 1, 1)
     return Fields(
         torch.zeros(2, 3, 4, 4), torch.full((2, 1, 4, 4), veil), torch.full((2, 3, 1, 1), 0.5),
-        plain, plain.expand(-1, 3, -1, -1) + tone, plain.expand(-1, 3, -1, -1),
+        plain, plain.expand(-1, 3, -1, -1) + tone, *[plain.expand(-1, 3, -1, -1)] * 2,
         torch.full((2,), believed), torch.ones(2),
     )  # fmt: skip
 

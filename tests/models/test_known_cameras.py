@@ -1,6 +1,7 @@
 """Known cameras: recognised by their frame alone, and without any effect on other images."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def stage(*, cameras: int = 2, frames: tuple[torch.Tensor, ...] = (FLAT,)) -> Li
                 parameter.normal_(0, 0.1)
         for index, one in enumerate(frames):
             made.known.frames[index] = framed(one[None])[0, 0]
-        made.known.last.bias[:] = torch.tensor([0.3, -0.2, 0.1, 9.0])
+        made.known.last.bias[:] = torch.tensor([0.3, -0.2, 0.1, 9.0, -0.4])
     return made.eval()
 
 
@@ -140,12 +141,19 @@ def test_a_known_frame_gives_the_told_tone_and_the_same_light():
         assert torch.equal(getattr(heard, name), getattr(deaf, name)), name
     fields, colours = made.untoned(x, mask)
     features = made.known.normalised(known_features(fields, colours, told))
-    wanted = torch.tanh(made.known(features)[:, :3])
-    assert torch.allclose(heard.tone.flatten(1), wanted, atol=1e-6)
+    wanted = torch.tanh(made.known(features))
+    assert torch.allclose(heard.tone.flatten(1), wanted[:, :3], atol=1e-6)
+    assert torch.allclose(heard.black[:, 2].flatten(), 0.15 * wanted[:, 4], atol=1e-6)
+    assert not heard.black[:, :2].any(), "red and green show vessels, and keep their contrast"
+    assert heard.black.any() and not deaf.black.any()
     assert not torch.allclose(heard.tone, deaf.tone, atol=1e-2)
     assert float(heard.toned) == 1
     with_others = made(x, mask, told + 3)
     assert not torch.allclose(with_others.tone, heard.tone, atol=1e-3), "statistics tell the tone"
+
+
+def toned_black(fields: Fields) -> float:
+    return float(fields.black[0, 2] * fields.toned)
 
 
 @torch.inference_mode()
@@ -155,10 +163,12 @@ def test_where_light_is_not_believed_the_tone_is_doubted(light: float, toned: fl
     made.believe[-1].weight.zero_()
     made.believe[-1].bias.fill_(light)
     made.known.last.weight.zero_()
-    made.known.last.bias.copy_(torch.tensor([0.3, -0.2, 0.1, 0.7]))
+    made.known.last.bias.copy_(torch.tensor([0.3, -0.2, 0.1, 0.7, 0.5]))
     found = made(x, mask, told)
     assert float(found.toned) == pytest.approx(float(gate(torch.tensor(0.7 - 3 * (1 - toned)))))
     assert torch.allclose(found.tone.flatten(), torch.tensor([0.3, -0.2, 0.1]).tanh(), atol=1e-5)
+    assert float(found.black[0, 2]) == pytest.approx(0.15 * math.tanh(0.5))
+    assert float(found.believed().black[0, 2]) == pytest.approx(toned_black(found))
 
 
 @torch.inference_mode()

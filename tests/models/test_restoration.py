@@ -135,7 +135,7 @@ def test_neutral_fields_change_nothing():
     zero = torch.zeros(1, 3, 16, 16)
     colour = torch.full((1, 3, 1, 1), 0.5)
     none = torch.zeros(1, 3, 1, 1)
-    fields = Fields(zero, zero[:, :1], colour, none[:, :1], none, none, *torch.ones(2, 1))
+    fields = Fields(zero, zero[:, :1], colour, none[:, :1], none, none, none, *torch.ones(2, 1))
     x = picture(64)
     assert torch.equal(planes(fields).resized(64).apply(x), x)
 
@@ -153,7 +153,7 @@ def test_relative_contrast_never_falls(
 
     fields = Fields(
         field(light), field(veil, 1), field(colour, size=1), field(0, 1, 1), field(tone, size=1),
-        field(0, size=1),
+        field(0, size=1), field(0, size=1),
         *torch.ones(2, 1, dtype=torch.float64),
     )  # fmt: skip
     around = field(level)

@@ -43,7 +43,7 @@ class KnownCameras(nn.Module):
         first, second = _WIDTHS
         self.first = nn.Linear(features, first)
         self.second = nn.Linear(first, second)
-        self.last = zero_linear(second, 4)
+        self.last = zero_linear(second, 5)
 
     @classmethod
     def like(cls, other: KnownCameras) -> KnownCameras:
@@ -78,7 +78,10 @@ class KnownCameras(nn.Module):
     def forward(
         self, normalised_BF: torch.Tensor, *, dropped: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Tell the tone: three log-gains, and a belief in them, before their bounds: (B, 4).
+        """Tell the tone: (B, 5), before their bounds.
+
+        These are three log-gains, the belief in the tone, and the black of blue. Faded or garish
+        colours shift blue most, which is dark in most eyes: it gets a level of its own back.
 
         Args:
             normalised_BF: output of `normalised`.

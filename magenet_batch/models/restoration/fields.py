@@ -21,10 +21,12 @@ class Fields(NamedTuple):
         colour: V, (B, 3, 1, 1), 0..1.
         faded: log S, the lost saturation of the whole image, (B, 1, 1, 1), at least 0.
         tone: log-gain of the whole image per channel, (B, 3, 1, 1).
+        black: level of each channel that is taken away after the tone, (B, 3, 1, 1); negative where
+            a channel was clipped at black and its level is given back.
         own: log-gain that keeps the image's own tone after light and veil are undone, alike; it
             takes the place of `tone` as far as that is not believed.
         degraded: belief in light and veil, (B,), 0..1; at 0 they change nothing.
-        toned: belief in the tone, (B,), 0..1.
+        toned: belief in tone and black, (B,), 0..1.
     """
 
     light: torch.Tensor
@@ -32,6 +34,7 @@ class Fields(NamedTuple):
     colour: torch.Tensor
     faded: torch.Tensor
     tone: torch.Tensor
+    black: torch.Tensor
     own: torch.Tensor
     degraded: torch.Tensor
     toned: torch.Tensor
@@ -42,7 +45,8 @@ class Fields(NamedTuple):
         whole = torch.ones_like(self.degraded)
         return Fields(
             self.light * share, self.veil * share, self.colour, self.faded * share,
-            torch.lerp(self.own, self.tone, toned), torch.zeros_like(self.own), whole, whole,
+            torch.lerp(self.own, self.tone, toned), self.black * toned,
+            torch.zeros_like(self.own), whole, whole,
         )  # fmt: skip
 
     def scaled(self, share_B: torch.Tensor) -> Fields:
@@ -50,7 +54,7 @@ class Fields(NamedTuple):
         share = share_B.view(-1, 1, 1, 1)
         return self._replace(
             light=self.light * share, veil=self.veil * share, faded=self.faded * share,
-            tone=self.tone * share,
+            tone=self.tone * share, black=self.black * share,
         )  # fmt: skip
 
     def of(self, index: int) -> Fields:
@@ -63,7 +67,8 @@ class Fields(NamedTuple):
 
     def without_tone(self) -> Fields:
         """The same light and veil, without a change of tone."""
-        return self._replace(tone=torch.zeros_like(self.tone), own=torch.zeros_like(self.own))
+        nothing = torch.zeros_like(self.tone)
+        return self._replace(tone=nothing, black=nothing, own=nothing)
 
 
 class Planes(NamedTuple):
@@ -142,7 +147,8 @@ def planes(fields: Fields) -> Planes:
     left = 1 - fields.veil
     scale = torch.exp(fields.tone)
     return Planes(
-        torch.exp(fields.light) * scale / left, fields.veil * fields.colour * scale / left,
+        torch.exp(fields.light) * scale / left,
+        fields.veil * fields.colour * scale / left + fields.black,
         torch.exp(fields.faded),
     )  # fmt: skip
 

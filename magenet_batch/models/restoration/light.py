@@ -29,6 +29,7 @@ from magenet_batch.models.statistics import STATISTICS, colour_statistics
 
 _BRIGHTER, _DENSEST, _TONE = 1.6, 0.92, 1.0  # bounds of |L|, v and |tone|
 _FADED = 0.5  # bound of log S
+_BLACK = 0.15  # bound of |black|
 _PATCH = 4  # side in pixels of the patches that the first convolution sees as channels
 _COLOURS = 32  # side in pixels of the copy from which colour statistics are taken
 _MIRRORED = ((-1,), (-2,), (-2, -1))  # axes of the other views
@@ -107,7 +108,7 @@ class LightStage(nn.Module):
             views: number of mirrored views that are joined: 1, 2 or 4.
         """
         fields, colours = self.untoned(x_B3HW, mask_B1HW, views=views)
-        told = self.tone(colours).float()
+        told = F.pad(self.tone(colours).float(), (0, 1))  # an unknown camera's black stays
         if self.known is not None and statistics_BN is not None:
             features = self.known.normalised(known_features(fields, colours, statistics_BN))
             known = self.known.recognised(mask_B1HW)[:, None]
@@ -167,16 +168,16 @@ class LightStage(nn.Module):
         raw = F.interpolate(raw, size=(self.grid, self.grid), mode="bilinear", align_corners=False)
         raw, rest = calmed(raw), self.rest(F.silu(whole)).float()
         light = _BRIGHTER * torch.tanh((raw[:, :3] + rest[:, :3, None, None]) / _BRIGHTER)
+        nothing = torch.zeros_like(rest[:, :3, None, None])
         fields = Fields(
             light,
             _DENSEST * torch.sigmoid(raw[:, 3:]),
             torch.sigmoid(rest[:, 3:6])[:, :, None, None],
             _at_least_zero(_FADED * torch.tanh(self.fade(F.silu(whole)).float()))[:, :, None, None],
-            torch.zeros_like(rest[:, :3, None, None]),
-            torch.zeros_like(rest[:, :3, None, None]),
+            nothing, nothing, nothing,
             gate(self.believe(F.silu(whole).detach())[:, 0].float()),
             torch.ones_like(rest[:, 0]),
-        )
+        )  # fmt: skip
         return fields, described.detach()
 
 
@@ -189,10 +190,11 @@ def _evened(lit: torch.Tensor, fields: Fields) -> tuple[torch.Tensor, torch.Tens
     return own, colour_statistics(even.clamp(0, 1), side=_COLOURS)
 
 
-def _doubted(told_B4: torch.Tensor, degraded_B: torch.Tensor) -> torch.Tensor:
+def _doubted(told_B5: torch.Tensor, degraded_B: torch.Tensor) -> torch.Tensor:
     """Believe less in the tone of a known camera where its light seems to be as it was."""
-    doubt = _DOUBT * (degraded_B < _UNLIKELY).to(told_B4.dtype)
-    return torch.cat([told_B4[:, :3], told_B4[:, 3:] - doubt[:, None]], 1)
+    doubt = _DOUBT * (degraded_B < _UNLIKELY).to(told_B5.dtype)
+    tone, belief, black = told_B5.split([3, 1, 1], dim=1)
+    return torch.cat([tone, belief - doubt[:, None], black], 1)
 
 
 def known_features(
@@ -202,10 +204,13 @@ def known_features(
     return torch.cat([colours_BF, fields.degraded[:, None], statistics_BN], 1)
 
 
-def toned(fields: Fields, told_B4: torch.Tensor) -> Fields:
-    """Set the tone to what a last layer tells: gains, and a belief."""
-    tone = _TONE * torch.tanh(told_B4[:, :3] / _TONE)
-    return fields._replace(tone=tone[:, :, None, None], toned=gate(told_B4[:, 3]))
+def toned(fields: Fields, told_B5: torch.Tensor) -> Fields:
+    """Set tone and black to what a last layer tells: gains, a belief, and the black of blue."""
+    tone = _TONE * torch.tanh(told_B5[:, :3] / _TONE)
+    black = F.pad(_BLACK * torch.tanh(told_B5[:, 4:]), (2, 0))
+    return fields._replace(
+        tone=tone[:, :, None, None], black=black[:, :, None, None], toned=gate(told_B5[:, 3])
+    )
 
 
 def least_squares_gains(x_BCHW: torch.Tensor, wanted_BCHW: torch.Tensor) -> torch.Tensor:

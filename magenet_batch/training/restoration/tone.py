@@ -62,15 +62,20 @@ class ToneExamples:
     def __getitem__(self, chosen: torch.Tensor) -> ToneExamples:
         return ToneExamples(*(t[chosen] for t in vars(self).values()))
 
-    def toned(self, told_N4: torch.Tensor) -> Fields:
+    def toned(self, told_N5: torch.Tensor) -> Fields:
         """What was told, as fields without light."""
-        nothing = told_N4.new_zeros(len(told_N4), 3, 1, 1)
-        whole = told_N4.new_ones(len(told_N4))
+        nothing = told_N5.new_zeros(len(told_N5), 3, 1, 1)
+        whole = told_N5.new_ones(len(told_N5))
         without = Fields(
-            nothing, nothing[:, :1], nothing, nothing[:, :1], nothing,
+            nothing, nothing[:, :1], nothing, nothing[:, :1], nothing, nothing,
             self.own[:, :, None, None], whole, whole,
         )  # fmt: skip
-        return toned(without, told_N4)
+        return toned(without, told_N5)
+
+    def shown(self, fields: Fields) -> torch.Tensor:
+        """The thumbnails with the tone of these fields, not clipped."""
+        told = fields.believed()
+        return self.evened * told.tone.exp() - told.black
 
 
 @torch.no_grad()
@@ -170,21 +175,21 @@ def fit_tone(
 
 
 def tone_losses(
-    examples: ToneExamples, told_N4: torch.Tensor, degraded_N: torch.Tensor, *, level: float
+    examples: ToneExamples, told_N5: torch.Tensor, degraded_N: torch.Tensor, *, level: float
 ) -> Losses:
     """Losses of the tone of degraded images, and of the decision whether to change an image's own.
 
     Args:
         examples: images.
-        told_N4: what is told of them.
+        told_N5: what is told of them.
         degraded_N: 1 for degraded images, 0 for others.
         level: weight of errors relative to the level.
     """
-    fields = examples.toned(told_N4)
+    fields = examples.toned(told_N5)
     y, m = examples.wanted, examples.mask
 
     def errors(fields: Fields) -> tuple[torch.Tensor, torch.Tensor]:
-        x = examples.evened * fields.believed().tone.exp()
+        x = examples.shown(fields)
         return mean_square(x - y, m), unlike(x, y, m)
 
     square, apart = errors(fields._replace(toned=torch.ones_like(fields.toned)))
@@ -192,7 +197,7 @@ def tone_losses(
         "tone": (0.5 * torch.log(square + _LEAST) * degraded_N).mean(),
         "level": (level * torch.log(apart + _UNLIKE) * degraded_N).mean(),
     }
-    square, apart = errors(fields._replace(tone=fields.tone.detach()))
+    square, apart = errors(fields._replace(tone=fields.tone.detach(), black=fields.black.detach()))
     losses["belief"] = _BELIEF * torch.log(square + _BELIEVED).mean()
     losses["level_belief"] = _BELIEF * level * torch.log(apart + _UNLIKE_BELIEVED).mean()
     return losses | {"total": torch.stack(list(losses.values())).sum()}
@@ -210,8 +215,7 @@ def measure_tone(
     numbers: dict[str, float] = {}
     for name, (seen, clean) in held.items():
         after, kept = (
-            e.evened * e.toned(cameras(cameras.normalised(e.features))).believed().tone.exp()
-            for e in (seen, clean)
+            e.shown(e.toned(cameras(cameras.normalised(e.features)))) for e in (seen, clean)
         )
         y, m = seen.wanted, seen.mask
         gained = psnr_of(after - y, m) - psnr_of(seen.seen - y, m)

@@ -1,5 +1,6 @@
 """The tone of known cameras: training finds gains that features tell, and resumes where it was."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeI
         found = made(whole.seen[:1].float() / 255, whole.mask[:1].float(),
                      whole.seen_statistics[:1])  # fmt: skip
     assert told.tone.abs().max() > 0.01
-    for name in ("tone", "toned", "own"):
+    for name in ("tone", "black", "toned", "own"):
         assert torch.allclose(getattr(found, name), getattr(told, name)[:1], atol=1e-4), name
 
 
@@ -145,10 +146,10 @@ def test_what_training_tells_of_an_example_is_what_the_stage_tells(whole: WholeI
 def test_tone_and_belief_are_trained_by_separate_losses(name: str):
     some = made_up(10, 1)
     for loss, own, other in (
-        (name, slice(0, 3), slice(3, 4)),
-        (f"{name}_belief".replace("tone_", ""), slice(3, 4), slice(0, 3)),
+        (name, [0, 1, 2, 4], [3]),
+        (f"{name}_belief".replace("tone_", ""), [3], [0, 1, 2, 4]),
     ):
-        told = 0.1 * torch.randn(10, 4, generator=torch.Generator().manual_seed(2))
+        told = 0.1 * torch.randn(10, 5, generator=torch.Generator().manual_seed(2))
         told.requires_grad_()
         losses = tone_losses(some, told, torch.ones(10), level=2.0)
         losses[loss].backward()
@@ -157,7 +158,7 @@ def test_tone_and_belief_are_trained_by_separate_losses(name: str):
 
 
 def test_losses_sum_to_the_total_and_without_level_none_counts():
-    some, told = made_up(10, 1), 0.1 * torch.ones(10, 4)
+    some, told = made_up(10, 1), 0.1 * torch.ones(10, 5)
     losses = tone_losses(some, told, torch.ones(10), level=2.0)
     parts = [losses[name] for name in ("tone", "level", "belief", "level_belief")]
     assert float(losses["total"]) == pytest.approx(float(sum(parts)), rel=1e-5)
@@ -167,7 +168,7 @@ def test_losses_sum_to_the_total_and_without_level_none_counts():
 
 def test_clean_images_train_the_belief_and_not_the_tone():
     some = undegraded(made_up(10, 1))
-    told = 0.1 * torch.ones(10, 4)
+    told = 0.1 * torch.ones(10, 5)
     told.requires_grad_()
     degraded = torch.cat([torch.ones(5), torch.zeros(5)])
     tone_losses(some, told, degraded, level=2.0)["total"].backward()
@@ -179,14 +180,30 @@ def test_clean_images_train_the_belief_and_not_the_tone():
 def test_the_right_gains_lose_least():
     some = made_up(10, 1)
     right = torch.log(some.wanted / some.evened).mean((2, 3))
-    told = torch.cat([torch.atanh(right), torch.full((10, 1), 9.0)], 1)
+    told = torch.cat([torch.atanh(right), torch.tensor([[9.0, 0.0]] * 10)], 1)
     least = tone_losses(some, told, torch.ones(10), level=2.0)
     for seed in range(4):
-        step = 0.05 * torch.randn(10, 4, generator=torch.Generator().manual_seed(seed))
+        step = 0.05 * torch.randn(10, 5, generator=torch.Generator().manual_seed(seed))
         step[:, 3] = 0
         losses = tone_losses(some, told + step, torch.ones(10), level=2.0)
         for name, value in least.items():
             assert float(losses[name]) > float(value), name
+
+
+def test_blue_that_was_clipped_gets_its_level_back():
+    """No gain does that."""
+    some = made_up(10, 1)
+    dark = some.evened * torch.tensor([1.0, 1.0, 0.0]).view(1, 3, 1, 1)
+    flat = torch.full_like(dark[:, 2:], 0.05)
+    some = replace(some, evened=dark, wanted=torch.cat([dark[:, :2], flat], 1))
+    told = torch.tensor([[0.0, 0.0, 0.0, 9.0, -math.atanh(0.05 / 0.15)]] * 10)
+    right = tone_losses(some, told, torch.ones(10), level=2.0)
+    assert torch.allclose(some.shown(some.toned(told))[:, 2:], flat, atol=1e-6)
+    for step in (-0.2, 0.2, 0.33):
+        other = told + step * torch.tensor([0, 0, 1.0, 0, 1.0])
+        losses = tone_losses(some, other, torch.ones(10), level=2.0)
+        assert float(losses["tone"]) > float(right["tone"])
+        assert float(losses["level"]) > float(right["level"])
 
 
 def test_gains_that_features_tell_are_found_and_a_resumed_fit_is_the_same(tmp_path: Path):
