@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from magenet_batch.models.restoration.cameras import ALIKE, frames_among, overlap
+from magenet_batch.models.restoration.cameras import ALIKE, frames_among, likeness
 from magenet_batch.training.data.config import DataConfig
 from magenet_batch.training.data.images import TrainingImages, load_training_images
 from magenet_batch.training.restoration.sources import frames_of
@@ -34,7 +34,7 @@ def main() -> None:
     measured = {}
     for name in sorted(str(folder) for folder in folders if folder.name != "masks"):
         frames = frames_of(_photographs(options.data, name), _FRAME)
-        alike = [float(one) for one in overlap(frames, known).amax(1)]
+        alike = [float(one) for one in likeness(frames, known)]
         measured[name] = {
             "photographs": len(alike),
             "recognised": sum(one >= ALIKE for one in alike),

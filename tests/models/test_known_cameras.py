@@ -15,6 +15,7 @@ from magenet_batch.models.restoration.cameras import (
     KnownCameras,
     framed,
     frames_among,
+    likeness,
     overlap,
 )
 from magenet_batch.models.restoration.config import LightConfig, RestorationConfig
@@ -191,6 +192,20 @@ def test_a_frame_that_differs_a_little_is_recognised():
         rows, columns = inside[count // 2 :][: int(share * count)].T
         mask[0, rows, columns] = 0
     assert made.known.recognised(torch.stack([near_by, other])).tolist() == [True, False]
+
+
+def test_a_frame_whose_rim_is_too_dark_to_see_is_recognised():
+    """At its left edge nothing is lit: enlarged until it touches, it is too high."""
+    size = 128
+    at = (torch.arange(size) + 0.5) * (2 / size) - 1
+    across, down = at[None], at[:, None]
+    whole = ((across.square() + down.square() < 0.98**2) & (down.abs() < 0.8)).float()[None]
+    dark = whole * (across > -0.97)
+    known = KnownCameras(1, size=size, features=4)
+    known.frames[0] = framed(whole[None])[0, 0]
+    exactly = overlap(framed(dark[None]), known.frames)
+    assert float(exactly) < ALIKE < float(likeness(dark[None], known.frames))
+    assert bool(known.recognised(dark[None]))
 
 
 def test_features_are_normalised_and_bounded():

@@ -19,6 +19,7 @@ ALIKE = 0.985
 """Least overlap of a frame with that of its camera."""
 _GROUPED = 0.97  # least overlap of two photographs that make up a camera, in training
 _QUICK = 0.96  # least share of areas at which frames are compared: enlarging moves edges by a pixel
+_RESIZED = (1.0, 0.99, 1.01)  # a dark rim moves the edges of a frame by a pixel
 _WIDTHS = (128, 64)
 
 
@@ -59,7 +60,7 @@ class KnownCameras(nn.Module):
         """
         if mask_B1SS.device.type == "cpu" and not bool(self._may_be(mask_B1SS).any()):
             return torch.zeros(len(mask_B1SS), dtype=torch.bool)  # elsewhere asking would wait
-        return overlap(framed(mask_B1SS), self.frames).amax(1) >= ALIKE
+        return likeness(mask_B1SS, self.frames) >= ALIKE
 
     def _may_be(self, mask_B1SS: torch.Tensor) -> torch.Tensor:
         """Whether enlarged masks are about as large as a frame: (B,) bool; a quick look."""
@@ -94,19 +95,31 @@ class KnownCameras(nn.Module):
         return result
 
 
-def framed(mask_B1SS: torch.Tensor) -> torch.Tensor:
+def likeness(mask_B1SS: torch.Tensor, frames_KSS: torch.Tensor) -> torch.Tensor:
+    """Largest overlap of fields of view with a frame, also a little larger or smaller: (B,), 0..1.
+
+    Args:
+        mask_B1SS: field of view in the square around it, 0 or 1.
+        frames_KSS: frames, from `framed`.
+    """
+    each = [overlap(framed(mask_B1SS, size=size), frames_KSS).amax(1) for size in _RESIZED]
+    return torch.stack(each).amax(0)
+
+
+def framed(mask_B1SS: torch.Tensor, *, size: float = 1.0) -> torch.Tensor:
     """Enlarge fields of view until they touch the square, so that its margin does not matter.
 
     Args:
         mask_B1SS: field of view, 0 or 1.
+        size: what is then done to its size.
 
     Returns:
         The same, centred, of 0 and 1; 0 for an empty one.
     """
-    size = mask_B1SS.shape[-1]
+    side = mask_B1SS.shape[-1]
     first, last = _ends(mask_B1SS)
-    half = (last - first).amax(0).clamp_min(1) / size
-    centre = (first + last) / size - 1
+    half = (last - first).amax(0).clamp_min(1) / (side * size)
+    centre = (first + last) / side - 1
     zero = torch.zeros_like(half)
     rows = [torch.stack([half, zero, centre[0]], 1), torch.stack([zero, half, centre[1]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), list(mask_B1SS.shape), align_corners=False)

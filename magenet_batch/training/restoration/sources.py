@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from magenet_batch.degradation import preset, sample_degradation
 from magenet_batch.degradation.registry import KINDS
 from magenet_batch.degradation.sample import Preset
-from magenet_batch.models.restoration.cameras import ALIKE, framed, frames_among, overlap
+from magenet_batch.models.restoration.cameras import ALIKE, framed, frames_among, likeness
 from magenet_batch.models.restoration.light import LightStage
 from magenet_batch.models.restoration.network import Restorer
 from magenet_batch.randomness import generator
@@ -169,7 +169,7 @@ def tone_sources(
     how = preset(recipe.validation.preset)
     for folder in data.validation:
         some = _held_photographs(recipe, folder, _HELD_SIZE)
-        alike = overlap(frames_of(some, light.size), frames).amax(1) >= ALIKE
+        alike = likeness(frames_of(some, light.size), frames) >= ALIKE
         if alike.any():
             some = some.chosen(torch.nonzero(alike)[:, 0])
             rng = generator(recipe.run.seed, f"validation {folder}", 0)
