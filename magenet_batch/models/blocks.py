@@ -95,6 +95,34 @@ def conv_shuffled(
     return y.reshape(b, 2 * h, 2 * w, channels).permute(0, 3, 1, 2)
 
 
+def conv_to_planes(
+    x_BCHW: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> torch.Tensor:
+    """Compute a convolution followed by `pixel_shuffle(2)` in planes, at the cost of one copy.
+
+    Neighbours in a row are computed side by side, and a complex number moves both.
+
+    Args:
+        x_BCHW: as for `conv_shuffled`.
+        weight: alike.
+        bias: alike.
+
+    Returns:
+        (B, C, 2 H, 2 W) float32, contiguous.
+    """
+    channels = len(weight) // 4
+    order = torch.arange(len(weight), device=weight.device).view(channels, 2, 2)
+    order = order.transpose(0, 1).flatten()
+    y = F.conv2d(
+        x_BCHW, weight[order], None if bias is None else bias[order], padding=weight.shape[-1] // 2
+    )
+    b, _, h, w = y.shape
+    rows = y.permute(0, 2, 3, 1).float().contiguous()
+    pairs = torch.view_as_complex(rows.view(b, h, w, 2, channels, 2))
+    planes = pairs.permute(0, 4, 1, 3, 2).contiguous()
+    return torch.view_as_real(planes).view(b, channels, 2 * h, 2 * w)
+
+
 def conv_unshuffled(x_BCHW: torch.Tensor, conv: nn.Conv2d, *, factor: int = 2) -> torch.Tensor:
     """Compute `conv` of `pixel_unshuffle(x, factor)`; without gradients as one strided convolution.
 

@@ -6,10 +6,16 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from magenet_batch.models.blocks import AttentionBlock, Down, Up, conv3, conv_unshuffled
+from magenet_batch.models.blocks import (
+    AttentionBlock,
+    Down,
+    Up,
+    conv3,
+    conv_to_planes,
+    conv_unshuffled,
+)
 from magenet_batch.models.config import StructureConfig
 
 
@@ -63,4 +69,5 @@ class StructureModule(nn.Module):
             x = self.decoders[level](self.ups[level](x) + skips[level])
             features.append(x)
         eighth, quarter, half = features
-        return Structure(F.pixel_shuffle(self.head(half), 2), (half, quarter, eighth))
+        logits = conv_to_planes(half, self.head.weight, self.head.bias)
+        return Structure(logits, (half, quarter, eighth))

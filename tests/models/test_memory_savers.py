@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from magenet_batch.models.affine import Window, cut_resized
-from magenet_batch.models.blocks import added, conv_shuffled, scaled, silu
+from magenet_batch.models.blocks import added, conv_shuffled, conv_to_planes, scaled, silu
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.stages import LocalStage
 
@@ -18,16 +18,19 @@ def test_a_shuffled_convolution_is_a_convolution_and_a_shuffle(kernel, layout):
     conv = nn.Conv2d(5, 12, kernel, padding=kernel // 2)
     x = torch.rand(2, 5, 6, 10).contiguous(memory_format=layout)
     expected = F.pixel_shuffle(conv(x), 2)
-    assert torch.allclose(conv_shuffled(x, conv.weight, conv.bias), expected, atol=1e-6)
     unbiased = F.pixel_shuffle(F.conv2d(x, conv.weight, padding=kernel // 2), 2)
-    assert torch.allclose(conv_shuffled(x, conv.weight, None), unbiased, atol=1e-6)
+    for shuffled in (conv_shuffled, conv_to_planes):
+        assert torch.allclose(shuffled(x, conv.weight, conv.bias), expected, atol=1e-6)
+        assert torch.allclose(shuffled(x, conv.weight, None), unbiased, atol=1e-6)
+    assert conv_to_planes(x, conv.weight, None).is_contiguous()
 
 
-def test_a_shuffled_convolution_passes_gradients_to_its_weights():
+@pytest.mark.parametrize("shuffled", [conv_shuffled, conv_to_planes])
+def test_a_shuffled_convolution_passes_gradients_to_its_weights(shuffled):
     conv = nn.Conv2d(4, 8, 3, padding=1)
     x = torch.rand(1, 4, 4, 4)
     (expected,) = torch.autograd.grad(F.pixel_shuffle(conv(x), 2).square().sum(), conv.weight)
-    found = conv_shuffled(x, conv.weight, conv.bias).square().sum()
+    found = shuffled(x, conv.weight, conv.bias).square().sum()
     assert torch.allclose(torch.autograd.grad(found, conv.weight)[0], expected, atol=1e-5)
 
 

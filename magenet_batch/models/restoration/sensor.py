@@ -20,7 +20,7 @@ from magenet_batch.models.blocks import (
     added,
     added_product,
     conv3,
-    conv_shuffled,
+    conv_to_planes,
     conv_unshuffled,
     doubled,
     silu,
@@ -168,4 +168,4 @@ def _enlarged(convs: list[nn.Conv2d], x_BCHW: torch.Tensor) -> torch.Tensor:
     """Apply convolutions with four outputs per position as 2 x 2 pixels each: float32 planes."""
     weight = torch.cat([conv.weight for conv in convs])
     bias = torch.cat([conv.bias for conv in convs if conv.bias is not None])
-    return conv_shuffled(x_BCHW, weight, bias).float().contiguous()
+    return conv_to_planes(x_BCHW, weight, bias)

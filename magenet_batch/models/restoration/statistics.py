@@ -37,7 +37,7 @@ def _of_one(
     used = torch.zeros_like(inner_1HW[0], dtype=torch.bool)
     used[::every, ::every] = inner_1HW[0, ::every, ::every] > 0
     at = torch.nonzero(used.flatten())[:, 0]
-    f, light = (t.flatten(1)[:, at][None].float() for t in (stacked, rest))
+    f, light = (t.flatten(1).index_select(1, at)[None].float() for t in (stacked, rest))
     return _described(f, light, f.new_ones(1, 1, len(at)))
 
 
