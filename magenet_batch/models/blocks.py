@@ -33,6 +33,11 @@ def silu(x: torch.Tensor) -> torch.Tensor:
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
+def tanh(x: torch.Tensor) -> torch.Tensor:
+    """Hyperbolic tangent; when no gradient is needed as a sigmoid, which CPUs compute faster."""
+    return torch.tanh(x) if torch.is_grad_enabled() else (2 * x).sigmoid_().mul_(2).sub_(1)
+
+
 def scaled(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """The product, in place of the first factor when no gradient is needed."""
     return x * factor if torch.is_grad_enabled() else x.mul_(factor)

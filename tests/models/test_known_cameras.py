@@ -166,7 +166,7 @@ def test_where_light_is_not_believed_the_tone_is_doubted(light: float, toned: fl
     made.known.last.weight.zero_()
     made.known.last.bias.copy_(torch.tensor([0.3, -0.2, 0.1, 0.7, 0.5]))
     found = made(x, mask, told)
-    assert float(found.toned) == pytest.approx(float(gate(torch.tensor(0.7 - 3 * (1 - toned)))))
+    assert float(found.toned) == pytest.approx(float(gate(torch.tensor(0.7 - 4 * (1 - toned)))))
     assert torch.allclose(found.tone.flatten(), torch.tensor([0.3, -0.2, 0.1]).tanh(), atol=1e-5)
     assert float(found.black[0, 2]) == pytest.approx(0.15 * math.tanh(0.5))
     assert float(found.believed().black[0, 2]) == pytest.approx(toned_black(found))

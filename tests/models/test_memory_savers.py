@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from magenet_batch.models.affine import Window, cut_resized
-from magenet_batch.models.blocks import added, conv_shuffled, conv_to_planes, scaled, silu
+from magenet_batch.models.blocks import added, conv_shuffled, conv_to_planes, scaled, silu, tanh
 from magenet_batch.models.config import magenet_config
 from magenet_batch.models.stages import LocalStage
 
@@ -32,6 +32,12 @@ def test_a_shuffled_convolution_passes_gradients_to_its_weights(shuffled):
     (expected,) = torch.autograd.grad(F.pixel_shuffle(conv(x), 2).square().sum(), conv.weight)
     found = shuffled(x, conv.weight, conv.bias).square().sum()
     assert torch.allclose(torch.autograd.grad(found, conv.weight)[0], expected, atol=1e-5)
+
+
+def test_the_hyperbolic_tangent_is_the_same_without_gradients():
+    x = torch.linspace(-30, 30, 1001)
+    with torch.inference_mode():
+        assert torch.allclose(tanh(x), torch.tanh(x), atol=3e-7)
 
 
 def test_only_without_gradients_inputs_are_overwritten():

@@ -35,7 +35,7 @@ _COLOURS = 32  # side in pixels of the copy from which colour statistics are tak
 _MIRRORED = ((-1,), (-2,), (-2, -1))  # axes of the other views
 _HIDDEN = 128  # features from which the tone is told
 _UNLIKELY = 0.5  # belief in light and veil below which the tone of a known camera is doubted
-_DOUBT = 3.0  # by so much, before the gate
+_DOUBT = 4.0  # by so much, before the gate
 
 
 class LightBlock(nn.Module):
@@ -193,7 +193,7 @@ def _evened(lit: torch.Tensor, fields: Fields) -> tuple[torch.Tensor, torch.Tens
 def _doubted(told_B5: torch.Tensor, degraded_B: torch.Tensor) -> torch.Tensor:
     """Believe less in the tone of a known camera where its light seems to be as it was."""
     doubt = _DOUBT * (degraded_B < _UNLIKELY).to(told_B5.dtype)
-    tone, belief, black = told_B5.split([3, 1, 1], dim=1)
+    tone, belief, black = torch.split(told_B5, [3, 1, 1], dim=1)
     return torch.cat([tone, belief - doubt[:, None], black], 1)
 
 

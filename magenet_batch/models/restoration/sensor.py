@@ -24,6 +24,7 @@ from magenet_batch.models.blocks import (
     conv_unshuffled,
     doubled,
     silu,
+    tanh,
     zero_conv,
     zero_linear,
 )
@@ -128,7 +129,7 @@ class SensorStage(nn.Module):
             shared = added_product(shared, common, _grey(band))
         y = added(y, shared)
         if self.residual is not None:
-            y = torch.add(y, torch.tanh(fine[:, 2 * _FULL :]), alpha=self.most)
+            y = torch.add(y, tanh(fine[:, 2 * _FULL :]), alpha=self.most)
         return y
 
     def strengths(self, vessels_B1HW: torch.Tensor | None) -> torch.Tensor | float:

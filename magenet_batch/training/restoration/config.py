@@ -178,11 +178,11 @@ class ToneTrainingConfig(BaseModel):
     single: float = Field(default=0.4, ge=0, le=1)
     single_of: str = "evaluation"
     working_sizes: tuple[int, ...] = (512, 512, 640)
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=6000, ge=1)
     batch: int = Field(default=128, ge=2)
     clean: float = Field(default=0.25, ge=0, lt=1)
     dropout: float = Field(default=0.4, ge=0, lt=1)
-    noise: float = Field(default=0.4, ge=0)
+    noise: float = Field(default=0.3, ge=0)
     level: float = Field(default=2.0, ge=0)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
