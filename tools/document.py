@@ -107,8 +107,8 @@ def known(results: Numbers) -> str:
         ("clean, known camera (dB)", "clean_known", "PSNR", 1),
     )
     names = {
-        "not told": "gates_untold", "told": "gates_known",
-        "told, belief lowered by 1.5": "gates_known_cautious", "shipped": "gates",
+        "not told": "gates_untold", "gains told": "gates_known",
+        "with doubt": "gates_known_gains", "shipped": "gates",
     }  # fmt: skip
     return compared(results, names, lines)
 

@@ -1,7 +1,7 @@
 """The tone of known cameras: colours and statistics of whole images to gains of the channels.
 
-After light and veil are undone, only one gain per channel is left to find, and thumbnails show its
-error. Each image is evened once; training then takes seconds.
+After light and veil are undone, one gain per channel and the black of blue are left to find, and
+thumbnails show their error. Each image is evened once; training then takes minutes.
 """
 
 from __future__ import annotations
