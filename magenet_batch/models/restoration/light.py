@@ -7,8 +7,8 @@ model, solved for the scene). Where x has a detail of relative contrast c, y has
 (exp(L) x - v V) >= c: undoing illumination preserves relative contrast, and removing a veil raises
 it. The fields come from a coarse grid, so that nothing smaller than a macula is treated as light. S
 is one number per image, at least 1: it restores faded colours, which also raises the contrast of
-green, where vessels show. Blue alone can have a black level, which is then taken away or given back:
-where it was clipped in a photograph of a known camera, it has no contrast to lose.
+green, where vessels show. Blue alone can have a black level, which is then taken away, or given
+back: where it was clipped in a photograph of a known camera, it has no contrast to lose.
 """
 
 from __future__ import annotations
