@@ -49,8 +49,9 @@ def command(
     if dry_run:
         from magenet_batch.training.estimate import outlook
 
+        expected = outlook(loaded)  # first: whether data are missing is what matters most
         tell(loaded.model_dump_json(indent=2))
-        say(outlook(loaded))
+        say(expected)
         return
     from magenet_batch.training.run import train
 

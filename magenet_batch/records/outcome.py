@@ -76,6 +76,7 @@ class Outcome:
         reviewed: number of images that a reviewer decided about, by decision.
         noted: number of images with a note about what was unusual about their file.
         lettered: number of images that seem to show text outside the field of view.
+        poor: number of images that are delivered, enhanced or as they came, and graded reject.
     """
 
     planned: int | None = None
@@ -90,6 +91,7 @@ class Outcome:
     reviewed: Counter[str] = field(default_factory=Counter)
     noted: int = 0
     lettered: int = 0
+    poor: int = 0
 
     def add(
         self,
@@ -128,7 +130,9 @@ class Outcome:
         before, after = grades
         if status != "failed":
             # what is not delivered enhanced has the grade it came with
-            self.gradable.add(before, after if status == "enhanced" else before, count)
+            delivered = after if status == "enhanced" else before
+            self.gradable.add(before, delivered, count)
+            self.poor += count * (status in ("enhanced", "kept") and delivered == GRADES[-1])
 
     @property
     def done(self) -> int:

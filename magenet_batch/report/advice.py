@@ -23,8 +23,8 @@ class Step:
     """One thing to do.
 
     Attributes:
-        key: what it is about: `review`, `retake`, `failed`, `text`, `folder`, `lost`, `pending` or
-            `none`.
+        key: what it is about: `review`, `retake`, `failed`, `text`, `folder`, `lost`, `poor`,
+            `ungradable`, `pending` or `none`.
         text: one or two sentences.
         count: images that it is about.
         images: ids of the first few.
@@ -54,8 +54,8 @@ def next_steps(found: ReportTotals) -> list[Step]:
     if found.assessed_only:
         made = [_ungradable(found), _failed(found), _text(found), _worst_folder(found)]
     else:
-        made = [_pending(found), _review(found), _lost(found), _retake(found), _failed(found),
-                _text(found), _worst_folder(found)]  # fmt: skip
+        made = [_pending(found), _review(found), _lost(found), _retake(found), _poor(found),
+                _failed(found), _text(found), _worst_folder(found)]  # fmt: skip
     steps = [step for step in made if step is not None]
     return steps or [Step("none", "Nothing: no image waits for a person, and none failed.")]
 
@@ -106,6 +106,15 @@ def _retake(found: ReportTotals) -> Step | None:
     them, verb = ("it", "it was") if count == 1 else ("them", "they were")
     text = f"Photograph {images(count)} again, or leave {them} out: {verb} not enhanced: {why}."
     return Step("retake", text, count, show="withheld")
+
+
+def _poor(found: ReportTotals) -> Step | None:
+    count = found.outcome.poor
+    if not count:
+        return None
+    them = "it" if count == 1 else "them"
+    text = f"Look at {images(count)} before you use {them}: delivered, but graded reject."
+    return Step("poor", text, count)
 
 
 def _ungradable(found: ReportTotals) -> Step | None:

@@ -66,6 +66,15 @@ def test_folders_that_are_alike_are_not_judged(tmp_path, folders):
     assert "folder" not in steps_of(tmp_path, rows)[0]
 
 
+def test_what_is_delivered_and_can_hardly_be_used_is_named(tmp_path):
+    """The policy leaves out what is almost certainly hopeless; the grade is the likeliest."""
+    rows = [make_rows(1)[0] | {"image_id": f"{i}.jpg", "flags": []} for i in range(4)]
+    rows[1] |= {"status": "kept", "reason": "unchanged", "grade_before": "reject"}
+    steps, _ = steps_of(tmp_path, rows)
+    assert steps["poor"].text == "Look at 1 image before you use it: delivered, but graded reject."
+    assert "retake" not in steps
+
+
 def test_an_assessed_archive_is_told_which_to_look_at(tmp_path):
     rows = [r | {"status": "assessed", "reason": None} for r in make_rows(9)]
     rows[1] |= {"grade_before": "reject", "good_before": 0.01}
@@ -110,7 +119,10 @@ def test_every_number_is_true(tmp_path_factory, changes):
         r["status"], r["reason"], flagged=bool(r["flags"]), decision=r["decision"])]  # fmt: skip
     failed = [r for r in rows if r["status"] == "failed"]
     never = [r for r in rows if r["status"] == "withheld" and r["reason"] in NEVER_ENHANCED]
-    expected = {"review": len(waiting), "failed": len(failed), "retake": len(never)}
+    poor = [r for r in rows if (r["status"], r["grade_after"]) == ("enhanced", "reject")
+            or (r["status"], r["grade_before"]) == ("kept", "reject")]  # fmt: skip
+    expected = {"review": len(waiting), "failed": len(failed), "retake": len(never),
+                "poor": len(poor)}  # fmt: skip
     assert {k: steps[k].count if k in steps else 0 for k in expected} == expected
     assert set(getattr(steps.get("review"), "images", ())) <= {r["image_id"] for r in waiting}
     gradable = found.outcome.gradable
