@@ -105,6 +105,10 @@ def _retake(found: ReportTotals) -> Step | None:
     why = ", ".join(f"{because(r)} ({n:,})" for r, n in _most(never) if n)
     them, verb = ("it", "it was") if count == 1 else ("them", "they were")
     text = f"Photograph {images(count)} again, or leave {them} out: {verb} not enhanced: {why}."
+    if never["reject"]:
+        text += (
+            " With --policy all, a job into another folder shows what the network makes of such."
+        )
     return Step("retake", text, count, show="withheld")
 
 

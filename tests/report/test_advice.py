@@ -66,6 +66,14 @@ def test_folders_that_are_alike_are_not_judged(tmp_path, folders):
     assert "folder" not in steps_of(tmp_path, rows)[0]
 
 
+@pytest.mark.parametrize(("reason", "tried"), [("reject", True), ("hopeless", False)])
+def test_what_was_rejected_can_be_tried_all_the_same(tmp_path, reason, tried):
+    rows = [make_rows(1)[0] | {"status": "withheld", "reason": reason, "flags": []}]
+    text = steps_of(tmp_path, rows)[0]["retake"].text
+    assert text.startswith("Photograph 1 image again, or leave it out: it was not enhanced: ")
+    assert ("--policy all" in text) == tried
+
+
 def test_what_is_delivered_and_can_hardly_be_used_is_named(tmp_path):
     """The policy leaves out what is almost certainly hopeless; the grade is the likeliest."""
     rows = [make_rows(1)[0] | {"image_id": f"{i}.jpg", "flags": []} for i in range(4)]
