@@ -164,3 +164,15 @@ def test_models_are_listed_without_loading_them(capsys):
     listed = json.loads(capsys.readouterr().out)
     assert "small" in [one["name"] for one in listed]
     assert all(len(one["hash"]) == 16 and one["notes"]["attribution"] for one in listed)
+
+
+def test_models_are_listed_for_choosing_and_their_notes_on_request(capsys):
+    from magenet_batch.models.catalog import shipped_names
+
+    assert main(["models"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    names = [line.split(":")[0] for line in told if not line.startswith(" ")]
+    assert names[0] == "small" and told[0].endswith(", the default")
+    assert set(names) == set(shipped_names()) and len(told) == 2 * len(names)
+    assert main(["models", "--notes"]) == 0
+    assert "  attribution: " in capsys.readouterr().out
