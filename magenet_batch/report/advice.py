@@ -16,6 +16,8 @@ NAMED = 6
 """Images that a step names."""
 LEAST_IN_FOLDER = 3
 """A folder with fewer images is no folder to judge."""
+STANDS_OUT = 1.25
+"""A folder is named when its share of unusable images is this many times that of the archive."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,14 @@ def _worst_folder(found: ReportTotals) -> Step | None:
 
     name, worst = max(folders, key=lambda f: (share(f[1]), f[1].unusable))
     everywhere = sum(t.unusable for _, t in found.folders.result()) / found.images
-    if share(worst) <= everywhere:
+    if share(worst) <= STANDS_OUT * everywhere:
         return None
     called = "The archive's own folder" if name == "." else visible(name)
     how = "" if found.assessed_only else " as delivered"
     return Step(
         "folder",
         f"{called} is the worst folder: {worst.unusable:,} of {worst.images:,} images are not "
-        f"gradable{how} or failed ({percent(share(worst))}, {percent(everywhere)} of the archive).",
+        f"gradable{how} or failed ({percent(share(worst))}; in the whole archive "
+        f"{percent(everywhere)}).",
         worst.unusable,
     )

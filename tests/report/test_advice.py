@@ -56,13 +56,20 @@ def test_the_worst_folder_is_the_one_with_most_that_nobody_can_use(tmp_path):
     steps, _ = steps_of(tmp_path, rows)
     assert steps["folder"].text == (
         "clinic_b is the worst folder: 3 of 5 images are not gradable as delivered or failed "
-        "(60 %, 27 % of the archive)."
+        "(60 %; in the whole archive 27 %)."
     )
 
 
 @pytest.mark.parametrize("folders", [1, 3])
 def test_folders_that_are_alike_are_not_judged(tmp_path, folders):
     rows = [make_rows(1)[0] | {"image_id": f"{i % folders}/{i}.jpg"} for i in range(12)]
+    assert "folder" not in steps_of(tmp_path, rows)[0]
+
+
+def test_a_folder_that_is_hardly_worse_than_the_archive_is_not_named(tmp_path):
+    rows = [make_rows(1)[0] | {"image_id": f"{i // 20}/{i}.jpg"} for i in range(40)]
+    for place in (*range(5), *range(20, 24)):  # 5 of 20, and 4
+        rows[place] |= {"grade_after": "reject"}
     assert "folder" not in steps_of(tmp_path, rows)[0]
 
 
