@@ -109,7 +109,7 @@ def _retake(found: ReportTotals) -> Step | None:
     text = f"Photograph {images(count)} again, or leave {them} out: {verb} not enhanced: {why}."
     if never["reject"]:
         text += (
-            " With --policy all, a job into another folder shows what the network makes of such."
+            " With --policy all, a job into another folder shows what the network makes of them."
         )
     return Step("retake", text, count, show="withheld")
 
