@@ -31,6 +31,7 @@ class Kind:
         quick: changes.
         curves: where each part that is trained by steps writes its curves.
         matters: a change after which nothing is resumed.
+        short: changes that leave several segments of one step in every phase, and no more.
     """
 
     recipe: str
@@ -38,6 +39,7 @@ class Kind:
     quick: tuple[str, ...]
     curves: tuple[str, ...]
     matters: str
+    short: tuple[str, ...] = ()
 
     def changes(self, output: Path, *more: str) -> list[str]:
         # Exact numbers are compared, and some CPUs would compute in bf16.
@@ -76,6 +78,7 @@ PARTS = Kind(
      "spots.steps=5", "light.steps=5", "light.batch=2", "light.real_batch=1",
      "validation.every=3", "validation.images=1", "data.size=192"),
     ("sensor/curves.jsonl", "spots/curves.jsonl", "light/curves.jsonl"), "light.detail=0.3",
+    ("sensor.steps=3", "spots.steps=2", "light.steps=2", "sense.steps=2", "tone.steps=2"),
 )  # fmt: skip
 both = pytest.mark.parametrize("kind", [AFFINE, PARTS], ids=lambda kind: kind.recipe)
 
@@ -156,13 +159,13 @@ def test_a_run_resumed_after_ctrl_c_is_that_of_an_uninterrupted_one(
 @both
 def test_a_run_in_segments_stops_by_itself_and_resumes(kind: Kind, tmp_path: Path):
     """Each segment gets on, however short it is."""
-    segment = [*kind.command(tmp_path / "parts"), "--stop-after", "0.0000001"]
+    segment = [*kind.command(tmp_path / "parts", *kind.short), "--stop-after", "0.0000001"]
     codes = [main(segment)]
     while codes[-1] == EXIT_INTERRUPTED and len(codes) < 60:
         codes.append(main(segment))
     assert codes[-1] == EXIT_DONE
     assert len(codes) >= 5
-    assert main(kind.command(tmp_path / "whole")) == EXIT_DONE
+    assert main(kind.command(tmp_path / "whole", *kind.short)) == EXIT_DONE
     assert kind.points(tmp_path / "parts") == kind.points(tmp_path / "whole")
     a, b = kind.tensors(tmp_path / "whole"), kind.tensors(tmp_path / "parts")
     assert all(torch.equal(a[k], b[k]) for k in a)
