@@ -30,7 +30,7 @@ from magenet_batch.models.restoration.fields import Fields, Planes
 from magenet_batch.models.restoration.network import Faults, Restorer, Squares
 from magenet_batch.models.restoration.scatter import SIZE as SCATTER_SIZE
 from magenet_batch.models.restoration.sense import Sensed
-from magenet_batch.models.restoration.spots import nothing_added, unspotted
+from magenet_batch.models.restoration.spots import unspotted
 from magenet_batch.settings import Look
 
 _SEEN = 0.02  # change of light that counts as part of a spot
@@ -194,10 +194,8 @@ class Restoring:
     def _spots(self, small: Squares, prepared: Sequence[Prepared]) -> torch.Tensor | None:
         """The light that spots add; scanned film keeps its own dust."""
         added = self._network.spots_of(small)
-        if added is None or nothing_added(added):
-            return None
         share = self._no_film(prepared)
-        return added if share is None else added * share.view(-1, 1, 1, 1)
+        return added if added is None or share is None else added * share.view(-1, 1, 1, 1)
 
     def _fields(
         self, small: Squares, prepared: Sequence[Prepared], undone: Sequence[Undone]

@@ -92,9 +92,7 @@ def conv_shuffled(
     """
     channels = len(weight) // 4
     order = torch.arange(len(weight), device=weight.device).view(channels, 4).T.flatten()
-    y = F.conv2d(
-        x_BCHW, weight[order], None if bias is None else bias[order], padding=weight.shape[-1] // 2
-    )
+    y = _conv_in_order(x_BCHW, weight, bias, order)
     b, _, h, w = y.shape
     y = y.permute(0, 2, 3, 1).reshape(b, h, w, 2, 2, channels).transpose(2, 3)
     return y.reshape(b, 2 * h, 2 * w, channels).permute(0, 3, 1, 2)
@@ -117,15 +115,20 @@ def conv_to_planes(
     """
     channels = len(weight) // 4
     order = torch.arange(len(weight), device=weight.device).view(channels, 2, 2)
-    order = order.transpose(0, 1).flatten()
-    y = F.conv2d(
-        x_BCHW, weight[order], None if bias is None else bias[order], padding=weight.shape[-1] // 2
-    )
+    y = _conv_in_order(x_BCHW, weight, bias, order.transpose(0, 1).flatten())
     b, _, h, w = y.shape
     rows = y.permute(0, 2, 3, 1).float().contiguous()
     pairs = torch.view_as_complex(rows.view(b, h, w, 2, channels, 2))
     planes = pairs.permute(0, 4, 1, 3, 2).contiguous()
     return torch.view_as_real(planes).view(b, channels, 2 * h, 2 * w)
+
+
+def _conv_in_order(
+    x_BCHW: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, order: torch.Tensor
+) -> torch.Tensor:
+    """A convolution that preserves height and width, its output channels in another order."""
+    bias = None if bias is None else bias[order]
+    return F.conv2d(x_BCHW, weight[order], bias, padding=weight.shape[-1] // 2)
 
 
 def conv_unshuffled(x_BCHW: torch.Tensor, conv: nn.Conv2d, *, factor: int = 2) -> torch.Tensor:

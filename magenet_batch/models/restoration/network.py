@@ -160,7 +160,7 @@ class Restorer(nn.Module):
         return torch.lerp(x_B3HW, restored, share.to(restored.dtype))
 
     def spots_of(self, small: Squares) -> torch.Tensor | None:
-        """The light that spots add, as far as it is believed, in float32; None without a stage.
+        """The light that spots add, as far as it is believed, in float32; None if nothing is added.
 
         Args:
             small: squares at the size of the light stage, from the output of `undo_sensor`.
@@ -171,7 +171,8 @@ class Restorer(nn.Module):
         if self.spots is None:
             return None
         with torch.autocast(small.pixels.device.type, enabled=False):
-            return self.spots.found(*small)
+            added = self.spots.found(*small)
+        return None if nothing_added(added) else added
 
     def light_of(
         self, x_B3SS: torch.Tensor, mask_B1SS: torch.Tensor, sensed: Sensed
@@ -251,9 +252,7 @@ class Restorer(nn.Module):
         believed = None if fields is None else fields.believed()
         faults = Faults(sensed.blur / y_B3SS.shape[-1], sensed.noise, sensed.jpeg)
         found, _ = self.undo_light(believed, small, close[0] if close else None, likely, faults)
-        if added is None or nothing_added(added):
-            return found
-        return unspotted(found, added)
+        return found if added is None else unspotted(found, added)
 
     def vessels(self, x_B3HW: torch.Tensor) -> torch.Tensor | None:
         """Probability of vessel at the size of the images, detected at `STRUCTURE_SIZE`."""
