@@ -325,6 +325,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md sizes": ("sizes", sizes),
     "docs/benchmarks.md strengths": ("strengths", of_quality.strengths),
     "docs/benchmarks.md views": ("views", of_quality.views),
+    "docs/benchmarks.md narrowed": ("narrowed", of_quality.narrowed),
     "docs/benchmarks.md frames": ("frames", of_quality.frames),
     "docs/benchmarks.md dust": ("dust", of_quality.dust),
     "docs/benchmarks.md known": ("known", known),

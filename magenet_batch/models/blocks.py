@@ -12,9 +12,9 @@ def conv3(inside: int, outside: int) -> nn.Conv2d:
     return nn.Conv2d(inside, outside, 3, padding=1)
 
 
-def zero_conv(inside: int, outside: int, *, bias: float = 0.0) -> nn.Conv2d:
-    """A 3x3 convolution that is initially constant, so that a new head changes nothing."""
-    conv = conv3(inside, outside)
+def zero_conv(inside: int, outside: int, *, kernel: int = 3, bias: float = 0.0) -> nn.Conv2d:
+    """A convolution that is initially constant, so that a new head changes nothing."""
+    conv = nn.Conv2d(inside, outside, kernel, padding=kernel // 2)
     nn.init.zeros_(conv.weight)
     nn.init.constant_(conv.bias, bias)  # type: ignore[arg-type]
     return conv

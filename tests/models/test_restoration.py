@@ -42,9 +42,14 @@ def picture(size: int = 96) -> torch.Tensor:
     return 0.2 + 0.6 * torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("without", ["sensor", "structure", None])
+NARROW = {"hidden": 4, "summary": 6}
+
+
+@pytest.mark.parametrize("without", ["sensor", "structure", "width", None])
 def test_a_new_sensor_stage_is_the_identity(without: str | None):
-    changes = {without: None} if without else {}
+    changes = {without: None} if without in ("sensor", "structure") else {}
+    if without == "width":
+        changes["sensor"] = SensorConfig(widths=(8, 12, 16), **NARROW)
     if without == "structure":
         changes["sensor"] = SensorConfig(widths=(8, 12, 16), guided=False)
     network = Restorer(tiny(**changes)).eval()
@@ -231,7 +236,7 @@ def test_a_closed_gate_can_open_again():
 
 
 def test_one_image_alone_is_computed_as_in_training():
-    block = stirred(ToldBlock(8, 5), 0.5)
+    block = stirred(ToldBlock(8, 6, 5), 0.5)
     x = torch.rand(1, 8, 24, 24, generator=torch.Generator().manual_seed(2))
     condition = torch.randn(1, 5, generator=torch.Generator().manual_seed(3))
     in_training = block(x, condition).detach()
@@ -250,8 +255,9 @@ def test_a_window_of_the_planes_is_cut_out_of_the_whole():
     assert torch.allclose(part.offset, whole.offset[..., 37:61, :], atol=1e-6)
 
 
-def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():
-    stage = stirred(SensorStage(SensorConfig(widths=(8, 12, 16)), told=64))
+@pytest.mark.parametrize("narrow", [{}, NARROW])
+def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole(narrow: dict[str, int]):
+    stage = stirred(SensorStage(SensorConfig(widths=(8, 12, 16), **narrow), told=64))
     sense = stirred(Sense(SenseConfig()))
     size = 320
     x, vessels = picture(size), torch.rand(1, 1, size, size)
@@ -265,6 +271,27 @@ def test_tiles_of_the_sensor_stage_are_cut_out_of_the_whole():
     wanted = whole[..., 64 + reach : 128 + reach, 64 + reach : 128 + reach]
     assert not torch.allclose(whole, x, atol=1e-2)
     assert torch.allclose(tile[..., core, core], wanted, atol=1e-4)
+
+
+def test_a_narrow_sensor_stage_computes_the_same_alone_as_in_training():
+    stage = stirred(SensorStage(SensorConfig(widths=(8, 12, 16), **NARROW), told=64))
+    x, vessels = picture(), torch.rand(1, 1, 96, 96)
+    sensed = stirred(Sense(SenseConfig()))(torch.randn(1, STATISTICS))
+    in_training = stage(x, sensed, vessels)
+    with torch.no_grad():
+        alone = stage(x, sensed, vessels)
+    assert not torch.allclose(alone, x, atol=0.01)
+    assert torch.allclose(alone, in_training, atol=1e-5)
+
+
+def test_a_narrow_sensor_stage_has_few_channels_where_pixels_are_many():
+    wide, narrow = (
+        SensorStage(SensorConfig(widths=(8, 12, 16), **sizes), told=64) for sizes in ({}, NARROW)
+    )
+    assert [block.first.out_channels for block in narrow.encoders] == [4, 12, 16]
+    assert [block.first.out_channels for block in narrow.decoders] == [4, 12]
+    assert {head.in_channels for head in (narrow.fine, narrow.coarse, narrow.residual)} == {6}
+    assert narrow.reach == wide.reach
 
 
 def test_sense_says_the_same_of_a_picture_and_of_its_mirror_image():

@@ -29,6 +29,9 @@ class SensorConfig(BaseModel):
     Attributes:
         widths: channels at 1/2, 1/4 and 1/8 of the working size; empty: only gains for the whole
             image, without spatial attention.
+        hidden: channels between the two convolutions of each block at 1/2, where most of the time
+            goes; None: as many as outside.
+        summary: number of features from which each position's gains are told; None: all.
         guided: let the structure module's vessel map guide the stage.
         residual: maximum change in addition to the gains, 0..1; 0 switches it off.
         strength: multiple of its changes that is applied to images without noise. Squared errors
@@ -43,6 +46,8 @@ class SensorConfig(BaseModel):
     model_config = _STRICT
 
     widths: tuple[int, ...] = (24, 32, 48)
+    hidden: int | None = Field(default=None, ge=1)
+    summary: int | None = Field(default=None, ge=1)
     guided: bool = True
     residual: float = Field(default=0.1, ge=0, le=1)
     strength: float = Field(default=1.0, ge=0, le=2)
@@ -154,7 +159,11 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
         "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"spots": SpotsConfig(), "scatter": ScatterConfig()},
+    "small": {
+        "sensor": SensorConfig(hidden=16, summary=16),
+        "spots": SpotsConfig(),
+        "scatter": ScatterConfig(),
+    },
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),

@@ -39,11 +39,11 @@ _MIDDLE = 0.4  # middle of the range of pixel values
 class ToldBlock(nn.Module):
     """Two convolutions and a residual connection; Sense's condition drives channel attention."""
 
-    def __init__(self, channels: int, told: int) -> None:
+    def __init__(self, channels: int, hidden: int, told: int) -> None:
         super().__init__()
-        self.first = conv3(channels, channels)
-        self.second = conv3(channels, channels)
-        self.tell = zero_linear(told, 2 * channels)
+        self.first = conv3(channels, hidden)
+        self.second = conv3(hidden, channels)
+        self.tell = zero_linear(told, 2 * hidden)
 
     def forward(self, x_BCHW: torch.Tensor, condition_BC: torch.Tensor) -> torch.Tensor:
         """Compute features of the same shape."""
@@ -75,15 +75,21 @@ class SensorStage(nn.Module):
         if not widths:
             return
         self.stem = conv3(12 + (4 if config.guided else 0), widths[0])
-        self.encoders = nn.ModuleList(ToldBlock(c, told) for c in widths)
+        hidden = (config.hidden or widths[0], *widths[1:])
+        blocks = [*zip(widths, hidden, strict=True)]
+        self.encoders = nn.ModuleList(ToldBlock(c, h, told) for c, h in blocks)
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairwise(widths))
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairwise(widths))
-        self.decoders = nn.ModuleList(ToldBlock(c, told) for c in widths[:-1])
+        self.decoders = nn.ModuleList(ToldBlock(c, h, told) for c, h in blocks[:-1])
+        self.summary: nn.Module = nn.Identity()
+        last, kernel = widths[0], 3
+        if config.summary is not None:
+            self.summary, last, kernel = conv3(widths[0], config.summary), config.summary, 1
         # Per band, a gain for each channel's own detail and one for the detail that the channels
         # share.
-        self.fine = zero_conv(widths[0], 4 * 2 * _FULL)
-        self.coarse = zero_conv(widths[0], 2 * (BANDS - _FULL))
-        self.residual = zero_conv(widths[0], 12) if config.residual else None
+        self.fine = zero_conv(last, 4 * 2 * _FULL, kernel=kernel)
+        self.coarse = zero_conv(last, 2 * (BANDS - _FULL), kernel=kernel)
+        self.residual = zero_conv(last, 12, kernel=kernel) if config.residual else None
         deep = sum(2 * 2**level * (2 if level < len(widths) - 1 else 1) * 2
                    for level in range(len(widths)))  # fmt: skip
         self.reach = max(deep + 2 * 4 + 2 ** (len(widths) + 1), REACH)
@@ -156,7 +162,8 @@ class SensorStage(nn.Module):
             x = self.downs[level](x) if level < len(self.downs) else x
         for level in reversed(range(len(self.ups))):
             x = self.decoders[level](added(self.ups[level](x), skips[level]), condition)
-        return silu(x)
+        features: torch.Tensor = self.summary(silu(x))
+        return features
 
 
 def _grey(x_B3HW: torch.Tensor) -> torch.Tensor:

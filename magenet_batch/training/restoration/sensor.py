@@ -86,6 +86,10 @@ class SensorLessons:
             yield self._crops(purpose, step)
             step += 1
 
+    def drawn(self, step: int) -> Crops:
+        """The crops of a step of training, on the device."""
+        return self._ahead.at(step).to(self.device)
+
     def _crops(self, purpose: str, step: int) -> Crops:
         return draw_crops(generator(self._seed, purpose, step), self._photographs, self._config)
 
@@ -95,7 +99,7 @@ class SensorLessons:
         A decibel gained then counts the same at every level of error.
         """
         config = self._config
-        crops = self._ahead.at(step).to(self.device)
+        crops = self.drawn(step)
         with torch.no_grad():
             guide = self.vessels(crops.seen, crops.side)
         found, sensed = student(

@@ -1,0 +1,100 @@
+"""A sensor stage is narrowed without loss where nothing is lost."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from magenet_batch.models.restoration.bands import BANDS, detail_bands
+from magenet_batch.models.restoration.config import SensorConfig
+from magenet_batch.models.restoration.sense import Sensed
+from magenet_batch.models.restoration.sensor import SensorStage
+
+TOOLS = Path(__file__).parents[2] / "tools"
+WIDTHS = (8, 12, 16)
+TOLD = 5
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+    return importlib.import_module("narrow_sensor")
+
+
+def stage(**sizes: int) -> SensorStage:
+    torch.manual_seed(2)
+    made = SensorStage(SensorConfig(widths=WIDTHS, **sizes), told=TOLD)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.1)
+    return made.requires_grad_(False).eval()
+
+
+class FewAnswers:
+    """Two random pictures instead of crops."""
+
+    def __init__(self, wide: SensorStage) -> None:
+        self.wide = wide
+
+    def told(self, crops: SimpleNamespace) -> tuple[dict[str, object], torch.Tensor]:
+        x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(crops.seed))
+        rest = [torch.zeros(1)] * 4
+        sensed = Sensed(torch.eye(3).expand(1, BANDS, 3, 3), torch.full((1, TOLD), 0.5), *rest)
+        given = {
+            "x_B3HW": x, "sensed": sensed, "vessels_B1HW": x[:, :1], "bands": detail_bands(x)
+        }  # fmt: skip
+        return given, self.wide(**given)
+
+
+CROPS = [SimpleNamespace(seed=seed) for seed in range(2)]
+
+
+def narrowed(tool, wide: SensorStage, *, hidden: int, summary: int) -> tuple[SensorStage, list]:
+    answers = FewAnswers(wide)
+    narrow = stage(hidden=hidden, summary=summary)
+    own = narrow.state_dict()
+    taken = {k: v for k, v in wide.state_dict().items() if k in own and v.shape == own[k].shape}
+    narrow.load_state_dict(own | taken)
+    kept = [tool.split_heads(answers, narrow, CROPS)]
+    for name in ("encoders", "decoders"):
+        old, new = getattr(wide, name)[0], getattr(narrow, name)[0]
+        kept.append(tool.prune(answers, old, new, CROPS))
+    return narrow, kept
+
+
+def largest_difference(wide: SensorStage, narrow: SensorStage) -> float:
+    answers = FewAnswers(wide)
+    given, wanted = answers.told(SimpleNamespace(seed=9))
+    return float((narrow(**given) - wanted).abs().max())
+
+
+def test_nothing_is_lost_at_the_full_width(tool):
+    wide = stage()
+    narrow, kept = narrowed(tool, wide, hidden=WIDTHS[0], summary=52)
+    assert kept == pytest.approx([1, 1, 1], abs=1e-4)
+    assert largest_difference(wide, narrow) < 2e-3
+
+
+def test_a_channel_that_says_what_another_says_goes_first(tool):
+    wide = stage()
+    for block in (wide.encoders[0], wide.decoders[0]):
+        for tensor in (block.first.weight, block.first.bias):
+            tensor[5] = tensor[2]
+        for half in (0, WIDTHS[0]):
+            for tensor in (block.tell.weight, block.tell.bias):
+                tensor[half + 5] = tensor[half + 2]
+    narrow, kept = narrowed(tool, wide, hidden=WIDTHS[0] - 1, summary=52)
+    assert kept == pytest.approx([1, 1, 1], abs=1e-4)
+    assert largest_difference(wide, narrow) < 2e-3
+
+
+def test_what_is_lost_is_told(tool):
+    wide = stage()
+    narrow, kept = narrowed(tool, wide, hidden=2, summary=2)
+    assert all(0 < share < 0.99 for share in kept)
+    assert largest_difference(wide, narrow) > 0.01
