@@ -90,16 +90,15 @@ def sheet(
 ) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """Yield rows, and their entries in the key."""
     for number, image in enumerate(found, start=1):
-        done = restorer.enhance(image.pixels, image.fov)
+        done, decided = delivery(
+            image.pixels, image.fov, restorer=restorer, policy=POLICIES["standard"]
+        )
         made = {
             "original": image.pixels,
             "ours": done.pixels,
             "clahe": clahe(image.pixels, image.fov),
         }
         order = [KINDS[i] for i in rng.permutation(len(KINDS))]
-        decided = delivery(
-            image.pixels, done, image.fov, policy=POLICIES["standard"], detector=restorer
-        )
         kept = decided["kept"]
         say(f"{number} of {len(found)}")
         entry = {"image": image.name, "kept": kept, **dict(zip(LETTERS, order, strict=True))}

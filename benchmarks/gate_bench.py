@@ -39,7 +39,8 @@ from magenet_batch.imaging.fov import FieldOfView, find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancement, Enhancer
 from magenet_batch.jobs.policy import Policy
-from magenet_batch.jobs.work.measuring import VesselDetector, measure_before, measure_change
+from magenet_batch.jobs.work.deciding import decide
+from magenet_batch.jobs.work.measuring import EnhancementLike, measure_before
 from magenet_batch.models.memory import keep_freed_memory
 from magenet_batch.phantom import make_phantom
 from magenet_batch.quality.macula import find_macula, macula_depth
@@ -67,10 +68,10 @@ class Restorer:
             self._enhancer = Enhancer.load(weights, device="cpu", threads=threads, look=look)
             self.hash = self._enhancer.weights_hash
 
-    def enhance(self, pixels: np.ndarray, fov: FieldOfView) -> Enhancement:
-        """Enhanced pixels, with vessel maps if a network provides them."""
+    def enhance(self, pixels: np.ndarray, fov: FieldOfView, *, spots: bool = True) -> Enhancement:
+        """Enhanced pixels, with vessel maps if a network provides them; perhaps with its dust."""
         if self._enhancer is not None:
-            return self._enhancer.enhance(pixels, fov)
+            return self._enhancer.enhance(pixels, fov, spots=spots)
         assert self._method is not None
         return Enhancement(self._method(pixels, fov), None, None)
 
@@ -232,7 +233,7 @@ class Bench:
     def _bad(self, folder: str) -> Iterator[tuple[str, Row]]:
         for _, image in self._images(folder, size=LARGE):
             pixels, fov = image.pixels, image.fov
-            done = self.restorer.enhance(pixels, fov)
+            done, decided = delivery(pixels, fov, restorer=self.restorer, policy=self._policy)
             lines = lines_of(pixels, fov, self._segmenter)
             before, after = (line_contrast(x, lines, fov) for x in (pixels, done.pixels))
             clear = before is not None and before > LEAST_CONTRAST
@@ -241,10 +242,7 @@ class Bench:
                 "lines": ratio(after, before) if clear else None,
                 "band": ratio(band_deviation(done.pixels, fov), band_deviation(pixels, fov)),
             }  # fmt: skip
-            yield (
-                image.name,
-                row | delivery(pixels, done, fov, policy=self._policy, detector=self.restorer),
-            )
+            yield image.name, row | decided
 
 
 _DECIDING = (
@@ -256,21 +254,21 @@ _DECIDING = (
 
 
 def delivery(
-    pixels: np.ndarray,
-    done: Enhancement,
-    fov: FieldOfView,
-    *,
-    policy: Policy,
-    detector: VesselDetector,
-) -> Row:
-    """What a job measures and decides: `kept` says why the original would be delivered.
+    pixels: np.ndarray, fov: FieldOfView, *, restorer: Restorer, policy: Policy
+) -> tuple[EnhancementLike, Row]:
+    """What a job makes of an image, and what it measures and decides.
 
-    As in a job, there is no fidelity without vessel maps, which classical methods do not provide.
+    `kept` says why the original would be delivered. As in a job, there is no fidelity without
+    vessel maps, which classical methods do not provide.
     """
     before = measure_before(pixels, fov)
-    row = before | measure_change(pixels, done, fov, before=before, detector=detector)
-    kept = recognise(pixels, fov) or policy.before(row) or policy.after(row)
-    return {name: row.get(name) for name in _DECIDING} | {"kept": kept}
+    found = decide(
+        pixels, restorer.enhance(pixels, fov), fov, before=before, policy=policy,
+        detector=restorer, with_spots=lambda: restorer.enhance(pixels, fov, spots=False),
+    )  # fmt: skip
+    row = before | found.measured
+    kept = recognise(pixels, fov) or policy.before(row) or found.kept
+    return found.enhanced, {name: row.get(name) for name in _DECIDING} | {"kept": kept}
 
 
 def ratio(after: float | None, before: float | None) -> float | None:

@@ -27,7 +27,8 @@ from magenet_batch.imaging.fov import find_fov
 from magenet_batch.imaging.read import read_image
 from magenet_batch.inference.enhancer import Enhancer
 from magenet_batch.jobs.policy import POLICIES, grades_lost
-from magenet_batch.jobs.work.measuring import measure_before, measure_change
+from magenet_batch.jobs.work.deciding import decide
+from magenet_batch.jobs.work.measuring import measure_before
 from magenet_batch.quality.limits import MOST
 from magenet_batch.quality.recognition import recognise
 from magenet_batch.records.vocabulary import GRADES, KEPT_REASONS
@@ -52,19 +53,23 @@ def decided(path: Path, enhancer: Enhancer) -> tuple[dict, Picture]:
     row = measure_before(pixels, fov)
     reason = kind or policy.before(row)
     said["grade_before"] = row["grade_before"]
-    result = enhancer.enhance(pixels, fov)
-    row |= measure_change(pixels, result, fov, before=row, detector=enhancer)
+    found = decide(
+        pixels, enhancer.enhance(pixels, fov), fov, before=row, policy=policy, detector=enhancer,
+        with_spots=lambda: enhancer.enhance(pixels, fov, spots=False),
+    )  # fmt: skip
+    row |= found.measured
     if kind is None:
         said |= {"grade_after": row["grade_after"], "lost": grades_lost(row)}
         said |= {name: round(row[name], 4) for name in MEASURES if row[name] is not None}
     if reason is None:
         said["flags"] = row["flags"]
-        reason = policy.after(row)
+        said |= {"with_dust": True} if found.spots_left else {}
+        reason = found.kept
     if reason is not None:
         status = "as it came" if reason in KEPT_REASONS else "withheld"
         said["verdict"] = f"{status}: {reason}"
     words = f"{path.stem[-16:]} {said['verdict']}\n{row['grade_before']} to {row['grade_after']}\n"
-    return said, (words + " ".join(said["flags"]), pixels, result.pixels)
+    return said, (words + " ".join(said["flags"]), pixels, found.enhanced.pixels)
 
 
 def draw(path: Path, pictures: list[Picture]) -> None:

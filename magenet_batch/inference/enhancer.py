@@ -126,7 +126,12 @@ class Enhancer:
         )
 
     def enhance(
-        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool] = lambda: False
+        self,
+        pixels: np.ndarray,
+        fov: FieldOfView,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        spots: bool = True,
     ) -> Enhancement:
         """Enhance an image inside its field of view; pixels outside it do not change.
 
@@ -136,6 +141,7 @@ class Enhancer:
             pixels: (H, W, 3) RGB, uint8 or uint16.
             fov: its field of view.
             cancelled: called between steps; return True to stop.
+            spots: take dust and droplets away, with networks that can.
 
         Returns:
             The enhanced image, vessel maps and estimates.
@@ -144,7 +150,7 @@ class Enhancer:
             CancelledError: `cancelled` returned True.
             ImageError: the network produced values that are not finite.
         """
-        return self.enhance_many([(pixels, fov)], cancelled=cancelled)[0]
+        return self.enhance_many([(pixels, fov)], cancelled=cancelled, spots=spots)[0]
 
     @torch.inference_mode()
     def enhance_many(
@@ -153,6 +159,7 @@ class Enhancer:
         *,
         cancelled: Callable[[], bool] = lambda: False,
         each: Each = map,
+        spots: bool = True,
     ) -> list[Enhancement]:
         """Enhance several images, each like `enhance`, but together in the network.
 
@@ -166,6 +173,7 @@ class Enhancer:
             cancelled: called between steps, by all threads of `each`; return True to stop.
             each: applies a function to every image, like `map`; that of a pool of threads does
                 what precedes and follows the network for several images at a time.
+            spots: as for `enhance`.
 
         Returns:
             The enhanced images in the same order.
@@ -177,17 +185,18 @@ class Enhancer:
         if not images:
             return []
         with self._batch if len(images) > 1 else contextlib.nullcontext():
-            return self._enhance_many(images, cancelled, inferring(each))
+            return self._enhance_many(images, cancelled, inferring(each), spots)
 
     def _enhance_many(
         self,
         images: Sequence[tuple[np.ndarray, FieldOfView]],
         cancelled: Callable[[], bool],
         each: Each,
+        spots: bool,
     ) -> list[Enhancement]:
         masks = list(each(_mask, images))
         before = self._vessel_maps(images, masks, each)
-        found = self._enhanced(images, masks, before, cancelled, each)
+        found = self._enhanced(images, masks, before, cancelled, each, spots)
         changed = [i for i, (result, _) in enumerate(found) if result is not images[i][0]]
         again = self._vessel_maps(
             [(found[i][0], images[i][1]) for i in changed], [masks[i] for i in changed], each
@@ -210,6 +219,7 @@ class Enhancer:
         vessels: Sequence[torch.Tensor | None],
         cancelled: Callable[[], bool],
         each: Each,
+        spots: bool,
     ) -> list[tuple[np.ndarray, Estimates | None]]:
         """The enhanced pixels, the given ones where nothing is changed, and the estimates."""
         runner, blend = self._runner, self._blend
@@ -218,7 +228,10 @@ class Enhancer:
                 Given(pixels, fov, mask, seen)
                 for (pixels, fov), mask, seen in zip(images, masks, vessels, strict=True)
             ]
-            return [*runner.restore(given, blend=blend, cancelled=cancelled, each=each)]
+            restored = runner.restore(
+                given, blend=blend, cancelled=cancelled, each=each, spots=spots
+            )
+            return [*restored]
         return [
             (runner.enhance(pixels, fov, mask, blend=blend, cancelled=cancelled), None)
             for (pixels, fov), mask in zip(images, masks, strict=True)

@@ -95,6 +95,7 @@ class Restoring:
         blend: float,
         cancelled: Callable[[], bool],
         each: Each = map,
+        spots: bool = True,
     ) -> list[tuple[np.ndarray, Estimates]]:
         """Restore images inside their fields of view, and in the notches of their edges.
 
@@ -104,6 +105,7 @@ class Restoring:
             cancelled: called between steps; return True to stop.
             each: applies a function to every image, in inference mode: what the host does image by
                 image can be done in several threads.
+            spots: take dust and droplets away.
 
         Returns:
             For each image (H, W, 3) in its dtype, the array that was given if nothing is to be
@@ -120,7 +122,7 @@ class Restoring:
         undone = self._sensor.undo(prepared, each=each)
         if cancelled():
             raise CancelledError("stopped before the light stage")
-        lights = self._lights(prepared, undone)
+        lights = self._lights(prepared, undone, spots=spots)
         compose = partial(
             composed, look=self._look, blend=blend, device=self._device, cancelled=cancelled
         )
@@ -132,13 +134,15 @@ class Restoring:
             for pixels, one, light in zip(each(compose, found), found, lights, strict=True)
         ]
 
-    def _lights(self, prepared: Sequence[Prepared], undone: Sequence[Undone]) -> list[_Light]:
+    def _lights(
+        self, prepared: Sequence[Prepared], undone: Sequence[Undone], *, spots: bool
+    ) -> list[_Light]:
         """Predict spots, light and scatter from small copies of what the sensor stage returned."""
         network = self._network
         faults = [(one.blur / one.copy.shape[-1], one.noise, one.jpeg) for one in undone]
         acts = network.scatter is not None and any(network.scatter.acts(*each) for each in faults)
         copies = self._reduced(prepared, undone, network.sizes if acts else network.sizes[-1:])
-        added = self._spots(copies[-1], prepared)
+        added = self._spots(copies[-1], prepared) if spots else None
         if added is not None:
             copies = [copy.without(added) for copy in copies]
         *others, small = copies

@@ -115,7 +115,10 @@ def _columns() -> tuple[Column, ...]:
         ),
         Column("status", "string", "", "enhanced, kept, withheld, assessed or failed"),
         Column("reason", "string", "", "why it was not delivered enhanced: a short fixed word"),
-        Column("message", "string", "", "why it was not delivered enhanced: one sentence"),
+        Column(
+            "message", "string", "",
+            "why it was not delivered enhanced, or with its dust: one sentence",
+        ),
         Column("fov_x", "float32", "px", "centre of the field of view from the left"),
         Column("fov_y", "float32", "px", "centre of the field of view from the top"),
         Column("fov_radius", "float32", "px", "radius of the field of view"),

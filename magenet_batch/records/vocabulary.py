@@ -42,6 +42,9 @@ WITHHELD_REASONS: dict[str, str] = {
 and `hopeless` say what was wrong with the enhanced image, in whose place the original is delivered.
 """
 
+SPOTS_LEFT = "its dust was left: without it, a dark or bright area lost contrast"
+"""The sentence in `message` of an enhanced image from which dust was not taken away."""
+
 NEVER_ENHANCED = ("reject", "hopeless")
 """Why an image is withheld without being enhanced: there is nothing that could be delivered."""
 DECISIONS = ("deliver", "withhold")

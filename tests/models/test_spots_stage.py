@@ -132,6 +132,19 @@ def truthful(one: Enhancer, clean: np.ndarray, fov: FieldOfView) -> None:
     assert np.array_equal(one.enhance(clean, fov).pixels, clean)
 
 
+@pytest.mark.usefixtures("evident")
+def test_spots_stay_where_they_are_to_stay(tmp_path: Path):
+    clean, fov = phantom(500)
+    seen = spotted(clean, fov)
+    one = enhancer(weights(tmp_path))
+    truthful(one, clean, fov)
+    assert not np.array_equal(one.enhance(seen, fov).pixels, seen)
+    left = one.enhance(seen, fov, spots=False)
+    assert np.array_equal(left.pixels, seen)
+    assert left.estimates is not None
+    assert left.estimates.spots == 0
+
+
 def test_a_new_stage_finds_nothing_and_can_learn():
     made, (x, mask) = stage(), pictures()
     added, belief = made(x, mask)

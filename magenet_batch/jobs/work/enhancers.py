@@ -46,5 +46,16 @@ class BatchEnhancer(Protocol):
         ...
 
 
+@runtime_checkable
+class SpotsEnhancer(Protocol):
+    """An enhancer that takes dust away, and can leave it."""
+
+    def enhance(
+        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool], spots: bool
+    ) -> EnhancementLike:
+        """Enhance like `EnhancerLike.enhance`; False leaves dust and droplets as they are."""
+        ...
+
+
 EnhancerFactory = Callable[[str, int], EnhancerLike]
 """Makes an enhancer for (device, threads) inside the worker. Must pickle when there are workers."""

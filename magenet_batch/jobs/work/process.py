@@ -21,13 +21,13 @@ from magenet_batch.imaging.write import encode_image
 from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
-from magenet_batch.jobs.work.enhancers import BatchEnhancer, EnhancerLike
+from magenet_batch.jobs.work.deciding import decide
+from magenet_batch.jobs.work.enhancers import BatchEnhancer, EnhancerLike, SpotsEnhancer
 from magenet_batch.jobs.work.grey import in_grey
 from magenet_batch.jobs.work.measuring import (
     LEAST_TO_MEASURE,
     EnhancementLike,
     measure_before,
-    measure_change,
     no_field_of_view,
 )
 from magenet_batch.jobs.work.preview import preview_of, reduced
@@ -39,6 +39,7 @@ from magenet_batch.records.rows import fail, start_row
 from magenet_batch.records.schema import Row
 from magenet_batch.records.vocabulary import (
     KEPT_REASONS,
+    SPOTS_LEFT,
     WITHHELD_REASONS,
     KeptReason,
     WithheldReason,
@@ -278,9 +279,13 @@ class ImageProcessor:
 
     def _take(self, work: Work, enhanced: EnhancementLike) -> None:
         """Keep what the network made of an image."""
+        work.enhanced = self._shown(work, enhanced)
+
+    def _shown(self, work: Work, enhanced: EnhancementLike) -> EnhancementLike:
+        """What the network made of an image, in grey if the image is."""
         assert work.image is not None
         grey = "not_colour" in work.row["flags"]
-        work.enhanced = in_grey(enhanced, work.image.pixels) if grey else enhanced
+        return in_grey(enhanced, work.image.pixels) if grey else enhanced
 
     def _finish(self, work: Work) -> None:
         image, fov, enhanced = work.image, work.fov, work.enhanced
@@ -291,14 +296,7 @@ class ImageProcessor:
             assert image is not None and fov is not None and self._enhancer is not None
             _refuse_non_finite(enhanced)
             with work.timed("measure_s"):
-                recognised = work.row["flags"]
-                work.row.update(
-                    measure_change(
-                        image.pixels, enhanced, fov, before=work.row, detector=self._enhancer
-                    )
-                )
-                work.row["flags"] = recognised + work.row["flags"]
-            work.kept = self._options.policy.after(work.row)
+                enhanced = self._decided(work, image, fov, enhanced)
             if self._options.evidence:
                 with work.timed("write_s"):
                     self._show(work, image, fov, enhanced)
@@ -317,6 +315,30 @@ class ImageProcessor:
             status="enhanced", output=work.task.output, look=self._options.look,
             output_sha256=sha256_of(data),
         )  # fmt: skip
+
+    def _decided(
+        self, work: Work, image: FundusImage, fov: FieldOfView, enhanced: EnhancementLike
+    ) -> EnhancementLike:
+        """Decide whether the enhanced image is delivered, perhaps with its dust; return it."""
+        enhancer = self._enhancer
+        assert enhancer is not None
+
+        def with_spots() -> EnhancementLike:
+            assert isinstance(enhancer, SpotsEnhancer)
+            again = enhancer.enhance(image.pixels, fov, cancelled=self._cancelled, spots=False)
+            _refuse_non_finite(again)
+            return self._shown(work, again)
+
+        found = decide(
+            image.pixels, enhanced, fov, before=work.row, policy=self._options.policy,
+            detector=enhancer, with_spots=with_spots,
+        )  # fmt: skip
+        flags = work.row["flags"] + found.measured["flags"]
+        work.row.update(found.measured, flags=flags)
+        work.kept = found.kept
+        if found.spots_left:
+            work.row["message"] = SPOTS_LEFT
+        return found.enhanced
 
     def _keep(self, work: Work, reason: KeptReason | WithheldReason) -> None:
         """Deliver the original in place of the enhanced image, or nothing, as the options say."""

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from magenet_batch.records.schema import QUALITY_MEASURES, TIMING_COLUMNS, Row
-from magenet_batch.records.vocabulary import STATUSES, faults_in_words
+from magenet_batch.records.vocabulary import SPOTS_LEFT, STATUSES, faults_in_words
 from magenet_batch.report.page.gallery import fell, waits
 from magenet_batch.report.totals.totals import ReportTotals
 from magenet_batch.report.words import because, status_words, visible, words
@@ -70,6 +70,8 @@ def _notes(row: Row) -> str:
     if row.get("reason"):
         explained = row.get("status") in ("kept", "withheld")
         notes.append(because(row["reason"]) if explained else words(visible(row["reason"])))
+    if row.get("message") == SPOTS_LEFT:
+        notes.append("dust left")
     if row.get("burned_in_text"):
         notes.append("text in the border")
     if row.get("decoder_note"):

@@ -12,7 +12,7 @@ from magenet_batch.jobs import run
 from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.policy import Policy
 from magenet_batch.jobs.review.apply import Review
-from magenet_batch.jobs.work import measuring, process
+from magenet_batch.jobs.work import deciding, measuring, process
 from magenet_batch.storage import location_of
 
 NAMES = ["kept.png", "good.png", "flagged.jpg", "worse.png", "worse.tif", "hopeless.png"]
@@ -79,7 +79,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneJob:
     monkeypatch.setattr(measuring, "assess_copy", graded)
     monkeypatch.setattr(measuring, "vessels_seen_on", lambda copy: 0.9)
     monkeypatch.setattr(process, "recognise", lambda pixels, fov: None)
-    monkeypatch.setattr(process, "measure_change", change)
+    monkeypatch.setattr(deciding, "measure_change", change)
     monkeypatch.setattr(
         Policy, "before", lambda self, row: None if self.name == "review" else before(self, row)
     )
