@@ -119,6 +119,7 @@ def summary(rows: list[dict]) -> dict:
         "flagged_and_delivered": sum(
             bool(row["flags"]) for row in rows if row["verdict"] == "enhanced"
         ),
+        "with_dust": sum(row.get("with_dust", False) for row in delivered),
         "before": {g: sum(row["grade_before"] == g for row in graded) for g in GRADES},
         "after": {g: sum(row["grade_after"] == g for row in graded) for g in GRADES},
         "rose": sum(row["lost"] < 0 for row in graded),

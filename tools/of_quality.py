@@ -266,11 +266,14 @@ def delivered(results: Numbers) -> str:
                 why[what].append(f"{number} `{reason}`")
         rows.append([
             folder, str(found["images"]), str(found["verdicts"].get("enhanced", 0)),
+            str(found["with_dust"]),
             *(f"{counts[what]}: {', '.join(why[what])}" if counts[what] else "0" for what in why),
             str(found["flagged_and_delivered"]), str(found["delivered_fell"]),
         ])  # fmt: skip
-    head = ["images", "of", "delivered enhanced", "delivered as it came", "withheld", "failed",
-            "flagged and delivered", "grades that fell among delivered"]  # fmt: skip
+    head = [
+        "images", "of", "delivered enhanced", "with their dust", "delivered as it came", "withheld",
+        "failed", "flagged and delivered", "grades that fell among delivered",
+    ]  # fmt: skip
     return table(head, rows)
 
 
