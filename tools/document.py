@@ -125,6 +125,20 @@ _SENSOR_ALONE: tuple[Line, ...] = (
 )
 
 
+def narrow(results: Numbers) -> str:
+    """Gates before and after the sensor stage was made narrower."""
+    lines = (
+        *_VESSELS,
+        *_SENSOR_ALONE,
+        ("lesions, `evaluation`", "lesions", "evaluation", 3),
+        ("bad photographs, delivered: `hygd/degraded`", "real_bad",
+         "hygd/degraded, delivered, median", 2),
+        ("CPU at 512 px, to `affine`", "cost", "512 px, to the reference's", 2),
+        ("CPU at 12 megapixels, to `affine`", "cost", "12 megapixels, to the reference's", 2),
+    )  # fmt: skip
+    return compared(results, {"wide": "gates_wide", "narrow": "gates"}, lines)
+
+
 def sizes(results: Numbers) -> str:
     """Gates by size, and before the training on a GPU."""
     names = {"`small`, before": "gates_vessels", "`small`": "gates", "`base`": "gates_base"}
@@ -326,6 +340,7 @@ TABLES: dict[str, tuple[str, Callable[[Numbers], str]]] = {
     "docs/benchmarks.md strengths": ("strengths", of_quality.strengths),
     "docs/benchmarks.md views": ("views", of_quality.views),
     "docs/benchmarks.md narrowed": ("narrowed", of_quality.narrowed),
+    "docs/benchmarks.md narrow": ("narrow", narrow),
     "docs/benchmarks.md frames": ("frames", of_quality.frames),
     "docs/benchmarks.md dust": ("dust", of_quality.dust),
     "docs/benchmarks.md known": ("known", known),
