@@ -159,11 +159,7 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
         "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {
-        "sensor": SensorConfig(hidden=16, summary=16),
-        "spots": SpotsConfig(),
-        "scatter": ScatterConfig(),
-    },
+    "small": {"spots": SpotsConfig(), "scatter": ScatterConfig()},
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),
