@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +36,12 @@ from magenet_batch.models.weights import load_weights, save_weights
 from magenet_batch.training.part import PartSchedule, PartTrainer
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import load_recipe
-from magenet_batch.training.restoration.sensor import SensorLessons, mean_square, steepness
+from magenet_batch.training.restoration.sensor import (
+    SensorLessons,
+    mean_square,
+    steepness,
+    with_vessels,
+)
 from magenet_batch.training.restoration.views import Crops, load_photographs
 
 _LEAST = 1e-7  # squared error below which the narrow stage need not come nearer
@@ -54,10 +58,13 @@ class Answers:
         sense: of the same weights.
         wide: the stage to imitate.
         lessons: crops, and their vessels.
+        vessels: by how much more pixels at vessels count.
     """
 
-    def __init__(self, sense: Sense, wide: SensorStage, lessons: SensorLessons) -> None:
-        self.sense, self.wide, self.lessons = sense, wide, lessons
+    def __init__(
+        self, sense: Sense, wide: SensorStage, lessons: SensorLessons, *, vessels: float
+    ) -> None:
+        self.sense, self.wide, self.lessons, self.vessels = sense, wide, lessons, vessels
 
     @torch.no_grad()
     def told(self, crops: Crops) -> tuple[dict[str, object], torch.Tensor]:
@@ -78,8 +85,7 @@ class Answers:
         crops = self.lessons.drawn(step)
         given, wanted = self.told(crops)
         found = narrow(**given)
-        vessels = F.max_pool2d(given["vessels_B1HW"], 5, stride=1, padding=2)
-        weight = crops.mask * (1 + 4 * vessels)
+        weight = with_vessels(crops.mask, given["vessels_B1HW"], more=self.vessels)
         losses = {
             "pixels": torch.log(mean_square(found - wanted, weight) + _LEAST).mean(),
             "difference": 0.5 * torch.log(steepness(found - wanted, weight) + _LEAST).mean(),
@@ -110,14 +116,21 @@ def _explained(found: torch.Tensor, wanted: torch.Tensor, crops: Crops) -> torch
     return 1 - mean_square(found - wanted, crops.mask) / change
 
 
-@contextmanager
-def listening(module: nn.Module, into: list[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[None]:
-    """Collect inputs and outputs of a module."""
-    handle = module.register_forward_hook(lambda _, given, out: into.append((given[0], out)))
+def second_moments(answers: Answers, module: nn.Module, batches: list[Crops]) -> torch.Tensor:
+    """Mean products of what this module of the wide stage sees, as `patches`."""
+    moments: list[torch.Tensor] = []
+
+    def heard(_: nn.Module, given: tuple[torch.Tensor]) -> None:
+        f = patches(given[0])
+        moments.append(f @ f.T / f.shape[1])
+
+    handle = module.register_forward_pre_hook(heard)
     try:
-        yield
+        for crops in batches:
+            answers.told(crops)
     finally:
         handle.remove()
+    return torch.stack(moments).mean(0)
 
 
 def patches(x_BCHW: torch.Tensor, *, every: int = 7) -> torch.Tensor:
@@ -138,17 +151,10 @@ def split_heads(answers: Answers, narrow: SensorStage, batches: list[Crops]) -> 
     """Give the narrow stage the heads of best rank; returns the share of their variance."""
     wide, summary = answers.wide, narrow.summary
     assert isinstance(summary, nn.Conv2d)
-    second, amplitude = 0.0, []
-    for crops in batches:
-        heard: list[tuple[torch.Tensor, torch.Tensor]] = []
-        with listening(wide.coarse, heard):
-            given, _ = answers.told(crops)
-        f = patches(heard[0][0])
-        second = second + f @ f.T / (f.shape[1] * len(batches))
-        amplitude.append(
-            given["bands"].stacked.square().unflatten(1, (BANDS, 3)).mean((0, 2, 3, 4))
-        )
-    size = torch.stack(amplitude).mean(0).sqrt().double()  # of each band
+    second = second_moments(answers, wide.coarse, batches)
+    squared = [detail_bands(crops.seen).stacked.square() for crops in batches]
+    power = [x.unflatten(1, (BANDS, 3)).mean((0, 2, 3, 4)) for x in squared]
+    size = torch.stack(power).mean(0).sqrt().double()  # of each band
     fine = len(wide.fine.weight) // 8
     weights = [size[:fine].repeat_interleave(8), size[fine:].repeat_interleave(2)]
     heads = [wide.fine, wide.coarse]
@@ -179,13 +185,7 @@ def split_heads(answers: Answers, narrow: SensorStage, batches: list[Crops]) -> 
 @torch.no_grad()
 def prune(answers: Answers, wide: ToldBlock, narrow: ToldBlock, batches: list[Crops]) -> float:
     """Keep the channels that predict the block's output; returns the share of its variance."""
-    second = 0.0
-    for crops in batches:
-        heard: list[tuple[torch.Tensor, torch.Tensor]] = []
-        with listening(wide.second, heard):
-            answers.told(crops)
-        f = patches(heard[0][0])
-        second = second + f @ f.T / (f.shape[1] * len(batches))
+    second = second_moments(answers, wide.second, batches)
     rows = as_rows(wide.second)
     channels, hidden = wide.first.out_channels, narrow.first.out_channels
     kept = [*range(channels)]
@@ -254,9 +254,10 @@ def main() -> None:
     )  # fmt: skip
     lessons = make(photographs, loaders=arguments.loaders)
     wide.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    answers = Answers(wide.sense, wide.sensor, lessons)
+    answering = partial(Answers, wide.sense, wide.sensor, vessels=recipe.sensor.vessels)
+    answers = answering(lessons)
     held = load_photographs(recipe.data, recipe.data.validation)
-    validation = Answers(wide.sense, wide.sensor, make(held))
+    validation = answering(make(held))
     source = lessons.batches("closed form")
     batches = [next(source) for _ in range(_FIT)]
     told: dict[str, object] = {"heads": split_heads(answers, narrow, batches)}

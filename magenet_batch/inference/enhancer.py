@@ -184,7 +184,9 @@ class Enhancer:
         """
         if not images:
             return []
-        with self._batch if len(images) > 1 else contextlib.nullcontext():
+        # An image that keeps its dust is enhanced beside the batches, which may fill the GPU.
+        alone = len(images) == 1 and spots
+        with contextlib.nullcontext() if alone else self._batch:
             return self._enhance_many(images, cancelled, inferring(each), spots)
 
     def _enhance_many(

@@ -42,7 +42,7 @@ class FewAnswers:
         self.wide = wide
 
     def told(self, crops: SimpleNamespace) -> tuple[dict[str, object], torch.Tensor]:
-        x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(crops.seed))
+        x = picture(crops.seed)
         rest = [torch.zeros(1)] * 4
         sensed = Sensed(torch.eye(3).expand(1, BANDS, 3, 3), torch.full((1, TOLD), 0.5), *rest)
         given = {
@@ -51,7 +51,11 @@ class FewAnswers:
         return given, self.wide(**given)
 
 
-CROPS = [SimpleNamespace(seed=seed) for seed in range(2)]
+def picture(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(seed))
+
+
+CROPS = [SimpleNamespace(seed=seed, seen=picture(seed)) for seed in range(2)]
 
 
 def narrowed(tool, wide: SensorStage, *, hidden: int, summary: int) -> tuple[SensorStage, list]:

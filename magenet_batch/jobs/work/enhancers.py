@@ -21,9 +21,17 @@ class EnhancerLike(Protocol):
     weights_hash: str
 
     def enhance(
-        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool]
+        self,
+        pixels: np.ndarray,
+        fov: FieldOfView,
+        *,
+        cancelled: Callable[[], bool],
+        spots: bool = True,
     ) -> EnhancementLike:
-        """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True."""
+        """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True.
+
+        `spots=False` leaves dust; only enhancers that estimate spots are asked for it.
+        """
         ...
 
     def vessels(self, pixels: np.ndarray, fov: FieldOfView) -> np.ndarray | None:
@@ -43,17 +51,6 @@ class BatchEnhancer(Protocol):
         each: Each,
     ) -> Sequence[EnhancementLike]:
         """Enhance images like `enhance`; `each` applies a function to every image, like `map`."""
-        ...
-
-
-@runtime_checkable
-class SpotsEnhancer(Protocol):
-    """An enhancer that takes dust away, and can leave it."""
-
-    def enhance(
-        self, pixels: np.ndarray, fov: FieldOfView, *, cancelled: Callable[[], bool], spots: bool
-    ) -> EnhancementLike:
-        """Enhance like `EnhancerLike.enhance`; False leaves dust and droplets as they are."""
         ...
 
 

@@ -22,7 +22,7 @@ from magenet_batch.jobs.options import ImageOptions
 from magenet_batch.jobs.plan.plan import Task
 from magenet_batch.jobs.work.content import keep_original, read_source, write_output
 from magenet_batch.jobs.work.deciding import decide
-from magenet_batch.jobs.work.enhancers import BatchEnhancer, EnhancerLike, SpotsEnhancer
+from magenet_batch.jobs.work.enhancers import BatchEnhancer, EnhancerLike
 from magenet_batch.jobs.work.grey import in_grey
 from magenet_batch.jobs.work.measuring import (
     LEAST_TO_MEASURE,
@@ -324,7 +324,6 @@ class ImageProcessor:
         assert enhancer is not None
 
         def with_spots() -> EnhancementLike:
-            assert isinstance(enhancer, SpotsEnhancer)
             again = enhancer.enhance(image.pixels, fov, cancelled=self._cancelled, spots=False)
             _refuse_non_finite(again)
             return self._shown(work, again)

@@ -110,9 +110,7 @@ class SensorLessons:
         with torch.no_grad():
             wanted = self.vessels(y, crops.side)
             at = torch.sigmoid(wanted) if wanted is not None else torch.zeros_like(m)
-            weighted = m * (
-                1 + config.vessels * F.max_pool2d(at, _WIDER, stride=1, padding=_WIDER // 2)
-            )
+            weighted = with_vessels(m, at, more=config.vessels)
         losses = {
             "pixels": torch.log(mean_square(found - y, weighted) + _LEAST).mean(),
             "difference": config.difference
@@ -154,6 +152,11 @@ class SensorLessons:
             )
             logits = self._structure(small).logits.float()
         return F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def with_vessels(mask: torch.Tensor, vessels: torch.Tensor, *, more: float) -> torch.Tensor:
+    """Weights of pixels in an error: those at vessels count `1 + more` times."""
+    return mask * (1 + more * F.max_pool2d(vessels, _WIDER, stride=1, padding=_WIDER // 2))
 
 
 def mean_square(d: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
