@@ -30,7 +30,7 @@ class EnhancerLike(Protocol):
     ) -> EnhancementLike:
         """Enhance `(H, W, 3)` pixels inside the field of view; stop if `cancelled` returns True.
 
-        `spots=False` leaves dust; only enhancers that estimate spots are asked for it.
+        `spots=False` leaves dust; enhancers that estimate no spots never see it.
         """
         ...
 
