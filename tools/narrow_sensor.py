@@ -6,8 +6,8 @@
    gains that the wide stage tells on training crops, weighted by what each gain changes.
 2. Of the channels inside the outermost blocks, `sensor.hidden` are kept: those from which least
    squares best predict the wide block's output. These least squares become the new weights.
-3. The narrow stage is trained on the recipe's crops until its answers are those of the wide one.
-   Sense and all other parts stay.
+3. The narrow stage is trained on the recipe's crops, and on crops that are only compressed, until
+   its answers are those of the wide one. Sense and all other parts stay.
 
 A stopped run resumes from its folder, given by --folder. --report writes what was measured on
 validation photographs, as JSON: shares of the variance that the closed forms keep; and, after them
@@ -47,6 +47,8 @@ from magenet_batch.training.restoration.views import Crops, load_photographs
 _LEAST = 1e-7  # squared error below which the narrow stage need not come nearer
 _TAPS = 9  # of a 3x3 convolution
 _RIDGE = 1e-6
+_AREA = 5  # side in pixels of an area that must not fade
+_EVERY = 4  # steps, of which one has crops that are only compressed
 _FIT = 12  # batches of crops for closed forms
 _HELD = 12  # batches for validation
 
@@ -58,13 +60,21 @@ class Answers:
         sense: of the same weights.
         wide: the stage to imitate.
         lessons: crops, and their vessels.
+        compressed: crops that are only compressed: every fourth step.
         vessels: by how much more pixels at vessels count.
     """
 
     def __init__(
-        self, sense: Sense, wide: SensorStage, lessons: SensorLessons, *, vessels: float
+        self,
+        sense: Sense,
+        wide: SensorStage,
+        lessons: SensorLessons,
+        compressed: SensorLessons,
+        *,
+        vessels: float,
     ) -> None:
-        self.sense, self.wide, self.lessons, self.vessels = sense, wide, lessons, vessels
+        self.sense, self.wide, self.vessels = sense, wide, vessels
+        self.lessons, self.compressed = lessons, compressed
 
     @torch.no_grad()
     def told(self, crops: Crops) -> tuple[dict[str, object], torch.Tensor]:
@@ -81,14 +91,17 @@ class Answers:
     def losses(
         self, narrow: nn.Module, _: nn.Module, step: int, __: float
     ) -> dict[str, torch.Tensor]:
-        """Logarithms of the squared difference to the wide stage's answer, and of its slope."""
-        crops = self.lessons.drawn(step)
+        """Logarithms of the squared difference to the wide stage's answer, of its slope, and of
+        its mean over the worst areas of the size of a small lesion."""
+        turn, rest = divmod(step, _EVERY)
+        crops = self.lessons.drawn(step - turn - 1) if rest else self.compressed.drawn(turn)
         given, wanted = self.told(crops)
         found = narrow(**given)
         weight = with_vessels(crops.mask, given["vessels_B1HW"], more=self.vessels)
         losses = {
             "pixels": torch.log(mean_square(found - wanted, weight) + _LEAST).mean(),
             "difference": 0.5 * torch.log(steepness(found - wanted, weight) + _LEAST).mean(),
+            "areas": 0.5 * torch.log(_worst_areas(found - wanted, crops.mask) + _LEAST).mean(),
         }
         losses["total"] = torch.stack(list(losses.values())).sum()
         losses["explained"] = _explained(found, wanted, crops).mean()
@@ -97,13 +110,19 @@ class Answers:
     @torch.no_grad()
     def measured(self, narrow: nn.Module) -> dict[str, float]:
         """Share of the wide stage's change that the narrow one makes too, and decibels gained."""
-        numbers: dict[str, list[float]] = {"explained": [], "wide": [], "narrow": []}
-        source = self.lessons.batches("validation")
+        named = ("explained", "explained, compressed", "wide", "narrow")
+        numbers: dict[str, list[float]] = {name: [] for name in named}
+        source, compressed = (
+            each.batches("validation") for each in (self.lessons, self.compressed)
+        )
         for _ in range(_HELD):
+            crops = next(compressed)
+            given, wide = self.told(crops)
+            numbers[named[1]] += _explained(narrow(**given), wide, crops).tolist()
             crops = next(source)
             given, wide = self.told(crops)
             found = narrow(**given)
-            numbers["explained"] += _explained(found, wide, crops).tolist()
+            numbers[named[0]] += _explained(found, wide, crops).tolist()
             own = mean_square(crops.seen - crops.wanted, crops.mask) + _LEAST
             for name, y in (("wide", wide), ("narrow", found)):
                 left = mean_square(y - crops.wanted, crops.mask) + _LEAST
@@ -114,6 +133,12 @@ class Answers:
 def _explained(found: torch.Tensor, wanted: torch.Tensor, crops: Crops) -> torch.Tensor:
     change = mean_square(wanted - crops.seen, crops.mask) + _LEAST
     return 1 - mean_square(found - wanted, crops.mask) / change
+
+
+def _worst_areas(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Root of the mean fourth power of the mean difference per area; large where one fails."""
+    areas = F.avg_pool2d(difference * mask, _AREA, 2).square().mean(1)
+    return areas.square().mean((1, 2)).sqrt()
 
 
 def second_moments(answers: Answers, module: nn.Module, batches: list[Crops]) -> torch.Tensor:
@@ -248,16 +273,15 @@ def main() -> None:
     taken = {k: v for k, v in wide.state_dict().items() if k in own and v.shape == own[k].shape}
     network.load_state_dict(own | taken)
     photographs = load_photographs(recipe.data, recipe.data.clean)
-    make = partial(
-        SensorLessons, structure=wide.structure, config=recipe.sensor, autocast=False,
-        seed=arguments.seed,
-    )  # fmt: skip
-    lessons = make(photographs, loaders=arguments.loaders)
+    make = partial(SensorLessons, structure=wide.structure, autocast=False, seed=arguments.seed)
+    only = recipe.sensor.model_copy(update={"preset": f"{recipe.sensor.preset}:jpeg"})
+    lessons = make(photographs, config=recipe.sensor, loaders=arguments.loaders)
+    compressed = make(photographs, config=only, loaders=arguments.loaders)
     wide.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     answering = partial(Answers, wide.sense, wide.sensor, vessels=recipe.sensor.vessels)
-    answers = answering(lessons)
+    answers = answering(lessons, compressed)
     held = load_photographs(recipe.data, recipe.data.validation)
-    validation = answering(make(held))
+    validation = answering(make(held, config=recipe.sensor), make(held, config=only))
     source = lessons.batches("closed form")
     batches = [next(source) for _ in range(_FIT)]
     told: dict[str, object] = {"heads": split_heads(answers, narrow, batches)}
@@ -277,7 +301,7 @@ def main() -> None:
         "sensor", narrow, losses=answers.losses, validate=validation.measured, schedule=schedule,
         folder=arguments.folder, reporter=Reporter(), stopped=lambda: False,
     )  # fmt: skip
-    with closing(lessons):
+    with closing(lessons), closing(compressed):
         trainer.run()
     narrow.load_state_dict(trainer.teacher.state_dict())
     told["trained"] = validation.measured(narrow)
