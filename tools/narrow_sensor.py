@@ -6,8 +6,8 @@
    gains that the wide stage tells on training crops, weighted by what each gain changes.
 2. Of the channels inside the outermost blocks, `sensor.hidden` are kept: those from which least
    squares best predict the wide block's output. These least squares become the new weights.
-3. The narrow stage is trained on the recipe's crops, and on crops that are only compressed, until
-   its answers are those of the wide one. Sense and all other parts stay.
+3. The narrow stage is trained on the recipe's crops, and on crops that are only compressed and
+   sharpened, until its answers are those of the wide one. Sense and all other parts stay.
 
 A stopped run resumes from its folder, given by --folder. --report writes what was measured on
 validation photographs, as JSON: shares of the variance that the closed forms keep; and, after them
@@ -20,9 +20,11 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -33,6 +35,7 @@ from magenet_batch.models.restoration.sense import Sense
 from magenet_batch.models.restoration.sensor import SensorStage, ToldBlock
 from magenet_batch.models.restoration.statistics import band_statistics
 from magenet_batch.models.weights import load_weights, save_weights
+from magenet_batch.randomness import generator
 from magenet_batch.training.part import PartSchedule, PartTrainer
 from magenet_batch.training.progress import Reporter
 from magenet_batch.training.recipes.load import load_recipe
@@ -48,6 +51,8 @@ _LEAST = 1e-7  # squared error below which the narrow stage need not come nearer
 _TAPS = 9  # of a 3x3 convolution
 _RIDGE = 1e-6
 _AREA = 5  # side in pixels of an area that must not fade
+_SEED = 1
+_SHARPEST, _SHARP_SIGMA = 1.5, (0.7, 2.0)  # amount of unsharp masks, and their width in pixels
 _EVERY = 4  # steps, of which one has crops that are only compressed
 _FIT = 12  # batches of crops for closed forms
 _HELD = 12  # batches for validation
@@ -60,7 +65,8 @@ class Answers:
         sense: of the same weights.
         wide: the stage to imitate.
         lessons: crops, and their vessels.
-        compressed: crops that are only compressed: every fourth step.
+        compressed: crops that are only compressed: every fourth step. They are sharpened there, as
+            many cameras do.
         vessels: by how much more pixels at vessels count.
     """
 
@@ -94,7 +100,11 @@ class Answers:
         """Logarithms of the squared difference to the wide stage's answer, of its slope, and of
         its mean over the worst areas of the size of a small lesion."""
         turn, rest = divmod(step, _EVERY)
-        crops = self.lessons.drawn(step - turn - 1) if rest else self.compressed.drawn(turn)
+        if rest:
+            crops = self.lessons.drawn(step - turn - 1)
+        else:
+            crops = self.compressed.drawn(turn)
+            crops = replace(crops, seen=sharpened(crops.seen, generator(_SEED, "sharp", turn)))
         given, wanted = self.told(crops)
         found = narrow(**given)
         weight = with_vessels(crops.mask, given["vessels_B1HW"], more=self.vessels)
@@ -133,6 +143,20 @@ class Answers:
 def _explained(found: torch.Tensor, wanted: torch.Tensor, crops: Crops) -> torch.Tensor:
     change = mean_square(wanted - crops.seen, crops.mask) + _LEAST
     return 1 - mean_square(found - wanted, crops.mask) / change
+
+
+def sharpened(x_BCHW: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Unsharp masks of different strength, in 8 bits."""
+    result = []
+    for x in x_BCHW:
+        amount, sigma = rng.uniform(0, _SHARPEST), rng.uniform(*_SHARP_SIGMA)
+        at = torch.arange(-6.0, 7.0)
+        taps = torch.exp(-(at**2) / (2 * sigma**2)).to(x)
+        taps = (taps / taps.sum()).expand(3, 1, 1, 13)
+        padded = F.pad(x[None], (6, 6, 6, 6), mode="reflect")
+        soft = F.conv2d(F.conv2d(padded, taps, groups=3), taps.mT, groups=3)[0]
+        result.append(((x + amount * (x - soft)).clamp(0, 1) * 255).round() / 255)
+    return torch.stack(result)
 
 
 def _worst_areas(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
