@@ -1,6 +1,6 @@
 """Make the sensor stage of trained weights narrower, and teach it the answers of the wide one.
 
-    python tools/narrow_sensor.py small narrow.safetensors --hidden 16 --summary 16 --minutes 40
+    python tools/narrow_sensor.py wide.safetensors narrow.safetensors --hidden 16 --summary 16
 
 1. The heads are split into `sensor.summary` features and a matrix: the best of that rank for the
    gains that the wide stage tells on training crops, weighted by what each gain changes.
@@ -277,7 +277,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, required=True)
     parser.add_argument("--summary", type=int, required=True)
     parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--loaders", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/narrow"))

@@ -80,10 +80,11 @@ def narrowed(results: Numbers) -> str:
     """What a sensor stage loses that is made narrower, on crops of validation photographs."""
     found = results["narrow_sensor"]
     kept = ", ".join(f"{name} {found[name]:.2%}" for name in ("heads", "encoder", "decoder"))
-    head = ["narrow stage", "share of the wide one's change", "dB gained", "dB, wide"]
+    head = ["narrow stage", "share of the wide one's change", "the same, only compressed",
+            "dB gained", "dB, wide"]  # fmt: skip
     rows = [
-        [name, f"{found[key]['explained']:.2%}", f"{found[key]['narrow']:.2f}",
-         f"{found[key]['wide']:.2f}"]
+        [name, f"{found[key]['explained']:.2%}", f"{found[key]['explained, compressed']:.2%}",
+         f"{found[key]['narrow']:.2f}", f"{found[key]['wide']:.2f}"]
         for name, key in (("closed forms", "closed form"), ("trained", "trained"))
     ]  # fmt: skip
     return f"{table(head, rows)}\n\nThe closed forms keep this share of the variance: {kept}."

@@ -159,7 +159,11 @@ RESTORATION_SIZES: dict[str, dict[str, Any]] = {
         "scatter": ScatterConfig(),
         "structure": StructureConfig(widths=(8, 12, 16, 24)),
     },
-    "small": {"spots": SpotsConfig(), "scatter": ScatterConfig()},
+    "small": {
+        "sensor": SensorConfig(hidden=16, summary=16),
+        "spots": SpotsConfig(),
+        "scatter": ScatterConfig(),
+    },
     "base": {
         "sense": SenseConfig(hidden=(384, 128)),
         "sensor": SensorConfig(widths=(64, 96, 128)),
