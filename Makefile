@@ -7,6 +7,7 @@ DEMO ?= demo
 # Needs uv. TORCH_BACKEND=auto takes the build of torch that uv finds.
 PYTHONS ?= 3.10 3.11 3.12 3.13
 TORCH_BACKEND ?= cpu
+TESTERS ?= 2
 FAST := not slow and not ray and not browser
 
 .PHONY: help demo test test-long test-pythons lint types docs install clean benchmark
@@ -41,7 +42,7 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadgroup
 
 test-long: install
 	$(BIN)/python -m pytest -m long
