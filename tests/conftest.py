@@ -15,14 +15,6 @@ settings.load_profile("any machine")
 os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray lets a busy machine starve them
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Of processes that test side by side, one takes a whole file, and one all that starts Ray."""
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def written_dicom_conforms(monkeypatch):
     """Fail a test in which a derived DICOM file breaks a rule of PS3.3 that its source does not."""
