@@ -26,7 +26,7 @@ SIZE = 256
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    return cv2.GaussianBlur(make_phantom(4, size=SIZE).pixels, (0, 0), 1.5)
+    return cv2.GaussianBlur(make_phantom(5, size=SIZE).pixels, (0, 0), 1.5)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def test_python_and_the_command_line_say_the_same(result, path, tmp_path):
     )
     assert run_job(options).exit_code == 0
     row = row_of(tmp_path / "out")
+    assert row["status"] == "enhanced", row["message"]
     written = cv2.imread(str(tmp_path / "out" / row["output"]))[..., ::-1]
     np.testing.assert_array_equal(result.image, written)
     assert (row["grade_before"], row["grade_after"]) == (result.grade_before, result.grade_after)
