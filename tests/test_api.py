@@ -17,6 +17,7 @@ from magenet_batch import Enhancer, assess, enhance, read_image
 from magenet_batch.cli.main import main
 from magenet_batch.errors import ImageError, InputError, UsageError, WeightsError
 from magenet_batch.jobs.options import JobOptions
+from magenet_batch.jobs.engine.machine import cpu_count
 from magenet_batch.jobs.run import run_job
 from magenet_batch.phantom import make_phantom
 from magenet_batch.records.schema import ESTIMATES, FIDELITY_MEASURES, QUALITY_MEASURES
@@ -38,7 +39,7 @@ def path(pixels, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def enhancer() -> Enhancer:
-    return Enhancer(device="cpu", threads=1)
+    return Enhancer(device="cpu", threads=cpu_count())  # as a job without workers
 
 
 @pytest.fixture(scope="module")
