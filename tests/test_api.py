@@ -16,8 +16,8 @@ import magenet_batch
 from magenet_batch import Enhancer, assess, enhance, read_image
 from magenet_batch.cli.main import main
 from magenet_batch.errors import ImageError, InputError, UsageError, WeightsError
-from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.engine.machine import cpu_count
+from magenet_batch.jobs.options import JobOptions
 from magenet_batch.jobs.run import run_job
 from magenet_batch.phantom import make_phantom
 from magenet_batch.records.schema import ESTIMATES, FIDELITY_MEASURES, QUALITY_MEASURES
