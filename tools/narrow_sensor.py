@@ -97,8 +97,9 @@ class Answers:
     def losses(
         self, narrow: nn.Module, _: nn.Module, step: int, __: float
     ) -> dict[str, torch.Tensor]:
-        """Logarithms of the squared difference to the wide stage's answer, of its slope, and of
-        its mean over the worst areas of the size of a small lesion."""
+        """Logarithms of the squared difference to the wide stage's answer, of that of its slope,
+        and of the worst areas.
+        """
         turn, rest = divmod(step, _EVERY)
         if rest:
             crops = self.lessons.drawn(step - turn - 1)
@@ -111,7 +112,7 @@ class Answers:
         losses = {
             "pixels": torch.log(mean_square(found - wanted, weight) + _LEAST).mean(),
             "difference": 0.5 * torch.log(steepness(found - wanted, weight) + _LEAST).mean(),
-            "areas": 0.5 * torch.log(_worst_areas(found - wanted, crops.mask) + _LEAST).mean(),
+            "areas": 0.5 * torch.log(worst_areas(found - wanted, crops.mask) + _LEAST).mean(),
         }
         losses["total"] = torch.stack(list(losses.values())).sum()
         losses["explained"] = _explained(found, wanted, crops).mean()
@@ -128,11 +129,11 @@ class Answers:
         for _ in range(_HELD):
             crops = next(compressed)
             given, wide = self.told(crops)
-            numbers[named[1]] += _explained(narrow(**given), wide, crops).tolist()
+            numbers["explained, compressed"] += _explained(narrow(**given), wide, crops).tolist()
             crops = next(source)
             given, wide = self.told(crops)
             found = narrow(**given)
-            numbers[named[0]] += _explained(found, wide, crops).tolist()
+            numbers["explained"] += _explained(found, wide, crops).tolist()
             own = mean_square(crops.seen - crops.wanted, crops.mask) + _LEAST
             for name, y in (("wide", wide), ("narrow", found)):
                 left = mean_square(y - crops.wanted, crops.mask) + _LEAST
@@ -159,8 +160,8 @@ def sharpened(x_BCHW: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return torch.stack(result)
 
 
-def _worst_areas(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Root of the mean fourth power of the mean difference per area; large where one fails."""
+def worst_areas(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Root of the mean fourth power of the mean difference per area: large where one fails."""
     areas = F.avg_pool2d(difference * mask, _AREA, 2).square().mean(1)
     return areas.square().mean((1, 2)).sqrt()
 

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,3 +103,23 @@ def test_what_is_lost_is_told(tool):
     narrow, kept = narrowed(tool, wide, hidden=2, summary=2)
     assert all(0 < share < 0.99 for share in kept)
     assert largest_difference(wide, narrow) > 0.01
+
+
+def test_one_area_that_fades_counts_more_than_as_much_error_everywhere(tool):
+    mask = torch.ones(2, 1, 64, 64)
+    difference = torch.full((2, 3, 64, 64), 0.01)
+    difference[1] = 0
+    difference[1, :, 20:28, 20:28] = 0.08  # the same mean square
+    assert difference[0].square().mean() == pytest.approx(float(difference[1].square().mean()))
+    spread, at_one_place = tool.worst_areas(difference, mask)
+    assert at_one_place > 4 * spread
+
+
+def test_sharpening_raises_edges_in_eight_bits_and_leaves_surfaces(tool):
+    x = torch.full((4, 3, 48, 48), 0.4)
+    x[..., 24:] = 0.6
+    y = tool.sharpened(x, np.random.default_rng(1))
+    assert y.shape == x.shape and torch.equal((y * 255).round() / 255, y)
+    assert torch.allclose(y[..., :12], x[..., :12], atol=0.5 / 255)
+    steps = y[..., 24] - y[..., 23]
+    assert (steps[:, 0, 0] > 0.2).all() and len(set(steps[:, 0, 0].tolist())) == 4
