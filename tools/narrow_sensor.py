@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -51,7 +53,6 @@ _LEAST = 1e-7  # squared error below which the narrow stage need not come nearer
 _TAPS = 9  # of a 3x3 convolution
 _RIDGE = 1e-6
 _AREA = 5  # side in pixels of an area that must not fade
-_SEED = 1
 _SHARPEST, _SHARP_SIGMA = 1.5, (0.7, 2.0)  # amount of unsharp masks, and their width in pixels
 _EVERY = 4  # steps, of which one has crops that are only compressed
 _FIT = 12  # batches of crops for closed forms
@@ -68,6 +69,7 @@ class Answers:
         compressed: crops that are only compressed: every fourth step. They are sharpened there, as
             many cameras do.
         vessels: by how much more pixels at vessels count.
+        seed: of the sharpening.
     """
 
     def __init__(
@@ -78,8 +80,9 @@ class Answers:
         compressed: SensorLessons,
         *,
         vessels: float,
+        seed: int,
     ) -> None:
-        self.sense, self.wide, self.vessels = sense, wide, vessels
+        self.sense, self.wide, self.vessels, self.seed = sense, wide, vessels, seed
         self.lessons, self.compressed = lessons, compressed
 
     @torch.no_grad()
@@ -105,7 +108,7 @@ class Answers:
             crops = self.lessons.drawn(step - turn - 1)
         else:
             crops = self.compressed.drawn(turn)
-            crops = replace(crops, seen=sharpened(crops.seen, generator(_SEED, "sharp", turn)))
+            crops = replace(crops, seen=sharpened(crops.seen, generator(self.seed, "sharp", turn)))
         given, wanted = self.told(crops)
         found = narrow(**given)
         weight = with_vessels(crops.mask, given["vessels_B1HW"], more=self.vessels)
@@ -121,8 +124,7 @@ class Answers:
     @torch.no_grad()
     def measured(self, narrow: nn.Module) -> dict[str, float]:
         """Share of the wide stage's change that the narrow one makes too, and decibels gained."""
-        named = ("explained", "explained, compressed", "wide", "narrow")
-        numbers: dict[str, list[float]] = {name: [] for name in named}
+        numbers: dict[str, list[float]] = defaultdict(list)
         source, compressed = (
             each.batches("validation") for each in (self.lessons, self.compressed)
         )
@@ -149,15 +151,11 @@ def _explained(found: torch.Tensor, wanted: torch.Tensor, crops: Crops) -> torch
 def sharpened(x_BCHW: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Unsharp masks of different strength, in 8 bits."""
     result = []
-    for x in x_BCHW:
+    for x in x_BCHW.permute(0, 2, 3, 1).numpy():
         amount, sigma = rng.uniform(0, _SHARPEST), rng.uniform(*_SHARP_SIGMA)
-        at = torch.arange(-6.0, 7.0)
-        taps = torch.exp(-(at**2) / (2 * sigma**2)).to(x)
-        taps = (taps / taps.sum()).expand(3, 1, 1, 13)
-        padded = F.pad(x[None], (6, 6, 6, 6), mode="reflect")
-        soft = F.conv2d(F.conv2d(padded, taps, groups=3), taps.mT, groups=3)[0]
-        result.append(((x + amount * (x - soft)).clamp(0, 1) * 255).round() / 255)
-    return torch.stack(result)
+        soft = cv2.GaussianBlur(x, (13, 13), sigma)
+        result.append(np.rint(np.clip(x + amount * (x - soft), 0, 1) * 255) / np.float32(255))
+    return torch.from_numpy(np.stack(result)).permute(0, 3, 1, 2).contiguous()
 
 
 def worst_areas(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -303,7 +301,9 @@ def main() -> None:
     lessons = make(photographs, config=recipe.sensor, loaders=arguments.loaders)
     compressed = make(photographs, config=only, loaders=arguments.loaders)
     wide.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    answering = partial(Answers, wide.sense, wide.sensor, vessels=recipe.sensor.vessels)
+    answering = partial(
+        Answers, wide.sense, wide.sensor, vessels=recipe.sensor.vessels, seed=arguments.seed
+    )
     answers = answering(lessons, compressed)
     held = load_photographs(recipe.data, recipe.data.validation)
     validation = answering(make(held, config=recipe.sensor), make(held, config=only))
